@@ -1,0 +1,13 @@
+//! The RPM repository metadata format ("rpm-md"): bytes to values and back.
+//!
+//! A package header becomes a [`package::Package`]; packages become `primary`, `filelists` and
+//! `other`, cut into independently compressed blocks, and a `repomd.xml` that names them.
+//! Nothing here does input or output, reads a clock or knows where a repository is kept.
+
+#![warn(missing_docs)]
+
+pub mod checksum;
+pub mod compress;
+pub mod evr;
+pub mod nevra;
+pub mod package;

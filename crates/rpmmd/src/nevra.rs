@@ -1,0 +1,23 @@
+//! Name, epoch, version, release and architecture: what a package is called.
+
+use std::fmt;
+
+use crate::evr::Evr;
+
+/// A package's full name. Two packages with equal `Nevra` are the same package to a client.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Nevra {
+    /// NAME.
+    pub name: String,
+    /// EPOCH, VERSION, RELEASE.
+    pub evr: Evr,
+    /// ARCH, or `src` for every source package.
+    pub arch: String,
+}
+
+impl fmt::Display for Nevra {
+    /// `name-[epoch:]version-release.arch`, as dnf prints it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}.{}", self.name, self.evr, self.arch)
+    }
+}

@@ -1,0 +1,133 @@
+//! What an operator can set, already checked: everything below reads this and nothing else.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The whole configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the bucket is.
+    pub bucket: BucketUrl,
+    /// How S3 is reached.
+    pub s3: S3Config,
+    /// How a run publishes.
+    pub policy: Policy,
+    /// How the service runs.
+    pub service: Service,
+    /// Where metrics go, if anywhere.
+    pub datadog: Option<Datadog>,
+}
+
+/// `s3://name[/prefix]`, or a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BucketUrl {
+    /// An S3 bucket; the prefix has no slashes at its ends and may be empty.
+    S3 { name: String, prefix: String },
+    /// A directory.
+    Directory(PathBuf),
+}
+
+/// How S3 is reached; everything unset is left to the AWS SDK's own chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct S3Config {
+    /// Region.
+    pub region: Option<String>,
+    /// Another endpoint than AWS's.
+    pub endpoint: Option<String>,
+    /// Named profile of the shared configuration files.
+    pub profile: Option<String>,
+    /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
+    pub path_style: bool,
+}
+
+/// How a run publishes.
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// The inbox's and the repositories' folders.
+    pub folders: Folders,
+    /// Which folders are repositories.
+    pub repositories: Repositories,
+    /// How metadata is compressed.
+    pub compression: rpmmd::compress::Compression,
+    /// Which old versions leave; `None` keeps everything.
+    pub retention: Option<Retention>,
+    /// How long an object stays fetchable after metadata stopped naming it.
+    pub grace: Duration,
+    /// A package over this size is rejected.
+    pub max_package_bytes: u64,
+    /// Store calls in flight at once.
+    pub concurrency: usize,
+    /// Go on without conditional writes: there is no other writer.
+    pub single_writer: bool,
+    /// Let one commit remove more than a fifth of a repository.
+    pub allow_shrink: bool,
+    /// How often a repository is swept at most.
+    pub sweep_interval: Duration,
+}
+
+/// The configurable names of the two folders people see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Folders {
+    /// Where uploaders write (`inbox`).
+    pub inbox: String,
+    /// Where clients read (`repo`).
+    pub repo: String,
+}
+
+impl Default for Folders {
+    fn default() -> Self {
+        Self { inbox: "inbox".to_owned(), repo: "repo".to_owned() }
+    }
+}
+
+/// Which folders under `repo/` are repositories.
+#[derive(Debug, Clone)]
+pub enum Repositories {
+    /// One, at `repo/` itself.
+    Single,
+    /// Every folder `n` levels down (`per-folder` is 1).
+    Depth(usize),
+    /// Every folder that one of these globs matches; `*` stays within one level.
+    Globs(Vec<String>),
+}
+
+/// A version leaves when it is not among the newest N of its name and architecture *and* was
+/// first published longer ago than `older_than`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Retention {
+    /// Newest EVRs to keep per name and architecture, at least 1.
+    pub keep_at_least: usize,
+    /// Age since first published.
+    pub older_than: Duration,
+}
+
+/// How the service runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// Between the starts of two runs.
+    pub interval: Duration,
+    /// Where HTTP listens.
+    pub listen: SocketAddr,
+    /// Where logs go besides stderr.
+    pub log_file: Option<PathBuf>,
+}
+
+/// Datadog, by its HTTP API, by DogStatsD, or both.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Datadog {
+    /// API key; without it nothing goes to the HTTP API.
+    pub api_key: Option<String>,
+    /// Application key; accepted as the first version did, not needed to send metrics.
+    pub app_key: Option<String>,
+    /// `DD_SITE`, such as `datadoghq.eu`, or a whole URL.
+    pub site: String,
+    /// `host:port` of a DogStatsD agent.
+    pub statsd: Option<String>,
+}
+
+impl std::fmt::Debug for Datadog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Datadog").field("site", &self.site).field("statsd", &self.statsd).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,3 @@
+//! One run: observe → inspect → plan → admit → render → upload → switch → tidy.
+
+pub mod report;

@@ -1,0 +1,130 @@
+//! What a run did: the one value that the CLI, the API, the history and the metrics render.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+/// One run. A run with an empty inbox has empty lists.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The run's id; sortable by time.
+    pub run: Ulid,
+    /// When it started.
+    pub started: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Every inbox key that was work (folder markers and empty keys are not).
+    pub inbox_keys: Vec<String>,
+    /// The inbox keys that were not published: rejected or left for a later run.
+    pub skipped_keys: Vec<String>,
+    /// What was published, in the order of the keys.
+    pub published: Vec<Published>,
+    /// What was set aside, and why.
+    pub rejected: Vec<Rejected>,
+    /// What was left in the inbox for a later run, and why.
+    pub waiting: Vec<Waiting>,
+    /// What retention took out of a repository.
+    pub retired: Vec<Retired>,
+    /// The repositories that were looked at.
+    pub repositories: Vec<RepositoryReport>,
+    /// Objects the sweep deleted.
+    pub swept: u64,
+    /// What went wrong, one line each; everything else went on.
+    pub errors: Vec<String>,
+    /// What it cost.
+    pub usage: Usage,
+}
+
+/// A package that clients can now install.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Where it came from.
+    pub inbox_key: String,
+    /// The ETag of the bytes that were published.
+    pub etag: String,
+    /// The repository's folder.
+    pub repository: String,
+    /// Its path in the repository.
+    pub href: String,
+    /// Name, EVR and architecture.
+    pub nevra: String,
+    /// SHA-256 of the file.
+    pub pkgid: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Whether these bytes were at this path before.
+    pub already_there: bool,
+}
+
+/// A file that was moved to quarantine. This is also the quarantine record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Where it came from.
+    pub inbox_key: String,
+    /// The ETag of the bytes that were rejected.
+    pub etag: String,
+    /// The reason code, such as `E_TRUNCATED`.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// SHA-256, when it was known.
+    pub sha256: Option<String>,
+    /// Where it is now.
+    pub quarantine_key: String,
+    /// When the store first had it.
+    pub first_seen: Timestamp,
+}
+
+/// A file that stays in the inbox for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The key.
+    pub inbox_key: String,
+    /// Why, and until when.
+    pub reason: String,
+}
+
+/// A package that retention took out of the metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// The repository's folder.
+    pub repository: String,
+    /// Its path in the repository.
+    pub href: String,
+    /// Name, EVR and architecture.
+    pub nevra: String,
+}
+
+/// What happened to one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryReport {
+    /// Its folder.
+    pub repository: String,
+    /// The revision found.
+    pub revision_before: Option<u64>,
+    /// The revision left: the same when nothing changed.
+    pub revision_after: Option<u64>,
+    /// Packages it now holds.
+    pub packages: u64,
+    /// Times the switch was tried.
+    pub attempts: u32,
+    /// Whether its metadata was made by something else and taken over.
+    pub adopted: bool,
+}
+
+/// Requests and bytes between this program and the store.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Calls that only read: list, head, get.
+    pub reads: u64,
+    /// Calls that write: put, copy, delete.
+    pub writes: u64,
+    /// Bytes received in object bodies.
+    pub bytes_in: u64,
+    /// Bytes sent in object bodies.
+    pub bytes_out: u64,
+}

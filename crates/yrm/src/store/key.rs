@@ -1,0 +1,175 @@
+//! The bucket's whole layout on one screen: every key this program builds, with its content
+//! type, its cache control and whether it is swapped or fixed.
+
+use std::fmt;
+
+use rpmmd::checksum::Sha256;
+use ulid::Ulid;
+
+use super::Attributes;
+use crate::config::Folders;
+
+/// S3's limit for a key, in bytes of UTF-8.
+pub const MAX_KEY_BYTES: usize = 1024;
+
+/// A repository's folder under `repo/`, without slashes at either end; empty for the one
+/// repository of `repositories = "single"`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct RepositoryDir(String);
+
+impl RepositoryDir {
+    /// The folder `dir` (slashes at the ends are dropped).
+    pub fn new(dir: &str) -> Self {
+        Self(dir.trim_matches('/').to_owned())
+    }
+
+    /// Relative to `repo/`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    fn prefix(&self) -> String {
+        if self.0.is_empty() { String::new() } else { format!("{}/", self.0) }
+    }
+}
+
+impl fmt::Display for RepositoryDir {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "." } else { &self.0 })
+    }
+}
+
+/// One object of the bucket.
+#[derive(Debug, Clone, Copy)]
+pub enum Key<'a> {
+    /// What an uploader dropped at `path` below the inbox.
+    Inbox { path: &'a str },
+    /// A published package.
+    Package { repository: &'a RepositoryDir, href: &'a str },
+    /// The one truth about a repository.
+    Repomd { repository: &'a RepositoryDir },
+    /// A file below `repodata/`, named by repomd.xml's location (`repodata/<sha256>-….xml.gz`).
+    Metadata { repository: &'a RepositoryDir, href: &'a str },
+    /// A rejected file, by its path below the inbox and the run's id.
+    Quarantined { path: &'a str, id: Ulid },
+    /// Why it was rejected.
+    QuarantineRecord { path: &'a str, id: Ulid },
+    /// What a generation holds, under the hash of its repomd.xml.
+    Catalog { repository: &'a RepositoryDir, repomd: Sha256 },
+    /// A generation's repomd.xml, for rollback, for diff and for the sweep.
+    Generation { repository: &'a RepositoryDir, revision: u64 },
+    /// The answer to one inbox object, under the hash of its path and ETag.
+    Receipt { digest: Sha256 },
+    /// One run of the history: newest first in a listing.
+    Run { started_ms: u64, id: Ulid },
+    /// The advisory lease on a repository.
+    Lease { repository: &'a RepositoryDir },
+    /// When a repository was last swept; its modification time is also the store's clock.
+    Swept { repository: &'a RepositoryDir },
+    /// The store's clock: written to learn the time it is given.
+    Clock,
+    /// A start-up probe's own object.
+    Probe { name: &'a str },
+}
+
+impl Key<'_> {
+    /// The key as the store knows it.
+    pub fn path(&self, folders: &Folders) -> String {
+        let Folders { inbox, repo } = folders;
+        match self {
+            Self::Inbox { path } => format!("{inbox}/{path}"),
+            Self::Package { repository, href } | Self::Metadata { repository, href } => {
+                format!("{repo}/{}{href}", repository.prefix())
+            }
+            Self::Repomd { repository } => format!("{repo}/{}repodata/repomd.xml", repository.prefix()),
+            Self::Quarantined { path, id } => quarantine(path, &id.to_string()),
+            Self::QuarantineRecord { path, id } => quarantine(path, &format!("{id}.json")),
+            Self::Catalog { repository, repomd } => format!(".yrm/catalog/{}{repomd}", repository.prefix()),
+            Self::Generation { repository, revision } => {
+                format!(".yrm/generations/{}{revision}.xml", repository.prefix())
+            }
+            Self::Receipt { digest } => format!(".yrm/receipts/{digest}.json"),
+            Self::Run { started_ms, id } => format!(".yrm/history/{:020}-{id}.json", u64::MAX - started_ms),
+            Self::Lease { repository } => format!(".yrm/lease/{}lease.json", repository.prefix()),
+            Self::Swept { repository } => format!(".yrm/swept/{}swept.json", repository.prefix()),
+            Self::Clock => ".yrm/clock".to_owned(),
+            Self::Probe { name } => format!(".yrm/probe/{name}"),
+        }
+    }
+
+    /// What is stored beside the bytes. Never a Content-Encoding: clients would unpack twice.
+    pub fn attributes(&self) -> Attributes {
+        let cache_control = match self {
+            // Swapped: a cached copy would point at yesterday.
+            Self::Repomd { .. } => Some("no-cache"),
+            // Fixed: the name holds the hash, or the path never gets other bytes.
+            Self::Package { .. } | Self::Metadata { .. } => Some("public, max-age=31536000, immutable"),
+            Self::Inbox { .. }
+            | Self::Quarantined { .. }
+            | Self::QuarantineRecord { .. }
+            | Self::Catalog { .. }
+            | Self::Generation { .. }
+            | Self::Receipt { .. }
+            | Self::Run { .. }
+            | Self::Lease { .. }
+            | Self::Swept { .. }
+            | Self::Clock
+            | Self::Probe { .. } => None,
+        };
+        Attributes { content_type: self.content_type(), cache_control, user: std::collections::BTreeMap::new() }
+    }
+
+    fn content_type(&self) -> &'static str {
+        match self {
+            Self::Inbox { .. } | Self::Package { .. } | Self::Quarantined { .. } => "application/x-rpm",
+            Self::Repomd { .. } | Self::Generation { .. } => "text/xml",
+            Self::Metadata { href, .. } if href.ends_with(".gz") => "application/gzip",
+            Self::Metadata { href, .. } if href.ends_with(".zst") => "application/zstd",
+            Self::Metadata { .. } => "text/xml",
+            Self::QuarantineRecord { .. }
+            | Self::Receipt { .. }
+            | Self::Run { .. }
+            | Self::Lease { .. }
+            | Self::Swept { .. } => "application/json",
+            Self::Catalog { .. } | Self::Clock | Self::Probe { .. } => "application/octet-stream",
+        }
+    }
+}
+
+/// The prefix under which a listing finds a repository's objects.
+pub fn repository_prefix(folders: &Folders, repository: &RepositoryDir) -> String {
+    format!("{}/{}", folders.repo, repository.prefix())
+}
+
+/// The prefix of a repository's generations.
+pub fn generations_prefix(repository: &RepositoryDir) -> String {
+    format!(".yrm/generations/{}", repository.prefix())
+}
+
+/// The prefix of a repository's catalogs.
+pub fn catalogs_prefix(repository: &RepositoryDir) -> String {
+    format!(".yrm/catalog/{}", repository.prefix())
+}
+
+/// The prefix of the history.
+pub const HISTORY_PREFIX: &str = ".yrm/history/";
+
+/// Whether `path` is made of ordinary segments: not empty, no `//`, `.` or `..`, no control
+/// characters. Such a path means the same to S3, to a URL and to a file system.
+pub fn is_plain_path(path: &str) -> bool {
+    !path.is_empty()
+        && !path.chars().any(char::is_control)
+        && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
+}
+
+/// Where a rejected file goes. A path that could climb out, confuse a URL or outgrow the key
+/// limit is kept under its hash; its record names it.
+fn quarantine(path: &str, suffix: &str) -> String {
+    let key = format!("quarantine/{path}.{suffix}");
+    if is_plain_path(path) && key.len() <= MAX_KEY_BYTES {
+        key
+    } else {
+        format!("quarantine/_odd/{}.{suffix}", Sha256::of(path.as_bytes()))
+    }
+}

@@ -1,0 +1,187 @@
+//! Where the bucket lives: S3, a directory, or memory, behind one small trait.
+//!
+//! A store moves bytes and keeps conditions; it knows nothing of RPM. Nothing here retries a
+//! conditional call: its answer says what is known, and the caller looks before it acts again.
+
+pub mod key;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+use std::path::Path;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
+
+use crate::error::{Error, Result};
+
+/// The store's name for one state of an object's bytes. Opaque: compare, never parse.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub struct ETag(String);
+
+impl ETag {
+    /// As the store spelt it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// As the store spelt it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a listing or a head says of an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// Its key, relative to the bucket's prefix.
+    pub key: String,
+    /// The state of its bytes.
+    pub etag: ETag,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// Last change, by the store's clock.
+    pub modified: Timestamp,
+    /// SHA-256 of the whole object, when the store knows it (heads only).
+    pub sha256: Option<Sha256>,
+    /// User metadata (heads and gets only).
+    pub user: BTreeMap<String, String>,
+}
+
+/// One page of a listing, in byte order of the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// The objects.
+    pub objects: Vec<Object>,
+    /// Where the next page starts; `None` on the last.
+    pub next: Option<String>,
+}
+
+/// An object's bytes, or the part that was asked for. `object.size_bytes` is the whole size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Read {
+    /// What it was read from.
+    pub object: Object,
+    /// The bytes.
+    pub bytes: Bytes,
+}
+
+/// When a put applies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PutIf {
+    /// Always (never for anything that two writers share).
+    Always,
+    /// Only when there is no object under the key.
+    Absent,
+    /// Only when the object there still has this ETag.
+    Matches(ETag),
+}
+
+/// What is stored beside the bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// Content-Type.
+    pub content_type: &'static str,
+    /// Cache-Control, if any.
+    pub cache_control: Option<&'static str>,
+    /// User metadata: lowercase names, ASCII values.
+    pub user: BTreeMap<String, String>,
+}
+
+/// A server-side copy: `source` as it was seen, to `target`, which must not exist.
+#[derive(Debug, Clone, Copy)]
+pub struct Copy<'a> {
+    /// What to copy; the copy is refused when its ETag has changed.
+    pub source: &'a Object,
+    /// Where to; the copy is refused when something is there.
+    pub target: &'a str,
+    /// What to store beside it.
+    pub attributes: &'a Attributes,
+}
+
+/// What a put or a copy made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The new object's ETag.
+    pub etag: ETag,
+    /// Its SHA-256, when the store computed it over the whole object.
+    pub sha256: Option<Sha256>,
+}
+
+/// The answer to a conditional call.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    /// It applied.
+    Done(T),
+    /// 412: the condition did not hold (for a copy: the source changed or the target exists).
+    Lost,
+    /// 409: another conditional call was in flight; nothing was applied; try again.
+    Conflict,
+    /// 404: the object that the condition (or the copy) names does not exist.
+    Missing,
+    /// Nobody knows: a timeout, a lost connection or a 5xx. It may have applied, or may yet.
+    Ambiguous(Error),
+}
+
+/// What a store has been seen to do; `store::probe` fills it in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "a row of independent facts about a store")]
+pub struct Abilities {
+    /// `PutIf` is kept, also between racing writers.
+    pub conditional_put: bool,
+    /// A copy is refused when its target exists or its source has changed.
+    pub conditional_copy: bool,
+    /// A delete is refused when the ETag has changed.
+    pub conditional_delete: bool,
+    /// A copy answers with the whole object's SHA-256.
+    pub copy_sha256: bool,
+    /// `+ ~ ^ %` and spaces in keys survive put, copy, list and get.
+    pub odd_keys: bool,
+}
+
+/// A bucket. Keys are raw strings relative to its prefix, at most 1024 bytes of UTF-8.
+///
+/// Missing objects are `None`; a refusal (403) is an error of kind `Denied` and never "absent".
+/// Reads and unconditional calls are retried inside; conditional ones never are.
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// One page (at most 1,000 objects) of the keys that start with `prefix`, from `after` on
+    /// (the `next` of the page before).
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page>;
+
+    /// What is stored under `key`.
+    async fn head(&self, key: &str) -> Result<Option<Object>>;
+
+    /// The bytes under `key`, or the part of them in `range` (clipped to the object's end; an
+    /// empty object or a range past the end gives no bytes).
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>>;
+
+    /// Stores `bytes` under `key` if the condition holds.
+    async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>>;
+
+    /// Stores a local file under `key`, whatever was there: how a package enters the inbox. Large
+    /// files go in parts and are never held in memory.
+    async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored>;
+
+    /// Copies inside the bucket without moving the bytes through this process (where the store can).
+    async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>>;
+
+    /// Deletes the object if it still has this ETag. `Missing` when there is none.
+    async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>>;
+
+    /// What this store can do; the probe checks these claims.
+    fn abilities(&self) -> Abilities;
+
+    /// Whether objects appear only when complete (S3). In a directory a file may be in the
+    /// middle of being copied in.
+    fn uploads_are_atomic(&self) -> bool;
+}

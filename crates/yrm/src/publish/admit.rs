@@ -9,14 +9,10 @@ use rpmmd::checksum::Sha256;
 
 use super::bucket::Bucket;
 use super::verdict::Candidate;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::store::key::Key;
-use crate::store::{Copy, ETag, Object, Outcome, settle};
-
-/// Times one copy is tried before the package is left for the next run.
-const MAX_TRIES: u32 = 6;
-/// User metadata of a published package: the ETag it had in the inbox.
-const SOURCE_ETAG: &str = "source-etag";
+use crate::store::settle::{self, Copied};
+use crate::store::{Copy, ETag, Object};
 
 /// A package in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,37 +40,23 @@ pub enum Admission {
 pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Result<Admission> {
     let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
     let target = bucket.path(key);
-    let mut attributes = key.attributes();
-    attributes.user.insert(SOURCE_ETAG.to_owned(), candidate.dropped.etag().to_string());
-    let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &attributes };
-    let mut last = None;
-    for attempt in 0..MAX_TRIES {
-        match bucket.store.copy(copy).await? {
-            Outcome::Done(stored) => {
-                let known = candidate.pkgid.or(stored.sha256);
-                return placed(bucket, candidate, &target, known).await;
-            }
-            Outcome::Missing => return Ok(Admission::Gone),
-            Outcome::Lost => match bucket.store.head(&target).await? {
-                Some(there) => return reuse(bucket, candidate, there, now).await,
-                // The target is free, so it was the source that did not match.
-                None => return Ok(Admission::Gone),
-            },
-            Outcome::Conflict => {}
-            // Trying again is looking: if it did apply, the next copy is refused and compared.
-            Outcome::Ambiguous(error) => last = Some(error),
-        }
-        settle::pause(attempt).await;
+    let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
+    match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+        Copied::Done(stored) => placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), now).await,
+        Copied::Occupied(there) => reuse(bucket, candidate, there, now).await,
+        Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
     }
-    let error = Error::new(ErrorKind::Unavailable, format!("copying {} to {target}", candidate.dropped.key()));
-    Err(match last {
-        Some(source) => error.because(source),
-        None => error.hint("another writer keeps copying to the same key"),
-    })
 }
 
-/// The package we just copied: what its digest is and since when it is there.
-async fn placed(bucket: &Bucket, candidate: &Candidate, target: &str, known: Option<Sha256>) -> Result<Admission> {
+/// The package that is there by our copy, or by that of an interrupted run of the same upload:
+/// what its digest is and since when it is there.
+async fn placed(
+    bucket: &Bucket,
+    candidate: &Candidate,
+    target: &str,
+    known: Option<Sha256>,
+    now: Timestamp,
+) -> Result<Admission> {
     let Some(there) = bucket.store.head(target).await? else {
         return Ok(Admission::Wait("it was put in place and is gone again; something else deletes in repo/".to_owned()));
     };
@@ -83,42 +65,44 @@ async fn placed(bucket: &Bucket, candidate: &Candidate, target: &str, known: Opt
         None => bucket.sha256(target, &there.etag, there.size_bytes).await?,
     };
     Ok(match pkgid {
-        Some(pkgid) if there.size_bytes == candidate.dropped.object.size_bytes => {
-            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
-        }
+        Some(pkgid) if there.size_bytes == candidate.dropped.object.size_bytes => in_place(bucket, there, pkgid, now),
         Some(_) | None => Admission::Wait(format!("{target} changed while it was being published")),
     })
 }
 
 /// The path is taken, by no package of the catalog: what an interrupted run left, or what was
-/// removed a short while ago. The same bytes are reused while the sweep is far from them; other
-/// bytes keep the path until the sweep has freed it.
+/// removed a short while ago. The same bytes are reused; other bytes keep the path until the
+/// sweep has freed it.
 async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object, now: Timestamp) -> Result<Admission> {
-    let free_by = there.modified.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
-    let near_the_sweep = now.duration_since(there.modified) > signed(bucket.policy.grace / 2);
     let dropped = &candidate.dropped;
-    let ours = there.size_bytes == dropped.object.size_bytes
-        && there.user.get(SOURCE_ETAG).is_some_and(|etag| etag == dropped.etag().as_str());
-    let pkgid = match there.sha256 {
+    let theirs = match there.sha256 {
         Some(pkgid) => Some(pkgid),
         None => bucket.sha256(&there.key, &there.etag, there.size_bytes).await?,
     };
-    let same = match (pkgid, candidate.pkgid) {
-        (Some(there), Some(here)) => there == here,
-        (Some(there), None) => {
-            ours || bucket.sha256(dropped.key(), dropped.etag(), dropped.object.size_bytes).await? == Some(there)
-        }
-        (None, _) => false,
+    let ours = match candidate.pkgid {
+        Some(pkgid) => Some(pkgid),
+        None => bucket.sha256(dropped.key(), dropped.etag(), dropped.object.size_bytes).await?,
     };
-    Ok(match pkgid {
-        Some(pkgid) if same && !near_the_sweep => {
-            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
-        }
-        Some(_) | None => Admission::Wait(format!(
-            "{} holds an unpublished file that clients may still be reading; the sweep frees the path after {free_by}",
-            there.key
-        )),
+    Ok(match theirs {
+        Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid, now),
+        Some(_) | None => taken(bucket, &there),
     })
+}
+
+/// In place, unless the sweep may be about to take it: then its path is free soon.
+fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, now: Timestamp) -> Admission {
+    if now.duration_since(there.modified) > signed(bucket.policy.grace / 2) {
+        return taken(bucket, &there);
+    }
+    Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
+}
+
+fn taken(bucket: &Bucket, there: &Object) -> Admission {
+    let free_by = there.modified.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
+    Admission::Wait(format!(
+        "{} holds an unpublished file that clients may still be reading; the sweep frees the path after {free_by}",
+        there.key
+    ))
 }
 
 fn signed(duration: Duration) -> SignedDuration {

@@ -30,8 +30,8 @@ pub struct Catalog {
     pub compression: Compression,
     /// Its packages in byte order of the hrefs.
     pub entries: Vec<Entry>,
-    /// How primary, filelists and other are cut, in that order.
-    pub files: [FileLayout; 3],
+    /// How primary, filelists and other are cut, in that order; none before the first commit.
+    pub files: Option<[FileLayout; 3]>,
 }
 
 /// One published package.
@@ -114,6 +114,7 @@ struct StoredFile {
     href: String,
     head: StoredBlock,
     blocks: Vec<StoredBlock>,
+    foot: StoredBlock,
 }
 
 /// packages, raw bytes, compressed bytes, CRC-32.
@@ -144,6 +145,7 @@ impl Catalog {
                 href: file.href,
                 head: StoredBlock::from(&file.layout.head),
                 blocks: file.layout.blocks.iter().map(StoredBlock::from).collect(),
+                foot: StoredBlock::from(&file.layout.foot),
             }),
             entries: self.entries.clone(),
         };
@@ -172,18 +174,21 @@ impl Catalog {
         let raw = zstd::bulk::decompress(packed, length).map_err(|source| corrupt("it does not unpack").because(source))?;
         let stored: Stored =
             postcard::from_bytes(&raw).map_err(|source| corrupt("it does not decode").because(source))?;
+        let compression = match stored.compression {
+            StoredCompression::Gz => Compression::Gz,
+            StoredCompression::Zstd => Compression::Zstd,
+        };
         Ok(Self {
             revision: stored.revision,
-            compression: match stored.compression {
-                StoredCompression::Gz => Compression::Gz,
-                StoredCompression::Zstd => Compression::Zstd,
-            },
+            compression,
             entries: stored.entries,
             files: stored.files.map(|file| FileLayout {
                 href: file.href,
                 layout: Layout {
+                    compression,
                     head: file.head.into(),
                     blocks: file.blocks.into_iter().map(Block::from).collect(),
+                    foot: file.foot.into(),
                 },
             }),
         })
@@ -229,7 +234,7 @@ pub(crate) mod tests {
         let block = Block { packages: 0, raw_bytes: 1, compressed_bytes: 2, crc32: 3 };
         let file = |name: &str| FileLayout {
             href: format!("repodata/{name}.xml.gz"),
-            layout: Layout { head: block.clone(), blocks: vec![block.clone()] },
+            layout: Layout { compression: Compression::Gz, head: block, blocks: vec![block], foot: block },
         };
         Catalog {
             revision: 7,

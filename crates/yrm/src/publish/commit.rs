@@ -52,7 +52,7 @@ pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> 
         puts.push((bucket.path(copy), copy.attributes(), current.bytes.clone()));
     }
     futures::future::try_join_all(puts.iter().map(|(key, attributes, bytes)| {
-        settle::put_fixed(bucket.store.as_ref(), key, bytes.clone(), attributes)
+        settle::put_fixed(bucket.store.as_ref(), key, bytes, attributes)
     }))
     .await?;
     Ok(())
@@ -67,8 +67,8 @@ pub async fn switch(bucket: &Bucket, state: &State, generation: &Generation, com
         Some(etag) => PutIf::Matches(etag),
         None => PutIf::Absent,
     };
-    let bytes = generation.repomd_bytes.clone();
-    let settled = settle::put_settled(bucket.store.as_ref(), &bucket.path(key), bytes, &attributes, condition).await?;
+    let bytes = &generation.repomd_bytes;
+    let settled = settle::put_settled(bucket.store.as_ref(), &bucket.path(key), bytes, &attributes, &condition).await?;
     Ok(match settled {
         Settled::Won(stored) => Switch::Won(stored.etag),
         Settled::Lost => Switch::Lost,
@@ -79,7 +79,7 @@ pub async fn switch(bucket: &Bucket, state: &State, generation: &Generation, com
 /// before it was superseded. A crash before this is mended by the next commit's upload.
 pub async fn keep_copy(bucket: &Bucket, repository: &RepositoryDir, generation: &Generation) -> Result<()> {
     let copy = Key::Generation { repository, revision: generation.catalog.revision };
-    let bytes = generation.repomd_bytes.clone();
-    settle::put_fixed(bucket.store.as_ref(), &bucket.path(copy), bytes, &copy.attributes()).await
+    let bytes = &generation.repomd_bytes;
+    settle::put_fixed(bucket.store.as_ref(), &bucket.path(copy), bytes, &copy.attributes()).await.map(drop)
 }
 

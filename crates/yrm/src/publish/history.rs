@@ -16,7 +16,7 @@ pub const KEPT_RUNS: usize = 500;
 /// Writes the run's record.
 pub async fn write(bucket: &Bucket, report: &Report) -> Result<()> {
     let key = key_of(report);
-    settle::put_always(bucket.store.as_ref(), &bucket.path(key), to_json(report)?, &key.attributes()).await
+    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &to_json(report)?, &key.attributes()).await
 }
 
 /// The newest runs, at most `limit` (and at most 1,000), newest first. A record that cannot be

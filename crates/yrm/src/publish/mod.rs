@@ -40,9 +40,9 @@ use self::repository::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
 use crate::error::{Error, Result};
-use crate::store::counted::Counted;
+use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
-use crate::store::{Store, Usage};
+use crate::store::Store;
 
 /// Inbox objects judged and published together: one switch a repository, and the memory for so
 /// many packages' XML.

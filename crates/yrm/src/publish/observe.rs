@@ -96,13 +96,13 @@ pub async fn observe(
     })?;
     let current = Current { etag: Some(read.object.etag), bytes: read.bytes, repomd, copied: false };
     match load_catalog(bucket, repository, &current.bytes).await {
-        Ok(Some(catalog)) if catalog.compression == bucket.policy.compression => Ok(State {
+        Ok(Some(catalog)) => Ok(State {
             repository: repository.clone(),
             current: Some(current),
             catalog: Arc::new(catalog),
             source: Source::Unread,
         }),
-        Ok(Some(_) | None) => adopt::adopt(bucket, repository, current, now).await,
+        Ok(None) => adopt::adopt(bucket, repository, current, now).await,
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             tracing::warn!(%repository, error = error.chain(), "the catalog is damaged; reading the repository again");
             adopt::adopt(bucket, repository, current, now).await

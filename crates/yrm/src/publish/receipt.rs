@@ -37,7 +37,7 @@ pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Rec
 /// Writes the answer. The same bytes dropped again at the same path get the newest one.
 pub async fn write(bucket: &Bucket, path: &str, etag: &ETag, receipt: &Receipt) -> Result<()> {
     let key = Key::Receipt { digest: digest_of(path, etag) };
-    settle::put_always(bucket.store.as_ref(), &bucket.path(key), to_json(receipt)?, &key.attributes()).await
+    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &to_json(receipt)?, &key.attributes()).await
 }
 
 /// One of our records as bytes.

@@ -188,7 +188,7 @@ async fn delete(bucket: &Bucket, object: &Object) -> Result<bool> {
 
 async fn written_at(bucket: &Bucket, key: Key<'_>, bytes: Bytes) -> Result<Timestamp> {
     let path = bucket.path(key);
-    settle::put_always(bucket.store.as_ref(), &path, bytes, &key.attributes()).await?;
+    settle::put_always(bucket.store.as_ref(), &path, &bytes, &key.attributes()).await?;
     let written = bucket.store.head(&path).await?;
     written
         .map(|object| object.modified)

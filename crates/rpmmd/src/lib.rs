@@ -9,5 +9,7 @@
 pub mod checksum;
 pub mod compress;
 pub mod evr;
+pub mod header;
 pub mod nevra;
 pub mod package;
+pub mod tag;

@@ -119,7 +119,7 @@ async fn read_metadata(
         let record = repomd.record(document.name()).ok_or_else(|| corrupt("repomd.xml does not name it"))?;
         let key = bucket.path(Key::Metadata { repository, href: &record.href });
         let read = bucket.store.get(&key, None).await?.ok_or_else(|| corrupt("the file is missing"))?;
-        if record.checksum.kind == "sha256" && record.checksum.hex != Sha256::of(&read.bytes).to_string() {
+        if record.checksum.as_sha256().is_some_and(|stated| stated != Sha256::of(&read.bytes)) {
             return Err(corrupt("its checksum does not match"));
         }
         files.push(read.bytes);

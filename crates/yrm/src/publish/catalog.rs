@@ -99,7 +99,7 @@ impl Entry {
 struct Stored {
     revision: u64,
     compression: StoredCompression,
-    files: [StoredFile; 3],
+    files: Option<[StoredFile; 3]>,
     entries: Vec<Entry>,
 }
 
@@ -141,12 +141,7 @@ impl Catalog {
                 Compression::Gz => StoredCompression::Gz,
                 Compression::Zstd => StoredCompression::Zstd,
             },
-            files: self.files.clone().map(|file| StoredFile {
-                href: file.href,
-                head: StoredBlock::from(&file.layout.head),
-                blocks: file.layout.blocks.iter().map(StoredBlock::from).collect(),
-                foot: StoredBlock::from(&file.layout.foot),
-            }),
+            files: self.files.clone().map(|files| files.map(StoredFile::from)),
             entries: self.entries.clone(),
         };
         let raw = postcard::to_stdvec(&stored).map_err(|source| encoding().because(source))?;
@@ -182,16 +177,31 @@ impl Catalog {
             revision: stored.revision,
             compression,
             entries: stored.entries,
-            files: stored.files.map(|file| FileLayout {
-                href: file.href,
-                layout: Layout {
-                    compression,
-                    head: file.head.into(),
-                    blocks: file.blocks.into_iter().map(Block::from).collect(),
-                    foot: file.foot.into(),
-                },
-            }),
+            files: stored.files.map(|files| files.map(|file| file.layout(compression))),
         })
+    }
+}
+
+impl From<FileLayout> for StoredFile {
+    fn from(FileLayout { href, layout }: FileLayout) -> Self {
+        Self {
+            href,
+            head: StoredBlock::from(&layout.head),
+            blocks: layout.blocks.iter().map(StoredBlock::from).collect(),
+            foot: StoredBlock::from(&layout.foot),
+        }
+    }
+}
+
+impl StoredFile {
+    fn layout(self, compression: Compression) -> FileLayout {
+        let layout = Layout {
+            compression,
+            head: self.head.into(),
+            blocks: self.blocks.into_iter().map(Block::from).collect(),
+            foot: self.foot.into(),
+        };
+        FileLayout { href: self.href, layout }
     }
 }
 
@@ -240,7 +250,7 @@ pub(crate) mod tests {
             revision: 7,
             compression: Compression::Gz,
             entries,
-            files: [file("primary"), file("filelists"), file("other")],
+            files: Some([file("primary"), file("filelists"), file("other")]),
         }
     }
 

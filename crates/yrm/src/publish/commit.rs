@@ -40,9 +40,9 @@ pub fn guard_shrink(bucket: &Bucket, repository: &RepositoryDir, before: usize, 
 /// replaces.
 pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> Result<()> {
     let repository = &state.repository;
-    let files = generation.catalog.files.iter().zip(&generation.files).map(|(file, bytes)| {
-        let key = Key::Metadata { repository, href: &file.href };
-        (bucket.path(key), key.attributes(), bytes.clone())
+    let files = generation.catalog.files.iter().flatten().zip(&generation.files).map(|(layout, file)| {
+        let key = Key::Metadata { repository, href: &layout.href };
+        (bucket.path(key), key.attributes(), file.bytes.clone())
     });
     let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
     let mut puts: Vec<_> = files.collect();

@@ -5,7 +5,7 @@
 
 use bytes::{Bytes, BytesMut};
 use rpmmd::checksum::{Sha256, Sha256Stream};
-use rpmmd::header::{self, HeaderFile, Parsed};
+use rpmmd::header::{HeaderError, HeaderFile, Parsed};
 use rpmmd::nevra::Nevra;
 use rpmmd::package::{FileFacts, Package, Rules};
 use rpmmd::repodata::Fragments;
@@ -113,8 +113,8 @@ impl Inspector {
                 return Err(Stop::Reject(Reason::Empty, "the file has no bytes".to_owned()));
             }
             have.extend_from_slice(&piece);
-            match header::parse(&have) {
-                Ok(Parsed::Whole(_)) => return Ok(have.freeze()),
+            match HeaderFile::parse_prefix(&have) {
+                Ok(Parsed::Ready(_)) => return Ok(have.freeze()),
                 Ok(Parsed::Needs(bytes)) if bytes > dropped.object.size_bytes => {
                     let size = dropped.object.size_bytes;
                     let message = format!("its headers end at byte {bytes}, and the file has {size}");
@@ -129,8 +129,8 @@ impl Inspector {
 
     /// The SHA-256 of the whole file, and a check of the payload on the way.
     async fn digest(&self, dropped: &Dropped, prefix: &[u8]) -> Result<Sha256, Stop> {
-        let whole = header::parse(prefix).map_err(|error| refuse(&error))?;
-        let Parsed::Whole(file) = whole else {
+        let whole = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))?;
+        let Parsed::Ready(file) = whole else {
             return Err(Stop::Fault(Error::new(ErrorKind::Internal, "hashing a file whose header was not read")));
         };
         let (mut all, mut payload) = (Sha256Stream::default(), Sha256Stream::default());
@@ -195,7 +195,7 @@ pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Res
 
 /// Header and metadata of the file, given its first bytes.
 fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[u8]) -> Result<Candidate, Stop> {
-    let Parsed::Whole(file) = header::parse(prefix).map_err(|error| refuse(&error))? else {
+    let Parsed::Ready(file) = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))? else {
         return Err(Stop::Fault(Error::new(ErrorKind::Internal, "describing a file whose header was not read")));
     };
     check_size(&file, &dropped.object)?;
@@ -219,15 +219,27 @@ fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[
         repository,
         href: href.to_owned(),
         build_time: package.build_time,
-        fragments: Fragments::of(&package),
+        fragments: Fragments::of(&package).map_err(|error| Stop::Reject(Reason::HeaderLimit, error.to_string()))?,
         nevra: package.nevra,
         pkgid: None,
     })
 }
 
+fn refuse(error: &HeaderError) -> Stop {
+    use rpmmd::header::Reason as Found;
+    let reason = match error.reason() {
+        Found::NotRpm => Reason::NotRpm,
+        Found::Unsupported => Reason::Unsupported,
+        Found::Limit => Reason::HeaderLimit,
+        Found::Invalid => Reason::HeaderInvalid,
+        Found::Digest => Reason::DigestMismatch,
+    };
+    Stop::Reject(reason, error.to_string())
+}
+
 /// The signature header says how long header and payload are.
 fn check_size(file: &HeaderFile<'_>, object: &Object) -> Result<(), Stop> {
-    match file.expected_file_bytes {
+    match file.expected_file_bytes() {
         Some(expected) if object.size_bytes < expected => {
             let message = format!("the file has {} bytes, and its signature header says {expected}", object.size_bytes);
             Err(Stop::Reject(Reason::Truncated, message))

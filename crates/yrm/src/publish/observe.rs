@@ -48,11 +48,20 @@ pub struct Current {
 #[derive(Debug, Clone)]
 pub enum Source {
     /// The published files of this generation, cut as the catalog says.
-    Published(Arc<[Bytes; 3]>),
+    Published(Arc<[PublishedFile; 3]>),
     /// Not read yet.
     Unread,
     /// Rendered anew for every entry: the repository was adopted.
     Adopted(Arc<Vec<Fragments>>),
+}
+
+/// One of primary, filelists and other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedFile {
+    /// The file.
+    pub bytes: Bytes,
+    /// Its digest: what it is named by.
+    pub sha256: Sha256,
 }
 
 impl State {
@@ -122,31 +131,30 @@ pub async fn load_catalog(
     Catalog::decode(&read.bytes).map(Some)
 }
 
-/// The three published files, each checked against the hash in its name.
-pub async fn read_published(bucket: &Bucket, state: &State) -> Result<Arc<[Bytes; 3]>> {
+/// The three published files, with the digests that rendering checks them against.
+pub async fn read_published(bucket: &Bucket, state: &State) -> Result<Arc<[PublishedFile; 3]>> {
     if let Source::Published(files) = &state.source {
         return Ok(Arc::clone(files));
     }
-    let mut files = [Bytes::new(), Bytes::new(), Bytes::new()];
-    for ((file, layout), document) in files.iter_mut().zip(&state.catalog.files).zip(Document::ALL) {
+    let mut files = Vec::with_capacity(3);
+    for (layout, document) in state.catalog.files.iter().flatten().zip(Document::ALL) {
         let key = bucket.path(Key::Metadata { repository: &state.repository, href: &layout.href });
         let missing = || {
             Error::new(ErrorKind::Corrupt, format!("reading {key}"))
                 .hint("the file that repomd.xml names is gone or damaged; the repository is read again from its packages")
         };
-        let read = bucket.store.get(&key, None).await?.ok_or_else(missing)?;
         let named = state.current.as_ref().and_then(|current| current.repomd.record(document.name()));
-        if named.is_none_or(|record| record.checksum.hex != Sha256::of(&read.bytes).to_string()) {
-            return Err(missing());
-        }
-        *file = read.bytes;
+        let sha256 = named.and_then(|record| record.checksum.as_sha256()).ok_or_else(missing)?;
+        let bytes = bucket.store.get(&key, None).await?.ok_or_else(missing)?.bytes;
+        files.push(PublishedFile { bytes, sha256 });
     }
-    Ok(Arc::new(files))
+    let three = files.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "reading the catalog's files"))?;
+    Ok(Arc::new(three))
 }
 
 impl Catalog {
     /// Of a repository without packages and without files.
     pub fn empty(compression: Compression) -> Self {
-        Self { revision: 0, compression, entries: Vec::<Entry>::new(), files: Default::default() }
+        Self { revision: 0, compression, entries: Vec::<Entry>::new(), files: None }
     }
 }

@@ -3,12 +3,12 @@
 use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
-use rpmmd::repodata::{Document, Previous, Rendered, Slot, render as render_document};
+use rpmmd::repodata::{Document, Previous, RenderOptions, Rendered, Slot, render as render_document};
 use rpmmd::repomd::{AnyChecksum, Record, Repomd};
 
 use super::admit::Placed;
 use super::catalog::{Catalog, Entry, FileLayout};
-use super::observe::{Source, State};
+use super::observe::{PublishedFile, Source, State};
 use super::plan::Origin;
 use super::verdict::Candidate;
 use crate::config::Policy;
@@ -29,14 +29,14 @@ pub struct Generation {
     /// repomd.xml's bytes: what the switch writes.
     pub repomd_bytes: Bytes,
     /// primary, filelists and other, in that order; hrefs are in the catalog.
-    pub files: [Bytes; 3],
+    pub files: [PublishedFile; 3],
 }
 
 /// Renders `origins` (indexes into the state's entries and into `admitted`) as the generation
 /// after `state`. `published` are the state's files, if there are any.
 pub fn render(
     state: &State,
-    published: Option<&[Bytes; 3]>,
+    published: Option<&[PublishedFile; 3]>,
     origins: &[Origin],
     admitted: &[Admitted],
     policy: &Policy,
@@ -54,12 +54,14 @@ pub fn render(
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
         let lengths: Vec<u32> = state.catalog.entries.iter().map(|entry| entry.fragment_bytes[at]).collect();
-        let previous = published.map(|files| Previous {
-            layout: &state.catalog.files[at].layout,
+        let previous = published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| Previous {
+            layout: &layouts[at].layout,
             fragment_bytes: &lengths,
-            file: &files[at],
+            file: &files[at].bytes,
+            sha256: files[at].sha256,
         });
-        rendered.push(render_document(document, policy.compression, &slots, previous).map_err(|source| {
+        let options = RenderOptions::new(policy.compression);
+        rendered.push(render_document(document, options, &slots, previous).map_err(|source| {
             Error::new(ErrorKind::Corrupt, format!("splicing {}", document.name())).because(source)
         })?);
     }
@@ -79,7 +81,7 @@ fn assemble(
     let before = state.current.as_ref().map(|current| &current.repomd);
     // Equal bytes, and so equal ETags, must never come back; yum 3 wants times that never fall.
     let revision = seconds.max(state.catalog.revision + 1);
-    let newest = before.into_iter().flat_map(|repomd| &repomd.records).map(|record| record.timestamp).max();
+    let newest = before.into_iter().flat_map(|repomd| &repomd.records).filter_map(|record| record.timestamp).max();
     let timestamp = seconds.max(newest.unwrap_or(0));
 
     let entries = origins
@@ -103,13 +105,13 @@ fn assemble(
             kind: document.name().to_owned(),
             checksum: AnyChecksum::sha256(file.sha256),
             href: href.clone(),
-            timestamp,
-            size: file.bytes.len() as u64,
+            timestamp: Some(timestamp),
+            size: Some(file.bytes.len() as u64),
             open_size: Some(file.open_bytes),
             ..Record::default()
         });
         layouts.push(FileLayout { href, layout: file.layout });
-        files.push(Bytes::from(file.bytes));
+        files.push(PublishedFile { bytes: Bytes::from(file.bytes), sha256: file.sha256 });
     }
     // What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made
     // from the replaced files would now be lies.
@@ -126,7 +128,7 @@ fn assemble(
         revision,
         compression: policy.compression,
         entries,
-        files: layouts.try_into().map_err(|_| three())?,
+        files: Some(layouts.try_into().map_err(|_| three())?),
     };
     Ok(Generation {
         catalog_bytes: Bytes::from(catalog.encode()?),

@@ -231,7 +231,7 @@ impl Publisher {
     /// repository is read again from its packages and rendered from that.
     async fn next_generation(&self, prepared: &Prepared, run: RunId) -> Result<(State, Generation)> {
         let mut state = prepared.state.clone();
-        let has_files = !state.adopted() && !state.catalog.entries.is_empty();
+        let has_files = !state.adopted() && state.catalog.files.is_some();
         let mut published = None;
         if has_files {
             match read_published(&self.bucket, &state).await {
@@ -302,7 +302,7 @@ impl Publisher {
     /// Remembers the generation that was just made the truth.
     fn remember(&self, repository: &RepositoryDir, generation: Generation, etag: crate::store::ETag, copied: bool) {
         let Generation { catalog, repomd, repomd_bytes, files, .. } = generation;
-        let small = files.iter().map(bytes::Bytes::len).sum::<usize>() <= KEEP_FILES_BYTES;
+        let small = files.iter().map(|file| file.bytes.len()).sum::<usize>() <= KEEP_FILES_BYTES;
         let state = State {
             repository: repository.clone(),
             current: Some(Current { etag: Some(etag), bytes: repomd_bytes, repomd, copied }),

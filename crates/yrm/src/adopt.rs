@@ -115,7 +115,8 @@ async fn read_metadata(
 ) -> Result<HashMap<String, Package<'static>>> {
     let mut files = Vec::with_capacity(3);
     for document in Document::ALL {
-        let corrupt = |what: &str| Error::new(ErrorKind::Corrupt, format!("reading {} of {repository}: {what}", document.name()));
+        let corrupt =
+            |what: &str| Error::new(ErrorKind::Corrupt, format!("reading {} of {repository}: {what}", document.name()));
         let record = repomd.record(document.name()).ok_or_else(|| corrupt("repomd.xml does not name it"))?;
         let key = bucket.path(Key::Metadata { repository, href: &record.href });
         let read = bucket.store.get(&key, None).await?.ok_or_else(|| corrupt("the file is missing"))?;
@@ -124,9 +125,9 @@ async fn read_metadata(
         }
         files.push(read.bytes);
     }
-    let packages = aside("reading metadata", move || repodata::read(&files[0], &files[1], &files[2])).await?.map_err(|source| {
-        Error::new(ErrorKind::Corrupt, format!("reading the metadata of {repository}")).because(source)
-    })?;
+    let packages = aside("reading metadata", move || repodata::read(&files[0], &files[1], &files[2])).await?.map_err(
+        |source| Error::new(ErrorKind::Corrupt, format!("reading the metadata of {repository}")).because(source),
+    )?;
     Ok(packages.into_iter().map(|package| (package.href.to_string(), package)).collect())
 }
 
@@ -146,7 +147,7 @@ async fn take_over(
     let mut taken: Vec<(Entry, Fragments)> = futures::stream::iter(packages)
         .map(|(href, object)| async move {
             match described.get(&href) {
-                Some(package) if package.package_bytes == object.size_bytes => Ok(Some(explained(package, &object))),
+                Some(package) if package.package_bytes == object.size_bytes => explained(package, &object).map(Some),
                 Some(_) | None => examined(inspector, root, object).await,
             }
         })
@@ -156,17 +157,17 @@ async fn take_over(
         .await?;
     taken.sort_by(|(a, _), (b, _)| a.href.as_bytes().cmp(b.href.as_bytes()));
     let (entries, fragments) = taken.into_iter().unzip();
-    state.catalog = Arc::new(Catalog {
-        revision: state.catalog.revision,
-        entries,
-        ..Catalog::empty(bucket.policy.compression)
-    });
+    state.catalog =
+        Arc::new(Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) });
     state.source = Source::Adopted(Arc::new(fragments));
     Ok(state)
 }
 
 /// An entry for a package that the metadata describes.
-fn explained(package: &Package<'static>, object: &Object) -> (Entry, Fragments) {
+fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry, Fragments)> {
+    let fragments = Fragments::of(package).map_err(|source| {
+        Error::new(ErrorKind::Corrupt, format!("reading the metadata of {}", object.key)).because(source)
+    })?;
     let entry = Entry {
         href: package.href.to_string(),
         name: package.nevra.name.clone(),
@@ -181,7 +182,7 @@ fn explained(package: &Package<'static>, object: &Object) -> (Entry, Fragments) 
         etag: object.etag.as_str().to_owned(),
         fragment_bytes: [0; 3],
     };
-    (entry, Fragments::of(package))
+    Ok((entry, fragments))
 }
 
 /// An entry for a package that only its own header describes; `None` when it is no package that

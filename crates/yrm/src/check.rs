@@ -99,8 +99,7 @@ async fn check_repository(
             files.insert(record.kind.clone(), bytes);
         }
     }
-    let [Some(primary), Some(filelists), Some(other)] =
-        Document::ALL.map(|document| files.remove(document.name()))
+    let [Some(primary), Some(filelists), Some(other)] = Document::ALL.map(|document| files.remove(document.name()))
     else {
         found.problems.push("primary, filelists and other are not all there".to_owned());
         return Ok(found);

@@ -58,7 +58,9 @@ async fn placed(
     now: Timestamp,
 ) -> Result<Admission> {
     let Some(there) = bucket.store.head(target).await? else {
-        return Ok(Admission::Wait("it was put in place and is gone again; something else deletes in repo/".to_owned()));
+        return Ok(Admission::Wait(
+            "it was put in place and is gone again; something else deletes in repo/".to_owned(),
+        ));
     };
     let pkgid = match known.or(there.sha256) {
         Some(pkgid) => Some(pkgid),

@@ -166,7 +166,8 @@ impl Catalog {
         if length > MAX_RAW_BYTES {
             return Err(corrupt("it is larger than any catalog"));
         }
-        let raw = zstd::bulk::decompress(packed, length).map_err(|source| corrupt("it does not unpack").because(source))?;
+        let raw =
+            zstd::bulk::decompress(packed, length).map_err(|source| corrupt("it does not unpack").because(source))?;
         let stored: Stored =
             postcard::from_bytes(&raw).map_err(|source| corrupt("it does not decode").because(source))?;
         let compression = match stored.compression {

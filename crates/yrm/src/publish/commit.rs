@@ -32,8 +32,11 @@ pub fn guard_shrink(bucket: &Bucket, repository: &RepositoryDir, before: usize, 
     if bucket.policy.allow_shrink || lost * 100 <= before * SHRINK_LIMIT_PERCENT {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Corrupt, format!("publishing {repository}: {lost} of its {before} packages would disappear"))
-        .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        format!("publishing {repository}: {lost} of its {before} packages would disappear"),
+    )
+    .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
 }
 
 /// Uploads everything the generation names, its catalog, and the copy of the generation it
@@ -51,9 +54,9 @@ pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> 
         let copy = Key::Generation { repository, revision: state.catalog.revision };
         puts.push((bucket.path(copy), copy.attributes(), current.bytes.clone()));
     }
-    futures::future::try_join_all(puts.iter().map(|(key, attributes, bytes)| {
-        settle::put_fixed(bucket.store.as_ref(), key, bytes, attributes)
-    }))
+    futures::future::try_join_all(
+        puts.iter().map(|(key, attributes, bytes)| settle::put_fixed(bucket.store.as_ref(), key, bytes, attributes)),
+    )
     .await?;
     Ok(())
 }
@@ -82,4 +85,3 @@ pub async fn keep_copy(bucket: &Bucket, repository: &RepositoryDir, generation: 
     let bytes = &generation.repomd_bytes;
     settle::put_fixed(bucket.store.as_ref(), &bucket.path(copy), bytes, &copy.attributes()).await.map(drop)
 }
-

@@ -33,7 +33,8 @@ pub async fn load(bucket: &Bucket, limit: usize) -> Result<Vec<Report>> {
             }
         }))
     });
-    let runs: Vec<Option<Report>> = futures::stream::iter(newest).buffered(bucket.policy.concurrency).try_collect().await?;
+    let runs: Vec<Option<Report>> =
+        futures::stream::iter(newest).buffered(bucket.policy.concurrency).try_collect().await?;
     Ok(runs.into_iter().flatten().collect())
 }
 

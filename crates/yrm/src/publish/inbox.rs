@@ -54,7 +54,10 @@ pub async fn list(store: &dyn Store, folders: &Folders) -> Result<Vec<Dropped>> 
             return Ok(dropped);
         }
     }
-    tracing::warn!(keys = dropped.len(), "the inbox holds more keys than one run lists; the rest waits for the next run");
+    tracing::warn!(
+        keys = dropped.len(),
+        "the inbox holds more keys than one run lists; the rest waits for the next run"
+    );
     Ok(dropped)
 }
 

@@ -14,8 +14,8 @@ use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use super::inbox::Dropped;
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::Object;
+use crate::store::key::{self, Key, RepositoryDir};
 
 /// Enough for the headers of nine packages in ten.
 const FIRST_GUESS_BYTES: u64 = 64 << 10;

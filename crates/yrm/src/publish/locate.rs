@@ -47,9 +47,7 @@ impl Locator {
             Self::Single => return Some((RepositoryDir::new(""), path)),
             Self::Depth(0) => return Some((RepositoryDir::new(""), path)),
             Self::Depth(depth) => folder_ends().nth(depth - 1)?,
-            Self::Globs(globs) => {
-                folder_ends().find(|&end| globs.iter().any(|glob| glob.is_match(&path[..end])))?
-            }
+            Self::Globs(globs) => folder_ends().find(|&end| globs.iter().any(|glob| glob.is_match(&path[..end])))?,
         };
         Some((RepositoryDir::new(&path[..end]), &path[end + 1..]))
     }

@@ -40,9 +40,9 @@ use self::repository::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
 use crate::error::{Error, Result};
+use crate::store::Store;
 use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
-use crate::store::Store;
 
 /// Inbox objects judged and published together: one switch a repository, and the memory for so
 /// many packages' XML.
@@ -247,7 +247,11 @@ impl Publisher {
             }
         }
         let due = lock(&self.retention_due);
-        Ok(due.iter().filter(|(_, at)| at.is_some_and(|at| at <= now)).map(|(repository, _)| repository.clone()).collect())
+        Ok(due
+            .iter()
+            .filter(|(_, at)| at.is_some_and(|at| at <= now))
+            .map(|(repository, _)| repository.clone())
+            .collect())
     }
 
     /// Sweeps the repositories that this run changed, each at most once an interval.

@@ -14,8 +14,8 @@ use super::bucket::Bucket;
 use super::catalog::{Catalog, Entry};
 use crate::adopt;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::key::{Key, RepositoryDir};
 use crate::store::ETag;
+use crate::store::key::{Key, RepositoryDir};
 
 /// One generation, as read.
 #[derive(Debug, Clone)]
@@ -121,11 +121,7 @@ pub async fn observe(
 }
 
 /// The catalog stored for exactly these repomd.xml bytes.
-pub async fn load_catalog(
-    bucket: &Bucket,
-    repository: &RepositoryDir,
-    repomd: &[u8],
-) -> Result<Option<Catalog>> {
+pub async fn load_catalog(bucket: &Bucket, repository: &RepositoryDir, repomd: &[u8]) -> Result<Option<Catalog>> {
     let key = bucket.path(Key::Catalog { repository, repomd: Sha256::of(repomd) });
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
     Catalog::decode(&read.bytes).map(Some)
@@ -140,8 +136,9 @@ pub async fn read_published(bucket: &Bucket, state: &State) -> Result<Arc<[Publi
     for (layout, document) in state.catalog.files.iter().flatten().zip(Document::ALL) {
         let key = bucket.path(Key::Metadata { repository: &state.repository, href: &layout.href });
         let missing = || {
-            Error::new(ErrorKind::Corrupt, format!("reading {key}"))
-                .hint("the file that repomd.xml names is gone or damaged; the repository is read again from its packages")
+            Error::new(ErrorKind::Corrupt, format!("reading {key}")).hint(
+                "the file that repomd.xml names is gone or damaged; the repository is read again from its packages",
+            )
         };
         let named = state.current.as_ref().and_then(|current| current.repomd.record(document.name()));
         let sha256 = named.and_then(|record| record.checksum.as_sha256()).ok_or_else(missing)?;

@@ -31,7 +31,9 @@ pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Rec
     let key = bucket.path(Key::Receipt { digest: digest_of(path, etag) });
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
     let receipt = serde_json::from_slice(&read.bytes);
-    receipt.map(Some).map_err(|source| Error::new(ErrorKind::Corrupt, format!("reading the receipt {key}")).because(source))
+    receipt
+        .map(Some)
+        .map_err(|source| Error::new(ErrorKind::Corrupt, format!("reading the receipt {key}")).because(source))
 }
 
 /// Writes the answer. The same bytes dropped again at the same path get the newest one.

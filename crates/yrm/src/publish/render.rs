@@ -4,7 +4,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repodata::{Document, Previous, RenderOptions, Rendered, Slot, render as render_document};
-use rpmmd::repomd::{AnyChecksum, Record, Repomd};
+use rpmmd::repomd::Repomd;
 
 use super::admit::Placed;
 use super::catalog::{Catalog, Entry, FileLayout};
@@ -100,16 +100,9 @@ fn assemble(
     let mut files = Vec::with_capacity(3);
     let mut layouts = Vec::with_capacity(3);
     for (document, file) in Document::ALL.into_iter().zip(rendered) {
-        let href = format!("repodata/{}-{}.xml.{}", file.sha256, document.name(), policy.compression.extension());
-        records.push(Record {
-            kind: document.name().to_owned(),
-            checksum: AnyChecksum::sha256(file.sha256),
-            href: href.clone(),
-            timestamp: Some(timestamp),
-            size: Some(file.bytes.len() as u64),
-            open_size: Some(file.open_bytes),
-            ..Record::default()
-        });
+        let record = file.record(document, timestamp);
+        let href = record.href.clone();
+        records.push(record);
         layouts.push(FileLayout { href, layout: file.layout });
         files.push(PublishedFile { bytes: Bytes::from(file.bytes), sha256: file.sha256 });
     }

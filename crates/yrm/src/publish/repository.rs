@@ -267,15 +267,21 @@ impl Publisher {
     /// Answers, and empties the inbox of what is published.
     async fn tidy(&self, prepared: &Prepared, run: RunId, progress: &dyn Progress, settlement: &mut Settlement) {
         let Prepared { state, plan, candidates, placed } = prepared;
-        let already = plan.already.iter().map(|&at| (at, state.catalog.at(&candidates[at].href).map(|e| e.pkgid()), true));
+        let already =
+            plan.already.iter().map(|&at| (at, state.catalog.at(&candidates[at].href).map(|e| e.pkgid()), true));
         let new = placed.iter().map(|(&at, there)| (at, Some(there.pkgid), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
-            .map(|(at, pkgid, already_there)| (&candidates[at].dropped, published(&candidates[at], pkgid, already_there)))
+            .map(|(at, pkgid, already_there)| {
+                (&candidates[at].dropped, published(&candidates[at], pkgid, already_there))
+            })
             .collect();
-        let mut answers = futures::stream::iter(&done)
-            .map(|(dropped, published)| async move { (published, tidy::published(&self.bucket, dropped, published).await) })
-            .buffer_unordered(self.bucket.policy.concurrency);
+        let mut answers =
+            futures::stream::iter(&done)
+                .map(|(dropped, published)| async move {
+                    (published, tidy::published(&self.bucket, dropped, published).await)
+                })
+                .buffer_unordered(self.bucket.policy.concurrency);
         let mut count = 0;
         while let Some((published, tidied)) = answers.next().await {
             count += 1;

@@ -72,7 +72,8 @@ pub async fn sweep_if_due(
 
 /// Sweeps now.
 pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept> {
-    let now = written_at(bucket, Key::Swept { repository }, receipt::to_json(&serde_json::json!({"swept": true}))?).await?;
+    let now =
+        written_at(bucket, Key::Swept { repository }, receipt::to_json(&serde_json::json!({"swept": true}))?).await?;
     let store = bucket.store.as_ref();
     let listed = list_all(store, &key::repository_prefix(&bucket.policy.folders, repository)).await?;
     let generations = generations(bucket, repository).await?;
@@ -102,7 +103,10 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
         }
     }
     let old = |object: &&Object| object.modified < expires;
-    let unnamed = listed.iter().filter(old).filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key));
+    let unnamed = listed
+        .iter()
+        .filter(old)
+        .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key));
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
     let mut deleted = 0;
     for object in unnamed.chain(forgotten).chain(&expired) {
@@ -115,7 +119,12 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
 
 /// Adds every key that a generation names. `false` when its catalog is gone, so that nobody
 /// knows which packages it names.
-async fn name_all(bucket: &Bucket, repository: &RepositoryDir, body: &[u8], named: &mut HashSet<String>) -> Result<bool> {
+async fn name_all(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    body: &[u8],
+    named: &mut HashSet<String>,
+) -> Result<bool> {
     let Ok(repomd) = Repomd::read(body) else { return Ok(false) };
     let Some(catalog) = load_catalog(bucket, repository, body).await? else { return Ok(false) };
     named.extend(repomd.records.iter().map(|record| bucket.path(Key::Metadata { repository, href: &record.href })));
@@ -156,7 +165,9 @@ async fn direct_children(bucket: &Bucket, prefix: &str) -> Result<Vec<Object>> {
 /// somebody's and none of our business.
 fn ours(bucket: &Bucket, repository: &RepositoryDir, key: &str) -> bool {
     let folder = format!("{}/", bucket.policy.folders.repo);
-    let Some((dir, href)) = key.strip_prefix(&folder).and_then(|path| bucket.locator.locate(path)) else { return false };
+    let Some((dir, href)) = key.strip_prefix(&folder).and_then(|path| bucket.locator.locate(path)) else {
+        return false;
+    };
     let content_named = |name: &str| {
         name.split_once('-').is_some_and(|(digest, rest)| {
             digest.parse::<Sha256>().is_ok()

@@ -12,9 +12,9 @@ use super::receipt::{self, Receipt};
 use super::report::{Published, Rejected};
 use super::verdict::Rejection;
 use crate::error::Result;
+use crate::store::Copy;
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
-use crate::store::Copy;
 
 /// Answers the uploader and takes the published object out of the inbox.
 pub async fn published(bucket: &Bucket, dropped: &Dropped, published: &Published) -> Result<()> {

@@ -7,6 +7,7 @@ pub mod counted;
 pub mod key;
 pub mod local;
 pub mod memory;
+pub mod s3;
 pub mod settle;
 
 use std::collections::BTreeMap;

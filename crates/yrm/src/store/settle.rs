@@ -73,10 +73,9 @@ pub async fn put_settled(
             }
             // Nothing was applied, so nothing is in doubt that was not before.
             Ok(Outcome::Conflict) => {}
-            Ok(Outcome::Ambiguous(error)) => doubt = Some(error),
-            // A refusal, but perhaps of a second try after a first that applied.
             Err(error) if doubt.is_none() => return Err(error),
-            Err(error) => doubt = Some(error),
+            // An error here is a refusal of a further try after a first that may have applied.
+            Ok(Outcome::Ambiguous(error)) | Err(error) => doubt = Some(error),
         }
         if doubt.is_some() {
             match (look(store, key, bytes).await, condition) {

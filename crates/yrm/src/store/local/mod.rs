@@ -96,7 +96,7 @@ impl Store for DirectoryStore {
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
         let key = key.to_owned();
-        self.blocking(move |tree| read(tree, KeyPath::parse(&key)?, range)).await
+        self.blocking(move |tree| read(tree, KeyPath::parse(&key)?, range.as_ref())).await
     }
 
     async fn put(
@@ -164,11 +164,11 @@ impl Store for DirectoryStore {
 }
 
 /// The bytes of one state of the file: a read that `cp` writes under starts again.
-fn read(tree: &Tree, path: KeyPath<'_>, range: Option<Range<u64>>) -> Result<Option<Read>> {
+fn read(tree: &Tree, path: KeyPath<'_>, range: Option<&Range<u64>>) -> Result<Option<Read>> {
     let doing = || format!("reading {:?}", path.key);
     for _ in 0..READ_ATTEMPTS {
         let Some((file, before)) = open_file(tree, path)? else { return Ok(None) };
-        let range = clip(range.clone(), before.size_bytes);
+        let range = clip(range.cloned(), before.size_bytes);
         let length = usize::try_from(range.end - range.start)
             .map_err(|error| Error::new(ErrorKind::Internal, doing()).because(error))?;
         let mut bytes = vec![0; length];

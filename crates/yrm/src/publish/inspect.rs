@@ -206,7 +206,8 @@ fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[
         file_time: u64::try_from(dropped.modified().as_second()).unwrap_or(0),
         package_bytes: dropped.object.size_bytes,
     };
-    let (package, warnings) = Package::from_header(&file, &facts, &Rules::default()).map_err(|error| refuse(&error))?;
+    let (package, warnings) = Package::from_header(&file, &facts, &Rules::default())
+        .map_err(|error| Stop::Reject(Reason::HeaderInvalid, error.to_string()))?;
     check_name(&package.nevra)?;
     if !href.to_ascii_lowercase().ends_with(".rpm") {
         return Err(Stop::Reject(Reason::BadKey, "a package's name must end in .rpm".to_owned()));

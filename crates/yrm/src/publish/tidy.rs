@@ -17,14 +17,14 @@ use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
 
 /// Answers the uploader and takes the published object out of the inbox.
-pub async fn published(bucket: &Bucket, dropped: &Dropped, published: &Published) -> Result<()> {
+pub(super) async fn published(bucket: &Bucket, dropped: &Dropped, published: &Published) -> Result<()> {
     receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
     settle::delete_settled(bucket.store.as_ref(), dropped.key(), dropped.etag()).await.map(drop)
 }
 
 /// Moves a rejected file to quarantine, with its record. `None` when it had left the inbox or
 /// changed: then it is not what was judged.
-pub async fn quarantine(bucket: &Bucket, rejection: &Rejection, run: Ulid) -> Result<Option<Rejected>> {
+pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection, run: Ulid) -> Result<Option<Rejected>> {
     let dropped = &rejection.dropped;
     let target = Key::Quarantined { path: &dropped.path, id: run };
     let quarantine_key = bucket.path(target);

@@ -166,12 +166,14 @@ impl Publisher {
         report: &mut Report,
     ) -> (BTreeMap<RepositoryDir, Vec<Candidate>>, Vec<Rejection>) {
         let inspector = Inspector { bucket: self.bucket.clone(), now: run.started };
-        let mut verdicts = futures::stream::iter(batch)
+        let inspections: Vec<_> = batch
+            .iter()
             .map(|dropped| {
                 let inspector = &inspector;
                 async move { (dropped, inspector.inspect(dropped.clone()).await) }
             })
-            .buffered(self.bucket.policy.concurrency);
+            .collect();
+        let mut verdicts = futures::stream::iter(inspections).buffered(self.bucket.policy.concurrency);
         let (mut accepted, mut rejections, mut done) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), 0);
         while let Some((dropped, verdict)) = verdicts.next().await {
             done += 1;
@@ -205,9 +207,11 @@ impl Publisher {
     }
 
     async fn quarantine(&self, rejections: Vec<Rejection>, run: RunId, report: &mut Report) -> Vec<Rejected> {
-        let mut moves = futures::stream::iter(&rejections)
+        let moves: Vec<_> = rejections
+            .iter()
             .map(|rejection| async move { (rejection, tidy::quarantine(&self.bucket, rejection, run.id).await) })
-            .buffered(self.bucket.policy.concurrency);
+            .collect();
+        let mut moves = futures::stream::iter(moves).buffered(self.bucket.policy.concurrency);
         let mut rejected = Vec::new();
         while let Some((rejection, moved)) = moves.next().await {
             match moved {

@@ -85,7 +85,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
             .hint("nothing was deleted; the next package that arrives restores the last generation"));
     };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
-    let (retained, expired) = split(generations, current.object.modified, expires);
+    let (retained, over) = split(generations, current.object.modified, expires);
 
     let mut named: HashSet<String> = HashSet::new();
     let mut retained_catalogs: HashSet<String> = HashSet::new();
@@ -109,7 +109,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
         .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key));
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
     let mut deleted = 0;
-    for object in unnamed.chain(forgotten).chain(&expired) {
+    for object in unnamed.chain(forgotten).chain(&over) {
         deleted += u64::from(delete(bucket, object).await?);
     }
     sweep_receipts(bucket, now).await?;
@@ -137,14 +137,14 @@ async fn name_all(
 fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Timestamp) -> (Vec<Object>, Vec<Object>) {
     generations.sort_by_key(|(revision, _)| *revision);
     let superseded: Vec<Timestamp> =
-        generations.iter().skip(1).map(|(_, next)| next.modified.max(Timestamp::MIN)).chain([switched]).collect();
+        generations.iter().skip(1).map(|(_, next)| next.modified).chain([switched]).collect();
     let newest = generations.last().map(|(revision, _)| *revision);
-    let (mut retained, mut expired) = (Vec::new(), Vec::new());
-    for ((revision, object), superseded) in generations.into_iter().zip(superseded) {
-        let over = superseded < expires && Some(revision) != newest;
-        if over { expired.push(object) } else { retained.push(object) }
-    }
-    (retained, expired)
+    let (over, retained): (Vec<_>, Vec<_>) = generations
+        .into_iter()
+        .zip(superseded)
+        .partition(|((revision, _), superseded)| *superseded < expires && Some(*revision) != newest);
+    let objects = |generations: Vec<((u64, Object), Timestamp)>| generations.into_iter().map(|((_, o), _)| o).collect();
+    (objects(retained), objects(over))
 }
 
 async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<(u64, Object)>> {

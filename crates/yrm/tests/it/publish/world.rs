@@ -21,9 +21,7 @@ use yrm::error::{Error, ErrorKind, Result};
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::memory::MemoryStore;
-use yrm::store::{
-    Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored,
-};
+use yrm::store::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored};
 
 pub(crate) const DAY: Duration = Duration::from_hours(24);
 
@@ -120,11 +118,6 @@ impl World {
 
     pub(crate) async fn hrefs(&self, dir: &str) -> Vec<String> {
         self.packages(dir).await.into_iter().map(|package| package.href.into_owned()).collect()
-    }
-
-    pub(crate) async fn revision(&self) -> u64 {
-        let repomd = self.bytes("repo/repodata/repomd.xml").await.unwrap();
-        Repomd::read(&repomd).unwrap().revision.parse().unwrap()
     }
 
     pub(crate) async fn bytes(&self, key: &str) -> Option<Bytes> {

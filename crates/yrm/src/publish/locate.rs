@@ -63,8 +63,8 @@ mod tests {
 
     #[test]
     fn single_takes_every_path() {
-        assert_eq!(located(&Repositories::Single, "d.rpm"), Some(("".to_owned(), "d.rpm".to_owned())));
-        assert_eq!(located(&Repositories::Single, "a/b/d.rpm"), Some(("".to_owned(), "a/b/d.rpm".to_owned())));
+        assert_eq!(located(&Repositories::Single, "d.rpm"), Some((String::new(), "d.rpm".to_owned())));
+        assert_eq!(located(&Repositories::Single, "a/b/d.rpm"), Some((String::new(), "a/b/d.rpm".to_owned())));
     }
 
     #[test]

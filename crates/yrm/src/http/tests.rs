@@ -71,8 +71,8 @@ async fn the_first_versions_answers_keep_their_shape() {
     insta::assert_snapshot!(index.split("\r\n\r\n").nth(1).unwrap(), @r#"{"history":"http://repo.example.com:5000/history","jobs":"http://repo.example.com:5000/scheduledJobs"}"#);
     let (status, history) = running.get("/history").await;
     assert_eq!(status, 200);
-    insta::assert_snapshot!(history, @"");
-    insta::assert_snapshot!(running.get("/scheduledJobs").await.1, @"");
+    insta::assert_snapshot!(history, @r#"{"now":"2026-11-22 21:00:00.000000","previousRuns":[{"timestamp":"2026-11-22 20:00:00.000000","inboxKeys":[]},{"timestamp":"2026-11-22 20:01:00.000000","inboxKeys":["inbox/a.rpm","inbox/el9/b<x>.rpm"]},{"timestamp":"2026-11-22 20:01:01.500000","skippedKeys":["inbox/el9/b<x>.rpm"]},{"timestamp":"2026-11-22 20:02:00.000000","inboxKeys":["inbox/c.rpm"]},{"timestamp":"2026-11-22 20:02:01.500000","skippedKeys":[]}]}"#);
+    insta::assert_snapshot!(running.get("/scheduledJobs").await.1, @r#"{"scheduledJobs":[{"runs":3,"name":"manageYumRepo","next_run_time":"Sun, 22 Nov 2026 20:01:00 GMT","interval":"0:01:00"}]}"#);
     running.stop().await;
 }
 

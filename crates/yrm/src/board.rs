@@ -43,12 +43,10 @@ pub struct Schedule {
 }
 
 impl Board {
-    /// A board that knows the runs of earlier processes, in any order.
-    pub fn new(interval: Duration, now: Timestamp, mut earlier: Vec<Report>) -> Self {
-        earlier.sort_by_key(|report| (report.started, report.run));
-        let unneeded = earlier.len().saturating_sub(RUNS_KEPT);
+    /// An empty board.
+    pub fn new(interval: Duration, now: Timestamp) -> Self {
         let state = State {
-            runs: earlier.split_off(unneeded).into(),
+            runs: VecDeque::new(),
             runs_finished: 0,
             next_run: now,
             succeeded: false,
@@ -56,6 +54,16 @@ impl Board {
             last_failure: None,
         };
         Self { interval, state: Mutex::new(state) }
+    }
+
+    /// Takes in the runs of earlier processes, in any order.
+    pub fn remember(&self, earlier: Vec<Report>) {
+        let mut state = self.state();
+        let mut runs: Vec<Report> = earlier.into_iter().chain(state.runs.drain(..)).collect();
+        runs.sort_by_key(|report| (report.started, report.run));
+        runs.dedup_by_key(|report| report.run);
+        let unneeded = runs.len().saturating_sub(RUNS_KEPT);
+        state.runs = runs.split_off(unneeded).into();
     }
 
     /// A run starts now.
@@ -154,7 +162,8 @@ pub(crate) mod tests {
     fn history_lost_on_restart() {
         // The first version's defect, by its name.
         let earlier = vec![report(20, &["inbox/b.rpm"], &[]), report(10, &["inbox/a.rpm"], &[])];
-        let board = Board::new(Duration::from_secs(60), time(100), earlier);
+        let board = Board::new(Duration::from_secs(60), time(100));
+        board.remember(earlier);
         board.run_finished(report(100, &[], &[]));
         let starts: Vec<Timestamp> = board.runs().iter().map(|run| run.started).collect();
         assert_eq!(starts, [time(10), time(20), time(100)]);
@@ -162,7 +171,8 @@ pub(crate) mod tests {
 
     #[test]
     fn the_last_sixty_runs_are_kept() {
-        let board = Board::new(Duration::from_secs(60), time(0), (0..70).map(|s| report(s, &[], &[])).collect());
+        let board = Board::new(Duration::from_secs(60), time(0));
+        board.remember((0..70).map(|s| report(s, &[], &[])).collect());
         board.run_finished(report(70, &[], &[]));
         let runs = board.runs();
         assert_eq!((runs.len(), runs[0].started, runs[59].started), (60, time(11), time(70)));
@@ -170,7 +180,8 @@ pub(crate) mod tests {
 
     #[test]
     fn readiness_says_why_not() {
-        let board = Board::new(Duration::from_secs(60), time(0), vec![report(0, &[], &[])]);
+        let board = Board::new(Duration::from_secs(60), time(0));
+        board.remember(vec![report(0, &[], &[])]);
         assert_eq!(board.readiness().unwrap_err(), "the first run has not finished yet");
         board.run_failed("listing inbox/: access denied".to_owned());
         assert_eq!(board.readiness().unwrap_err(), "no run has succeeded yet: listing inbox/: access denied");
@@ -188,7 +199,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_next_run_is_one_interval_after_the_start() {
-        let board = Board::new(Duration::from_secs(60), time(0), vec![]);
+        let board = Board::new(Duration::from_secs(60), time(0));
         board.run_started(time(5));
         board.run_failed("x".to_owned());
         let expected = Schedule { runs_finished: 1, next_run: time(65), interval: Duration::from_secs(60) };

@@ -5,6 +5,7 @@
 //! `check`, …) · the store (`store`) · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
 
 pub mod board;
+pub mod cli;
 pub mod config;
 pub mod datadog;
 pub mod error;

@@ -12,14 +12,15 @@ use ulid::Ulid;
 
 use crate::board::Board;
 use crate::datadog::{Datadog, Gauges};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{self, RunFigures};
 use crate::publish::report::Report;
 use crate::sched::{self, Ended, Stop};
 use crate::standin::publish::RunId;
+use crate::store::Abilities;
 
 /// For Datadog's last points at the end. With [`sched::STOP_GRACE`] it stays under 10 seconds.
-const LAST_POINTS: Duration = Duration::from_secs(1);
+pub const LAST_POINTS: Duration = Duration::from_secs(1);
 
 /// A new run's id and start.
 pub fn new_run() -> RunId {
@@ -138,9 +139,19 @@ fn figures(report: &Report) -> RunFigures {
     }
 }
 
-/// A board for `interval`, with the runs of earlier processes.
-pub fn board(interval: Duration, earlier: Vec<Report>) -> Arc<Board> {
-    Arc::new(Board::new(interval, Timestamp::now(), earlier))
+/// A board for `interval`.
+pub fn board(interval: Duration) -> Arc<Board> {
+    Arc::new(Board::new(interval, Timestamp::now()))
+}
+
+/// Refuses a store that does not keep conditional writes, unless the operator promised that
+/// there is no other writer.
+pub fn require_conditions(abilities: Abilities, single_writer: bool) -> Result<()> {
+    if abilities.conditional_put || single_writer {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "this store does not keep conditional writes, so two writers could lose packages")
+        .hint("make sure that only one yrm ever writes to this bucket, then set single-writer = true; `yrm doctor` shows what the store can do"))
 }
 
 #[cfg(test)]
@@ -149,11 +160,10 @@ mod tests {
 
     use super::*;
     use crate::board::tests::report;
-    use crate::error::{Error, ErrorKind};
 
     #[tokio::test(start_paused = true)]
     async fn a_failing_run_is_counted_and_the_next_one_heals() {
-        let board = board(Duration::from_secs(60), vec![]);
+        let board = board(Duration::from_secs(60));
         let (stopper, stop) = sched::stop_pair();
         let runs = Cell::new(0);
         let ended = work(&board, None, stop, async |_run| {

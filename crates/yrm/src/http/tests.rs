@@ -56,7 +56,7 @@ impl Running {
 }
 
 fn board() -> Board {
-    Board::new(Duration::from_secs(60), time(0), vec![])
+    Board::new(Duration::from_secs(60), time(0))
 }
 
 #[tokio::test]
@@ -79,7 +79,9 @@ async fn the_first_versions_answers_keep_their_shape() {
 #[tokio::test]
 async fn history_has_at_most_sixty_entries_oldest_first() {
     let runs = (0..60).map(|second| report(second, &["inbox/a.rpm"], &[])).collect();
-    let running = start(Board::new(Duration::from_secs(60), time(0), runs)).await;
+    let board = board();
+    board.remember(runs);
+    let running = start(board).await;
     let history: serde_json::Value = serde_json::from_str(&running.get("/history").await.1).unwrap();
     let entries = history["previousRuns"].as_array().unwrap();
     assert_eq!(entries.len(), 60);

@@ -162,7 +162,7 @@ pub(crate) mod tests {
     fn history_lost_on_restart() {
         // The first version's defect, by its name.
         let earlier = vec![report(20, &["inbox/b.rpm"], &[]), report(10, &["inbox/a.rpm"], &[])];
-        let board = Board::new(Duration::from_secs(60), time(100));
+        let board = Board::new(Duration::from_mins(1), time(100));
         board.remember(earlier);
         board.run_finished(report(100, &[], &[]));
         let starts: Vec<Timestamp> = board.runs().iter().map(|run| run.started).collect();
@@ -171,7 +171,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_last_sixty_runs_are_kept() {
-        let board = Board::new(Duration::from_secs(60), time(0));
+        let board = Board::new(Duration::from_mins(1), time(0));
         board.remember((0..70).map(|s| report(s, &[], &[])).collect());
         board.run_finished(report(70, &[], &[]));
         let runs = board.runs();
@@ -180,7 +180,7 @@ pub(crate) mod tests {
 
     #[test]
     fn readiness_says_why_not() {
-        let board = Board::new(Duration::from_secs(60), time(0));
+        let board = Board::new(Duration::from_mins(1), time(0));
         board.remember(vec![report(0, &[], &[])]);
         assert_eq!(board.readiness().unwrap_err(), "the first run has not finished yet");
         board.run_failed("listing inbox/: access denied".to_owned());
@@ -199,10 +199,10 @@ pub(crate) mod tests {
 
     #[test]
     fn the_next_run_is_one_interval_after_the_start() {
-        let board = Board::new(Duration::from_secs(60), time(0));
+        let board = Board::new(Duration::from_mins(1), time(0));
         board.run_started(time(5));
         board.run_failed("x".to_owned());
-        let expected = Schedule { runs_finished: 1, next_run: time(65), interval: Duration::from_secs(60) };
+        let expected = Schedule { runs_finished: 1, next_run: time(65), interval: Duration::from_mins(1) };
         assert_eq!(board.schedule(), expected);
     }
 }

@@ -146,8 +146,8 @@ impl Destination {
     async fn by_statsd(&self, gauges: Gauges) -> Option<Result<(), String>> {
         let agent = self.statsd.as_deref()?;
         let lines = named(gauges).map(|(name, value)| format!("{}.{name}:{value}|g", self.prefix));
-        let send = send_datagram(agent, lines.join("\n"));
-        Some(match tokio::time::timeout(TIMEOUT, send).await {
+        let datagram = send_datagram(agent, lines.join("\n"));
+        Some(match tokio::time::timeout(TIMEOUT, datagram).await {
             Ok(sent) => sent.map_err(|error| error.to_string()),
             Err(_) => Err("it took too long".to_owned()),
         })

@@ -95,7 +95,7 @@ pub async fn every(interval: Duration, mut stop: Stop, mut once: impl AsyncFnMut
 mod tests {
     use super::*;
 
-    const MINUTE: Duration = Duration::from_secs(60);
+    const MINUTE: Duration = Duration::from_mins(1);
 
     /// The starts of five runs that take `length` each, in seconds from the first.
     async fn starts(length: Duration) -> Vec<u64> {

@@ -163,7 +163,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_failing_run_is_counted_and_the_next_one_heals() {
-        let board = board(Duration::from_secs(60));
+        let board = board(Duration::from_mins(1));
         let (stopper, stop) = sched::stop_pair();
         let runs = Cell::new(0);
         let ended = work(&board, None, stop, async |_run| {

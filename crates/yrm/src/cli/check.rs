@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::flags::{Flags, ForRepositories};
-use super::output::table;
+use super::output::{safe, table};
 use super::{Context, DONE, open_bucket};
 use crate::error::{ErrorKind, Result};
 use crate::standin::check::{Depth, Findings, check as look};
@@ -41,17 +41,13 @@ fn human(findings: &Findings) -> String {
         let folder = RepositoryDir::new(&found.repository).to_string();
         [folder, found.revision.clone(), found.packages.to_string(), found.hashed.to_string(), state]
     };
-    let mut text =
-        table(["repository", "revision", "packages", "hashed", "state"], findings.repositories.iter().map(row));
+    let head = ["repository", "revision", "packages", "hashed", "state"];
+    let mut lines = vec![table(head, findings.repositories.iter().map(row))];
     for found in &findings.repositories {
         let folder = RepositoryDir::new(&found.repository);
-        found.problems.iter().for_each(|problem| text.push_str(&format!("{folder}: problem: {}\n", one_line(problem))));
-        found.notes.iter().for_each(|note| text.push_str(&format!("{folder}: note: {}\n", one_line(note))));
+        // A key in a problem may hold line ends.
+        lines.extend(found.problems.iter().map(|problem| format!("{folder}: problem: {}\n", safe(problem))));
+        lines.extend(found.notes.iter().map(|note| format!("{folder}: note: {}\n", safe(note))));
     }
-    text
-}
-
-/// A key in the text may hold line ends.
-fn one_line(text: &str) -> String {
-    super::output::safe(text)
+    lines.concat()
 }

@@ -42,12 +42,10 @@ pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
 
 /// A run for people.
 pub(super) fn summary(report: &Report) -> String {
-    let mut text = String::new();
+    let mut parts = Vec::new();
     let mut list = |title: &str, rows: String, count: usize| {
         if count > 0 {
-            text.push_str(title);
-            text.push('\n');
-            text.push_str(&rows);
+            parts.push(format!("{title}\n{rows}"));
         }
     };
     let published = report.published.iter().map(|package| {
@@ -67,7 +65,7 @@ pub(super) fn summary(report: &Report) -> String {
     list("Retired", table(["package", "path in the repository"], retired), report.retired.len());
     let errors = report.errors.iter().map(|error| [error.clone()]);
     list("Errors", table(["what went wrong"], errors), report.errors.len());
-    text.push_str(&format!(
+    parts.push(format!(
         "{} published, {} rejected, {} waiting, {} retired, {} swept in {}\n",
         report.published.len(),
         report.rejected.len(),
@@ -76,7 +74,7 @@ pub(super) fn summary(report: &Report) -> String {
         report.swept,
         seconds(report.duration_ms),
     ));
-    text
+    parts.concat()
 }
 
 /// `el9/a.rpm`, or `a.rpm` in the one repository.

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::flags::{Flags, ForRepositories};
-use super::output::table;
+use super::output::{safe, table};
 use super::{Context, DONE, open_bucket};
 use crate::error::Result;
 use crate::publish::report::Report;
@@ -94,26 +94,28 @@ fn human(status: &Status) -> String {
             repository.published.map_or_else(|| "repomd.xml is missing".to_owned(), |time| time.to_string()),
         ]
     };
-    let mut text = format!("Bucket {}\n", super::output::safe(&status.bucket));
-    if status.repositories.is_empty() {
-        text.push_str("Nothing has been published yet\n");
+    let repositories = if status.repositories.is_empty() {
+        "Nothing has been published yet\n".to_owned()
     } else {
-        text.push_str(&table(["repository", "revision", "packages", "published"], status.repositories.iter().map(row)));
-    }
-    text.push_str(&format!("Inbox: {} files, {} bytes", status.inbox.files, status.inbox.bytes));
-    if let Some(oldest) = status.inbox.oldest {
-        text.push_str(&format!(", the oldest since {oldest}"));
-    }
-    match &status.last_run {
-        None => text.push_str("\nNo run has done work yet\n"),
-        Some(run) => text.push_str(&format!(
-            "\nLast run with work: {}, {} published, {} rejected, {} waiting, {} errors\n",
+        table(["repository", "revision", "packages", "published"], status.repositories.iter().map(row))
+    };
+    let inbox = &status.inbox;
+    let oldest = inbox.oldest.map_or_else(String::new, |oldest| format!(", the oldest since {oldest}"));
+    let last_run = match &status.last_run {
+        None => "No run has done work yet".to_owned(),
+        Some(run) => format!(
+            "Last run with work: {}, {} published, {} rejected, {} waiting, {} errors",
             run.started,
             run.published.len(),
             run.rejected.len(),
             run.waiting.len(),
             run.errors.len()
-        )),
-    }
-    text
+        ),
+    };
+    format!(
+        "Bucket {}\n{repositories}Inbox: {} files, {} bytes{oldest}\n{last_run}\n",
+        safe(&status.bucket),
+        inbox.files,
+        inbox.bytes
+    )
 }

@@ -111,7 +111,7 @@ impl Low {
                 low.set(setting, text, Source::Default);
             }
         }
-        low.file = low.find_file(typed);
+        low.file = find_file(typed);
         if let Some(path) = low.file.clone() {
             low.read_file(&path);
         }
@@ -134,15 +134,6 @@ impl Low {
 
     fn problem(&mut self, place: impl Into<String>, message: impl Into<String>, hint: Option<String>) {
         self.problems.push(Problem { place: place.into(), message: message.into(), hint });
-    }
-
-    fn find_file(&mut self, typed: &Typed) -> Option<PathBuf> {
-        let variable = typed.environment.iter().find(|(name, _)| name == settings::CONFIG_VARIABLE);
-        let named = typed.file.clone().or_else(|| variable.map(|(_, path)| PathBuf::from(path)));
-        if let Some(path) = named {
-            return Some(path);
-        }
-        USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file())
     }
 
     fn read_file(&mut self, path: &Path) {
@@ -216,6 +207,12 @@ impl Low {
             }
         }
     }
+}
+
+fn find_file(typed: &Typed) -> Option<PathBuf> {
+    let variable = typed.environment.iter().find(|(name, _)| name == settings::CONFIG_VARIABLE);
+    let named = typed.file.clone().or_else(|| variable.map(|(_, path)| PathBuf::from(path)));
+    named.or_else(|| USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file()))
 }
 
 fn did_you_mean(name: &str) -> String {

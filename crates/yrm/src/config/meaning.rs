@@ -12,9 +12,9 @@ use super::{BucketUrl, Config, Datadog, Folders, LogFormat, Policy, Retention, S
 /// What keep-at-least is when only prune-age-days is given.
 const KEEP_AT_LEAST: usize = 10;
 /// What prune-age-days is when only keep-at-least is given.
-const PRUNE_AGE: Duration = Duration::from_secs(60 * 86_400);
+const PRUNE_AGE: Duration = Duration::from_hours(60 * 24);
 /// dnf's metadata_expire: a shorter grace can pull a package from under cached metadata.
-const CLIENTS_CACHE: Duration = Duration::from_secs(48 * 3_600);
+const CLIENTS_CACHE: Duration = Duration::from_hours(48);
 /// A key file over this size holds no key.
 const MAX_SECRET_BYTES: usize = 4096;
 
@@ -24,7 +24,7 @@ pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
     let mut reading = Reading { low, problems: low.problems.clone() };
     let config = reading.config();
     match config {
-        Some(config) if reading.problems.is_empty() => {
+        Ok(config) if reading.problems.is_empty() => {
             let mut warnings = low.warnings.clone();
             if config.policy.grace < CLIENTS_CACHE {
                 warnings.push(
@@ -34,9 +34,12 @@ pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
             }
             Ok((config, warnings))
         }
-        Some(_) | None => Err(reading.problems),
+        Ok(_) | Err(Wrong) => Err(reading.problems),
     }
 }
+
+/// A setting is wrong, and that is noted among the problems.
+struct Wrong;
 
 struct Reading<'a> {
     low: &'a Low,
@@ -45,16 +48,16 @@ struct Reading<'a> {
 
 impl Reading<'_> {
     /// Every part is read before any is given up on, so that all problems are found.
-    fn config(&mut self) -> Option<Config> {
+    fn config(&mut self) -> Result<Config, Wrong> {
         let bucket = self.bucket();
         let s3 = self.s3();
         let policy = self.policy();
         let service = self.service();
         let datadog = self.datadog();
-        Some(Config { bucket: bucket?, s3: s3?, policy: policy?, service: service?, datadog: datadog? })
+        Ok(Config { bucket: bucket?, s3: s3?, policy: policy?, service: service?, datadog: datadog? })
     }
 
-    fn bucket(&mut self) -> Option<BucketUrl> {
+    fn bucket(&mut self) -> Result<BucketUrl, Wrong> {
         if self.low.get("bucket").is_none() {
             self.problems.push(Problem {
                 place: "bucket".to_owned(),
@@ -62,18 +65,18 @@ impl Reading<'_> {
                 hint: Some("give --bucket ./dir or --bucket s3://name, or set it in yrm.toml or YRM_BUCKET".to_owned()),
             });
         }
-        self.optional("bucket", parse::bucket)?
+        self.optional("bucket", parse::bucket)?.ok_or(Wrong)
     }
 
-    fn s3(&mut self) -> Option<S3Config> {
+    fn s3(&mut self) -> Result<S3Config, Wrong> {
         let region = self.optional("region", nonempty);
         let endpoint = self.optional("endpoint", parse::web_url);
         let profile = self.optional("profile", nonempty);
         let path_style = self.required("path-style", parse::switch);
-        Some(S3Config { region: region?, endpoint: endpoint?, profile: profile?, path_style: path_style? })
+        Ok(S3Config { region: region?, endpoint: endpoint?, profile: profile?, path_style: path_style? })
     }
 
-    fn policy(&mut self) -> Option<Policy> {
+    fn policy(&mut self) -> Result<Policy, Wrong> {
         let folders = self.folders();
         let repositories = self.required("repositories", parse::repositories);
         let compression = self.required("compression", parse::compression);
@@ -84,7 +87,7 @@ impl Reading<'_> {
         let single_writer = self.required("single-writer", parse::switch);
         let allow_shrink = self.required("allow-shrink", parse::switch);
         let sweep_interval = self.required("sweep-interval", parse::duration);
-        Some(Policy {
+        Ok(Policy {
             folders: folders?,
             repositories: repositories?,
             compression: compression?,
@@ -98,7 +101,7 @@ impl Reading<'_> {
         })
     }
 
-    fn folders(&mut self) -> Option<Folders> {
+    fn folders(&mut self) -> Result<Folders, Wrong> {
         let inbox = self.required("inbox", parse::folder);
         let repo = self.required("repo", parse::folder);
         let folders = Folders { inbox: inbox?, repo: repo? };
@@ -108,15 +111,15 @@ impl Reading<'_> {
                 message: format!("{:?} and {:?} overlap", folders.inbox, folders.repo),
                 hint: Some("give each a folder of its own".to_owned()),
             });
-            return None;
+            return Err(Wrong);
         }
-        Some(folders)
+        Ok(folders)
     }
 
-    fn retention(&mut self) -> Option<Option<Retention>> {
+    fn retention(&mut self) -> Result<Option<Retention>, Wrong> {
         let keep = self.optional("keep-at-least", |text| parse::number(text, 1..=1_000_000));
         let age = self.optional("prune-age-days", parse::days);
-        Some(match (keep?, age?) {
+        Ok(match (keep?, age?) {
             (None, None) => None,
             (keep, age) => Some(Retention {
                 keep_at_least: keep.map_or(KEEP_AT_LEAST, |keep| usize::try_from(keep).expect("at most a million")),
@@ -125,7 +128,7 @@ impl Reading<'_> {
         })
     }
 
-    fn service(&mut self) -> Option<Service> {
+    fn service(&mut self) -> Result<Service, Wrong> {
         let interval = self.required("time-interval", |text| match parse::duration(text)? {
             Duration::ZERO => Err(Complaint { message: "an interval of 0 would never rest".to_owned(), hint: None }),
             interval => Ok(interval),
@@ -145,31 +148,31 @@ impl Reading<'_> {
                 hint: Some("write human or json".to_owned()),
             }),
         });
-        Some(Service { interval: interval?, listen: listen?, log_file: log_file?, log_format: log_format? })
+        Ok(Service { interval: interval?, listen: listen?, log_file: log_file?, log_format: log_format? })
     }
 
-    fn datadog(&mut self) -> Option<Option<Datadog>> {
-        let api_key = self.secret("datadog-api-key");
-        let app_key = self.secret("datadog-app-key");
+    fn datadog(&mut self) -> Result<Option<Datadog>, Wrong> {
+        let key = self.secret("datadog-api-key");
+        let application_key = self.secret("datadog-app-key");
         let site = self.required("datadog-site", parse::datadog_site);
         let statsd = self.optional("dogstatsd", parse::host_and_port);
-        let datadog = Datadog { api_key: api_key?, app_key: app_key?, site: site?, statsd: statsd? };
-        Some((datadog.api_key.is_some() || datadog.statsd.is_some()).then_some(datadog))
+        let datadog = Datadog { api_key: key?, app_key: application_key?, site: site?, statsd: statsd? };
+        Ok((datadog.api_key.is_some() || datadog.statsd.is_some()).then_some(datadog))
     }
 
     /// A secret or its `-file` twin, whichever was said louder.
-    fn secret(&mut self, name: &'static str) -> Option<Option<String>> {
+    fn secret(&mut self, name: &'static str) -> Result<Option<String>, Wrong> {
         let file_name = format!("{name}-file");
         let (plain, file) = (self.low.get(name), self.low.get(&file_name));
         let file = match (plain, file) {
-            (None, None) => return Some(None),
+            (None, None) => return Ok(None),
             (Some(plain), Some(file)) if plain.source.layer() == file.source.layer() => {
                 self.problems.push(Problem {
                     place: name.to_owned(),
                     message: format!("{} and {} both set it", plain.source, file.source),
                     hint: Some(format!("keep {file_name}")),
                 });
-                return None;
+                return Err(Wrong);
             }
             (Some(plain), Some(file)) if plain.source.layer() > file.source.layer() => {
                 return self.optional(name, sound_secret);
@@ -179,27 +182,26 @@ impl Reading<'_> {
         };
         let read = read_secret(Path::new(&file.text));
         let place = format!("{file_name} ({})", file.source);
-        read.map(Some).map_err(|complaint| self.complain(place, complaint)).ok()
+        read.map(Some).map_err(|complaint| self.complain(place, complaint))
     }
 
-    fn required<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, Complaint>) -> Option<T> {
+    fn required<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, Complaint>) -> Result<T, Wrong> {
         self.optional(name, parse).map(|value| value.expect("a required setting has a default in the table"))
     }
 
-    /// `Some(None)` when it is unset, `None` when it is wrong (and noted).
-    fn optional<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, Complaint>) -> Option<Option<T>> {
-        let Some(value) = self.low.get(name) else { return Some(None) };
-        match parse(&value.text) {
-            Ok(meaning) => Some(Some(meaning)),
-            Err(complaint) => {
-                self.complain(format!("{name} ({})", value.source), complaint);
-                None
-            }
-        }
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Complaint>,
+    ) -> Result<Option<T>, Wrong> {
+        let Some(value) = self.low.get(name) else { return Ok(None) };
+        let place = || format!("{name} ({})", value.source);
+        parse(&value.text).map(Some).map_err(|complaint| self.complain(place(), complaint))
     }
 
-    fn complain(&mut self, place: String, complaint: Complaint) {
+    fn complain(&mut self, place: String, complaint: Complaint) -> Wrong {
         self.problems.push(Problem { place, message: complaint.message, hint: complaint.hint });
+        Wrong
     }
 }
 
@@ -257,31 +259,24 @@ pub fn show(low: &Low) -> Vec<Shown> {
 
 /// The commented file that `config init` writes: every setting, its help and its default.
 pub fn template(bucket: Option<&str>) -> String {
-    let mut text = String::from(
-        "# yrm.toml - settings of yrm, the YUM Repo Manager.\n\
-         # Variables (YRM_…) win over this file, flags win over both. `yrm config show` tells what holds and why.\n\
-         # Lines that begin with #name are the built-in defaults or examples; take the # away to change them.\n",
-    );
+    let mut lines = vec![
+        "# yrm.toml - settings of yrm, the YUM Repo Manager.".to_owned(),
+        "# Variables (YRM_...) win over this file, flags win over both. `yrm config show` tells what holds and why."
+            .to_owned(),
+        "# A line such as #name = ... holds the built-in default or an example; take the # away to change it."
+            .to_owned(),
+    ];
     for setting in settings::SETTINGS {
-        text.push_str("\n# ");
-        text.push_str(setting.help);
-        text.push('\n');
-        let value = match (setting.name, bucket) {
-            ("bucket", Some(bucket)) => {
-                text.push_str("bucket = ");
-                text.push_str(&toml::Value::String(bucket.to_owned()).to_string());
-                text.push('\n');
-                continue;
-            }
-            (_, None | Some(_)) => setting.default.unwrap_or(example(setting.name)),
-        };
+        let chosen = bucket.filter(|_| setting.name == "bucket");
+        let value = chosen.unwrap_or_else(|| setting.default.unwrap_or_else(|| example(setting.name)));
         let quoted = match setting.kind {
             Kind::Number | Kind::Switch => value.to_owned(),
             Kind::Text | Kind::Secret => toml::Value::String(value.to_owned()).to_string(),
         };
-        text.push_str(&format!("#{} = {quoted}\n", setting.name));
+        let mark = if chosen.is_some() { "" } else { "#" };
+        lines.extend([String::new(), format!("# {}", setting.help), format!("{mark}{} = {quoted}", setting.name)]);
     }
-    text
+    lines.join("\n") + "\n"
 }
 
 /// What a setting without a default may look like.

@@ -29,7 +29,7 @@ impl Complaint {
 type Parsed<T> = Result<T, Complaint>;
 
 /// The longest duration taken: a hundred years, far from every overflow.
-const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
 /// `90`, `90s`, `5m`, `72h`, `60d`; a bare number is seconds.
 pub fn duration(text: &str) -> Parsed<Duration> {

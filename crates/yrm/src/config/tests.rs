@@ -35,11 +35,11 @@ fn the_defaults_need_only_a_bucket() {
     assert_eq!(config.policy.folders, Folders::default());
     assert!(matches!(config.policy.repositories, Repositories::Single));
     assert_eq!(config.policy.retention, None);
-    assert_eq!(config.policy.grace, Duration::from_secs(72 * 3600));
+    assert_eq!(config.policy.grace, Duration::from_hours(72));
     assert_eq!(config.policy.max_package_bytes, 20 << 30);
     assert_eq!(config.policy.concurrency, 16);
-    assert_eq!(config.policy.sweep_interval, Duration::from_secs(6 * 3600));
-    assert_eq!(config.service.interval, Duration::from_secs(60));
+    assert_eq!(config.policy.sweep_interval, Duration::from_hours(6));
+    assert_eq!(config.service.interval, Duration::from_mins(1));
     assert_eq!(config.service.listen.to_string(), "127.0.0.1:5000");
     assert_eq!(config.s3, S3Config::default());
     assert!(config.datadog.is_none());
@@ -60,7 +60,7 @@ fn flags_win_over_variables_and_variables_over_the_file() {
 
 #[test]
 fn either_half_of_retention_brings_the_other() {
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     let keep = config(&typed(&[], &[("bucket", "./b"), ("keep-at-least", "3")]));
     assert_eq!(keep.policy.retention, Some(Retention { keep_at_least: 3, older_than: 60 * day }));
     let age = config(&typed(&[("YRM_PRUNE_AGE_DAYS", "7")], &[("bucket", "./b")]));
@@ -153,11 +153,8 @@ fn the_template_is_a_file_that_works_as_it_is_and_with_every_comment_taken_away(
     for setting in SETTINGS {
         assert!(text.contains(&format!("{} = ", setting.name)), "{} is missing", setting.name);
     }
-    let open: String = text
-        .lines()
-        .map(|line| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line))
-        .map(|line| format!("{line}\n"))
-        .collect();
+    let opened = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
+    let open = text.lines().map(opened).collect::<Vec<_>>().join("\n");
     let table: toml::Table = toml::from_str(&open).unwrap();
     assert_eq!(table.len(), SETTINGS.len());
 }

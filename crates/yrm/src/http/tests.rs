@@ -56,7 +56,7 @@ impl Running {
 }
 
 fn board() -> Board {
-    Board::new(Duration::from_secs(60), time(0))
+    Board::new(Duration::from_mins(1), time(0))
 }
 
 #[tokio::test]

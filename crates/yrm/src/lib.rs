@@ -4,7 +4,9 @@
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `board`) · the publish line (`publish`,
 //! `check`, …) · the store (`store`) · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
 
+pub mod adopt;
 pub mod board;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod datadog;
@@ -12,6 +14,7 @@ pub mod error;
 pub mod http;
 pub mod metrics;
 pub mod publish;
+pub mod retention;
 pub mod sched;
 pub mod serve;
 pub mod standin;

@@ -14,9 +14,9 @@ use crate::board::Board;
 use crate::datadog::{Datadog, Gauges};
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{self, RunFigures};
+use crate::publish::RunId;
 use crate::publish::report::Report;
 use crate::sched::{self, Ended, Stop};
-use crate::standin::publish::RunId;
 use crate::store::Abilities;
 
 /// For Datadog's last points at the end. With [`sched::STOP_GRACE`] it stays under 10 seconds.

@@ -5,8 +5,8 @@ use clap::Args;
 use super::flags::{Flags, ForRepositories};
 use super::output::{safe, table};
 use super::{Context, DONE, open_bucket};
+use crate::check::{Depth, Findings, check as look};
 use crate::error::{ErrorKind, Result};
-use crate::standin::check::{Depth, Findings, check as look};
 use crate::store::key::RepositoryDir;
 
 /// What `check` takes.
@@ -32,7 +32,7 @@ fn human(findings: &Findings) -> String {
     if findings.repositories.is_empty() {
         return "there is no repository yet\n".to_owned();
     }
-    let row = |found: &crate::standin::check::RepositoryFindings| {
+    let row = |found: &crate::check::RepositoryFindings| {
         let state = match found.problems.len() {
             0 => "clean".to_owned(),
             1 => "1 problem".to_owned(),

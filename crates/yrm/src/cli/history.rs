@@ -6,8 +6,8 @@ use super::output::table;
 use super::run::seconds;
 use super::{Context, DONE, open_bucket};
 use crate::error::Result;
+use crate::publish::history::load;
 use crate::publish::report::Report;
-use crate::standin::publish::history::load;
 
 /// What `history` takes.
 #[derive(Debug, Args)]

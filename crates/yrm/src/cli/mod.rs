@@ -26,7 +26,7 @@ use self::output::{Format, Output};
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Config, Low, Typed};
 use crate::error::Result;
-use crate::standin::publish::bucket::Bucket;
+use crate::publish::bucket::Bucket;
 use crate::store::Store;
 use crate::telemetry::{self, Logging, Verbosity};
 

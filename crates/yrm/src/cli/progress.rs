@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::output::Output;
-use crate::standin::publish::{Progress, Step};
+use crate::publish::{Progress, Step};
 
 /// Watches a run for a person.
 #[derive(Debug)]

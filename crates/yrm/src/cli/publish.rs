@@ -12,8 +12,8 @@ use super::output::table;
 use super::{Context, DONE, REJECTED, open_bucket};
 use crate::config::parse;
 use crate::error::{Error, ErrorKind, Result};
-use crate::standin::publish::bucket::Bucket;
-use crate::standin::publish::receipt::{self, Receipt};
+use crate::publish::bucket::Bucket;
+use crate::publish::receipt::{self, Receipt};
 use crate::store::ETag;
 use crate::store::key::{Key, MAX_KEY_BYTES, is_plain_path};
 

@@ -8,9 +8,9 @@ use super::progress::Bars;
 use super::{Context, DONE, open};
 use crate::datadog::Datadog;
 use crate::error::{ErrorKind, Result};
+use crate::publish::Publisher;
 use crate::publish::report::Report;
 use crate::serve;
-use crate::standin::publish::Publisher;
 
 /// What `run` takes.
 #[derive(Debug, Args)]

@@ -14,9 +14,9 @@ use crate::datadog::Datadog;
 use crate::error::{ErrorKind, Result};
 use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
+use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
 use crate::serve;
-use crate::standin::publish::{Publisher, Unwatched, history};
 use crate::standin::store::probe::probe;
 
 /// What `serve` takes.

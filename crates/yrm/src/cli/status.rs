@@ -8,9 +8,9 @@ use super::flags::{Flags, ForRepositories};
 use super::output::{safe, table};
 use super::{Context, DONE, open_bucket};
 use crate::error::Result;
+use crate::publish::bucket::Bucket;
 use crate::publish::report::Report;
-use crate::standin::publish::bucket::Bucket;
-use crate::standin::publish::{history, inbox, observe, sweep};
+use crate::publish::{history, inbox, observe, sweep};
 use crate::store::key::{Key, RepositoryDir};
 
 /// What `status` takes.

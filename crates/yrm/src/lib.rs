@@ -6,5 +6,6 @@
 
 pub mod config;
 pub mod error;
+pub mod index;
 pub mod publish;
 pub mod store;

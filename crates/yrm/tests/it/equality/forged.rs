@@ -82,7 +82,7 @@ fn fields() -> Vec<Rpm> {
             .build_time(1),
         rpm("empty-fields").summary("").description("").vendor("").url("").packager("").license(""),
         rpm("late").build_time(u32::MAX),
-        rpm("large").installed_bytes(five_gib).archive_bytes(five_gib + 1).content_bytes(five_gib),
+        rpm("large").installed_bytes(five_gib).archive_bytes(five_gib + 1),
         rpm("large-files").file(File::new("/usr/lib/huge", "x").claimed_bytes(five_gib)).installed_bytes(five_gib),
         rpm("four-gib-less-one").installed_bytes((4 << 30) - 1).archive_bytes((4 << 30) - 1),
         rpm("no-sizes").without_tag(tag::SIZE).without_signature_tag(tag::SIG_PAYLOADSIZE),

@@ -90,7 +90,7 @@ fn read_record(folder: &Path, record: &Element) -> Result<Element, String> {
     Ok(document)
 }
 
-fn decompress(file: &[u8]) -> Result<Vec<u8>, String> {
+pub(crate) fn decompress(file: &[u8]) -> Result<Vec<u8>, String> {
     let mut open = Vec::new();
     if file.starts_with(&[0x1f, 0x8b]) {
         // Only the first member: some clients read no further, so nothing may be behind it.

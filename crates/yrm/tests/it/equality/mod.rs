@@ -7,6 +7,7 @@
 
 mod clients;
 mod forged;
+mod random;
 mod repository;
 mod tools;
 mod tree;
@@ -28,6 +29,9 @@ const COMPRESSIONS: [Compression; 2] = [Compression::Gz, Compression::Zstd];
 /// Fewer real packages than this prove little.
 const MINIMUM_REAL: usize = 60;
 
+/// How many packages are made at random.
+const RANDOM: usize = 400;
+
 #[test]
 fn forged_packages_are_described_as_createrepo_c_does() {
     let folder = written(&forged::all());
@@ -39,6 +43,15 @@ fn forged_packages_are_described_as_createrepo_c_does() {
     assert_eq!(known.len(), 2 * COMPRESSIONS.len(), "{known:#?}");
     assert_none(&differences.newest);
     assert_eq!(differences.packages, forged::all().len());
+}
+
+#[test]
+fn random_packages_are_described_as_createrepo_c_does() {
+    let folder = written(&random::packages(RANDOM));
+    let differences = compare(folder.path());
+    assert_none(&differences.newest);
+    assert_none(&differences.older);
+    assert_eq!(differences.packages, RANDOM);
 }
 
 #[test]

@@ -55,6 +55,7 @@ pub struct Rpm {
     installed_bytes: Option<u64>,
     archive_bytes: Option<u64>,
     content_bytes: Option<u64>,
+    region: bool,
     compressor: Compressor,
     payload: Option<Vec<u8>>,
     overrides: Vec<(u32, Option<Value>)>,
@@ -95,6 +96,7 @@ impl Rpm {
             installed_bytes: None,
             archive_bytes: None,
             content_bytes: None,
+            region: true,
             compressor: Compressor::Gzip,
             payload: None,
             overrides: Vec::new(),
@@ -318,6 +320,13 @@ impl Rpm {
         self
     }
 
+    /// Leaves out the immutable region of the main header, as packages from before rpm 4 do.
+    #[must_use]
+    pub fn without_region(mut self) -> Self {
+        self.region = false;
+        self
+    }
+
     /// Cuts the finished file after `bytes` bytes.
     #[must_use]
     pub fn truncate_to(mut self, bytes: usize) -> Self {
@@ -408,7 +417,7 @@ impl Rpm {
             header.set(tag::PAYLOADDIGESTALT, Value::texts([archive_digest]));
         }
         apply(&mut header, &self.overrides);
-        header.bytes(Some(tag::HEADERIMMUTABLE))
+        header.bytes(self.region.then_some(tag::HEADERIMMUTABLE))
     }
 
     /// Every kind of dependency, the package's own provides and rpm's `rpmlib()` requirements

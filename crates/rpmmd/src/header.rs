@@ -319,7 +319,7 @@ impl<'a> Header<'a> {
                 return Err(Fault::TooManyValues { tag: entry.tag, count: entry.count, limit: VALUES_MAX });
             }
             let offset = entry.offset as usize;
-            if offset % kind.alignment() != 0 {
+            if !offset.is_multiple_of(kind.alignment()) {
                 return Err(bad("misaligned"));
             }
             let value = self.data.get(offset..).ok_or(bad("starts outside the data"))?;

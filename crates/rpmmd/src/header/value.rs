@@ -63,8 +63,8 @@ fn texts_length(data: &[u8], count: u32) -> Result<usize, &'static str> {
     Ok(length)
 }
 
-/// A list of texts, each without its NUL.
-#[derive(Debug, Clone)]
+/// A list of texts, each without its NUL; by default an empty one.
+#[derive(Debug, Clone, Default)]
 pub struct Texts<'a> {
     data: &'a [u8],
     left: u32,

@@ -18,5 +18,5 @@ pub mod package;
 pub mod primary;
 pub mod repodata;
 pub mod repomd;
-pub mod xml;
 pub mod tag;
+pub mod xml;

@@ -135,27 +135,6 @@ pub struct File<'a> {
     pub kind: FileKind,
 }
 
-impl File<'_> {
-    /// The whole path: directory and last part.
-    pub fn path(&self) -> String {
-        [self.dir.as_ref(), self.base.as_ref()].concat()
-    }
-
-    /// Whether primary lists the file: below `/etc/`, `/usr/lib/sendmail`, or `bin/` anywhere
-    /// in the path. libsolv has the same rule built in and decides by it whether it needs
-    /// filelists, so it must not be improved.
-    pub fn is_primary(&self) -> bool {
-        if self.base.contains('/') {
-            // Only a hostile header names such a file; the rule is about the whole path.
-            let path = self.path();
-            return path.starts_with("/etc/") || path.contains("bin/") || path == "/usr/lib/sendmail";
-        }
-        self.dir.starts_with("/etc/")
-            || self.dir.contains("bin/")
-            || (self.dir == "/usr/lib/" && self.base == "sendmail")
-    }
-}
-
 /// The `type` attribute of a `file` element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileKind {

@@ -22,7 +22,7 @@ pub(super) fn replace(output: &Path, repodata: &Repodata, now: Timestamp) -> Res
     let previous = read_repomd(&folder.join("repomd.xml"))?;
     let next = next_repomd(previous.as_ref(), repodata, now);
     if let Some(previous) = &previous
-        && Document::ALL.iter().all(|document| is_unchanged(output, previous, &next, *document))
+        && Document::ALL.iter().all(|document| is_unchanged(output, previous, repodata, *document))
         && names(previous) == names(&next)
     {
         return Ok(false);
@@ -50,7 +50,8 @@ fn next_repomd(previous: Option<&Repomd>, repodata: &Repodata, now: Timestamp) -
     let newest = previous_records.iter().filter_map(|record| record.timestamp).max().unwrap_or(0);
     let mut records = repodata.records(now.max(newest));
     records.extend(previous_records.iter().filter(|record| !is_made_of_packages(record)).cloned());
-    let revision = previous.and_then(|previous| previous.revision.parse().ok()).map_or(now, |last: u64| now.max(last + 1));
+    let revision =
+        previous.and_then(|previous| previous.revision.parse().ok()).map_or(now, |last: u64| now.max(last + 1));
     match previous {
         Some(previous) => Repomd { revision: revision.to_string(), records, ..previous.clone() },
         None => Repomd { revision: revision.to_string(), records, ..Repomd::default() },
@@ -65,12 +66,12 @@ fn is_made_of_packages(record: &Record) -> bool {
     })
 }
 
-fn is_unchanged(output: &Path, previous: &Repomd, next: &Repomd, document: Document) -> bool {
-    let (Some(old), Some(new)) = (previous.record(document.name()), next.record(document.name())) else {
-        return false;
-    };
-    let on_disk = fs::metadata(output.join(&old.href)).map(|metadata| metadata.len()).ok();
-    old.checksum == new.checksum && old.href == new.href && on_disk == new.size
+/// Whether the previous file of that document has the same name and, on disk, the same bytes.
+fn is_unchanged(output: &Path, previous: &Repomd, repodata: &Repodata, document: Document) -> bool {
+    let rendered = repodata.get(document);
+    let href = format!("repodata/{}", rendered.file_name(document));
+    previous.record(document.name()).is_some_and(|record| record.href == href)
+        && fs::read(output.join(href)).is_ok_and(|bytes| bytes == rendered.bytes)
 }
 
 fn names(repomd: &Repomd) -> BTreeSet<String> {

@@ -18,8 +18,7 @@ pub(super) fn assert_well_formed(folder: &Path) {
         let path = entry.unwrap().path();
         let bytes = fs::read(&path).unwrap();
         let name = path.file_name().unwrap();
-        let document =
-            if path.extension().unwrap() == "xml" { bytes } else { repository::decompress(&bytes).unwrap() };
+        let document = if path.extension().unwrap() == "xml" { bytes } else { repository::decompress(&bytes).unwrap() };
         fs::write(open.path().join(name), document).unwrap();
         succeed(Command::new("xmllint").args(["--noout", "--nonet", "--huge"]).arg(open.path().join(name)));
     }

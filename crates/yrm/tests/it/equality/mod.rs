@@ -37,7 +37,9 @@ fn forged_packages_are_described_as_createrepo_c_does() {
     let folder = written(&forged::all());
     let differences = compare(folder.path());
     // Before 1.1.1 createrepo_c did not count %pretrans and %posttrans among the prerequisites.
-    let known = |line: &String| line.contains(forged::TRANSACTION_PREREQUISITES) && line.ends_with(r#"@pre: Some("1") against None"#);
+    let known = |line: &String| {
+        line.contains(forged::TRANSACTION_PREREQUISITES) && line.ends_with(r#"@pre: Some("1") against None"#)
+    };
     let (known, unknown): (Vec<String>, Vec<String>) = differences.older.into_iter().partition(known);
     assert_none(&unknown);
     assert_eq!(known.len(), 2 * COMPRESSIONS.len(), "{known:#?}");
@@ -142,7 +144,12 @@ fn compare(folder: &Path) -> Differences {
 
 fn assert_none(differences: &[String]) {
     let shown = &differences[..differences.len().min(40)];
-    assert!(differences.is_empty(), "{} differences (ours against createrepo_c's):\n{}", differences.len(), shown.join("\n"));
+    assert!(
+        differences.is_empty(),
+        "{} differences (ours against createrepo_c's):\n{}",
+        differences.len(),
+        shown.join("\n")
+    );
 }
 
 fn index(folder: &Path, output: &Path, compression: Compression) -> Indexed {

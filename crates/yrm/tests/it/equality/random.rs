@@ -8,23 +8,84 @@ use rand::{Rng as _, SeedableRng as _};
 
 /// Few names, so that they meet: repeats, own provides and own files decide the rules.
 const NAMES: [&str; 15] = [
-    "a", "b", "c", "/etc/a", "/usr/bin/b", "/usr/share/c", "libc.so.6", "libc.so.6()(64bit)", "libc.so.6(GLIBC_2.9)",
-    "libc.so.6(GLIBC_2.10)(64bit)", "libc.so.6(GLIBC_2.10)", "libc.so.6(a1)(2)", "rpmlib(X)", "(a or b)", "random-0",
+    "a",
+    "b",
+    "c",
+    "/etc/a",
+    "/usr/bin/b",
+    "/usr/share/c",
+    "libc.so.6",
+    "libc.so.6()(64bit)",
+    "libc.so.6(GLIBC_2.9)",
+    "libc.so.6(GLIBC_2.10)(64bit)",
+    "libc.so.6(GLIBC_2.10)",
+    "libc.so.6(a1)(2)",
+    "rpmlib(X)",
+    "(a or b)",
+    "random-0",
 ];
 const VERSIONS: [&str; 18] = [
-    "", "1", "1-1", "0:1-1", "1:1-1", "01:1", "1-", "-1", ":", ":1-1", "a:1", "1:", "1:-2", "1~2^3-4", " 2:1", "9-9-9", "\u{e9}",
+    "",
+    "1",
+    "1-1",
+    "0:1-1",
+    "1:1-1",
+    "01:1",
+    "1-",
+    "-1",
+    ":",
+    ":1-1",
+    "a:1",
+    "1:",
+    "1:-2",
+    "1~2^3-4",
+    " 2:1",
+    "9-9-9",
+    "\u{e9}",
     "18446744073709551616:1",
 ];
 const PATHS: [&str; 10] = [
-    "/etc/a", "/usr/bin/b", "/usr/share/c", "/usr/lib/sendmail", "/a", "/sbin", "/opt/cabin/x", "/etc", "/\u{fc}/<&>", "/ x /",
+    "/etc/a",
+    "/usr/bin/b",
+    "/usr/share/c",
+    "/usr/lib/sendmail",
+    "/a",
+    "/sbin",
+    "/opt/cabin/x",
+    "/etc",
+    "/\u{fc}/<&>",
+    "/ x /",
 ];
 const TEXTS: [&[u8]; 8] = [
-    b"", b" ", b"plain", b"a\tb\r\nc ", "\u{fc}\u{4e16}\u{1f389}".as_bytes(), b"latin \xe9\xff", b"half \xc3\xa9 \xe9\x85", b"<&>\"']]>",
+    b"",
+    b" ",
+    b"plain",
+    b"a\tb\r\nc ",
+    "\u{fc}\u{4e16}\u{1f389}".as_bytes(),
+    b"latin \xe9\xff",
+    b"half \xc3\xa9 \xe9\x85",
+    b"<&>\"']]>",
 ];
 /// Every bit that rpm gives a meaning in a dependency, but those on which the two createrepo_c
 /// differ (%pretrans, %posttrans).
-const FLAGS: [u32; 16] =
-    [1 << 0, 1 << 1, 1 << 2, 1 << 3, 1 << 4, 1 << 6, 1 << 8, 1 << 9, 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 19, 1 << 24, 1 << 27, 1 << 29];
+const FLAGS: [u32; 16] = [
+    1 << 0,
+    1 << 1,
+    1 << 2,
+    1 << 3,
+    1 << 4,
+    1 << 6,
+    1 << 8,
+    1 << 9,
+    1 << 10,
+    1 << 11,
+    1 << 12,
+    1 << 13,
+    1 << 19,
+    1 << 24,
+    1 << 27,
+    1 << 29,
+];
 
 /// `count` packages, each with its path.
 pub(super) fn packages(count: usize) -> Vec<(String, Rpm)> {

@@ -84,7 +84,8 @@ impl Element {
             return;
         }
         let path = format!("{path}/{}", self.name);
-        for name in self.attributes.keys().chain(other.attributes.keys().filter(|n| !self.attributes.contains_key(*n))) {
+        for name in self.attributes.keys().chain(other.attributes.keys().filter(|n| !self.attributes.contains_key(*n)))
+        {
             let (left, right) = (self.attributes.get(name), other.attributes.get(name));
             if left != right {
                 found.push(format!("{path}@{name}: {left:?} against {right:?}"));

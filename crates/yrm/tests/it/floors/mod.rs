@@ -106,7 +106,8 @@ fn floor_of(module: &str) -> Option<u8> {
 fn impurities(sources: &[Source]) -> Vec<String> {
     let mut found = Vec::new();
     for source in sources {
-        let effects = source.uses(&EFFECTS).chain(source.uses(&CLOCKS)).chain(source.uses(&["std::time", "std::io::std"]));
+        let effects =
+            source.uses(&EFFECTS).chain(source.uses(&CLOCKS)).chain(source.uses(&["std::time", "std::io::std"]));
         found.extend(effects.map(|effect| format!("{}: rpmmd is pure, but: {effect}", source.path)));
     }
     found
@@ -150,9 +151,15 @@ fn every_kind_of_breach_is_seen() {
         breach("error.rs", "use crate::{config::Config, store::{self, Store}};"),
         "error.rs: imports `store` from a floor above"
     );
-    assert_eq!(breach("publish/mod.rs", "fn f() { crate::cli::run() }"), "publish/mod.rs: imports `cli` from a floor above");
+    assert_eq!(
+        breach("publish/mod.rs", "fn f() { crate::cli::run() }"),
+        "publish/mod.rs: imports `cli` from a floor above"
+    );
     assert_eq!(breach("check.rs", "use super::serve;"), "check.rs: imports `serve` from a floor above");
-    assert_eq!(breach("store/a/b.rs", "use super::super::super::http;"), "store/a/b.rs: imports `http` from a floor above");
+    assert_eq!(
+        breach("store/a/b.rs", "use super::super::super::http;"),
+        "store/a/b.rs: imports `http` from a floor above"
+    );
     assert_eq!(breach("index.rs", "let t = Timestamp::now();"), "index.rs: reads the clock: Timestamp::now");
     assert_eq!(breach("publish/plan.rs", "x.await"), "publish/plan.rs: only computes, but: .await");
     assert_eq!(breach("new.rs", ""), "new.rs: `new` has no floor; give it one in FLOORS");
@@ -166,7 +173,10 @@ fn what_is_allowed_or_not_code_is_no_breach() {
         ("cli/run.rs", "use crate::publish::Publisher; use crate::{serve, store}; fn f() { Instant::now(); }"),
         ("publish/plan.rs", "//! Never reads `Timestamp::now`.\nuse super::catalog; use crate::store::key::Key;"),
         ("store/mod.rs", "mod s3; use self::s3::S3Store; const HINT: &str = \"crate::cli\"; // crate::cli\n"),
-        ("store/s3.rs", "use super::Store; #[cfg(test)] mod tests { use crate::publish::plan; fn f() { let a = '{'; } }"),
+        (
+            "store/s3.rs",
+            "use super::Store; #[cfg(test)] mod tests { use crate::publish::plan; fn f() { let a = '{'; } }",
+        ),
         ("serve.rs", "let now = Timestamp::now(); let r#type = r#\"crate::cli \" crate::http\"#;"),
     ];
     let sources = allowed.map(|(path, text)| Source::new(path.into(), text));

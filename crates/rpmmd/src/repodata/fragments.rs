@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::Document;
+use crate::checksum::Sha256;
 use crate::package::Package;
 use crate::{filelists, other, primary};
 
@@ -12,6 +13,10 @@ pub const MAX_FRAGMENTS_BYTES: usize = 64 * 1024 * 1024;
 
 /// What `<file></file>` and its line cost beyond the path.
 const FILE_MARKUP_BYTES: usize = 16;
+
+/// What stands before the pkgid in primary, and in filelists and other.
+const PRIMARY_PKGID: &[u8] = b"pkgid=\"YES\">";
+const PKGID_ATTRIBUTE: &[u8] = b"<package pkgid=\"";
 
 /// One package's XML in the three documents, in one buffer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +56,19 @@ impl Fragments {
             return Err(TooLong);
         }
         Ok(Self { bytes, ends: [primary_end, filelists_end] })
+    }
+
+    /// Puts in the pkgid of a package that was described before its bytes were hashed. The
+    /// places are found by the markup, which no field's text can contain unescaped.
+    pub fn set_pkgid(&mut self, pkgid: Sha256) {
+        let text = pkgid.to_string();
+        let starts = [0, self.ends[0], self.ends[1]];
+        let marks: [&[u8]; 3] = [PRIMARY_PKGID, PKGID_ATTRIBUTE, PKGID_ATTRIBUTE];
+        for (start, mark) in starts.into_iter().zip(marks) {
+            let found = self.bytes[start..].windows(mark.len()).position(|window| window == mark);
+            let at = start + found.expect("every fragment names its package") + mark.len();
+            self.bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+        }
     }
 
     /// The package's XML in one document.

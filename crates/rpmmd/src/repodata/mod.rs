@@ -4,6 +4,8 @@
 mod fragments;
 mod read;
 mod render;
+#[cfg(test)]
+mod tests;
 
 pub use crate::xml::ReadError;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};

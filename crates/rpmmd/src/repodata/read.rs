@@ -8,8 +8,8 @@ use crate::package::Package;
 use crate::xml::ReadError;
 use crate::{filelists, other, primary};
 
-/// Longest document read, uncompressed. The largest public repositories' filelists are under
-/// half of it.
+/// Longest document read, uncompressed: a guard against decompression bombs, not a limit of
+/// the format.
 pub const MAX_OPEN_BYTES: u64 = 2 * 1024 * 1024 * 1024;
 
 /// Reads the three documents, each as it is published (gzip, zstd or plain), and joins them by

@@ -248,26 +248,18 @@ impl<'a> Work<'a> {
     }
 
     fn batch(&self, pieces: &[Piece], places: &[Option<Place>]) -> Result<Vec<Made<'a>>, RenderError> {
-        pieces
-            .par_iter()
-            .map_init(
-                || None,
-                |compressor, piece| match (piece.reused, self.source) {
-                    (Some(index), Some(source)) => {
-                        let (block, range) = &source.blocks[index];
-                        let raw = self.open.then(|| source.raw(index)).transpose()?;
-                        Ok(Made { block: *block, compressed: Cow::Borrowed(&source.file[range.clone()]), raw })
-                    }
-                    (Some(_) | None, _) => {
-                        let raw = self.splice(piece, places)?;
-                        let compressor = compressor.get_or_insert_with(|| Compressor::new(self.compression));
-                        let packages =
-                            u32::try_from(piece.slots.len()).expect("packages are shorter than a block of u32 bytes");
-                        Ok(self.made(packages, raw, compressor))
-                    }
-                },
-            )
-            .collect()
+        let make = |compressor: &mut Option<Compressor>, piece: &Piece| {
+            if let (Some(index), Some(source)) = (piece.reused, self.source) {
+                let (block, range) = &source.blocks[index];
+                let raw = self.open.then(|| source.raw(index)).transpose()?;
+                return Ok(Made { block: *block, compressed: Cow::Borrowed(&source.file[range.clone()]), raw });
+            }
+            let raw = self.splice(piece, places)?;
+            let packages = u32::try_from(piece.slots.len()).expect("a block of u32 bytes holds fewer packages");
+            let compressor = compressor.get_or_insert_with(|| Compressor::new(self.compression));
+            Ok(self.made(packages, raw, compressor))
+        };
+        pieces.par_iter().map_init(|| None, make).collect()
     }
 
     /// A block's XML from kept and fresh packages.

@@ -247,15 +247,14 @@ impl Element<'_> {
 
     /// All attributes, names with their prefixes.
     pub(crate) fn attributes(&self) -> Result<Vec<(String, String)>, ReadError> {
+        let problem = |error: String| ReadError::Malformed { position: self.position, problem: error };
         let mut all = Vec::new();
-        for attribute in self.start.attributes() {
-            let name = attribute
-                .map_err(|error| ReadError::Malformed { position: self.position, problem: error.to_string() })?
-                .key
-                .into_inner()
-                .to_owned();
-            let value = self.attribute(&name)?.map(Cow::into_owned).unwrap_or_default();
-            all.push((name, value));
+        // The check for repeated names would take quadratic time.
+        for attribute in self.start.attributes().with_checks(false) {
+            let attribute = attribute.map_err(|error| problem(error.to_string()))?;
+            let value = attribute.normalized_value(XmlVersion::Implicit1_0);
+            let value = value.map_err(|error| problem(error.to_string()))?.into_owned();
+            all.push((attribute.key.into_inner().to_owned(), value));
         }
         Ok(all)
     }

@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+pub use crate::store::counted::Usage;
+
 /// One run. A run with an empty inbox has empty lists.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
@@ -114,17 +116,4 @@ pub struct RepositoryReport {
     pub attempts: u32,
     /// Whether its metadata was made by something else and taken over.
     pub adopted: bool,
-}
-
-/// Requests and bytes between this program and the store.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
-    /// Calls that only read: list, head, get.
-    pub reads: u64,
-    /// Calls that write: put, copy, delete.
-    pub writes: u64,
-    /// Bytes received in object bodies.
-    pub bytes_in: u64,
-    /// Bytes sent in object bodies.
-    pub bytes_out: u64,
 }

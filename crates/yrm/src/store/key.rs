@@ -152,6 +152,9 @@ pub fn catalogs_prefix(repository: &RepositoryDir) -> String {
     format!(".yrm/catalog/{}", repository.prefix())
 }
 
+/// The prefix of the receipts.
+pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";
+
 /// The prefix of the history.
 pub const HISTORY_PREFIX: &str = ".yrm/history/";
 

@@ -3,7 +3,12 @@
 //! A store moves bytes and keeps conditions; it knows nothing of RPM. Nothing here retries a
 //! conditional call: its answer says what is known, and the caller looks before it acts again.
 
+pub mod counted;
 pub mod key;
+pub mod local;
+pub mod memory;
+pub mod s3;
+pub mod settle;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -148,6 +153,20 @@ pub struct Abilities {
     pub odd_keys: bool,
 }
 
+impl Abilities {
+    /// Everything this program asks of a store.
+    pub const ALL: Self = Self {
+        conditional_put: true,
+        conditional_copy: true,
+        conditional_delete: true,
+        copy_sha256: true,
+        odd_keys: true,
+    };
+}
+
+/// Objects in one page of a listing, at most: S3's own limit.
+pub const PAGE_OBJECTS: usize = 1000;
+
 /// A bucket. Keys are raw strings relative to its prefix, at most 1024 bytes of UTF-8.
 ///
 /// Missing objects are `None`; a refusal (403) is an error of kind `Denied` and never "absent".
@@ -184,4 +203,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Whether objects appear only when complete (S3). In a directory a file may be in the
     /// middle of being copied in.
     fn uploads_are_atomic(&self) -> bool;
+}
+
+/// `range` within an object of `size_bytes`: clipped to its end, empty past it.
+fn clip(range: Option<Range<u64>>, size_bytes: u64) -> Range<u64> {
+    let Range { start, end } = range.unwrap_or(0..size_bytes);
+    let start = start.min(size_bytes);
+    start..end.clamp(start, size_bytes)
 }

@@ -5,3 +5,4 @@
 mod equality;
 mod floors;
 mod index;
+mod publish;

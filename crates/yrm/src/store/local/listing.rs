@@ -1,0 +1,156 @@
+//! A directory's keys, page by page, in the byte order of the whole keys as S3 has it: `a.rpm`
+//! comes before `a/b.rpm` because `.` comes before `/`.
+
+use std::collections::BTreeMap;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::tree::{Identity, MAX_DEPTH, Tree, failure};
+use crate::error::Result;
+use crate::store::key::MAX_KEY_BYTES;
+use crate::store::{Object, PAGE_OBJECTS, Page};
+
+/// What of the store's own is no object: temporary files, files being deleted, the lock.
+pub(super) const HIDDEN: [&str; 3] = [".yrm/tmp/", ".yrm/aside/", ".yrm/lock"];
+
+/// One page of the regular files whose key starts with `prefix` and comes after `after`.
+///
+/// Links, special files, names that are not UTF-8, keys too long and folders too deep are left
+/// out (a warning says so); what disappears meanwhile is left out too.
+pub(super) fn page(tree: &Tree, prefix: &str, after: Option<&str>) -> Result<Page> {
+    let mut walk = Walk { prefix, after: after.unwrap_or(""), hide: true, objects: Vec::new() };
+    walk.folder(&tree.root()?, "", 0)?;
+    let mut objects = walk.objects;
+    let more = objects.len() > PAGE_OBJECTS;
+    objects.truncate(PAGE_OBJECTS);
+    let next = objects.last().filter(|_| more).map(|object| object.key.clone());
+    Ok(Page { objects, next })
+}
+
+/// The first page's worth of files below `folder` (a key prefix that ends with `/`), the store's own included.
+pub(super) fn own_files(tree: &Tree, folder: &str) -> Result<Vec<Object>> {
+    let mut walk = Walk { prefix: folder, after: "", hide: false, objects: Vec::new() };
+    walk.folder(&tree.root()?, "", 0)?;
+    Ok(walk.objects)
+}
+
+struct Walk<'a> {
+    prefix: &'a str,
+    after: &'a str,
+    hide: bool,
+    objects: Vec<Object>,
+}
+
+impl Walk<'_> {
+    fn full(&self) -> bool {
+        self.objects.len() > PAGE_OBJECTS
+    }
+
+    /// Whether any key below `path` (which ends with `/`) can be on the page.
+    fn enters(&self, path: &str) -> bool {
+        let in_prefix = path.starts_with(self.prefix) || self.prefix.starts_with(path);
+        let not_before = path > self.after || self.after.starts_with(path);
+        in_prefix && not_before && !(self.hide && HIDDEN.contains(&path))
+    }
+
+    fn takes(&self, key: &str) -> bool {
+        key.starts_with(self.prefix) && key > self.after && !(self.hide && HIDDEN.contains(&key))
+    }
+
+    fn folder(&mut self, folder: &OwnedFd, path: &str, depth: usize) -> Result<()> {
+        for (key, is_folder) in self.entries(folder, path)? {
+            if self.full() {
+                return Ok(());
+            }
+            if is_folder {
+                self.below(folder, &key[path.len()..], &key, depth + 1)?;
+            } else {
+                self.file(folder, path.len(), key)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The keys in one folder, in order; folders end with `/`.
+    fn entries(&self, folder: &OwnedFd, path: &str) -> Result<Vec<(String, bool)>> {
+        let doing = || format!("listing the folder {path:?}");
+        let mut entries = Vec::new();
+        for entry in Dir::read_from(folder).map_err(|errno| failure(errno, doing()))? {
+            let entry = entry.map_err(|errno| failure(errno, doing()))?;
+            let name = entry.file_name();
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let Ok(text) = name.to_str() else {
+                tracing::warn!(folder = path, name = ?name, "left out of the listing: its name is not UTF-8");
+                continue;
+            };
+            let kind = match entry.file_type() {
+                // Some file systems do not say.
+                FileType::Unknown => match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
+                    Err(Errno::NOENT) => continue,
+                    Err(errno) => return Err(failure(errno, doing())),
+                },
+                known => known,
+            };
+            let key = match kind {
+                FileType::Directory => format!("{path}{text}/"),
+                FileType::RegularFile => format!("{path}{text}"),
+                other => {
+                    tracing::warn!(folder = path, name = text, kind = ?other, "left out of the listing: not a regular file");
+                    continue;
+                }
+            };
+            let wanted = if kind == FileType::Directory { self.enters(&key) } else { self.takes(&key) };
+            if !wanted {
+                continue;
+            }
+            if key.len() > MAX_KEY_BYTES {
+                tracing::warn!(folder = path, name = text, "left out of the listing: its key is too long");
+                continue;
+            }
+            entries.push((key, kind == FileType::Directory));
+        }
+        entries.sort_unstable();
+        Ok(entries)
+    }
+
+    fn below(&mut self, parent: &OwnedFd, name: &str, path: &str, depth: usize) -> Result<()> {
+        if depth >= MAX_DEPTH {
+            tracing::warn!(folder = path, "left out of the listing: too deep");
+            return Ok(());
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(parent, name.trim_end_matches('/'), flags, Mode::empty()) {
+            Ok(folder) => self.folder(&folder, path, depth),
+            // Gone, or something else by now.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+            Err(errno) => Err(failure(errno, format!("listing the folder {path:?}"))),
+        }
+    }
+
+    fn file(&mut self, folder: &OwnedFd, name_at: usize, key: String) -> Result<()> {
+        let stat = match rustix::fs::statat(folder, &key[name_at..], AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
+            Ok(_) | Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(failure(errno, format!("looking at {key:?}"))),
+        };
+        self.objects.push(object(key, Identity::of(&stat)));
+        Ok(())
+    }
+}
+
+/// A file as an object. A directory keeps no user metadata and no checksum.
+pub(super) fn object(key: String, identity: Identity) -> Object {
+    Object {
+        key,
+        etag: identity.etag(),
+        size_bytes: identity.size_bytes,
+        modified: identity.modified(),
+        sha256: None,
+        user: BTreeMap::new(),
+    }
+}

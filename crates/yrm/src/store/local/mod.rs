@@ -1,0 +1,214 @@
+//! A bucket in a directory: keys are paths below it.
+//!
+//! Writes are atomic (written aside, flushed, put in place in one step) and their conditions are
+//! exclusive between processes: `Absent` by the link call, everything that compares first by a
+//! lock on `.yrm/lock`. Symbolic links are never followed. User metadata, content types and cache
+//! control are not kept: a directory has no place for them. Folders are never removed, for an
+//! uploader may be about to write there.
+//!
+//! It never deletes what it did not compare, and never takes a path that leaves the root.
+
+mod listing;
+mod temp;
+mod tree;
+
+use std::fs::File;
+use std::ops::Range;
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::temp::{Lock, Temp, delete_locked, open_file, remove_stale, restore_aside};
+use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
+use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored, clip};
+use crate::error::{Error, ErrorKind, Result};
+
+/// Times a read starts again because the file changed under it.
+const READ_ATTEMPTS: u32 = 3;
+
+/// A bucket in a directory.
+#[derive(Debug, Clone)]
+pub struct DirectoryStore {
+    tree: Arc<Tree>,
+}
+
+impl DirectoryStore {
+    /// The bucket in the existing directory `root`. Puts back and clears what processes that died
+    /// left in `.yrm`; a directory that cannot be written to can still be read.
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
+        let tree = Tree::open(&root.into())?;
+        if let Err(error) = tidy(&tree) {
+            tracing::warn!(root = %tree.path().display(), error = error.chain(), "leftovers stay in .yrm");
+        }
+        Ok(Self { tree: Arc::new(tree) })
+    }
+
+    /// The bucket in `root`, made with its folders above when it is not there.
+    pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
+        let root = root.into();
+        std::fs::create_dir_all(&root)
+            .map_err(|error| io_failure(error, format!("creating the bucket directory {}", root.display())))?;
+        Self::open(root)
+    }
+
+    /// Where it is.
+    pub fn root(&self) -> &Path {
+        self.tree.path()
+    }
+
+    /// File system calls wait; they do so where waiting is allowed.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce(&Tree) -> Result<T> + Send + 'static) -> Result<T> {
+        let tree = Arc::clone(&self.tree);
+        tokio::task::spawn_blocking(move || work(&tree))
+            .await
+            .map_err(|error| Error::new(ErrorKind::Internal, "working on the bucket directory").because(error))?
+    }
+}
+
+fn tidy(tree: &Tree) -> Result<()> {
+    remove_stale(tree)?;
+    if tree.folder_of(KeyPath::parse(".yrm/aside/x")?)?.is_some() {
+        restore_aside(tree, &Lock::take(tree)?)?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl Store for DirectoryStore {
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
+        self.blocking(move |tree| listing::page(tree, &prefix, after.as_deref())).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Object>> {
+        let key = key.to_owned();
+        self.blocking(move |tree| {
+            let path = KeyPath::parse(&key)?;
+            let Some(folder) = tree.folder_of(path)? else { return Ok(None) };
+            let there = stat_at(&folder, path.leaf, path.key)?;
+            Ok(there.map(|identity| listing::object(key.clone(), identity)))
+        })
+        .await
+    }
+
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
+        let key = key.to_owned();
+        self.blocking(move |tree| read(tree, KeyPath::parse(&key)?, range.as_ref())).await
+    }
+
+    async fn put(
+        &self,
+        key: &str,
+        bytes: Bytes,
+        _attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Stored>> {
+        let key = key.to_owned();
+        self.blocking(move |tree| {
+            let path = KeyPath::parse(&key)?;
+            let mut temp = Temp::create(tree)?;
+            temp.write(&bytes, path.key)?;
+            temp.land(tree, path, &condition, None)
+        })
+        .await
+    }
+
+    async fn put_file(&self, key: &str, file: &Path, _attributes: &Attributes) -> Result<Stored> {
+        let (key, file) = (key.to_owned(), file.to_owned());
+        self.blocking(move |tree| {
+            let path = KeyPath::parse(&key)?;
+            let mut source =
+                File::open(&file).map_err(|error| io_failure(error, format!("opening {}", file.display())))?;
+            let mut temp = Temp::create(tree)?;
+            let (_, sha256) = temp.write_from(&mut source, path.key)?;
+            match temp.land(tree, path, &PutIf::Always, Some(sha256))? {
+                Outcome::Done(stored) => Ok(stored),
+                Outcome::Ambiguous(error) => Err(error),
+                Outcome::Lost | Outcome::Conflict | Outcome::Missing => {
+                    Err(Error::new(ErrorKind::Internal, format!("putting {key:?} in place without a condition")))
+                }
+            }
+        })
+        .await
+    }
+
+    async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
+        let (source, target) = (copy.source.clone(), copy.target.to_owned());
+        self.blocking(move |tree| copy_file(tree, &source, KeyPath::parse(&target)?)).await
+    }
+
+    async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
+        let (key, if_match) = (key.to_owned(), if_match.clone());
+        self.blocking(move |tree| {
+            let path = KeyPath::parse(&key)?;
+            if tree.folder_of(path)?.is_none() {
+                return Ok(Outcome::Missing);
+            }
+            let lock = Lock::take(tree)?;
+            restore_aside(tree, &lock)?;
+            delete_locked(tree, path, &if_match, &lock)
+        })
+        .await
+    }
+
+    fn abilities(&self) -> Abilities {
+        Abilities::ALL
+    }
+
+    fn uploads_are_atomic(&self) -> bool {
+        false
+    }
+}
+
+/// The bytes of one state of the file: a read that `cp` writes under starts again.
+fn read(tree: &Tree, path: KeyPath<'_>, range: Option<&Range<u64>>) -> Result<Option<Read>> {
+    let doing = || format!("reading {:?}", path.key);
+    for _ in 0..READ_ATTEMPTS {
+        let Some((file, before)) = open_file(tree, path)? else { return Ok(None) };
+        let range = clip(range.cloned(), before.size_bytes);
+        let length = usize::try_from(range.end - range.start)
+            .map_err(|error| Error::new(ErrorKind::Internal, doing()).because(error))?;
+        let mut bytes = vec![0; length];
+        match file.read_exact_at(&mut bytes, range.start) {
+            Ok(()) => {}
+            // It shrank.
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => continue,
+            Err(error) => return Err(io_failure(error, doing())),
+        }
+        if identity_of(&file, path)? == before {
+            return Ok(Some(Read { object: listing::object(path.key.to_owned(), before), bytes: bytes.into() }));
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, doing()).hint("something is writing to this file; it is read again later"))
+}
+
+fn copy_file(tree: &Tree, source: &Object, target: KeyPath<'_>) -> Result<Outcome<Stored>> {
+    let from = KeyPath::parse(&source.key)?;
+    let Some((mut file, before)) = open_file(tree, from)? else { return Ok(Outcome::Missing) };
+    if before.etag() != source.etag {
+        return Ok(Outcome::Lost);
+    }
+    // Not the condition itself, which is the link call's: it saves copying 4 GB in vain.
+    if let Some(folder) = tree.folder_of(target)?
+        && stat_at(&folder, target.leaf, target.key)?.is_some()
+    {
+        return Ok(Outcome::Lost);
+    }
+    let mut temp = Temp::create(tree)?;
+    let (size_bytes, sha256) = temp.write_from(&mut file, target.key)?;
+    if identity_of(&file, from)? != before || size_bytes != before.size_bytes {
+        return Ok(Outcome::Lost);
+    }
+    temp.land(tree, target, &PutIf::Absent, Some(sha256))
+}
+
+fn identity_of(file: &File, path: KeyPath<'_>) -> Result<Identity> {
+    let stat = rustix::fs::fstat(file).map_err(|errno| failure(errno, format!("looking at {:?}", path.key)))?;
+    Ok(Identity::of(&stat))
+}
+
+#[cfg(test)]
+mod tests;

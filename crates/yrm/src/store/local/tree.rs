@@ -1,0 +1,210 @@
+//! Keys as paths below one root, and never outside it.
+//!
+//! Every folder of a path is opened from the one above it without following symbolic links, so
+//! that neither a key nor an uploader's link can lead out of the bucket, not even when the tree
+//! changes meanwhile.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::ETag;
+use crate::store::key::MAX_KEY_BYTES;
+
+/// Folders above a file, at most: each costs an open file while it is walked.
+pub(super) const MAX_DEPTH: usize = 64;
+
+const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// The root, and which directory it was when it was opened.
+#[derive(Debug)]
+pub(super) struct Tree {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+/// A key, taken apart: every part is an ordinary name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct KeyPath<'a> {
+    /// The key.
+    pub(super) key: &'a str,
+    folders: &'a str,
+    /// The last part: the file's name in its folder.
+    pub(super) leaf: &'a str,
+}
+
+impl<'a> KeyPath<'a> {
+    /// Takes `key` apart, or says why no file of a bucket can have that name.
+    pub(super) fn parse(key: &'a str) -> Result<Self> {
+        let ordinary = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
+        if key.len() > MAX_KEY_BYTES || key.split('/').count() > MAX_DEPTH || !key.split('/').all(ordinary) {
+            return Err(Error::new(ErrorKind::Corrupt, format!("using the key {key:?} in a directory")).hint(format!(
+                "a key in a directory has at most {MAX_KEY_BYTES} bytes and {MAX_DEPTH} parts, none of them empty, `.` or `..`"
+            )));
+        }
+        let (folders, leaf) = key.rsplit_once('/').unwrap_or(("", key));
+        Ok(Self { key, folders, leaf })
+    }
+
+    fn folders(self) -> impl Iterator<Item = &'a str> {
+        self.folders.split('/').filter(|part| !part.is_empty())
+    }
+}
+
+impl Tree {
+    /// The tree below `path`, which must be a directory.
+    pub(super) fn open(path: &Path) -> Result<Self> {
+        let doing = || format!("opening the bucket directory {}", path.display());
+        let stat = rustix::fs::stat(path).map_err(|errno| {
+            let kind = if errno == Errno::NOENT { ErrorKind::Config } else { kind_of(errno) };
+            Error::new(kind, doing()).because(std::io::Error::from(errno)).hint("create it first: mkdir -p")
+        })?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
+            return Err(Error::new(ErrorKind::Config, doing()).hint("it is not a directory"));
+        }
+        Ok(Self { path: path.to_owned(), device: stat.st_dev, inode: stat.st_ino })
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The root, if it still is the directory that was opened first: an unmounted file system
+    /// must not look like an empty bucket.
+    pub(super) fn root(&self) -> Result<OwnedFd> {
+        let doing = || format!("opening the bucket directory {}", self.path.display());
+        // The root itself may be a link: the operator named it.
+        let fd = rustix::fs::open(&self.path, FOLDER.difference(OFlags::NOFOLLOW), Mode::empty())
+            .map_err(|errno| failure(errno, doing()))?;
+        let stat = rustix::fs::fstat(&fd).map_err(|errno| failure(errno, doing()))?;
+        if (stat.st_dev, stat.st_ino) != (self.device, self.inode) {
+            return Err(Error::new(ErrorKind::Unavailable, doing())
+                .hint("it is another directory than at the start: is its file system mounted?"));
+        }
+        Ok(fd)
+    }
+
+    /// The folder that holds `path`, or `None` when there is none.
+    pub(super) fn folder_of(&self, path: KeyPath<'_>) -> Result<Option<OwnedFd>> {
+        let mut folder = self.root()?;
+        for name in path.folders() {
+            match open_folder(&folder, name, path.key)? {
+                Some(next) => folder = next,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(folder))
+    }
+
+    /// The folder that holds `path`, made when there is none.
+    pub(super) fn make_folder_of(&self, path: KeyPath<'_>) -> Result<OwnedFd> {
+        let mut folder = self.root()?;
+        for name in path.folders() {
+            if let Some(next) = open_folder(&folder, name, path.key)? {
+                folder = next;
+                continue;
+            }
+            let doing = || format!("creating the folder {name:?} of {:?}", path.key);
+            match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
+                Ok(()) => rustix::fs::fsync(&folder).map_err(|errno| failure(errno, doing()))?,
+                Err(Errno::EXIST) => {}
+                Err(errno) => return Err(failure(errno, doing())),
+            }
+            folder = open_folder(&folder, name, path.key)?
+                .ok_or_else(|| Error::new(ErrorKind::Conflict, doing()).hint("a file of that name is in the way"))?;
+        }
+        Ok(folder)
+    }
+}
+
+/// The folder `name` in `parent`; `None` when nothing or a file is there; an error for a link.
+fn open_folder(parent: &OwnedFd, name: &str, key: &str) -> Result<Option<OwnedFd>> {
+    match rustix::fs::openat(parent, name, FOLDER, Mode::empty()) {
+        Ok(fd) => Ok(Some(fd)),
+        Err(Errno::NOENT) => Ok(None),
+        Err(Errno::NOTDIR | Errno::LOOP) => stat_at(parent, name, key).map(|_| None),
+        Err(errno) => Err(failure(errno, format!("opening the folder {name:?} of {key:?}"))),
+    }
+}
+
+/// What is under `name` in `folder`: a regular file's state; `None` when nothing or a folder is
+/// there; an error for everything else, so that a link or a pipe is never taken for "absent".
+pub(super) fn stat_at(folder: impl AsFd, name: &str, key: &str) -> Result<Option<Identity>> {
+    match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
+            FileType::RegularFile => Ok(Some(Identity::of(&stat))),
+            FileType::Directory => Ok(None),
+            other => Err(irregular(key, other)),
+        },
+        Err(Errno::NOENT) => Ok(None),
+        Err(errno) => Err(failure(errno, format!("looking at {key:?}"))),
+    }
+}
+
+/// The error for what is neither a file nor a folder.
+pub(super) fn irregular(key: &str, kind: FileType) -> Error {
+    let what = if kind == FileType::Symlink { "a symbolic link" } else { "a special file" };
+    Error::new(ErrorKind::Corrupt, format!("using {key:?}, where there is {what}"))
+        .hint("a bucket directory holds files and folders only; remove it")
+}
+
+/// Which bytes a file holds, without reading them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    inode: u64,
+    modified: Timestamp,
+    /// Length in bytes.
+    pub(super) size_bytes: u64,
+}
+
+impl Identity {
+    /// From a stat.
+    pub(super) fn of(stat: &Stat) -> Self {
+        let nanoseconds = i32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        Self {
+            inode: stat.st_ino,
+            // A time that jiff cannot hold is before -9999 or after 9999: no file was changed then.
+            modified: Timestamp::new(stat.st_mtime, nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH),
+            size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
+        }
+    }
+
+    /// Last change.
+    pub(super) fn modified(self) -> Timestamp {
+        self.modified
+    }
+
+    /// Inode, time of change and size. A file put in place by link or rename brings a new inode;
+    /// one that `cp` writes over keeps its inode and gets a new time. A freed inode can come back
+    /// within one tick of the kernel's clock, so our own files get random digits below a
+    /// millisecond (`temp`). Hashing instead would read every 4 GB upload at each look.
+    pub(super) fn etag(self) -> ETag {
+        ETag::new(format!("{:x}-{:x}-{:x}", self.inode, self.modified.as_nanosecond(), self.size_bytes))
+    }
+}
+
+/// An error of the operating system.
+pub(super) fn failure(errno: Errno, doing: impl Into<String>) -> Error {
+    Error::new(kind_of(errno), doing).because(std::io::Error::from(errno))
+}
+
+/// An error of the operating system, as `std` gives it.
+pub(super) fn io_failure(error: std::io::Error, doing: impl Into<String>) -> Error {
+    let kind = Errno::from_io_error(&error).map_or(ErrorKind::Unavailable, kind_of);
+    Error::new(kind, doing).because(error)
+}
+
+fn kind_of(errno: Errno) -> ErrorKind {
+    match errno {
+        Errno::ACCESS | Errno::PERM | Errno::ROFS => ErrorKind::Denied,
+        Errno::NAMETOOLONG | Errno::LOOP | Errno::NOTDIR | Errno::ISDIR | Errno::ILSEQ => ErrorKind::Corrupt,
+        // The operating system's list is open; what is not the key's fault is waited out.
+        _ => ErrorKind::Unavailable,
+    }
+}

@@ -1,0 +1,108 @@
+//! What an S3 error says about the call: refused, lost, missing, or nobody knows.
+
+use std::fmt::Debug;
+
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Outcome;
+
+/// An error answer, by what is known after it.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// 412.
+    Lost,
+    /// 409.
+    Conflict,
+    /// 404 for the object.
+    Missing,
+    /// 416: the range starts past the object's end.
+    PastEnd,
+    /// It may have applied, or may yet.
+    Ambiguous(Error),
+    /// It did not apply, and the same call would fail again.
+    Failed(Error),
+}
+
+impl Answer {
+    /// Sorts an SDK error. The code in the body counts before the status: a copy or a completion
+    /// may carry an error in a body whose status is 200.
+    pub(super) fn of<E>(error: SdkError<E, HttpResponse>, doing: impl Into<String>) -> Self
+    where
+        E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
+    {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let not_built = matches!(error, SdkError::ConstructionFailure(_));
+        let no_credentials = status.is_none() && names_credentials(&error);
+        let code = error.code().unwrap_or_default().to_owned();
+        let failed = |kind: ErrorKind| Error::new(kind, doing).because(error);
+        match (code.as_str(), status) {
+            ("NoSuchBucket", _) => Self::Failed(failed(ErrorKind::Config).hint("check the bucket's name and region")),
+            ("PreconditionFailed", _) | (_, Some(412)) => Self::Lost,
+            ("ConditionalRequestConflict" | "OperationAborted", _) | (_, Some(409)) => Self::Conflict,
+            ("NoSuchKey" | "NotFound", _) | (_, Some(404)) => Self::Missing,
+            ("InvalidRange", _) | (_, Some(416)) => Self::PastEnd,
+            // The server gave up waiting for the request's body; its status is 400.
+            ("RequestTimeout", _) | (_, Some(429)) => Self::Ambiguous(failed(ErrorKind::Unavailable)),
+            ("RequestTimeTooSkewed", _) => Self::Failed(failed(ErrorKind::Denied).hint("set this machine's clock")),
+            ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) | (_, Some(401 | 403)) => {
+                Self::Failed(failed(ErrorKind::Denied).hint("check the credentials, the policies and the bucket's owner"))
+            }
+            ("AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) | (_, Some(301 | 307)) => {
+                Self::Failed(failed(ErrorKind::Config).hint("the bucket is in another region"))
+            }
+            (_, Some(405 | 501)) => {
+                Self::Failed(failed(ErrorKind::Config).hint("this store does not have that call; see `yrm doctor`"))
+            }
+            (_, Some(400..=499)) => Self::Failed(failed(ErrorKind::Internal)),
+            (_, None) if no_credentials => Self::Failed(
+                failed(ErrorKind::Denied).hint("give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role"),
+            ),
+            (_, None) if not_built => Self::Failed(failed(ErrorKind::Internal)),
+            // A 5xx, a 200 with an error, a timeout, a lost connection, an unreadable answer.
+            _ => Self::Ambiguous(failed(ErrorKind::Unavailable)),
+        }
+    }
+
+    /// As the answer to a conditional call.
+    pub(super) fn outcome<T>(self, doing: &str) -> Result<Outcome<T>> {
+        match self {
+            Self::Lost => Ok(Outcome::Lost),
+            Self::Conflict => Ok(Outcome::Conflict),
+            Self::Missing => Ok(Outcome::Missing),
+            Self::Ambiguous(error) => Ok(Outcome::Ambiguous(error)),
+            Self::Failed(error) => Err(error),
+            Self::PastEnd => Err(out_of_place(doing, "a range is not satisfiable")),
+        }
+    }
+
+    /// As the answer to a read: `None` when there is no such object.
+    pub(super) fn absent<T>(self, doing: &str) -> Result<Option<T>> {
+        match self {
+            Self::Missing => Ok(None),
+            Self::Lost | Self::Conflict | Self::PastEnd | Self::Ambiguous(_) | Self::Failed(_) => Err(self.error(doing)),
+        }
+    }
+
+    /// As the failure of a call that has no condition and names no object.
+    pub(super) fn error(self, doing: &str) -> Error {
+        match self {
+            Self::Ambiguous(error) | Self::Failed(error) => error,
+            Self::Lost => out_of_place(doing, "a condition failed"),
+            Self::Conflict => out_of_place(doing, "another call was in flight"),
+            Self::Missing => out_of_place(doing, "there is no such object or upload"),
+            Self::PastEnd => out_of_place(doing, "a range is not satisfiable"),
+        }
+    }
+}
+
+fn out_of_place(doing: &str, answer: &str) -> Error {
+    Error::new(ErrorKind::Unavailable, doing).because(format!("the store answered that {answer}"))
+}
+
+/// The SDK has no public type for "no credentials were found" at this level; its Debug form names it.
+fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> bool {
+    let text = format!("{error:?}");
+    text.contains("CredentialsNotLoaded") || text.contains("CredentialsProviderError") || text.contains("ProviderError(")
+}

@@ -1,0 +1,413 @@
+//! A bucket in S3, through the official SDK: its whole credential chain, endpoints, path style.
+//!
+//! Conditional calls go through a client that never retries: a retry would turn our own success
+//! into 412. Reads, listings and unconditional calls are retried by the SDK. No answer of a store
+//! is read as "empty" unless it says so.
+//!
+//! HEAD has no body, so a missing bucket looks like a missing key there; a listing and a GET tell
+//! them apart, and every run begins with a listing.
+
+mod answer;
+mod multipart;
+mod spelling;
+
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::operation::get_object::GetObjectOutput;
+use aws_sdk_s3::primitives::DateTime;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, EncodingType, MetadataDirective, TaggingDirective};
+use bytes::Bytes;
+use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
+
+use self::answer::Answer;
+use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
+use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Store, Stored};
+use crate::config::S3Config;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A read whose body breaks off starts again so often in all; the SDK repeats only what fails
+/// before the body.
+const BODY_ATTEMPTS: u32 = 3;
+
+/// Bytes that are hashed on the spot; more goes where blocking is allowed.
+const HASH_AT_ONCE_BYTES: usize = 256 << 10;
+
+/// Where S3's ways of storing change, and how long an answer may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// A file over this size is uploaded in parts.
+    pub single_put_bytes: u64,
+    /// An object over this size is copied in parts: S3 takes 5 GiB in one call.
+    pub single_copy_bytes: u64,
+    /// Bytes of an uploaded part, at least: S3 wants 5 MiB, and at most 10,000 parts.
+    pub part_bytes: u64,
+    /// Bytes of a copied part, at least.
+    pub copy_part_bytes: u64,
+    /// How long the store may keep silent.
+    pub read_timeout: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            single_put_bytes: 64 << 20,
+            single_copy_bytes: 5 << 30,
+            part_bytes: 16 << 20,
+            copy_part_bytes: 512 << 20,
+            read_timeout: Duration::from_mins(1),
+        }
+    }
+}
+
+/// A bucket in S3, or a prefix of one.
+#[derive(Debug, Clone)]
+pub struct S3Store {
+    /// Retries: reads and what has no condition.
+    patient: Client,
+    /// Never retries: what has a condition.
+    once: Client,
+    bucket: String,
+    /// Empty, or ends with a slash.
+    prefix: String,
+    limits: Limits,
+}
+
+impl S3Store {
+    /// The bucket `name`, below `prefix` (may be empty), reached as `config` says and otherwise
+    /// as the SDK's own chain of environment, profiles and instance roles says. Sends nothing.
+    pub async fn connect(name: &str, prefix: &str, config: &S3Config) -> Result<Self> {
+        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        if let Some(region) = &config.region {
+            loader = loader.region(Region::new(region.clone()));
+        }
+        if let Some(profile) = &config.profile {
+            loader = loader.profile_name(profile);
+        }
+        if let Some(endpoint) = &config.endpoint {
+            loader = loader.endpoint_url(endpoint);
+        }
+        let shared = loader.load().await;
+        let mut builder = Builder::from(&shared).force_path_style(config.path_style);
+        if shared.region().is_none() {
+            // Other stores than AWS's have no regions, but signatures want one.
+            if config.endpoint.is_none() && shared.endpoint_url().is_none() {
+                return Err(Error::new(ErrorKind::Config, format!("finding the region of the bucket {name}"))
+                    .hint("give --region, AWS_REGION or a profile with a region"));
+            }
+            builder = builder.region(Region::from_static("us-east-1"));
+        }
+        Ok(Self::with_client(builder, name, prefix, Limits::default()))
+    }
+
+    /// The bucket `name`, below `prefix`, through a client that is configured but for retries,
+    /// timeouts and checksums.
+    pub fn with_client(builder: Builder, name: &str, prefix: &str, limits: Limits) -> Self {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(Duration::from_secs(5))
+            .read_timeout(limits.read_timeout)
+            .operation_attempt_timeout(Duration::from_mins(10))
+            .build();
+        // Our puts carry their own SHA-256; the SDK's default, a checksum trailer, fails on stores
+        // that are not AWS's (Garage).
+        let config = builder
+            .timeout_config(timeouts)
+            .retry_config(RetryConfig::standard())
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .build();
+        let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
+        let prefix = prefix.trim_matches('/');
+        Self {
+            patient: Client::from_conf(config),
+            once: Client::from_conf(once),
+            bucket: name.to_owned(),
+            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
+            limits,
+        }
+    }
+
+    fn full(&self, key: &str) -> String {
+        format!("{}{key}", self.prefix)
+    }
+
+    async fn copy_at_once(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
+        let doing = copying(copy);
+        let attributes = copy.attributes;
+        let answer = self
+            .once
+            .copy_object()
+            .bucket(&self.bucket)
+            .key(self.full(copy.target))
+            .if_none_match("*")
+            .copy_source(copy_source(&self.bucket, &self.full(&copy.source.key)))
+            .copy_source_if_match(quoted(&copy.source.etag))
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .metadata_directive(MetadataDirective::Replace)
+            // An uploader's tags would need one more permission.
+            .tagging_directive(TaggingDirective::Replace)
+            .content_type(attributes.content_type)
+            .set_cache_control(attributes.cache_control.map(str::to_owned))
+            .set_metadata(user_metadata(attributes))
+            .send()
+            .await;
+        let output = match answer {
+            Ok(output) => output,
+            Err(error) => return Answer::of(error, &doing).outcome(&doing),
+        };
+        let result = output.copy_object_result();
+        let sha256 = result.and_then(|result| whole_sha256(result.checksum_sha256(), result.checksum_type()));
+        Ok(stored(result.and_then(|result| result.e_tag()), sha256, &doing))
+    }
+
+    async fn get_once(&self, key: &str, range: Option<&Range<u64>>) -> Result<Got> {
+        let doing = format!("reading {key:?}");
+        let answer = self
+            .patient
+            .get_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .set_range(range.map(|range| format!("bytes={}-{}", range.start, range.end - 1)))
+            .send()
+            .await;
+        let mut output = match answer {
+            Ok(output) => output,
+            Err(error) => {
+                return match Answer::of(error, &doing) {
+                    Answer::PastEnd => Ok(Got::PastEnd),
+                    other => other.absent::<()>(&doing).map(|_| Got::Absent),
+                };
+            }
+        };
+        let body = std::mem::take(&mut output.body);
+        let object = read_object(key, &output)?;
+        match body.collect().await {
+            Ok(bytes) => Ok(Got::Read(Read { object, bytes: bytes.into_bytes() })),
+            Err(error) => Ok(Got::Broken(Error::new(ErrorKind::Unavailable, doing).because(error))),
+        }
+    }
+}
+
+enum Got {
+    Read(Read),
+    Absent,
+    PastEnd,
+    Broken(Error),
+}
+
+#[async_trait]
+impl Store for S3Store {
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        let doing = format!("listing {prefix:?}");
+        let answer = self
+            .patient
+            .list_objects_v2()
+            .bucket(&self.bucket)
+            .prefix(self.full(prefix))
+            // XML cannot hold every key; one bad key must not fail the listing.
+            .encoding_type(EncodingType::Url)
+            .max_keys(i32::try_from(PAGE_OBJECTS).expect("a thousand fits"))
+            .set_continuation_token(after.map(str::to_owned))
+            .send()
+            .await;
+        let output = answer.map_err(|error| Answer::of(error, &doing).error(&doing))?;
+        let mut objects = Vec::with_capacity(output.contents().len());
+        for entry in output.contents() {
+            let text = entry.key().unwrap_or_default();
+            let Some(key) = listed_key(text).and_then(|key| Some(key.strip_prefix(&self.prefix)?.to_owned())) else {
+                tracing::warn!(key = text, "left out of the listing: its key is not UTF-8");
+                continue;
+            };
+            // The folder marker of the bucket's own prefix.
+            if key.is_empty() {
+                continue;
+            }
+            objects.push(object(key, entry.e_tag(), entry.size(), entry.last_modified())?);
+        }
+        let next = output.next_continuation_token().filter(|_| output.is_truncated() == Some(true)).map(str::to_owned);
+        if output.is_truncated() == Some(true) && next.is_none() {
+            return Err(Error::new(ErrorKind::Corrupt, doing).hint("the store says there is more but not where"));
+        }
+        Ok(Page { objects, next })
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Object>> {
+        let doing = format!("looking at {key:?}");
+        let answer = self
+            .patient
+            .head_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .checksum_mode(ChecksumMode::Enabled)
+            .send()
+            .await;
+        let output = match answer {
+            Ok(output) => output,
+            Err(error) => return Answer::of(error, &doing).absent(&doing),
+        };
+        let head = object(key.to_owned(), output.e_tag(), output.content_length(), output.last_modified())?;
+        let sha256 = whole_sha256(output.checksum_sha256(), output.checksum_type());
+        Ok(Some(Object { sha256, user: user(output.metadata()), ..head }))
+    }
+
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
+        if range.as_ref().is_some_and(Range::is_empty) {
+            return Ok(self.head(key).await?.map(no_bytes));
+        }
+        let mut attempt = 1;
+        loop {
+            match self.get_once(key, range.as_ref()).await? {
+                Got::Read(read) => return Ok(Some(read)),
+                Got::Absent => return Ok(None),
+                Got::PastEnd => return Ok(self.head(key).await?.map(no_bytes)),
+                Got::Broken(error) if attempt == BODY_ATTEMPTS => return Err(error),
+                Got::Broken(_) => attempt += 1,
+            }
+        }
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
+        let doing = format!("putting {key:?}");
+        let (client, if_none_match, if_match) = match &condition {
+            PutIf::Always => (&self.patient, None, None),
+            PutIf::Absent => (&self.once, Some("*".to_owned()), None),
+            PutIf::Matches(etag) => (&self.once, None, Some(quoted(etag))),
+        };
+        let answer = client
+            .put_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .set_if_none_match(if_none_match)
+            .set_if_match(if_match)
+            .checksum_sha256(digest(&sha256_of(&bytes).await?))
+            .content_type(attributes.content_type)
+            .set_cache_control(attributes.cache_control.map(str::to_owned))
+            .set_metadata(user_metadata(attributes))
+            .body(bytes.into())
+            .send()
+            .await;
+        let output = match answer {
+            Ok(output) => output,
+            Err(error) => return Answer::of(error, &doing).outcome(&doing),
+        };
+        let sha256 = whole_sha256(output.checksum_sha256(), output.checksum_type());
+        Ok(stored(output.e_tag(), sha256, &doing))
+    }
+
+    async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored> {
+        let unreadable =
+            |error| Error::new(ErrorKind::Unavailable, format!("reading {}", file.display())).because(error);
+        let size_bytes = tokio::fs::metadata(file).await.map_err(unreadable)?.len();
+        let outcome = if size_bytes <= self.limits.single_put_bytes {
+            let bytes = tokio::fs::read(file).await.map_err(unreadable)?;
+            self.put(key, bytes.into(), attributes, PutIf::Always).await?
+        } else {
+            self.upload_in_parts(key, file, size_bytes, attributes).await?
+        };
+        let doing = format!("uploading {key:?}");
+        match outcome {
+            Outcome::Done(stored) => Ok(stored),
+            Outcome::Ambiguous(error) => Err(error),
+            Outcome::Lost => Err(Answer::Lost.error(&doing)),
+            Outcome::Conflict => Err(Answer::Conflict.error(&doing)),
+            Outcome::Missing => Err(Answer::Missing.error(&doing)),
+        }
+    }
+
+    async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
+        if copy.source.size_bytes <= self.limits.single_copy_bytes {
+            self.copy_at_once(copy).await
+        } else {
+            self.copy_in_parts(copy).await
+        }
+    }
+
+    async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
+        let doing = format!("deleting {key:?}");
+        let answer = self
+            .once
+            .delete_object()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .if_match(quoted(if_match))
+            .send()
+            .await;
+        match answer {
+            Ok(_) => Ok(Outcome::Done(())),
+            Err(error) => Answer::of(error, &doing).outcome(&doing),
+        }
+    }
+
+    /// What AWS does; other stores are probed.
+    fn abilities(&self) -> Abilities {
+        Abilities::ALL
+    }
+
+    fn uploads_are_atomic(&self) -> bool {
+        true
+    }
+}
+
+fn copying(copy: Copy<'_>) -> String {
+    format!("copying {:?} to {:?}", copy.source.key, copy.target)
+}
+
+/// A success must name what it made; one that does not is looked at.
+fn stored(etag_text: Option<&str>, sha256: Option<Sha256>, doing: &str) -> Outcome<Stored> {
+    match etag_text {
+        Some(text) => Outcome::Done(Stored { etag: etag(text), sha256 }),
+        None => Outcome::Ambiguous(Error::new(ErrorKind::Unavailable, doing).because("the answer has no ETag")),
+    }
+}
+
+/// An object from an answer's parts. A part that is missing is an error, never a default: a
+/// missing time would look ancient to the sweep.
+fn object(key: String, etag_text: Option<&str>, size: Option<i64>, modified: Option<&DateTime>) -> Result<Object> {
+    let parts = || -> Option<(ETag, u64, Timestamp)> {
+        Some((etag(etag_text?), u64::try_from(size?).ok()?, timestamp(modified?)?))
+    };
+    let Some((etag, size_bytes, modified)) = parts() else {
+        return Err(Error::new(ErrorKind::Corrupt, format!("reading what the store says of {key:?}"))
+            .hint("the answer lacks the ETag, the size or the time"));
+    };
+    Ok(Object { key, etag, size_bytes, modified, sha256: None, user: BTreeMap::new() })
+}
+
+/// The object a GET answered from; of a part, the whole size is in `Content-Range`.
+fn read_object(key: &str, output: &GetObjectOutput) -> Result<Object> {
+    let whole = output.content_range().and_then(|range| range.rsplit_once('/')?.1.parse().ok());
+    let size = whole.or(output.content_length());
+    let object = object(key.to_owned(), output.e_tag(), size, output.last_modified())?;
+    Ok(Object { user: user(output.metadata()), ..object })
+}
+
+fn no_bytes(object: Object) -> Read {
+    Read { object: Object { sha256: None, ..object }, bytes: Bytes::new() }
+}
+
+fn user(metadata: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
+    metadata.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn user_metadata(attributes: &Attributes) -> Option<HashMap<String, String>> {
+    let user = &attributes.user;
+    (!user.is_empty()).then(|| user.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
+}
+
+async fn sha256_of(bytes: &Bytes) -> Result<Sha256> {
+    if bytes.len() <= HASH_AT_ONCE_BYTES {
+        return Ok(Sha256::of(bytes));
+    }
+    let bytes = bytes.clone();
+    tokio::task::spawn_blocking(move || Sha256::of(&bytes))
+        .await
+        .map_err(|error| Error::new(ErrorKind::Internal, "hashing an object").because(error))
+}

@@ -1,0 +1,226 @@
+//! What is too large for one call: files and copies in parts. An upload that does not complete is
+//! aborted, so that no invisible parts are paid for; a bucket's lifecycle rule catches the rest.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use futures::{StreamExt as _, TryStreamExt as _};
+
+use super::answer::Answer;
+use super::spelling::{copy_source, quoted};
+use super::{S3Store, copying, stored, user_metadata};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::{Attributes, Copy, Outcome, Stored};
+
+/// S3 takes no more parts.
+const MAX_PARTS: u64 = 10_000;
+
+/// Parts in flight: each uploaded one is held in memory.
+const UPLOADS_AT_ONCE: usize = 4;
+
+/// Copied parts in flight.
+const COPIES_AT_ONCE: usize = 8;
+
+/// One part: its number from 1 on, and its bytes `start..end`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Part {
+    number: i32,
+    start: u64,
+    end: u64,
+}
+
+/// Cuts `size_bytes` into at most [`MAX_PARTS`] parts of at least `part_bytes` (but the last).
+fn parts(size_bytes: u64, part_bytes: u64) -> Vec<Part> {
+    let part_bytes = part_bytes.max(size_bytes.div_ceil(MAX_PARTS)).max(1);
+    (1..)
+        .zip((0..size_bytes).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX)))
+        .map(|(number, start)| Part { number, start, end: size_bytes.min(start.saturating_add(part_bytes)) })
+        .collect()
+}
+
+/// When a finished upload may appear.
+#[derive(Debug, Clone, Copy)]
+enum Appear {
+    Always,
+    IfAbsent,
+}
+
+impl S3Store {
+    /// Uploads a file, whatever was there.
+    pub(super) async fn upload_in_parts(
+        &self,
+        key: &str,
+        file: &Path,
+        size_bytes: u64,
+        attributes: &Attributes,
+    ) -> Result<Outcome<Stored>> {
+        let doing = format!("uploading {} to {key:?}", file.display());
+        let source = File::open(file)
+            .map_err(|error| Error::new(ErrorKind::Unavailable, format!("opening {}", file.display())).because(error))?;
+        let source = Arc::new(source);
+        let upload = self.begin(key, attributes, &doing).await?;
+        let sent = futures::stream::iter(parts(size_bytes, self.limits.part_bytes))
+            .map(|part| self.upload_part(key, &upload, &source, part, &doing))
+            .buffer_unordered(UPLOADS_AT_ONCE)
+            .try_collect()
+            .await;
+        let outcome = match sent {
+            Ok(sent) => self.complete(key, &upload, sent, Appear::Always, &doing).await,
+            Err(error) => Err(error),
+        };
+        self.abort_unless_done(key, &upload, &outcome).await;
+        outcome
+    }
+
+    /// Copies an object over S3's limit for one call.
+    pub(super) async fn copy_in_parts(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
+        let doing = copying(copy);
+        let upload = self.begin(copy.target, copy.attributes, &doing).await?;
+        let sent: Result<Vec<CompletedPart>, Answer> =
+            futures::stream::iter(parts(copy.source.size_bytes, self.limits.copy_part_bytes))
+                .map(|part| self.copy_part(copy, &upload, part, &doing))
+                .buffer_unordered(COPIES_AT_ONCE)
+                .try_collect()
+                .await;
+        let outcome = match sent {
+            Ok(sent) => self.complete(copy.target, &upload, sent, Appear::IfAbsent, &doing).await,
+            Err(answer) => answer.outcome(&doing),
+        };
+        self.abort_unless_done(copy.target, &upload, &outcome).await;
+        outcome
+    }
+
+    async fn begin(&self, key: &str, attributes: &Attributes, doing: &str) -> Result<String> {
+        let answer = self
+            .patient
+            .create_multipart_upload()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .content_type(attributes.content_type)
+            .set_cache_control(attributes.cache_control.map(str::to_owned))
+            .set_metadata(user_metadata(attributes))
+            .send()
+            .await;
+        let output = answer.map_err(|error| Answer::of(error, doing).error(doing))?;
+        let id = output.upload_id().map(str::to_owned);
+        id.ok_or_else(|| Error::new(ErrorKind::Unavailable, doing).because("the answer has no upload id"))
+    }
+
+    async fn upload_part(
+        &self,
+        key: &str,
+        upload: &str,
+        source: &Arc<File>,
+        part: Part,
+        doing: &str,
+    ) -> Result<CompletedPart> {
+        let source = Arc::clone(source);
+        let read = tokio::task::spawn_blocking(move || {
+            let length = usize::try_from(part.end - part.start).map_err(std::io::Error::other)?;
+            let mut bytes = vec![0; length];
+            source.read_exact_at(&mut bytes, part.start)?;
+            Ok::<_, std::io::Error>(bytes)
+        });
+        let bytes = read
+            .await
+            .map_err(|error| Error::new(ErrorKind::Internal, doing).because(error))?
+            .map_err(|error| Error::new(ErrorKind::Unavailable, doing).because(error))?;
+        // A body in memory is signed with its SHA-256, so the part arrives whole or not at all.
+        let answer = self
+            .patient
+            .upload_part()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .upload_id(upload)
+            .part_number(part.number)
+            .body(bytes.into())
+            .send()
+            .await;
+        let output = answer.map_err(|error| Answer::of(error, doing).error(doing))?;
+        Ok(CompletedPart::builder().part_number(part.number).set_e_tag(output.e_tag().map(str::to_owned)).build())
+    }
+
+    async fn copy_part(
+        &self,
+        copy: Copy<'_>,
+        upload: &str,
+        part: Part,
+        doing: &str,
+    ) -> Result<CompletedPart, Answer> {
+        // Retrying is safe: a part has no condition on the target, and it is not visible yet.
+        let answer = self
+            .patient
+            .upload_part_copy()
+            .bucket(&self.bucket)
+            .key(self.full(copy.target))
+            .upload_id(upload)
+            .part_number(part.number)
+            .copy_source(copy_source(&self.bucket, &self.full(&copy.source.key)))
+            .copy_source_if_match(quoted(&copy.source.etag))
+            .copy_source_range(format!("bytes={}-{}", part.start, part.end - 1))
+            .send()
+            .await;
+        let output = answer.map_err(|error| Answer::of(error, doing))?;
+        let etag = output.copy_part_result().and_then(|result| result.e_tag()).map(str::to_owned);
+        Ok(CompletedPart::builder().part_number(part.number).set_e_tag(etag).build())
+    }
+
+    async fn complete(
+        &self,
+        key: &str,
+        upload: &str,
+        mut sent: Vec<CompletedPart>,
+        appear: Appear,
+        doing: &str,
+    ) -> Result<Outcome<Stored>> {
+        sent.sort_by_key(|part| part.part_number());
+        let (client, if_none_match) = match appear {
+            Appear::Always => (&self.patient, None),
+            Appear::IfAbsent => (&self.once, Some("*".to_owned())),
+        };
+        let answer = client
+            .complete_multipart_upload()
+            .bucket(&self.bucket)
+            .key(self.full(key))
+            .upload_id(upload)
+            .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(sent)).build())
+            .set_if_none_match(if_none_match)
+            .send()
+            .await;
+        match answer {
+            // A checksum of parts is composite: nobody knows the whole object's SHA-256.
+            Ok(output) => Ok(stored(output.e_tag(), None, doing)),
+            Err(error) => Answer::of(error, doing).outcome(doing),
+        }
+    }
+
+    /// After an ambiguous completion too: had it applied, there is no upload left to abort.
+    async fn abort_unless_done(&self, key: &str, upload: &str, outcome: &Result<Outcome<Stored>>) {
+        if matches!(outcome, Ok(Outcome::Done(_))) {
+            return;
+        }
+        let abort = self.patient.abort_multipart_upload().bucket(&self.bucket).key(self.full(key)).upload_id(upload);
+        if let Err(error) = abort.send().await {
+            let error = Answer::of(error, "aborting an upload in parts").error("aborting an upload in parts");
+            tracing::debug!(key, error = error.chain(), "the parts of an unfinished upload may be left");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_cover_every_byte_once_and_are_never_too_many() {
+        for (size_bytes, part_bytes) in [(1, 5), (10, 5), (11, 5), (5 << 40, 16 << 20), (100_001, 1)] {
+            let parts = parts(size_bytes, part_bytes);
+            assert!(parts.len() as u64 <= MAX_PARTS);
+            assert_eq!((parts[0].start, parts[parts.len() - 1].end), (0, size_bytes));
+            assert!(parts.windows(2).all(|pair| pair[0].end == pair[1].start && pair[0].number + 1 == pair[1].number));
+        }
+    }
+}

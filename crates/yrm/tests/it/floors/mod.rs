@@ -11,7 +11,7 @@ use std::path::Path;
 use source::Source;
 
 /// Every module right under the crate's root, and its floor.
-const FLOORS: [(&str, u8); 20] = [
+const FLOORS: [(&str, u8); 21] = [
     // the binary
     ("main", 5),
     // faces
@@ -21,6 +21,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("serve", 3),
     ("sched", 3),
     ("events", 3),
+    ("board", 3),
     // the publish line and its neighbours
     ("publish", 2),
     ("retention", 2),
@@ -48,7 +49,10 @@ const CLOCKS: [&str; 6] =
     ["Timestamp::now", "SystemTime::now", "Instant::now", "Zoned::now", "Ulid::new", "Ulid::generate"];
 
 /// Below the clock floor, and why nevertheless.
-const CLOCK_EXCEPTIONS: [(&str, &str); 0] = [];
+const CLOCK_EXCEPTIONS: [(&str, &str); 2] = [
+    ("publish/mod.rs", "how long the run took, for its report; monotonic"),
+    ("publish/repository.rs", "how long ago packages were put in place, judged before every switch; monotonic"),
+];
 
 /// Modules that only compute: what they decide depends on their arguments alone.
 const PURE: [&str; 3] = ["publish/plan", "publish/catalog", "retention"];
@@ -91,7 +95,7 @@ fn breaches(sources: &[Source]) -> Vec<String> {
         }
     }
     for (path, reason) in CLOCK_EXCEPTIONS {
-        if !sources.iter().any(|source| source.path == path && source.uses(&CLOCKS).next().is_some()) {
+        if sources.iter().any(|source| source.path == path && source.uses(&CLOCKS).next().is_none()) {
             found.push(format!("{path}: is excepted ({reason}) but reads no clock"));
         }
     }

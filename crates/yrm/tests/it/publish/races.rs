@@ -133,7 +133,8 @@ async fn a_crash_at_any_write_is_finished_by_the_next_run() {
         world.hooked.at(call, part, Effect::Die);
         let run = RunId { id: ulid::Ulid::new(), started: world.now() };
         // The run is dropped at its next await after dying: what a killed process leaves.
-        let died = tokio::time::timeout(std::time::Duration::from_secs(600), world.publisher.run(run, &Unwatched)).await;
+        let died =
+            tokio::time::timeout(std::time::Duration::from_secs(600), world.publisher.run(run, &Unwatched)).await;
         assert!(died.is_err() && world.hooked.all_happened(), "{call:?} {part}");
         world.assert_clean().await;
         world.restart();

@@ -193,7 +193,8 @@ async fn published_objects_carry_types_and_lifetimes_for_clients() {
 #[tokio::test]
 async fn a_package_with_text_no_client_can_read_is_published_in_a_readable_form() {
     let world = World::new(policy());
-    let odd = rpm("odd", "1").description("bell \u{7} and \u{FFFE}").tag(1015, Value::text(b"caf\xe9 <&>\"'".as_slice()));
+    let odd =
+        rpm("odd", "1").description("bell \u{7} and \u{FFFE}").tag(1015, Value::text(b"caf\xe9 <&>\"'".as_slice()));
     world.drop_rpm("odd.rpm", &odd).await;
     world.run().await;
     assert_eq!(world.packages("").await[0].description, "bell \u{FFFD} and \u{FFFD}");

@@ -21,9 +21,7 @@ use yrm::error::{Error, ErrorKind, Result};
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::memory::MemoryStore;
-use yrm::store::{
-    Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored,
-};
+use yrm::store::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored};
 
 pub(crate) const DAY: Duration = Duration::from_hours(24);
 

@@ -11,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod datadog;
 pub mod error;
+pub mod index;
 pub mod http;
 pub mod metrics;
 pub mod publish;

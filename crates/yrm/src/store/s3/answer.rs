@@ -46,9 +46,9 @@ impl Answer {
             // The server gave up waiting for the request's body; its status is 400.
             ("RequestTimeout", _) | (_, Some(429)) => Self::Ambiguous(failed(ErrorKind::Unavailable)),
             ("RequestTimeTooSkewed", _) => Self::Failed(failed(ErrorKind::Denied).hint("set this machine's clock")),
-            ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) | (_, Some(401 | 403)) => {
-                Self::Failed(failed(ErrorKind::Denied).hint("check the credentials, the policies and the bucket's owner"))
-            }
+            ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) | (_, Some(401 | 403)) => Self::Failed(
+                failed(ErrorKind::Denied).hint("check the credentials, the policies and the bucket's owner"),
+            ),
             ("AuthorizationHeaderMalformed" | "IllegalLocationConstraintException", _) | (_, Some(301 | 307)) => {
                 Self::Failed(failed(ErrorKind::Config).hint("the bucket is in another region"))
             }
@@ -57,7 +57,8 @@ impl Answer {
             }
             (_, Some(400..=499)) => Self::Failed(failed(ErrorKind::Internal)),
             (_, None) if no_credentials => Self::Failed(
-                failed(ErrorKind::Denied).hint("give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role"),
+                failed(ErrorKind::Denied)
+                    .hint("give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role"),
             ),
             (_, None) if not_built => Self::Failed(failed(ErrorKind::Internal)),
             // A 5xx, a 200 with an error, a timeout, a lost connection, an unreadable answer.
@@ -81,7 +82,9 @@ impl Answer {
     pub(super) fn absent<T>(self, doing: &str) -> Result<Option<T>> {
         match self {
             Self::Missing => Ok(None),
-            Self::Lost | Self::Conflict | Self::PastEnd | Self::Ambiguous(_) | Self::Failed(_) => Err(self.error(doing)),
+            Self::Lost | Self::Conflict | Self::PastEnd | Self::Ambiguous(_) | Self::Failed(_) => {
+                Err(self.error(doing))
+            }
         }
     }
 
@@ -104,5 +107,7 @@ fn out_of_place(doing: &str, answer: &str) -> Error {
 /// The SDK has no public type for "no credentials were found" at this level; its Debug form names it.
 fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> bool {
     let text = format!("{error:?}");
-    text.contains("CredentialsNotLoaded") || text.contains("CredentialsProviderError") || text.contains("ProviderError(")
+    text.contains("CredentialsNotLoaded")
+        || text.contains("CredentialsProviderError")
+        || text.contains("ProviderError(")
 }

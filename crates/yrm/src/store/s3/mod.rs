@@ -332,14 +332,8 @@ impl Store for S3Store {
 
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
         let doing = format!("deleting {key:?}");
-        let answer = self
-            .once
-            .delete_object()
-            .bucket(&self.bucket)
-            .key(self.full(key))
-            .if_match(quoted(if_match))
-            .send()
-            .await;
+        let answer =
+            self.once.delete_object().bucket(&self.bucket).key(self.full(key)).if_match(quoted(if_match)).send().await;
         match answer {
             Ok(_) => Ok(Outcome::Done(())),
             Err(error) => Answer::of(error, &doing).outcome(&doing),

@@ -58,8 +58,9 @@ impl S3Store {
         attributes: &Attributes,
     ) -> Result<Outcome<Stored>> {
         let doing = format!("uploading {} to {key:?}", file.display());
-        let source = File::open(file)
-            .map_err(|error| Error::new(ErrorKind::Unavailable, format!("opening {}", file.display())).because(error))?;
+        let source = File::open(file).map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("opening {}", file.display())).because(error)
+        })?;
         let source = Arc::new(source);
         let upload = self.begin(key, attributes, &doing).await?;
         let sent = futures::stream::iter(parts(size_bytes, self.limits.part_bytes))
@@ -143,13 +144,7 @@ impl S3Store {
         Ok(CompletedPart::builder().part_number(part.number).set_e_tag(output.e_tag().map(str::to_owned)).build())
     }
 
-    async fn copy_part(
-        &self,
-        copy: Copy<'_>,
-        upload: &str,
-        part: Part,
-        doing: &str,
-    ) -> Result<CompletedPart, Answer> {
+    async fn copy_part(&self, copy: Copy<'_>, upload: &str, part: Part, doing: &str) -> Result<CompletedPart, Answer> {
         // Retrying is safe: a part has no condition on the target, and it is not visible yet.
         let answer = self
             .patient

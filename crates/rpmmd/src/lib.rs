@@ -6,8 +6,17 @@
 
 #![warn(missing_docs)]
 
+pub mod block;
 pub mod checksum;
 pub mod compress;
 pub mod evr;
+pub mod filelists;
+pub mod header;
 pub mod nevra;
+pub mod other;
 pub mod package;
+pub mod primary;
+pub mod repodata;
+pub mod repomd;
+pub mod tag;
+pub mod xml;

@@ -1,7 +1,23 @@
 //! What the metadata says of one package: the value between a header and the XML.
+//!
+//! [`Package::from_header`] decides everything as createrepo_c 1.2.5 does, each rule with its
+//! reason where it stands; with two exceptions: text is taken from the C locale, and characters
+//! that XML cannot hold are replaced instead of breaking the repository for every client. It
+//! never judges whether a package is welcome.
+
+mod changelog;
+mod dependencies;
+mod files;
+mod from_header;
+mod text;
+
+#[cfg(test)]
+mod tests;
 
 use std::borrow::Cow;
 
+pub use self::from_header::{FileFacts, PackageError, Rules};
+pub use self::text::Warning;
 use crate::checksum::Sha256;
 use crate::nevra::Nevra;
 
@@ -94,7 +110,7 @@ pub struct VersionBound<'a> {
 }
 
 /// The comparison in a dependency.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sense {
     /// `LT`
     Less,

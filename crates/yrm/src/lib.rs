@@ -1,10 +1,23 @@
 //! `yrm`, the YUM Repo Manager: the one writer of an RPM repository in S3 or a directory.
 //!
 //! Floors, from the top; imports point down only (a test checks it):
-//! faces (`cli`, `http`) · the service (`serve`) · the publish line (`publish`, `check`, …) ·
-//! the store (`store`) · the cellar (`config`, `error`, `metrics`, `telemetry`).
+//! faces (`cli`, `http`) · the service (`serve`, `sched`, `board`) · the publish line (`publish`,
+//! `check`, …) · the store (`store`) · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
 
+pub mod adopt;
+pub mod board;
+pub mod check;
+pub mod cli;
 pub mod config;
+pub mod datadog;
 pub mod error;
+pub mod http;
+pub mod index;
+pub mod metrics;
 pub mod publish;
+pub mod retention;
+pub mod sched;
+pub mod serve;
+pub mod standin;
 pub mod store;
+pub mod telemetry;

@@ -1,8 +1,23 @@
-//! What an operator can set, already checked: everything below reads this and nothing else.
+//! What an operator can set, already checked: everything else reads this and nothing else.
+//!
+//! `settings` is the table of names, `low` what was typed and where, `meaning` turns it into the
+//! [`Config`] here. Nothing outside this module reads the environment or `yrm.toml`.
+
+mod low;
+mod meaning;
+pub mod parse;
+pub mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use low::{Low, Problem, Source, Typed, Value};
+pub use meaning::{Shown, show, template};
+
+use crate::error::{Error, ErrorKind, Result};
 
 /// The whole configuration.
 #[derive(Debug, Clone)]
@@ -19,6 +34,25 @@ pub struct Config {
     pub datadog: Option<Datadog>,
 }
 
+impl Config {
+    /// What `low` means.
+    ///
+    /// Answers the configuration and what is worth a warning. The error is of kind `Config` and
+    /// names every problem at once.
+    pub fn of(low: &Low) -> Result<(Self, Vec<String>)> {
+        meaning::mean(low).map_err(|problems| {
+            let lines: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            let doing = match problems.len() {
+                1 => "reading the configuration".to_owned(),
+                count => format!("reading the configuration ({count} problems)"),
+            };
+            Error::new(ErrorKind::Config, doing)
+                .because(lines.join("\n  "))
+                .hint("yrm config show tells where each value came from; docs/config.md explains them")
+        })
+    }
+}
+
 /// `s3://name[/prefix]`, or a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BucketUrl {
@@ -26,6 +60,28 @@ pub enum BucketUrl {
     S3 { name: String, prefix: String },
     /// A directory.
     Directory(PathBuf),
+}
+
+impl BucketUrl {
+    /// The bucket's own name: S3's, or the directory's last part. Not unique; for metrics.
+    pub fn short_name(&self) -> String {
+        match self {
+            Self::S3 { name, .. } => name.clone(),
+            Self::Directory(path) => {
+                path.file_name().map_or_else(|| "bucket".to_owned(), |name| name.to_string_lossy().into_owned())
+            }
+        }
+    }
+}
+
+impl std::fmt::Display for BucketUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::S3 { name, prefix } if prefix.is_empty() => write!(f, "s3://{name}"),
+            Self::S3 { name, prefix } => write!(f, "s3://{name}/{prefix}"),
+            Self::Directory(path) => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// How S3 is reached; everything unset is left to the AWS SDK's own chain.
@@ -111,6 +167,17 @@ pub struct Service {
     pub listen: SocketAddr,
     /// Where logs go besides stderr.
     pub log_file: Option<PathBuf>,
+    /// How log lines are written.
+    pub log_format: LogFormat,
+}
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
 }
 
 /// Datadog, by its HTTP API, by DogStatsD, or both.

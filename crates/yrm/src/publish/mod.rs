@@ -1,3 +1,367 @@
-//! One run: observe → inspect → plan → admit → render → upload → switch → tidy.
+//! One run, in one straight line: observe → inspect → plan → admit → render → upload → switch →
+//! tidy. Whatever ends a run half-way, the next one finishes it: before the switch only invisible
+//! objects exist, and after it nothing is missing.
+//!
+//! Time and run ids come in as arguments. Locks only save work; correctness is in the switch.
 
+pub mod admit;
+pub mod bucket;
+pub mod catalog;
+pub mod commit;
+pub mod history;
+pub mod inbox;
+pub mod inspect;
+pub mod locate;
+pub mod observe;
+pub mod plan;
+pub mod receipt;
+pub mod render;
 pub mod report;
+mod repository;
+pub mod sweep;
+mod tidy;
+pub mod verdict;
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use tokio::time::Instant;
+use ulid::Ulid;
+
+use self::bucket::Bucket;
+use self::inbox::Dropped;
+use self::inspect::Inspector;
+use self::observe::State;
+use self::report::{Rejected, Report, Waiting};
+use self::repository::Settlement;
+use self::verdict::{Candidate, Rejection, Verdict};
+use crate::config::Policy;
+use crate::error::{Error, Result};
+use crate::store::Store;
+use crate::store::counted::{Counted, Usage};
+use crate::store::key::RepositoryDir;
+
+/// Inbox objects judged and published together: one switch a repository, and the memory for so
+/// many packages' XML.
+const BATCH: usize = 1_000;
+/// Repositories worked on at once.
+const REPOSITORIES_AT_ONCE: usize = 4;
+
+/// Which run this is and when it started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RunId {
+    /// Unique, sortable by time.
+    pub id: Ulid,
+    /// By the local clock; nothing is retired or swept by it alone.
+    pub started: Timestamp,
+}
+
+/// A step of the line, for those who watch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Reading headers.
+    Inspect,
+    /// Putting packages in place.
+    Admit,
+    /// Rendering and uploading metadata.
+    Upload,
+    /// Answering, and emptying the inbox.
+    Tidy,
+}
+
+/// Somebody who watches a run.
+pub trait Progress: Send + Sync + fmt::Debug {
+    /// `done` of `total` packages have passed `step`.
+    fn step(&self, step: Step, done: usize, total: usize);
+}
+
+/// Nobody watches.
+#[derive(Debug, Clone, Copy)]
+pub struct Unwatched;
+
+impl Progress for Unwatched {
+    fn step(&self, _step: Step, _done: usize, _total: usize) {}
+}
+
+/// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
+/// can be read again.
+#[derive(Debug)]
+pub struct Publisher {
+    bucket: Bucket,
+    counted: Arc<Counted>,
+    known: Mutex<HashMap<RepositoryDir, State>>,
+    retention_due: Mutex<HashMap<RepositoryDir, Option<Timestamp>>>,
+    swept: Mutex<HashMap<RepositoryDir, Timestamp>>,
+    /// When every repository was last looked up, to retire and to sweep where nothing arrives.
+    looked_round: Mutex<LookedRound>,
+}
+
+/// When the bucket's repositories were last listed, for either purpose.
+#[derive(Debug, Default)]
+struct LookedRound {
+    to_retire: Option<Timestamp>,
+    to_sweep: Option<Timestamp>,
+}
+
+impl Publisher {
+    /// A publisher for the bucket in `store`.
+    pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
+        let counted = Arc::new(Counted::new(store));
+        Ok(Self {
+            bucket: Bucket::new(Arc::clone(&counted) as Arc<dyn Store>, policy)?,
+            counted,
+            known: Mutex::default(),
+            retention_due: Mutex::default(),
+            swept: Mutex::default(),
+            looked_round: Mutex::default(),
+        })
+    }
+
+    /// The bucket it publishes in.
+    pub fn bucket(&self) -> &Bucket {
+        &self.bucket
+    }
+
+    /// Requests and bytes since it was made.
+    pub fn usage(&self) -> Usage {
+        self.counted.usage()
+    }
+
+    /// One run. An error means that the inbox could not even be listed; anything less is in the
+    /// report and does not stop the others.
+    pub async fn run(&self, run: RunId, progress: &dyn Progress) -> Result<Report> {
+        let (began, used) = (Instant::now(), self.usage());
+        let mut report = Report::new(run.id, run.started);
+        let dropped = inbox::list(self.bucket.store.as_ref(), &self.bucket.policy.folders).await?;
+        report.inbox_keys = dropped.iter().map(|dropped| dropped.key().to_owned()).collect();
+        for batch in dropped.chunks(BATCH) {
+            self.batch(batch, run, progress, &mut report).await;
+        }
+        self.retire_where_due(run, progress, &mut report).await;
+        self.sweep_where_due(run, &mut report).await;
+        report.finish(began.elapsed(), self.usage() - used);
+        if report.did_work()
+            && let Err(error) = history::write(&self.bucket, &report).await
+        {
+            report.fault("writing the history", &error);
+        }
+        Ok(report)
+    }
+
+    /// Judges and publishes some of what was dropped.
+    async fn batch(&self, batch: &[Dropped], run: RunId, progress: &dyn Progress, report: &mut Report) {
+        let (accepted, rejections) = self.judge(batch, run, progress, report).await;
+        let settlements: Vec<Settlement> = futures::stream::iter(accepted)
+            .map(|(repository, candidates)| self.settle(repository, candidates, run, progress))
+            .buffered(REPOSITORIES_AT_ONCE)
+            .collect()
+            .await;
+        for rejected in self.quarantine(rejections, report).await {
+            report.rejected.push(rejected);
+        }
+        for settlement in settlements {
+            self.take_in(settlement, report).await;
+        }
+    }
+
+    /// Verdicts on a batch: candidates by repository, and rejections.
+    async fn judge(
+        &self,
+        batch: &[Dropped],
+        run: RunId,
+        progress: &dyn Progress,
+        report: &mut Report,
+    ) -> (BTreeMap<RepositoryDir, Vec<Candidate>>, Vec<Rejection>) {
+        let inspector = Inspector { bucket: self.bucket.clone(), now: run.started };
+        let inspections: Vec<_> = batch
+            .iter()
+            .map(|dropped| {
+                let inspector = &inspector;
+                async move { (dropped, inspector.inspect(dropped.clone()).await) }
+            })
+            .collect();
+        let mut verdicts = futures::stream::iter(inspections).buffered(self.bucket.policy.concurrency);
+        let (mut accepted, mut rejections, mut done) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), 0);
+        while let Some((dropped, verdict)) = verdicts.next().await {
+            done += 1;
+            progress.step(Step::Inspect, done, batch.len());
+            match verdict {
+                Ok(Verdict::Accept(candidate)) => {
+                    accepted.entry(candidate.repository.clone()).or_default().push(*candidate);
+                }
+                Ok(Verdict::Reject(rejection)) => rejections.push(rejection),
+                Ok(Verdict::Wait { dropped, why }) => report.wait(&dropped, why),
+                Ok(Verdict::Gone) => {}
+                Err(error) => {
+                    report.fault(&format!("inspecting {}", dropped.key()), &error);
+                    report.wait(dropped, error.chain());
+                }
+            }
+        }
+        (accepted, rejections)
+    }
+
+    /// Adds a repository's settlement to the report and quarantines what it turned down.
+    async fn take_in(&self, settlement: Settlement, report: &mut Report) {
+        let Settlement { repository, published, conflicts, waiting, gone: _, retired, errors } = settlement;
+        report.repositories.extend(repository);
+        report.published.extend(published);
+        report.waiting.extend(waiting);
+        report.retired.extend(retired);
+        report.errors.extend(errors);
+        let rejected = self.quarantine(conflicts, report).await;
+        report.rejected.extend(rejected);
+    }
+
+    async fn quarantine(&self, rejections: Vec<Rejection>, report: &mut Report) -> Vec<Rejected> {
+        let moves: Vec<_> = rejections
+            .iter()
+            .map(|rejection| async move { (rejection, tidy::quarantine(&self.bucket, rejection).await) })
+            .collect();
+        let mut moves = futures::stream::iter(moves).buffered(self.bucket.policy.concurrency);
+        let mut rejected = Vec::new();
+        while let Some((rejection, moved)) = moves.next().await {
+            match moved {
+                Ok(Some(record)) => rejected.push(record),
+                Ok(None) => {}
+                Err(error) => {
+                    report.fault(&format!("setting {} aside", rejection.dropped.key()), &error);
+                    report.wait(&rejection.dropped, error.chain());
+                }
+            }
+        }
+        rejected
+    }
+
+    /// Retention runs whether or not the inbox has work: in every repository where, by what the
+    /// last look said, something is due.
+    async fn retire_where_due(&self, run: RunId, progress: &dyn Progress, report: &mut Report) {
+        if self.bucket.policy.retention.is_none() {
+            return;
+        }
+        let due = match self.retention_due_at(run.started).await {
+            Ok(due) => due,
+            Err(error) => return report.fault("looking for repositories with old versions", &error),
+        };
+        for repository in due {
+            let settlement = self.settle(repository, Vec::new(), run, progress).await;
+            self.take_in(settlement, report).await;
+        }
+    }
+
+    /// The repositories to look at for retention: all of them the first time, and from time to
+    /// time those that other instances have made.
+    async fn retention_due_at(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
+        let last = lock(&self.looked_round).to_retire;
+        if last.is_none_or(|last| self.interval_is_over(last, now)) {
+            for repository in sweep::repositories(&self.bucket).await? {
+                lock(&self.retention_due).entry(repository).or_insert(Some(Timestamp::MIN));
+            }
+            lock(&self.looked_round).to_retire = Some(now);
+        }
+        let due = lock(&self.retention_due);
+        Ok(due
+            .iter()
+            .filter(|(_, at)| at.is_some_and(|at| at <= now))
+            .map(|(repository, _)| repository.clone())
+            .collect())
+    }
+
+    fn interval_is_over(&self, last: Timestamp, now: Timestamp) -> bool {
+        let interval = jiff::SignedDuration::try_from(self.bucket.policy.sweep_interval);
+        now.duration_since(last) >= interval.unwrap_or(jiff::SignedDuration::MAX)
+    }
+
+    /// The repositories where something waits to be swept although nothing arrives any more.
+    /// Looked up once an interval, the first time an interval after the start, so that an idle
+    /// run asks for nothing but the inbox.
+    async fn sweep_owed(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
+        let last = *lock(&self.looked_round).to_sweep.get_or_insert(now);
+        if !self.interval_is_over(last, now) {
+            return Ok(Vec::new());
+        }
+        let owed = sweep::owed(&self.bucket, now).await?;
+        lock(&self.looked_round).to_sweep = Some(now);
+        Ok(owed)
+    }
+
+    /// Sweeps the repositories that this run changed and those that are owed a sweep, each at
+    /// most once an interval.
+    async fn sweep_where_due(&self, run: RunId, report: &mut Report) {
+        let mut due: Vec<RepositoryDir> = report
+            .repositories
+            .iter()
+            .filter(|repository| repository.revision_before != repository.revision_after)
+            .map(|repository| RepositoryDir::new(&repository.repository))
+            .collect();
+        match self.sweep_owed(run.started).await {
+            Ok(owed) => due.extend(owed),
+            Err(error) => report.fault("looking for repositories to sweep", &error),
+        }
+        for repository in due {
+            let last = lock(&self.swept).get(&repository).copied();
+            match sweep::sweep_if_due(&self.bucket, &repository, last, run.started).await {
+                Ok(None) => {}
+                Ok(Some(swept)) => {
+                    report.swept += swept.deleted;
+                    lock(&self.swept).insert(repository, swept.at);
+                }
+                Err(error) => report.fault(&format!("sweeping {repository}"), &error),
+            }
+        }
+    }
+}
+
+impl Report {
+    fn new(run: Ulid, started: Timestamp) -> Self {
+        Self {
+            run,
+            started,
+            duration_ms: 0,
+            inbox_keys: Vec::new(),
+            skipped_keys: Vec::new(),
+            published: Vec::new(),
+            rejected: Vec::new(),
+            waiting: Vec::new(),
+            retired: Vec::new(),
+            repositories: Vec::new(),
+            swept: 0,
+            errors: Vec::new(),
+            usage: Usage::default(),
+        }
+    }
+
+    fn wait(&mut self, dropped: &Dropped, reason: String) {
+        self.waiting.push(Waiting { inbox_key: dropped.key().to_owned(), reason });
+    }
+
+    /// Notes what went wrong; the run goes on.
+    fn fault(&mut self, doing: &str, error: &Error) {
+        tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "{doing}: {}", error.chain());
+        self.errors.push(format!("{doing}: {}", error.chain()));
+    }
+
+    fn finish(&mut self, took: std::time::Duration, usage: Usage) {
+        self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.usage = usage;
+        let skipped = self.rejected.iter().map(|rejected| &rejected.inbox_key);
+        self.skipped_keys = skipped.chain(self.waiting.iter().map(|waiting| &waiting.inbox_key)).cloned().collect();
+        self.skipped_keys.sort_unstable();
+        self.published.sort_by(|a, b| a.inbox_key.cmp(&b.inbox_key));
+    }
+
+    /// Whether anything changed or went wrong; only such runs are kept in the bucket. A file that
+    /// waits, run after run, is no change.
+    pub fn did_work(&self) -> bool {
+        let took_in = self.published.len() + self.rejected.len() + self.retired.len() > 0;
+        took_in || self.swept > 0 || !self.errors.is_empty()
+    }
+}
+
+/// A lock whose holder panicked still guards a plain map that can be read again from the store.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -28,6 +28,20 @@ pub struct Usage {
     pub bytes_out: u64,
 }
 
+impl std::ops::Sub for Usage {
+    type Output = Self;
+
+    /// What came since `earlier`.
+    fn sub(self, earlier: Self) -> Self {
+        Self {
+            reads: self.reads - earlier.reads,
+            writes: self.writes - earlier.writes,
+            bytes_in: self.bytes_in - earlier.bytes_in,
+            bytes_out: self.bytes_out - earlier.bytes_out,
+        }
+    }
+}
+
 /// A store that counts.
 #[derive(Debug)]
 pub struct Counted {

@@ -113,6 +113,11 @@ pub async fn put_fixed(store: &dyn Store, key: &str, bytes: &Bytes, attributes: 
     Err(unsettled(format!("putting {key:?}"), None))
 }
 
+/// Puts an object that nobody else writes, or whose newest version is the right one.
+pub async fn put_always(store: &dyn Store, key: &str, bytes: &Bytes, attributes: &Attributes) -> Result<()> {
+    put_settled(store, key, bytes, attributes, &PutIf::Always).await.map(drop)
+}
+
 /// Deletes `key` if it still has this ETag. Won when no object with this ETag is there any more
 /// (also when somebody else deleted it).
 pub async fn delete_settled(store: &dyn Store, key: &str, if_match: &ETag) -> Result<Settled<()>> {
@@ -211,8 +216,9 @@ fn unsettled(doing: String, doubt: Option<Error>) -> Error {
     }
 }
 
-/// Full jitter: writers that collided once do not meet again.
-async fn pause(attempt: u32) {
+/// The pause before try number `attempt` (none before the first). Full jitter: writers that
+/// collided once do not meet again.
+pub async fn pause(attempt: u32) {
     let Some(doublings) = attempt.checked_sub(1) else { return };
     let longest = FIRST_PAUSE.saturating_mul(1 << doublings.min(16)).min(LONGEST_PAUSE);
     tokio::time::sleep(longest.mul_f64(rand::random::<f64>())).await;

@@ -1,10 +1,13 @@
-//! The whole program against real file systems and a real HTTP server.
+//! Tests of the whole, in one binary.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "tests: their helpers are no #[test] functions, so clippy.toml does not cover them"
-)]
+#![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
+mod cli;
 mod conformance;
+mod equality;
+mod floors;
+mod index;
+mod publish;
 mod s3_faults;
 mod s3_server;
+mod service;

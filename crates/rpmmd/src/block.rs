@@ -1,0 +1,223 @@
+//! Blocks: how a metadata file is cut into pieces that are compressed, reused and replaced
+//! alone, like the leaves of a B+tree.
+//!
+//! Decides only, from sizes; [`crate::repodata::render`] does the work.
+
+use std::ops::Range;
+
+use crate::compress::Compression;
+
+/// A block shorter than this is joined to a neighbour, if both together stay within [`MAX_RAW_BYTES`].
+pub const MIN_RAW_BYTES: u64 = 256 * 1024;
+/// A block longer than this is split, unless it is a single package.
+pub const MAX_RAW_BYTES: u64 = 512 * 1024;
+/// What a split aims at: room to grow and to shrink.
+const FILL_RAW_BYTES: u64 = 384 * 1024;
+
+/// One independently compressed piece of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Block {
+    /// Packages in it; 0 in head and foot.
+    pub packages: u32,
+    /// Length of its XML.
+    pub raw_bytes: u32,
+    /// Length of the compressed fragment in the file.
+    pub compressed_bytes: u32,
+    /// CRC-32 of its XML.
+    pub crc32: u32,
+}
+
+/// How a published file is cut: what the compression puts first (a gzip header), head, blocks,
+/// foot, what the compression puts last (a gzip trailer).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Layout {
+    /// How every piece is compressed.
+    pub compression: Compression,
+    /// XML declaration and the root element's start with `packages="N"`.
+    pub head: Block,
+    /// The packages, in order.
+    pub blocks: Vec<Block>,
+    /// The root element's end.
+    pub foot: Block,
+}
+
+/// One block of the file to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Piece {
+    /// The slots it holds.
+    pub(crate) slots: Range<usize>,
+    /// Length of its XML.
+    pub(crate) raw_bytes: u64,
+    /// The previous block it equals, if it does.
+    pub(crate) reused: Option<usize>,
+}
+
+/// Cuts the file to be written into blocks.
+///
+/// `sizes` holds every slot's length; `kept_from` every slot's previous block, `None` for a
+/// fresh package; `previous_packages` how many packages each previous block holds. A previous
+/// block whose packages are all there with nothing between them is reused, unless it is joined
+/// to a neighbour that has become too short.
+pub(crate) fn cut(sizes: &[u32], kept_from: &[Option<usize>], previous_packages: &[u32]) -> Vec<Piece> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for group in groups(sizes, kept_from, previous_packages) {
+        if group.reused.is_some() || group.raw_bytes <= MAX_RAW_BYTES {
+            join(&mut pieces, group);
+        } else {
+            for piece in split(sizes, group) {
+                join(&mut pieces, piece);
+            }
+        }
+    }
+    pieces
+}
+
+/// Runs of slots that belong to one previous block. A fresh package goes with the package
+/// before it, the ones before all kept packages with the first kept one.
+fn groups(sizes: &[u32], kept_from: &[Option<usize>], previous_packages: &[u32]) -> Vec<Piece> {
+    let mut groups: Vec<Piece> = Vec::new();
+    let mut block = None;
+    let mut all_kept = true;
+    for (slot, (size, from)) in sizes.iter().zip(kept_from).enumerate() {
+        let begins = match (block, *from) {
+            (None, _) | (Some(_), None) => groups.is_empty(),
+            (Some(block), Some(from)) => block != from,
+        };
+        if begins {
+            groups.push(Piece { slots: slot..slot, raw_bytes: 0, reused: None });
+            all_kept = true;
+        }
+        block = from.or(block);
+        all_kept &= from.is_some();
+        let group = groups.last_mut().expect("the first slot begins a group");
+        group.slots.end = slot + 1;
+        group.raw_bytes += u64::from(*size);
+        // Kept packages come in order, so as many as the block held are all it held.
+        group.reused =
+            block.filter(|block| all_kept && usize::try_from(previous_packages[*block]) == Ok(group.slots.len()));
+    }
+    groups
+}
+
+/// Splits a group into pieces of about equal length.
+fn split(sizes: &[u32], group: Piece) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    let mut left_bytes = group.raw_bytes;
+    let mut left_pieces = left_bytes.div_ceil(FILL_RAW_BYTES);
+    let mut piece = Piece { slots: group.slots.start..group.slots.start, raw_bytes: 0, reused: None };
+    for slot in group.slots {
+        let size = u64::from(sizes[slot]);
+        let aim = left_bytes / left_pieces.max(1);
+        let full = piece.raw_bytes + size > MAX_RAW_BYTES || piece.raw_bytes + size / 2 > aim;
+        if full && !piece.slots.is_empty() {
+            left_bytes -= piece.raw_bytes;
+            left_pieces = left_pieces.saturating_sub(1);
+            pieces.push(std::mem::replace(&mut piece, Piece { slots: slot..slot, raw_bytes: 0, reused: None }));
+        }
+        piece.slots.end = slot + 1;
+        piece.raw_bytes += size;
+    }
+    pieces.push(piece);
+    pieces
+}
+
+/// Adds a piece, joined to the ones before it as long as one of two neighbours is too short and
+/// both together are not too long. Two reused neighbours stay as they are.
+fn join(pieces: &mut Vec<Piece>, mut piece: Piece) {
+    while let Some(before) = pieces.pop_if(|before| {
+        let short = before.raw_bytes < MIN_RAW_BYTES || piece.raw_bytes < MIN_RAW_BYTES;
+        let touched = before.reused.is_none() || piece.reused.is_none();
+        short && touched && before.raw_bytes + piece.raw_bytes <= MAX_RAW_BYTES
+    }) {
+        piece = Piece {
+            slots: before.slots.start..piece.slots.end,
+            raw_bytes: before.raw_bytes + piece.raw_bytes,
+            reused: None,
+        };
+    }
+    pieces.push(piece);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KIB: u32 = 1024;
+
+    fn lengths(pieces: &[Piece]) -> Vec<u64> {
+        pieces.iter().map(|piece| piece.raw_bytes / 1024).collect()
+    }
+
+    fn reused(pieces: &[Piece]) -> Vec<Option<usize>> {
+        pieces.iter().map(|piece| piece.reused).collect()
+    }
+
+    /// 12 packages of 100 KiB in three blocks of four.
+    fn three_blocks() -> (Vec<u32>, Vec<Option<usize>>, [u32; 3]) {
+        (vec![100 * KIB; 12], (0..12).map(|package| Some(package / 4)).collect(), [4; 3])
+    }
+
+    #[test]
+    fn a_new_file_is_cut_evenly() {
+        let pieces = cut(&[KIB; 1000], &[None; 1000], &[]);
+        assert_eq!(lengths(&pieces), [333, 334, 333]);
+        assert_eq!(cut(&[KIB; 512], &[None; 512], &[]).len(), 1);
+        assert_eq!(cut(&[], &[], &[]), []);
+    }
+
+    #[test]
+    fn an_unchanged_file_is_reused() {
+        let (sizes, from, packages) = three_blocks();
+        assert_eq!(reused(&cut(&sizes, &from, &packages)), [Some(0), Some(1), Some(2)]);
+    }
+
+    #[test]
+    fn an_insertion_touches_one_block() {
+        for at in 0..=12 {
+            let (mut sizes, mut from, packages) = three_blocks();
+            sizes.insert(at, 50 * KIB);
+            from.insert(at, None);
+            let pieces = cut(&sizes, &from, &packages);
+            assert_eq!(pieces.len(), 3);
+            assert_eq!(reused(&pieces).iter().filter(|block| block.is_none()).count(), 1, "inserted at {at}");
+        }
+    }
+
+    #[test]
+    fn a_removal_touches_one_block() {
+        for at in 0..12 {
+            let (mut sizes, mut from, packages) = three_blocks();
+            sizes.remove(at);
+            from.remove(at);
+            assert_eq!(reused(&cut(&sizes, &from, &packages)).iter().filter(|block| block.is_none()).count(), 1);
+        }
+    }
+
+    #[test]
+    fn a_block_that_grows_too_long_is_split() {
+        let (mut sizes, mut from, packages) = three_blocks();
+        for _ in 0..2 {
+            sizes.insert(5, 100 * KIB);
+            from.insert(5, None);
+        }
+        let pieces = cut(&sizes, &from, &packages);
+        assert_eq!(lengths(&pieces), [400, 300, 300, 400]);
+        assert_eq!(reused(&pieces), [Some(0), None, None, Some(2)]);
+    }
+
+    #[test]
+    fn a_block_that_shrinks_is_joined_to_a_neighbour_with_room() {
+        let (mut sizes, mut from, packages) = three_blocks();
+        sizes.drain(5..8);
+        from.drain(5..8);
+        let pieces = cut(&sizes, &from, &packages);
+        assert_eq!(lengths(&pieces), [500, 400]);
+        assert_eq!(reused(&pieces), [None, Some(2)]);
+    }
+
+    #[test]
+    fn a_package_longer_than_a_block_is_one() {
+        let sizes = [10 * KIB, 2048 * KIB, 10 * KIB];
+        assert_eq!(lengths(&cut(&sizes, &[None; 3], &[])), [10, 2048, 10]);
+    }
+}

@@ -1,0 +1,125 @@
+//! Types of header data, and lists of it read without copying.
+
+use std::iter::FusedIterator;
+
+/// What an index entry's type number stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Numbers of so many bytes each (CHAR counts as one byte).
+    Integer(u8),
+    Text,
+    Bytes,
+    Texts,
+    Locales,
+}
+
+impl Kind {
+    pub(super) const BYTES: u32 = 7;
+
+    /// `None` for numbers that mean nothing. NULL (0) is among them: librpm refuses data
+    /// without length.
+    pub(super) fn of(number: u32) -> Option<Self> {
+        match number {
+            1 | 2 => Some(Self::Integer(1)),
+            3 => Some(Self::Integer(2)),
+            4 => Some(Self::Integer(4)),
+            5 => Some(Self::Integer(8)),
+            6 => Some(Self::Text),
+            Self::BYTES => Some(Self::Bytes),
+            8 => Some(Self::Texts),
+            9 => Some(Self::Locales),
+            _ => None,
+        }
+    }
+
+    pub(super) fn alignment(self) -> usize {
+        match self {
+            Self::Integer(width) => usize::from(width),
+            Self::Text | Self::Bytes | Self::Texts | Self::Locales => 1,
+        }
+    }
+
+    /// Bytes that `count` values take at the start of `data`, or why they do not fit.
+    pub(super) fn length(self, data: &[u8], count: u32) -> Result<usize, &'static str> {
+        let fixed = |width: u8| {
+            let bytes = (count as usize).checked_mul(usize::from(width)).filter(|bytes| *bytes <= data.len());
+            bytes.ok_or("ends outside the data")
+        };
+        match self {
+            Self::Integer(width) => fixed(width),
+            Self::Bytes => fixed(1),
+            Self::Text if count != 1 => Err("a string that is more than one"),
+            Self::Text | Self::Texts | Self::Locales => texts_length(data, count),
+        }
+    }
+}
+
+fn texts_length(data: &[u8], count: u32) -> Result<usize, &'static str> {
+    let mut length = 0;
+    for _ in 0..count {
+        let text = data[length..].iter().position(|byte| *byte == 0);
+        length += text.ok_or("a string without an end")? + 1;
+    }
+    Ok(length)
+}
+
+/// A list of texts, each without its NUL; by default an empty one.
+#[derive(Debug, Clone, Default)]
+pub struct Texts<'a> {
+    data: &'a [u8],
+    left: u32,
+}
+
+impl<'a> Texts<'a> {
+    /// `data` starts with `count` texts, each ended by a NUL.
+    pub(super) fn new(data: &'a [u8], count: u32) -> Self {
+        Self { data, left: count }
+    }
+}
+
+impl<'a> Iterator for Texts<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        self.left = self.left.checked_sub(1)?;
+        let end = self.data.iter().position(|byte| *byte == 0).expect("every text was seen to end");
+        let text = &self.data[..end];
+        self.data = &self.data[end + 1..];
+        Some(text)
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left as usize, Some(self.left as usize))
+    }
+}
+
+impl ExactSizeIterator for Texts<'_> {}
+impl FusedIterator for Texts<'_> {}
+
+/// A list of unsigned numbers.
+#[derive(Debug, Clone)]
+pub struct Integers<'a> {
+    numbers: std::slice::ChunksExact<'a, u8>,
+}
+
+impl<'a> Integers<'a> {
+    /// `data` holds big-endian numbers of `width` bytes.
+    pub(super) fn new(data: &'a [u8], width: u8) -> Self {
+        Self { numbers: data.chunks_exact(usize::from(width)) }
+    }
+}
+
+impl Iterator for Integers<'_> {
+    type Item = u64;
+
+    fn next(&mut self) -> Option<u64> {
+        Some(self.numbers.next()?.iter().fold(0, |number, byte| number << 8 | u64::from(*byte)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.numbers.size_hint()
+    }
+}
+
+impl ExactSizeIterator for Integers<'_> {}
+impl FusedIterator for Integers<'_> {}

@@ -1,0 +1,112 @@
+//! The files of a package.
+
+use std::borrow::Cow;
+
+use super::from_header::PackageError;
+use super::text::Cleaner;
+use super::{File, FileKind};
+use crate::header::HeaderFile;
+use crate::tag::{self, Tag};
+
+const MODE_TYPE: u64 = 0o170_000;
+const MODE_DIRECTORY: u64 = 0o040_000;
+const FLAG_GHOST: u64 = 1 << 6;
+
+impl File<'_> {
+    /// Whether primary shows the file. Clients have the same rule built in: they fetch
+    /// filelists only for paths that it does not cover, so it must not be "improved".
+    pub fn is_primary(&self) -> bool {
+        let (dir, base) = (&*self.dir, &*self.base);
+        if base.contains('/') || !(dir.ends_with('/') || dir.is_empty()) {
+            // Only a crafted header cuts paths elsewhere than at the last slash.
+            return is_primary_path(&self.path());
+        }
+        dir.starts_with("/etc/") || dir.contains("bin/") || (dir == "/usr/lib/" && base == "sendmail")
+    }
+
+    /// The whole path.
+    pub fn path(&self) -> String {
+        [&*self.dir, &*self.base].concat()
+    }
+}
+
+fn is_primary_path(path: &str) -> bool {
+    path.starts_with("/etc/") || path == "/usr/lib/sendmail" || path.contains("bin/")
+}
+
+/// Every file, in header order; duplicates stay.
+pub(super) fn read<'a>(headers: &HeaderFile<'a>, cleaner: &mut Cleaner) -> Result<Vec<File<'a>>, PackageError> {
+    let main = &headers.main;
+    // createrepo_c reads five lists side by side: without one of them there are no files.
+    let (Some(modes), Some(flags), Some(digests)) =
+        (main.integers(tag::FILEMODES), main.integers(tag::FILEFLAGS), main.texts(tag::FILEDIGESTS))
+    else {
+        return Ok(Vec::new());
+    };
+    let paths = match (main.texts(tag::BASENAMES), main.integers(tag::DIRINDEXES)) {
+        (Some(bases), Some(dir_indexes)) => {
+            even((tag::BASENAMES, bases.len()), (tag::DIRINDEXES, dir_indexes.len()))?;
+            let dirs = cleaner.clean_all(tag::DIRNAMES, main.texts(tag::DIRNAMES).unwrap_or_default());
+            joined(&dirs, dir_indexes, cleaner.clean_all(tag::BASENAMES, bases))?
+        }
+        // Packages from before rpm 4 have whole paths, which librpm cuts.
+        (None, None) => match main.texts(tag::OLDFILENAMES) {
+            Some(paths) => paths.map(|path| split(path, cleaner)).collect(),
+            None => return Ok(Vec::new()),
+        },
+        (Some(_), None) | (None, Some(_)) => return Ok(Vec::new()),
+    };
+    let count = (tag::BASENAMES, paths.len());
+    even(count, (tag::FILEMODES, modes.len()))?;
+    even(count, (tag::FILEFLAGS, flags.len()))?;
+    even(count, (tag::FILEDIGESTS, digests.len()))?;
+    let files = paths.into_iter().zip(modes.zip(flags));
+    Ok(files.map(|((dir, base), (mode, flags))| File { dir, base, kind: kind(mode, flags) }).collect())
+}
+
+/// DIRNAMES when it is a single one.
+pub(super) fn only_directory<'a>(headers: &HeaderFile<'a>) -> Option<&'a [u8]> {
+    if let Some(mut dirs) = headers.main.texts(tag::DIRNAMES) {
+        return if dirs.len() == 1 { dirs.next() } else { None };
+    }
+    // An old list would be cut first: names without a slash make one empty directory.
+    let mut names = headers.main.texts(tag::OLDFILENAMES)?;
+    if names.all(|name| !name.contains(&b'/')) { Some(b"") } else { None }
+}
+
+/// Lists that are read side by side must be of one length: what a client would read from
+/// others is chance.
+pub(super) fn even((tag, length): (Tag, usize), (other, other_length): (Tag, usize)) -> Result<(), PackageError> {
+    if length == other_length { Ok(()) } else { Err(PackageError::Uneven { tag, length, other, other_length }) }
+}
+
+type Path<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+fn joined<'a>(
+    dirs: &[Cow<'a, str>],
+    dir_indexes: impl Iterator<Item = u64>,
+    bases: Vec<Cow<'a, str>>,
+) -> Result<Vec<Path<'a>>, PackageError> {
+    let dir = |index: u64| usize::try_from(index).ok().and_then(|index| dirs.get(index));
+    let path = |(base, index)| match dir(index) {
+        Some(dir) => Ok((dir.clone(), base)),
+        None => Err(PackageError::NoSuchDirectory { index, directories: dirs.len() }),
+    };
+    bases.into_iter().zip(dir_indexes).map(path).collect()
+}
+
+fn split<'a>(path: &'a [u8], cleaner: &mut Cleaner) -> Path<'a> {
+    let cut = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
+    let (dir, base) = path.split_at(cut);
+    (cleaner.clean(tag::OLDFILENAMES, dir), cleaner.clean(tag::OLDFILENAMES, base))
+}
+
+fn kind(mode: u64, flags: u64) -> FileKind {
+    if mode & MODE_TYPE == MODE_DIRECTORY {
+        FileKind::Dir
+    } else if flags & FLAG_GHOST != 0 {
+        FileKind::Ghost
+    } else {
+        FileKind::Plain
+    }
+}

@@ -1,0 +1,198 @@
+//! A package from its headers: identity, texts, sizes.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::text::Cleaner;
+use super::{Package, Warning, changelog, dependencies, files};
+use crate::checksum::Sha256;
+use crate::evr::Evr;
+use crate::header::HeaderFile;
+use crate::nevra::Nevra;
+use crate::tag::{self, Tag};
+
+/// What the header cannot know of the file it stands in.
+#[derive(Debug, Clone, Copy)]
+pub struct FileFacts<'a> {
+    /// SHA-256 of the whole file.
+    pub pkgid: Sha256,
+    /// Path relative to the repository, raw.
+    pub href: &'a str,
+    /// Modification time, in seconds.
+    pub file_time: u64,
+    /// The file's size in bytes.
+    pub package_bytes: u64,
+}
+
+/// What a repository may want otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// How many changelog entries are kept, the newest ones; `None` keeps all.
+    pub changelog_limit: Option<usize>,
+}
+
+impl Default for Rules {
+    /// createrepo_c's: 10 changelog entries.
+    fn default() -> Self {
+        Self { changelog_limit: Some(10) }
+    }
+}
+
+/// Why a sound header does not describe a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PackageError {
+    /// A tag that names the package is missing, empty, or of the wrong type.
+    Missing(Tag),
+    /// A number is too large for what it means.
+    TooLarge {
+        /// The tag.
+        tag: Tag,
+        /// Its number.
+        value: u64,
+    },
+    /// Lists that belong together have different lengths.
+    Uneven {
+        /// The list that sets the length.
+        tag: Tag,
+        /// Its length.
+        length: usize,
+        /// The list that differs.
+        other: Tag,
+        /// Its length.
+        other_length: usize,
+    },
+    /// A file is in a directory that is not there.
+    NoSuchDirectory {
+        /// The number in DIRINDEXES.
+        index: u64,
+        /// How many directories there are.
+        directories: usize,
+    },
+}
+
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(tag) => write!(f, "the header has no {tag}"),
+            Self::TooLarge { tag, value } => write!(f, "{tag} {value} is too large"),
+            Self::Uneven { tag, length, other, other_length } => {
+                write!(f, "{tag} has {length} values but {other} has {other_length}")
+            }
+            Self::NoSuchDirectory { index, directories } => {
+                write!(f, "a file is in directory {index} of {directories}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for PackageError {}
+
+impl<'a> Package<'a> {
+    /// Describes the package whose headers these are. The warnings say what was replaced or
+    /// left out; the package is good to publish nevertheless.
+    pub fn from_header(
+        headers: &HeaderFile<'a>,
+        facts: &FileFacts<'a>,
+        rules: &Rules,
+    ) -> Result<(Self, Vec<Warning>), PackageError> {
+        let main = &headers.main;
+        let mut cleaner = Cleaner::default();
+        let origin = Origin::of(headers);
+        let nevra = nevra(headers, origin, &mut cleaner)?;
+        let files = files::read(headers, &mut cleaner)?;
+        let dependencies = dependencies::read(headers, origin, &nevra, &files, &mut cleaner)?;
+        let changelogs = changelog::read(main, rules.changelog_limit, &mut cleaner);
+        let mut text = |tag| main.text(tag).map_or(Cow::Borrowed(""), |text| cleaner.clean(tag, text));
+        let package = Self {
+            nevra,
+            pkgid: facts.pkgid,
+            href: Cow::Borrowed(facts.href),
+            summary: text(tag::SUMMARY),
+            description: text(tag::DESCRIPTION),
+            packager: text(tag::PACKAGER),
+            url: text(tag::URL),
+            file_time: facts.file_time,
+            build_time: main.integer(tag::BUILDTIME).unwrap_or(0),
+            package_bytes: facts.package_bytes,
+            installed_bytes: main.integer(tag::LONGSIZE).or_else(|| main.integer(tag::SIZE)).unwrap_or(0),
+            archive_bytes: archive_bytes(headers),
+            license: text(tag::LICENSE),
+            vendor: text(tag::VENDOR),
+            group: text(tag::GROUP),
+            buildhost: text(tag::BUILDHOST),
+            sourcerpm: match origin {
+                Origin::Unknown => Cow::Borrowed("(none)"),
+                Origin::Source | Origin::Binary => text(tag::SOURCERPM),
+            },
+            header_start: headers.header_start,
+            header_end: headers.header_end,
+            provides: dependencies.provides,
+            requires: dependencies.requires,
+            conflicts: dependencies.conflicts,
+            obsoletes: dependencies.obsoletes,
+            suggests: dependencies.suggests,
+            enhances: dependencies.enhances,
+            recommends: dependencies.recommends,
+            supplements: dependencies.supplements,
+            files,
+            changelogs,
+        };
+        Ok((package, cleaner.warnings()))
+    }
+}
+
+/// What kind of package it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A source package.
+    Source,
+    /// A binary package that names its source package.
+    Binary,
+    /// An old binary package that does not.
+    Unknown,
+}
+
+impl Origin {
+    fn of(headers: &HeaderFile<'_>) -> Self {
+        let main = &headers.main;
+        if main.has(tag::SOURCEPACKAGE) {
+            return Self::Source;
+        }
+        if main.has(tag::SOURCERPM) {
+            return Self::Binary;
+        }
+        // librpm's guess for packages that say neither: the files of a source package have no
+        // directory.
+        let only_directory = files::only_directory(headers);
+        if only_directory == Some(b"") { Self::Source } else { Self::Unknown }
+    }
+}
+
+fn nevra(headers: &HeaderFile<'_>, origin: Origin, cleaner: &mut Cleaner) -> Result<Nevra, PackageError> {
+    let main = &headers.main;
+    let mut text = |tag| match main.text(tag) {
+        Some(text) if !text.is_empty() => Ok(cleaner.clean(tag, text).into_owned()),
+        Some(_) | None => Err(PackageError::Missing(tag)),
+    };
+    let name = text(tag::NAME)?;
+    let version = text(tag::VERSION)?;
+    let release = text(tag::RELEASE)?;
+    let arch = text(tag::ARCH)?;
+    let epoch = main.integer(tag::EPOCH).unwrap_or(0);
+    let epoch = u32::try_from(epoch).map_err(|_| PackageError::TooLarge { tag: tag::EPOCH, value: epoch })?;
+    // A source package has the architecture of the machine that made it.
+    let arch = if origin == Origin::Source { "src".to_owned() } else { arch };
+    Ok(Nevra { name, evr: Evr { epoch, version, release }, arch })
+}
+
+/// Size of the uncompressed payload. Only the signature header of a version 4 package has it.
+fn archive_bytes(headers: &HeaderFile<'_>) -> u64 {
+    if headers.main.integer(tag::RPMFORMAT).is_some_and(|version| version >= 6) {
+        return 0;
+    }
+    let signature = &headers.signature;
+    signature
+        .integer(tag::signature::LONGARCHIVESIZE)
+        .or_else(|| signature.integer(tag::signature::PAYLOADSIZE))
+        .unwrap_or(0)
+}

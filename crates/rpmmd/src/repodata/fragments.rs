@@ -1,0 +1,82 @@
+//! One package's share of the three documents.
+
+use std::fmt;
+
+use super::Document;
+use crate::checksum::Sha256;
+use crate::package::Package;
+use crate::{filelists, other, primary};
+
+/// Longest XML of one package in the three documents together. A header can name a long
+/// directory once and a million files in it, so its length bounds nothing.
+pub const MAX_FRAGMENTS_BYTES: usize = 64 * 1024 * 1024;
+
+/// What `<file></file>` and its line cost beyond the path.
+const FILE_MARKUP_BYTES: usize = 16;
+
+/// What stands before the pkgid in primary, and in filelists and other.
+const PRIMARY_PKGID: &[u8] = b"pkgid=\"YES\">";
+const PKGID_ATTRIBUTE: &[u8] = b"<package pkgid=\"";
+
+/// One package's XML in the three documents, in one buffer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fragments {
+    bytes: Vec<u8>,
+    /// Where primary's and filelists' parts end.
+    ends: [usize; 2],
+}
+
+/// The package's XML is longer than [`MAX_FRAGMENTS_BYTES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the package's metadata is longer than {MAX_FRAGMENTS_BYTES} bytes")
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+impl Fragments {
+    /// Writes the package's three fragments.
+    pub fn of(package: &Package<'_>) -> Result<Self, TooLong> {
+        let files = package.files.iter().map(|file| file.dir.len() + file.base.len() + FILE_MARKUP_BYTES);
+        let files_bytes = files.fold(0, usize::saturating_add);
+        if files_bytes > MAX_FRAGMENTS_BYTES {
+            return Err(TooLong);
+        }
+        let mut bytes = Vec::with_capacity(files_bytes + 4096);
+        primary::write(&mut bytes, package);
+        let primary_end = bytes.len();
+        filelists::write(&mut bytes, package);
+        let filelists_end = bytes.len();
+        other::write(&mut bytes, package);
+        if bytes.len() > MAX_FRAGMENTS_BYTES {
+            return Err(TooLong);
+        }
+        Ok(Self { bytes, ends: [primary_end, filelists_end] })
+    }
+
+    /// Puts in the pkgid of a package that was described before its bytes were hashed. The
+    /// places are found by the markup, which no field's text can contain unescaped.
+    pub fn set_pkgid(&mut self, pkgid: Sha256) {
+        let text = pkgid.to_string();
+        let starts = [0, self.ends[0], self.ends[1]];
+        let marks: [&[u8]; 3] = [PRIMARY_PKGID, PKGID_ATTRIBUTE, PKGID_ATTRIBUTE];
+        for (start, mark) in starts.into_iter().zip(marks) {
+            let found = self.bytes[start..].windows(mark.len()).position(|window| window == mark);
+            let at = start + found.expect("every fragment names its package") + mark.len();
+            self.bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+        }
+    }
+
+    /// The package's XML in one document.
+    pub fn get(&self, document: Document) -> &[u8] {
+        match document {
+            Document::Primary => &self.bytes[..self.ends[0]],
+            Document::Filelists => &self.bytes[self.ends[0]..self.ends[1]],
+            Document::Other => &self.bytes[self.ends[1]..],
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! What holds for any packages and any sequence of changes.
+
+mod blocks;
+mod documents;
+mod packages;

@@ -1,0 +1,229 @@
+//! Taking over a repository whose metadata this program did not write, or whose catalog is gone:
+//! what the metadata explains is believed as far as the listing bears it out, and the other
+//! packages' headers are read. Never deletes, and never takes a refusal for absence.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
+use rpmmd::package::Package;
+use rpmmd::repodata::{self, Document, Fragments};
+use rpmmd::repomd::Repomd;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::publish::bucket::{Bucket, aside};
+use crate::publish::catalog::{Catalog, Entry};
+use crate::publish::commit::guard_shrink;
+use crate::publish::inbox::{Dropped, list_all};
+use crate::publish::inspect::{Inspector, learn_pkgid};
+use crate::publish::observe::{Current, Source, State, load_catalog};
+use crate::publish::verdict::{Candidate, Verdict};
+use crate::store::Object;
+use crate::store::key::{self, Key, RepositoryDir};
+
+/// The state of a repository without repomd.xml: the last generation when there was one, what
+/// lies in its folder when there was none, and empty only when there is nothing.
+pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Timestamp) -> Result<State> {
+    if let Some(state) = last_generation(bucket, repository).await? {
+        tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last generation");
+        return Ok(state);
+    }
+    let packages = packages_of(bucket, repository).await?;
+    if packages.is_empty() {
+        return Ok(State::fresh(repository.clone(), bucket.policy.compression));
+    }
+    let fresh = State::fresh(repository.clone(), bucket.policy.compression);
+    take_over(bucket, fresh, HashMap::new(), packages, now).await
+}
+
+/// Takes over what `current` describes.
+pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, current: Current, now: Timestamp) -> Result<State> {
+    let described = match read_metadata(bucket, repository, &current.repomd).await {
+        Ok(packages) => packages,
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            tracing::warn!(%repository, "{}; reading every package's header instead", error.chain());
+            HashMap::new()
+        }
+        Err(error) => return Err(error),
+    };
+    let mut state = State::fresh(repository.clone(), bucket.policy.compression);
+    Arc::make_mut(&mut state.catalog).revision = current.repomd.revision.trim().parse().unwrap_or(0);
+    state.current = Some(current);
+    let packages = packages_of(bucket, repository).await?;
+    take_over(bucket, state, described, packages, now).await
+}
+
+/// The same generation again, from the packages: its published files are gone or damaged.
+pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<State> {
+    let before = state.catalog.entries.len();
+    let packages = packages_of(bucket, &state.repository).await?;
+    let catalog = Arc::clone(&state.catalog);
+    // Only what the generation held: an unnamed file may be removed, or staged by another writer.
+    let packages = packages.into_iter().filter(|(href, _)| catalog.at(href).is_some()).collect();
+    let repository = state.repository.clone();
+    let rebuilt = take_over(bucket, state, HashMap::new(), packages, now).await?;
+    guard_shrink(bucket, &repository, before, rebuilt.catalog.entries.len())?;
+    Ok(rebuilt)
+}
+
+async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<State>> {
+    let prefix = key::generations_prefix(repository);
+    let listed = list_all(bucket.store.as_ref(), &prefix).await?;
+    let revision = |object: &Object| object.key[prefix.len()..].strip_suffix(".xml")?.parse::<u64>().ok();
+    let Some(newest) = listed.iter().filter(|object| revision(object).is_some()).max_by_key(|object| revision(object))
+    else {
+        return Ok(None);
+    };
+    let damaged = || {
+        Error::new(ErrorKind::Corrupt, format!("restoring {repository} from {}", newest.key))
+            .hint("repomd.xml and the last generation's copy are both unusable; see docs/guarantees.md")
+    };
+    let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
+    let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;
+    let catalog = load_catalog(bucket, repository, &read.bytes).await?.ok_or_else(damaged)?;
+    Ok(Some(State {
+        repository: repository.clone(),
+        current: Some(Current { etag: None, bytes: read.bytes, repomd, copied: true }),
+        catalog: Arc::new(catalog),
+        source: Source::Unread,
+    }))
+}
+
+/// The packages in the repository's folder, by href.
+async fn packages_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<(String, Object)>> {
+    let folders = &bucket.policy.folders;
+    let listed = list_all(bucket.store.as_ref(), &key::repository_prefix(folders, repository)).await?;
+    let root = format!("{}/", folders.repo);
+    Ok(listed
+        .into_iter()
+        .filter_map(|object| {
+            let (dir, href) = bucket.locator.locate(object.key.strip_prefix(&root)?)?;
+            let is_package = dir == *repository && href.to_ascii_lowercase().ends_with(".rpm") && object.size_bytes > 0;
+            is_package.then(|| (href.to_owned(), object.clone()))
+        })
+        .collect())
+}
+
+/// What primary, filelists and other say, by href. `Corrupt` when a file is missing, damaged, or
+/// names packages by another checksum than SHA-256.
+async fn read_metadata(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    repomd: &Repomd,
+) -> Result<HashMap<String, Package<'static>>> {
+    let mut files = Vec::with_capacity(3);
+    for document in Document::ALL {
+        let corrupt =
+            |what: &str| Error::new(ErrorKind::Corrupt, format!("reading {} of {repository}: {what}", document.name()));
+        let record = repomd.record(document.name()).ok_or_else(|| corrupt("repomd.xml does not name it"))?;
+        let key = bucket.path(Key::Metadata { repository, href: &record.href });
+        let read = bucket.store.get(&key, None).await?.ok_or_else(|| corrupt("the file is missing"))?;
+        if record.checksum.as_sha256().is_some_and(|stated| stated != Sha256::of(&read.bytes)) {
+            return Err(corrupt("its checksum does not match"));
+        }
+        files.push(read.bytes);
+    }
+    let packages = aside("reading metadata", move || repodata::read(&files[0], &files[1], &files[2])).await?.map_err(
+        |source| Error::new(ErrorKind::Corrupt, format!("reading the metadata of {repository}")).because(source),
+    )?;
+    Ok(packages.into_iter().map(|package| (package.href.to_string(), package)).collect())
+}
+
+/// The state made of what is really there.
+async fn take_over(
+    bucket: &Bucket,
+    mut state: State,
+    described: HashMap<String, Package<'static>>,
+    packages: Vec<(String, Object)>,
+    now: Timestamp,
+) -> Result<State> {
+    let there = packages.iter().filter(|(href, _)| described.contains_key(href)).count();
+    guard_shrink(bucket, &state.repository, described.len(), there)?;
+    let inspector = Inspector { bucket: bucket.clone(), now };
+    let root = format!("{}/", bucket.policy.folders.repo);
+    let (described, inspector, root) = (&described, &inspector, &root);
+    let mut taken: Vec<(Entry, Fragments)> = futures::stream::iter(packages)
+        .map(|(href, object)| async move {
+            match described.get(&href) {
+                Some(package) if package.package_bytes == object.size_bytes => explained(package, &object).map(Some),
+                Some(_) | None => examined(inspector, root, object).await,
+            }
+        })
+        .buffered(bucket.policy.concurrency)
+        .try_filter_map(|taken| async move { Ok(taken) })
+        .try_collect::<Vec<_>>()
+        .await?;
+    taken.sort_by(|(a, _), (b, _)| a.href.as_bytes().cmp(b.href.as_bytes()));
+    let (entries, fragments) = taken.into_iter().unzip();
+    state.catalog =
+        Arc::new(Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) });
+    state.source = Source::Adopted(Arc::new(fragments));
+    Ok(state)
+}
+
+/// An entry for a package that the metadata describes.
+fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry, Fragments)> {
+    let fragments = Fragments::of(package).map_err(|source| {
+        Error::new(ErrorKind::Corrupt, format!("reading the metadata of {}", object.key)).because(source)
+    })?;
+    let entry = Entry {
+        href: package.href.to_string(),
+        name: package.nevra.name.clone(),
+        epoch: package.nevra.evr.epoch,
+        version: package.nevra.evr.version.clone(),
+        release: package.nevra.evr.release.clone(),
+        arch: package.nevra.arch.clone(),
+        pkgid: *package.pkgid.as_bytes(),
+        size_bytes: object.size_bytes,
+        build_time: package.build_time,
+        first_published: object.modified.as_second(),
+        etag: object.etag.as_str().to_owned(),
+        fragment_bytes: [0; 3],
+    };
+    Ok((entry, fragments))
+}
+
+/// An entry for a package that only its own header describes; `None` when it is no package that
+/// could be published.
+async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<(Entry, Fragments)>> {
+    let path = object.key.strip_prefix(root).unwrap_or(&object.key).to_owned();
+    let dropped = Dropped { path, object };
+    let mut candidate: Candidate = match inspector.inspect(dropped).await? {
+        Verdict::Accept(candidate) => *candidate,
+        Verdict::Reject(rejection) => {
+            let key = rejection.dropped.key();
+            tracing::warn!(key, code = rejection.reason.code(), "left out of the repository: {}", rejection.message);
+            return Ok(None);
+        }
+        Verdict::Wait { dropped, why } => {
+            return Err(Error::new(ErrorKind::Conflict, format!("reading {}: {why}", dropped.key())));
+        }
+        Verdict::Gone => return Ok(None),
+    };
+    let pkgid = match candidate.pkgid {
+        Some(pkgid) => pkgid,
+        None => match learn_pkgid(inspector, &candidate.dropped).await? {
+            Ok(pkgid) => pkgid,
+            Err(_) => return Ok(None),
+        },
+    };
+    candidate.fragments.set_pkgid(pkgid);
+    let Candidate { dropped, href, nevra, build_time, fragments, .. } = candidate;
+    let entry = Entry {
+        href,
+        name: nevra.name,
+        epoch: nevra.evr.epoch,
+        version: nevra.evr.version,
+        release: nevra.evr.release,
+        arch: nevra.arch,
+        pkgid: *pkgid.as_bytes(),
+        size_bytes: dropped.object.size_bytes,
+        build_time,
+        first_published: dropped.modified().as_second(),
+        etag: dropped.etag().as_str().to_owned(),
+        fragment_bytes: [0; 3],
+    };
+    Ok(Some((entry, fragments)))
+}

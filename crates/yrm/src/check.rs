@@ -1,0 +1,202 @@
+//! Does the bucket mean what repomd.xml says? Reads only, and believes nothing but the files
+//! that a client would read: the catalog is compared with them, never used.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::StreamExt as _;
+use rpmmd::checksum::Sha256;
+use rpmmd::package::Package;
+use rpmmd::repodata::{self, Document};
+use rpmmd::repomd::{Record, Repomd};
+use serde::Serialize;
+
+use crate::error::Result;
+use crate::publish::bucket::{Bucket, aside};
+use crate::publish::inbox::list_all;
+use crate::publish::observe::load_catalog;
+use crate::publish::sweep;
+use crate::store::Object;
+use crate::store::key::{Key, RepositoryDir};
+
+/// How far to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Metadata whole; packages by presence and size.
+    Shallow,
+    /// Every package's bytes against its SHA-256 too.
+    Deep,
+}
+
+/// What was found, repository by repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Findings {
+    /// One entry each.
+    pub repositories: Vec<RepositoryFindings>,
+}
+
+/// What was found in one repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct RepositoryFindings {
+    /// Its folder under `repo/`.
+    pub repository: String,
+    /// `<revision>`.
+    pub revision: String,
+    /// Packages its metadata names.
+    pub packages: usize,
+    /// Packages whose bytes were hashed.
+    pub hashed: usize,
+    /// What a client could trip over.
+    pub problems: Vec<String>,
+    /// What is worth knowing and does no harm.
+    pub notes: Vec<String>,
+}
+
+impl Findings {
+    /// Whether no repository has a problem.
+    pub fn clean(&self) -> bool {
+        self.repositories.iter().all(|repository| repository.problems.is_empty())
+    }
+}
+
+/// Checks every repository of the bucket.
+pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
+    let root = format!("{}/", bucket.policy.folders.repo);
+    let listed: BTreeMap<String, Object> =
+        list_all(bucket.store.as_ref(), &root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
+    let mut repositories: BTreeSet<RepositoryDir> = sweep::repositories(bucket).await?.into_iter().collect();
+    let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
+    repositories.extend(with_repomd.map(RepositoryDir::new));
+    let mut findings = Findings { repositories: Vec::new() };
+    for repository in &repositories {
+        findings.repositories.push(check_repository(bucket, repository, &listed, depth).await?);
+    }
+    Ok(findings)
+}
+
+async fn check_repository(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    listed: &BTreeMap<String, Object>,
+    depth: Depth,
+) -> Result<RepositoryFindings> {
+    let mut found = RepositoryFindings { repository: repository.as_str().to_owned(), ..RepositoryFindings::default() };
+    let key = bucket.path(Key::Repomd { repository });
+    let Some(read) = bucket.store.get(&key, None).await? else {
+        found.problems.push(format!("{key} is missing, and there were generations of this repository"));
+        return Ok(found);
+    };
+    let repomd = match Repomd::read(&read.bytes) {
+        Ok(repomd) => repomd,
+        Err(error) => {
+            found.problems.push(format!("{key} cannot be read: {error}"));
+            return Ok(found);
+        }
+    };
+    found.revision.clone_from(&repomd.revision);
+    let mut files = BTreeMap::new();
+    for record in &repomd.records {
+        if let Some(bytes) = check_file(bucket, repository, record, &mut found).await? {
+            files.insert(record.kind.clone(), bytes);
+        }
+    }
+    let [Some(primary), Some(filelists), Some(other)] = Document::ALL.map(|document| files.remove(document.name()))
+    else {
+        found.problems.push("primary, filelists and other are not all there".to_owned());
+        return Ok(found);
+    };
+    match aside("reading metadata", move || repodata::read(&primary, &filelists, &other)).await? {
+        Err(error) => found.problems.push(format!("the metadata cannot be read: {error}")),
+        Ok(packages) => {
+            found.packages = packages.len();
+            check_packages(bucket, repository, &packages, listed, depth, &mut found).await?;
+            check_catalog(bucket, repository, &read.bytes, &packages, &mut found).await;
+        }
+    }
+    Ok(found)
+}
+
+/// One file that repomd.xml names: there, of the stated size and checksum.
+async fn check_file(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    record: &Record,
+    found: &mut RepositoryFindings,
+) -> Result<Option<bytes::Bytes>> {
+    let key = bucket.path(Key::Metadata { repository, href: &record.href });
+    let Some(read) = bucket.store.get(&key, None).await? else {
+        found.problems.push(format!("{key}, which repomd.xml names, is missing"));
+        return Ok(None);
+    };
+    if record.size.is_some_and(|size| size != read.bytes.len() as u64) {
+        found.problems.push(format!("{key} has {} bytes, not what repomd.xml says", read.bytes.len()));
+    }
+    match record.checksum.as_sha256() {
+        Some(stated) if stated != Sha256::of(&read.bytes) => {
+            found.problems.push(format!("{key} does not have the checksum that repomd.xml says"));
+        }
+        Some(_) => {}
+        None => found.notes.push(format!("{key} has a {} checksum, which is not checked here", record.checksum.kind)),
+    }
+    Ok(Some(read.bytes))
+}
+
+async fn check_packages(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    packages: &[Package<'static>],
+    listed: &BTreeMap<String, Object>,
+    depth: Depth,
+    found: &mut RepositoryFindings,
+) -> Result<()> {
+    let mut hrefs = BTreeSet::new();
+    let mut there = Vec::new();
+    for package in packages {
+        let key = bucket.path(Key::Package { repository, href: &package.href });
+        if !hrefs.insert(package.href.as_ref()) {
+            found.problems.push(format!("{} is listed twice", package.href));
+        }
+        match listed.get(&key) {
+            None => found.problems.push(format!("{key}, which the metadata names, is missing")),
+            Some(object) if object.size_bytes != package.package_bytes => {
+                let (size, stated) = (object.size_bytes, package.package_bytes);
+                found.problems.push(format!("{key} has {size} bytes, and the metadata says {stated}"));
+            }
+            Some(object) => there.push((package.pkgid, object)),
+        }
+    }
+    if depth == Depth::Deep {
+        let mut hashes = futures::stream::iter(there)
+            .map(|(pkgid, object)| async move {
+                (object, pkgid, bucket.sha256(&object.key, &object.etag, object.size_bytes).await)
+            })
+            .buffer_unordered(bucket.policy.concurrency);
+        while let Some((object, pkgid, hash)) = hashes.next().await {
+            found.hashed += 1;
+            if hash? != Some(pkgid) {
+                found.problems.push(format!("{} does not have the SHA-256 that the metadata says", object.key));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A catalog that disagrees would make the next commit wrong.
+async fn check_catalog(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    repomd: &[u8],
+    packages: &[Package<'static>],
+    found: &mut RepositoryFindings,
+) {
+    match load_catalog(bucket, repository, repomd).await {
+        Ok(Some(catalog)) => {
+            let named: BTreeSet<_> = packages.iter().map(|package| (package.href.as_ref(), package.pkgid)).collect();
+            let held: BTreeSet<_> = catalog.entries.iter().map(|entry| (entry.href.as_str(), entry.pkgid())).collect();
+            if named != held {
+                found.problems.push("the catalog and the metadata name different packages".to_owned());
+            }
+        }
+        Ok(None) => found.notes.push("there is no catalog; the next change makes one".to_owned()),
+        Err(error) => found.notes.push(format!("{}; the next change makes a new one", error.chain())),
+    }
+}

@@ -1,0 +1,53 @@
+//! `yrm check`: does the bucket mean what repomd.xml says? Changes nothing.
+
+use clap::Args;
+
+use super::flags::{Flags, ForRepositories};
+use super::output::{safe, table};
+use super::{Context, DONE, open_bucket};
+use crate::check::{Depth, Findings, check as look};
+use crate::error::{ErrorKind, Result};
+use crate::store::key::RepositoryDir;
+
+/// What `check` takes.
+#[derive(Debug, Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    pub(super) repositories: Flags<ForRepositories>,
+    /// Read every package and compare its SHA-256
+    #[arg(long)]
+    deep: bool,
+}
+
+/// Exit code 6 when a client could trip over something.
+pub(super) async fn check(args: &CheckArgs, context: &Context) -> Result<u8> {
+    let bucket = open_bucket(&context.config()?).await?;
+    let depth = if args.deep { Depth::Deep } else { Depth::Shallow };
+    let findings = look(&bucket, depth).await?;
+    context.output.data(&findings, human)?;
+    Ok(if findings.clean() { DONE } else { ErrorKind::Corrupt.exit_code() })
+}
+
+fn human(findings: &Findings) -> String {
+    if findings.repositories.is_empty() {
+        return "there is no repository yet\n".to_owned();
+    }
+    let row = |found: &crate::check::RepositoryFindings| {
+        let state = match found.problems.len() {
+            0 => "clean".to_owned(),
+            1 => "1 problem".to_owned(),
+            count => format!("{count} problems"),
+        };
+        let folder = RepositoryDir::new(&found.repository).to_string();
+        [folder, found.revision.clone(), found.packages.to_string(), found.hashed.to_string(), state]
+    };
+    let head = ["repository", "revision", "packages", "hashed", "state"];
+    let mut lines = vec![table(head, findings.repositories.iter().map(row))];
+    for found in &findings.repositories {
+        let folder = RepositoryDir::new(&found.repository);
+        // A key in a problem may hold line ends.
+        lines.extend(found.problems.iter().map(|problem| format!("{folder}: problem: {}\n", safe(problem))));
+        lines.extend(found.notes.iter().map(|note| format!("{folder}: note: {}\n", safe(note))));
+    }
+    lines.concat()
+}

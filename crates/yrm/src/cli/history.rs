@@ -1,0 +1,47 @@
+//! `yrm history`: the runs that did work, as the bucket remembers them, newest first.
+
+use clap::Args;
+
+use super::output::table;
+use super::run::seconds;
+use super::{Context, DONE, open_bucket};
+use crate::error::Result;
+use crate::publish::history::load;
+use crate::publish::report::Report;
+
+/// What `history` takes.
+#[derive(Debug, Args)]
+pub(super) struct HistoryArgs {
+    /// How many runs
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    limit: u16,
+}
+
+/// Reads only.
+pub(super) async fn history(args: &HistoryArgs, context: &Context) -> Result<u8> {
+    let bucket = open_bucket(&context.config()?).await?;
+    let runs = load(&bucket, usize::from(args.limit)).await?;
+    context.output.data(&runs, |runs| human(runs))?;
+    Ok(DONE)
+}
+
+fn human(runs: &[Report]) -> String {
+    if runs.is_empty() {
+        return "no run has done work yet\n".to_owned();
+    }
+    let row = |run: &Report| {
+        [
+            run.run.to_string(),
+            run.started.to_string(),
+            seconds(run.duration_ms),
+            run.published.len().to_string(),
+            run.rejected.len().to_string(),
+            run.waiting.len().to_string(),
+            run.retired.len().to_string(),
+            run.swept.to_string(),
+            run.errors.len().to_string(),
+        ]
+    };
+    let head = ["run", "started", "took", "published", "rejected", "waiting", "retired", "swept", "errors"];
+    table(head, runs.iter().map(row))
+}

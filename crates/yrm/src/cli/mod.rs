@@ -1,0 +1,198 @@
+//! The command line: what was typed, one file per verb. Only `output` writes to stdout.
+//!
+//! A verb's function takes what was typed and the context, and answers an exit code; printing an
+//! error is done here, once.
+
+pub mod flags;
+pub mod output;
+pub mod progress;
+
+mod check;
+mod config;
+mod doctor;
+mod history;
+mod publish;
+mod run;
+mod serve;
+mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, Parser, Subcommand};
+
+use self::flags::{Flags, ForBucket};
+use self::output::{Format, Output};
+use crate::config::settings::{LOG_VARIABLE, Setting};
+use crate::config::{Config, Low, Typed};
+use crate::error::Result;
+use crate::publish::bucket::Bucket;
+use crate::store::Store;
+use crate::telemetry::{self, Logging, Verbosity};
+
+/// The verb did what it was asked.
+pub const DONE: u8 = 0;
+/// A package was rejected (`publish --wait`).
+pub const REJECTED: u8 = 7;
+
+/// Manages an RPM repository in S3 or in a directory: what is dropped into the inbox is
+/// published, and dnf installs from the bucket.
+#[derive(Debug, Parser)]
+#[command(name = "yrm", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 internal error, 2 configuration, 3 unavailable, 4 conflict, 5 denied, \
+                        6 damaged, 7 rejected. docs/cli.md explains them.")]
+pub struct Cli {
+    #[command(flatten)]
+    shared: Shared,
+    #[command(flatten)]
+    bucket: Flags<ForBucket>,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Flags of every verb that are not settings.
+#[derive(Debug, Args)]
+struct Shared {
+    /// The configuration file [variable: YRM_CONFIG]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How data is written to stdout, and errors to stderr
+    #[arg(long, global = true, value_enum, default_value_t)]
+    output: Format,
+    /// Log more
+    #[arg(short, long, global = true)]
+    verbose: bool,
+    /// Log everything
+    #[arg(short, long, global = true)]
+    debug: bool,
+}
+
+/// One verb, one file.
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Publish every interval and answer HTTP, until stopped
+    Serve(serve::ServeArgs),
+    /// Publish once: for cron, CI and Lambda
+    Run(run::RunArgs),
+    /// Put packages into the inbox
+    Publish(publish::PublishArgs),
+    /// See whether the bucket means what its metadata says; changes nothing
+    Check(check::CheckArgs),
+    /// Show the repositories, the inbox and the last run
+    Status(status::StatusArgs),
+    /// Show the runs that did work
+    History(history::HistoryArgs),
+    /// Try out what the store can do
+    Doctor(doctor::DoctorArgs),
+    /// Write, check or show the configuration
+    #[command(subcommand)]
+    Config(config::ConfigVerb),
+}
+
+/// What every verb needs.
+#[derive(Debug)]
+pub struct Context {
+    /// What was typed, in layers.
+    pub low: Low,
+    /// Where words go.
+    pub output: Output,
+    /// How much is logged.
+    pub verbosity: Verbosity,
+    /// `YRM_LOG`.
+    pub log_filter: Option<String>,
+}
+
+impl Context {
+    /// The configuration; warnings are said and logging starts.
+    pub fn config(&self) -> Result<Config> {
+        let (config, warnings) = Config::of(&self.low)?;
+        for warning in &warnings {
+            self.output.say(&format!("warning: {warning}"));
+        }
+        telemetry::start(&Logging {
+            verbosity: self.verbosity,
+            filter: self.log_filter.as_deref(),
+            format: config.service.log_format,
+            file: config.service.log_file.as_deref(),
+        })?;
+        Ok(config)
+    }
+}
+
+/// Opens the store that `config` names.
+async fn open(config: &Config) -> Result<Arc<dyn Store>> {
+    crate::standin::store::open(config).await
+}
+
+/// Opens the bucket that `config` names.
+async fn open_bucket(config: &Config) -> Result<Bucket> {
+    Bucket::new(open(config).await?, config.policy.clone())
+}
+
+/// Does what was typed; answers the exit code.
+pub async fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
+    let output = Output::new(cli.shared.output);
+    let log_filter = environment.iter().find(|(name, _)| name == LOG_VARIABLE).map(|(_, text)| text.clone());
+    let (flags, notes) = cli.settings();
+    for note in notes {
+        output.say(&format!("note: {note}"));
+    }
+    let typed = Typed { file: cli.shared.config.clone(), environment, flags };
+    let verbosity = match (cli.shared.debug, cli.shared.verbose, &cli.verb) {
+        (true, ..) => Verbosity::Debug,
+        (false, true, _) => Verbosity::Verbose,
+        (false, false, Verb::Serve(_)) => Verbosity::Normal,
+        (false, false, _) => Verbosity::Quiet,
+    };
+    let result = match cli.verb {
+        // Writes the file that the others read: what an existing one says must not matter.
+        Verb::Config(config::ConfigVerb::Init(args)) => config::init(&args, &typed, output),
+        verb => verb.execute(&Context { low: Low::gather(&typed), output, verbosity, log_filter }).await,
+    };
+    result.unwrap_or_else(|error| {
+        output.error(&error);
+        error.kind().exit_code()
+    })
+}
+
+impl Cli {
+    /// Every setting that was given as a flag, and remarks on flags without effect.
+    fn settings(&self) -> (Vec<(&'static Setting, String)>, Vec<String>) {
+        let mut given = self.bucket.given.clone();
+        let mut notes = Vec::new();
+        match &self.verb {
+            Verb::Serve(args) => {
+                given.extend(
+                    args.repositories.given.iter().chain(&args.publish.given).chain(&args.service.given).cloned(),
+                );
+                notes.extend(args.publish.notes.iter().cloned());
+            }
+            Verb::Run(args) => {
+                given.extend(args.repositories.given.iter().chain(&args.publish.given).cloned());
+                notes.extend(args.publish.notes.iter().cloned());
+            }
+            Verb::Check(args) => given.extend(args.repositories.given.iter().cloned()),
+            Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
+            Verb::Publish(_) | Verb::History(_) | Verb::Doctor(_) | Verb::Config(_) => {}
+        }
+        (given, notes)
+    }
+}
+
+impl Verb {
+    async fn execute(self, context: &Context) -> Result<u8> {
+        match self {
+            Self::Serve(args) => serve::serve(&args, context).await,
+            Self::Run(args) => run::run(&args, context).await,
+            Self::Publish(args) => publish::publish(&args, context).await,
+            Self::Check(args) => check::check(&args, context).await,
+            Self::Status(args) => status::status(&args, context).await,
+            Self::History(args) => history::history(&args, context).await,
+            Self::Doctor(args) => doctor::doctor(&args, context).await,
+            Self::Config(verb) => config::execute(&verb, context),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

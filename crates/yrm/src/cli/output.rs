@@ -1,0 +1,150 @@
+//! Owns stdout and the talk on stderr. Data goes to stdout; everything said about it, to stderr.
+//!
+//! Text that comes from the bucket (keys, names of packages, messages about them) was chosen by
+//! whoever uploaded: before it reaches a terminal its control characters are made visible.
+
+use std::io::{self, IsTerminal as _, Write as _};
+
+use clap::ValueEnum;
+use comfy_table::{Table, presets};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Format {
+    /// Tables and sentences.
+    #[default]
+    Human,
+    /// One JSON value.
+    Json,
+}
+
+/// Where a verb's words go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    format: Format,
+}
+
+impl Output {
+    /// In this format.
+    pub fn new(format: Format) -> Self {
+        Self { format }
+    }
+
+    /// The format.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Whether a person watches: human format, and stderr is a terminal.
+    pub fn is_watched(&self) -> bool {
+        self.format == Format::Human && io::stderr().is_terminal()
+    }
+
+    /// Data: `value` as JSON, or what `human` makes of it. The latter is made safe line by line.
+    pub fn data<T: Serialize>(&self, value: &T, human: impl FnOnce(&T) -> String) -> Result<()> {
+        let text = match self.format {
+            Format::Human => safe_lines(&human(value)),
+            Format::Json => serde_json::to_string(value)
+                .map_err(|error| Error::new(ErrorKind::Internal, "writing the answer as JSON").because(error))?,
+        };
+        to_stdout(text.trim_end())
+    }
+
+    /// Text that is the data itself in either format, such as a configuration file.
+    pub fn text(&self, text: &str) -> Result<()> {
+        to_stdout(text.trim_end())
+    }
+
+    /// A remark about what happens.
+    pub fn say(&self, text: &str) {
+        to_stderr(&safe_lines(text));
+    }
+
+    /// What to do next.
+    pub fn hint(&self, text: &str) {
+        to_stderr(&format!("hint: {}", safe(text)));
+    }
+
+    /// An error and its hint: two lines for people, one object for programs.
+    pub fn error(&self, error: &Error) {
+        match self.format {
+            Format::Human => {
+                to_stderr(&format!("error: {}", safe_lines(&error.chain())));
+                if let Some(hint) = error.hint_text() {
+                    self.hint(hint);
+                }
+            }
+            Format::Json => {
+                let body = json!({"error": {
+                    "kind": error.kind().name(),
+                    "message": error.chain(),
+                    "hint": error.hint_text(),
+                    "exit_code": error.kind().exit_code(),
+                }});
+                to_stderr(&body.to_string());
+            }
+        }
+    }
+}
+
+/// A table without borders, its cells made safe.
+pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING).set_header(head);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| safe(cell)));
+    }
+    table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// `text` with everything that could steer a terminal or reorder a line made visible.
+pub fn safe(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { safe.extend(c.escape_unicode()) } else { safe.push(c) }
+    }
+    safe
+}
+
+/// [`safe`], with line ends kept.
+fn safe_lines(text: &str) -> String {
+    text.lines().map(safe).collect::<Vec<_>>().join("\n")
+}
+
+/// Control characters, and the marks that change the direction or hide parts of a line.
+fn steers(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')
+}
+
+fn to_stdout(text: &str) -> Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        // Whoever reads has seen enough (`| head`).
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|error| Error::new(ErrorKind::Unavailable, "writing to stdout").because(error)),
+    }
+}
+
+fn to_stderr(text: &str) {
+    // There is nowhere left to say that stderr is gone.
+    drop(writeln!(io::stderr().lock(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_text_cannot_steer_a_terminal() {
+        let hostile = "inbox/\u{1b}[2J\u{1b}]0;owned\u{7}a\nb\u{202e}mpr.\u{9b}31m";
+        let text = safe(hostile);
+        assert_eq!(text, "inbox/\\u{1b}[2J\\u{1b}]0;owned\\u{7}a\\u{a}b\\u{202e}mpr.\\u{9b}31m");
+        assert_eq!(safe("libgreet++-1.0~rc1.noarch – ünï"), "libgreet++-1.0~rc1.noarch – ünï");
+        let rows = table(["key"], [[hostile.to_owned()]]);
+        assert!(!rows.contains('\u{1b}') && rows.lines().count() == 2, "{rows}");
+    }
+}

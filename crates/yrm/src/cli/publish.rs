@@ -1,0 +1,174 @@
+//! `yrm publish`: put packages into the inbox and, with `--wait`, learn what became of them.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::output::table;
+use super::{Context, DONE, REJECTED, open_bucket};
+use crate::config::parse;
+use crate::error::{Error, ErrorKind, Result};
+use crate::publish::bucket::Bucket;
+use crate::publish::receipt::{self, Receipt};
+use crate::store::ETag;
+use crate::store::key::{Key, MAX_KEY_BYTES, is_plain_path};
+
+/// Between two looks at the receipts: at first, and at most.
+const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
+
+/// What `publish` takes.
+#[derive(Debug, Args)]
+pub(super) struct PublishArgs {
+    /// RPM files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The folder below the inbox, and so below the repository folder
+    #[arg(long, value_name = "DIR", default_value = "")]
+    to: String,
+    /// Wait until each file is published or rejected; exit code 7 when one is rejected
+    #[arg(long)]
+    wait: bool,
+    /// With --wait: for how long
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
+    timeout: Duration,
+    /// Only say what would be put where
+    #[arg(long)]
+    dry_run: bool,
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    parse::duration(text).map_err(|complaint| complaint.message)
+}
+
+/// What became of one file.
+#[derive(Debug, Serialize)]
+struct Delivery {
+    file: PathBuf,
+    inbox_key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<ETag>,
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    receipt: Option<Receipt>,
+    /// Below the inbox.
+    #[serde(skip)]
+    path: String,
+}
+
+/// Uploads, then waits if asked to.
+pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    let mut deliveries = args.deliveries(&config.policy.folders)?;
+    if args.dry_run {
+        context.output.data(&deliveries, |deliveries| rows(deliveries))?;
+        return Ok(DONE);
+    }
+    let bucket = open_bucket(&config).await?;
+    for delivery in &mut deliveries {
+        let attributes = Key::Inbox { path: &delivery.path }.attributes();
+        let stored = bucket.store.put_file(&delivery.inbox_key, &delivery.file, &attributes).await?;
+        delivery.etag = Some(stored.etag);
+        if context.output.is_watched() {
+            context.output.say(&format!("uploaded {}", delivery.inbox_key));
+        }
+    }
+    let unanswered = if args.wait { wait(&bucket, &mut deliveries, args.timeout).await? } else { 0 };
+    context.output.data(&deliveries, |deliveries| rows(deliveries))?;
+    if unanswered > 0 {
+        let waited = args.timeout.as_secs();
+        return Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("waiting {waited} s for {unanswered} of the files to be published"),
+        )
+        .hint("the files are in the inbox; is `yrm serve` running on this bucket? `yrm run` does one pass"));
+    }
+    let rejected = deliveries.iter().any(|delivery| matches!(delivery.receipt, Some(Receipt::Rejected(_))));
+    Ok(if rejected { REJECTED } else { DONE })
+}
+
+impl PublishArgs {
+    /// Where each file goes; everything that is wrong with the names is found before the first upload.
+    fn deliveries(&self, folders: &crate::config::Folders) -> Result<Vec<Delivery>> {
+        let mut taken = BTreeSet::new();
+        let mut deliveries = Vec::with_capacity(self.files.len());
+        for file in &self.files {
+            let refuse = |why: &str| {
+                Err(Error::new(ErrorKind::Config, format!("publishing {}", file.display())).because(why.to_owned()))
+            };
+            match std::fs::metadata(file) {
+                Ok(meta) if !meta.is_file() => return refuse("it is not a file"),
+                Ok(meta) if meta.len() == 0 => return refuse("it is empty"),
+                Ok(_) => {}
+                Err(error) => return refuse(&error.to_string()),
+            }
+            let Some(name) = file.file_name().and_then(|name| name.to_str()) else {
+                return refuse("its name is not UTF-8");
+            };
+            let path = joined(&self.to, name);
+            let inbox_key = Key::Inbox { path: &path }.path(folders);
+            if !is_plain_path(&path) || inbox_key.len() > MAX_KEY_BYTES {
+                return refuse("the folder and the name make no plain path of at most 1024 bytes");
+            }
+            if !taken.insert(inbox_key.clone()) {
+                return refuse("another of the files has the same name");
+            }
+            deliveries.push(Delivery { file: file.clone(), inbox_key, etag: None, receipt: None, path });
+        }
+        Ok(deliveries)
+    }
+}
+
+fn joined(to: &str, name: &str) -> String {
+    match to.trim_matches('/') {
+        "" => name.to_owned(),
+        folder => format!("{folder}/{name}"),
+    }
+}
+
+/// Waits until every file has its answer; how many have none when the time is over.
+async fn wait(bucket: &Bucket, deliveries: &mut [Delivery], timeout: Duration) -> Result<usize> {
+    let end = Instant::now() + timeout;
+    let mut pause = LOOK_AGAIN.0;
+    loop {
+        let mut unanswered = 0;
+        for delivery in deliveries.iter_mut().filter(|delivery| delivery.receipt.is_none()) {
+            delivery.receipt = answer(bucket, delivery).await?;
+            unanswered += usize::from(delivery.receipt.is_none());
+        }
+        let now = Instant::now();
+        if unanswered == 0 || now >= end {
+            return Ok(unanswered);
+        }
+        tokio::time::sleep(pause.min(end - now)).await;
+        pause = (pause * 2).min(LOOK_AGAIN.1);
+    }
+}
+
+/// The answer to this upload. The same bytes at the same path may have an answer from long ago,
+/// so one counts only once the upload has left the inbox.
+async fn answer(bucket: &Bucket, delivery: &Delivery) -> Result<Option<Receipt>> {
+    let Some(etag) = &delivery.etag else { return Ok(None) };
+    let there = bucket.store.head(&delivery.inbox_key).await?;
+    if there.is_some_and(|object| object.etag == *etag) {
+        return Ok(None);
+    }
+    receipt::read(bucket, &delivery.path, etag).await
+}
+
+fn rows(deliveries: &[Delivery]) -> String {
+    let row = |delivery: &Delivery| {
+        let (state, detail) = match (&delivery.receipt, &delivery.etag) {
+            (Some(Receipt::Published(package)), _) => ("published", package.nevra.clone()),
+            (Some(Receipt::Rejected(file)), _) => {
+                ("rejected", format!("{}: {} ({})", file.code, file.message, file.hint))
+            }
+            (None, Some(_)) => ("in the inbox", String::new()),
+            (None, None) => ("would be uploaded", String::new()),
+        };
+        [Path::display(&delivery.file).to_string(), delivery.inbox_key.clone(), state.to_owned(), detail]
+    };
+    table(["file", "inbox key", "state", ""], deliveries.iter().map(row))
+}

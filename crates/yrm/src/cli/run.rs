@@ -1,0 +1,88 @@
+//! `yrm run`: one pass, for cron, CI and Lambda.
+
+use clap::Args;
+
+use super::flags::{Flags, ForPublish, ForRepositories};
+use super::output::table;
+use super::progress::Bars;
+use super::{Context, DONE, open};
+use crate::datadog::Datadog;
+use crate::error::{ErrorKind, Result};
+use crate::publish::Publisher;
+use crate::publish::report::Report;
+use crate::serve;
+
+/// What `run` takes.
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    #[command(flatten)]
+    pub(super) repositories: Flags<ForRepositories>,
+    #[command(flatten)]
+    pub(super) publish: Flags<ForPublish>,
+}
+
+/// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
+/// something could not be done.
+pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    let store = open(&config).await?;
+    serve::require_conditions(store.abilities(), config.policy.single_writer)?;
+    let publisher = Publisher::new(store, config.policy.clone())?;
+    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let bars = Bars::new(context.output);
+    let outcome = serve::pass(datadog.as_ref(), async |run| publisher.run(run, &bars).await).await;
+    bars.finish();
+    if let Some(datadog) = datadog {
+        datadog.finish(serve::LAST_POINTS).await;
+    }
+    let report = outcome?;
+    context.output.data(&report, summary)?;
+    Ok(if report.errors.is_empty() { DONE } else { ErrorKind::Unavailable.exit_code() })
+}
+
+/// A run for people.
+pub(super) fn summary(report: &Report) -> String {
+    let mut parts = Vec::new();
+    let mut list = |title: &str, rows: String, count: usize| {
+        if count > 0 {
+            parts.push(format!("{title}\n{rows}"));
+        }
+    };
+    let published = report.published.iter().map(|package| {
+        let note = if package.already_there { "was there already" } else { "" };
+        [package.nevra.clone(), place(&package.repository, &package.href), note.to_owned()]
+    });
+    list("Published", table(["package", "path in the repository", ""], published), report.published.len());
+    let rejected = report
+        .rejected
+        .iter()
+        .map(|file| [file.inbox_key.clone(), file.code.clone(), file.message.clone(), file.hint.clone()]);
+    list("Rejected", table(["file", "code", "why", "what to do"], rejected), report.rejected.len());
+    let waiting = report.waiting.iter().map(|file| [file.inbox_key.clone(), file.reason.clone()]);
+    list("Waiting", table(["file", "why"], waiting), report.waiting.len());
+    let retired =
+        report.retired.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
+    list("Retired", table(["package", "path in the repository"], retired), report.retired.len());
+    let errors = report.errors.iter().map(|error| [error.clone()]);
+    list("Errors", table(["what went wrong"], errors), report.errors.len());
+    parts.push(format!(
+        "{} published, {} rejected, {} waiting, {} retired, {} swept in {}\n",
+        report.published.len(),
+        report.rejected.len(),
+        report.waiting.len(),
+        report.retired.len(),
+        report.swept,
+        seconds(report.duration_ms),
+    ));
+    parts.concat()
+}
+
+/// `el9/a.rpm`, or `a.rpm` in the one repository.
+fn place(repository: &str, href: &str) -> String {
+    if repository.is_empty() { href.to_owned() } else { format!("{repository}/{href}") }
+}
+
+/// `1.5 s`.
+pub(super) fn seconds(milliseconds: u64) -> String {
+    format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100)
+}

@@ -1,0 +1,124 @@
+//! `yrm serve`: publish every interval and answer HTTP, until SIGTERM or SIGINT.
+
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::Timestamp;
+use tokio::sync::OnceCell;
+
+use super::flags::{Flags, ForPublish, ForRepositories, ForServe};
+use super::{Context, DONE, open};
+use crate::board::{Board, RUNS_KEPT};
+use crate::config::{BucketUrl, Config};
+use crate::datadog::Datadog;
+use crate::error::{ErrorKind, Result};
+use crate::http::{self, Faces, RepoFiles};
+use crate::metrics;
+use crate::publish::{Publisher, Unwatched, history};
+use crate::sched::{self, Stop, Stopper};
+use crate::serve;
+use crate::standin::store::probe::probe;
+
+/// What `serve` takes.
+#[derive(Debug, Args)]
+pub(super) struct ServeArgs {
+    #[command(flatten)]
+    pub(super) repositories: Flags<ForRepositories>,
+    #[command(flatten)]
+    pub(super) publish: Flags<ForPublish>,
+    #[command(flatten)]
+    pub(super) service: Flags<ForServe>,
+}
+
+/// Builds the world and runs it. The one place where all parts meet.
+pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?;
+    run_service(&config, &publisher, async |_| Ok(())).await?;
+    Ok(DONE)
+}
+
+/// The service for `config` until a signal; `listening` hears the address once HTTP answers.
+pub(super) async fn run_service(
+    config: &Config,
+    publisher: &Publisher,
+    listening: impl AsyncFnOnce(std::net::SocketAddr) -> Result<()>,
+) -> Result<()> {
+    let recorder = metrics::install();
+    let listener = http::bind(config.service.listen).await?;
+    let listen = listener.local_addr().unwrap_or(config.service.listen);
+    let board = serve::board(config.service.interval);
+    let (stopper, stop) = sched::stop_pair();
+    let files = match &config.bucket {
+        BucketUrl::Directory(bucket) => {
+            Some(RepoFiles { bucket: bucket.clone(), repo: config.policy.folders.repo.clone() })
+        }
+        BucketUrl::S3 { .. } => None,
+    };
+    let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
+    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    tracing::info!(bucket = %config.bucket, %listen, interval_s = config.service.interval.as_secs(), "serving");
+    let (signals, answers, systemd, outcome, told) = tokio::join!(
+        wait_for_signal(&stopper, stop.clone()),
+        http::answer(listener, faces, stop.clone()),
+        serve::tell_systemd(stop.clone()),
+        publish_until(config, publisher, &board, datadog, &stopper, stop.clone()),
+        listening(listen),
+    );
+    let ((), ()) = (answers, systemd);
+    tracing::info!("stopped");
+    signals.and(told).and(outcome)
+}
+
+async fn wait_for_signal(stopper: &Stopper, mut stop: Stop) -> Result<()> {
+    let signal = tokio::select! {
+        signal = sched::signalled() => signal,
+        () = stop.requested() => return Ok(()),
+    };
+    stopper.stop();
+    tracing::info!(signal = signal.as_ref().copied().unwrap_or("none"), "stopping");
+    signal.map(drop)
+}
+
+/// Prepares, then runs on schedule. Only a configuration that cannot work ends the service; a
+/// store that is away is asked again at every interval.
+async fn publish_until(
+    config: &Config,
+    publisher: &Publisher,
+    board: &Board,
+    datadog: Option<Datadog>,
+    stopper: &Stopper,
+    mut stop: Stop,
+) -> Result<()> {
+    let prepared = OnceCell::new();
+    let prepare_once =
+        async || prepared.get_or_try_init(async || prepare(config, publisher, board).await).await.map(drop);
+    let first = tokio::select! {
+        first = prepare_once() => first,
+        () = stop.requested() => return Ok(()),
+    };
+    match first {
+        Err(error) if error.kind() == ErrorKind::Config => {
+            stopper.stop();
+            return Err(error);
+        }
+        // The first run comes upon it again, and tells.
+        Ok(()) | Err(_) => {}
+    }
+    let publish = async |run| {
+        prepare_once().await?;
+        publisher.run(run, &Unwatched).await
+    };
+    serve::work(board, datadog, stop, publish).await;
+    Ok(())
+}
+
+/// What must have happened once before the first run: the store has shown what it can do, and
+/// the runs of earlier processes are on the board.
+async fn prepare(config: &Config, publisher: &Publisher, board: &Board) -> Result<()> {
+    let bucket = publisher.bucket();
+    let probed = probe(bucket.store.as_ref()).await?;
+    serve::require_conditions(probed.abilities, config.policy.single_writer)?;
+    board.remember(history::load(bucket, RUNS_KEPT).await?);
+    Ok(())
+}

@@ -1,0 +1,121 @@
+//! `yrm status`: the repositories, the inbox and the last run, as they are in the bucket.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::flags::{Flags, ForRepositories};
+use super::output::{safe, table};
+use super::{Context, DONE, open_bucket};
+use crate::error::Result;
+use crate::publish::bucket::Bucket;
+use crate::publish::report::Report;
+use crate::publish::{history, inbox, observe, sweep};
+use crate::store::key::{Key, RepositoryDir};
+
+/// What `status` takes.
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    #[command(flatten)]
+    pub(super) repositories: Flags<ForRepositories>,
+}
+
+/// What is shown.
+#[derive(Debug, Serialize)]
+struct Status {
+    bucket: String,
+    repositories: Vec<RepositoryStatus>,
+    inbox: Inbox,
+    last_run: Option<Report>,
+}
+
+#[derive(Debug, Serialize)]
+struct RepositoryStatus {
+    repository: RepositoryDir,
+    /// When repomd.xml was switched; `None` when it is missing.
+    published: Option<Timestamp>,
+    /// `None` when the metadata was not written by yrm (the next run takes it over).
+    revision: Option<u64>,
+    packages: Option<usize>,
+}
+
+#[derive(Debug, Serialize)]
+struct Inbox {
+    files: usize,
+    bytes: u64,
+    /// When the oldest was dropped.
+    oldest: Option<Timestamp>,
+}
+
+/// Reads only.
+pub(super) async fn status(_args: &StatusArgs, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    let bucket = open_bucket(&config).await?;
+    let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders).await?;
+    let mut repositories = Vec::new();
+    for repository in sweep::repositories(&bucket).await? {
+        repositories.push(repository_status(&bucket, repository).await?);
+    }
+    let status = Status {
+        bucket: config.bucket.to_string(),
+        repositories,
+        inbox: Inbox {
+            files: dropped.len(),
+            bytes: dropped.iter().map(|dropped| dropped.object.size_bytes).sum(),
+            oldest: dropped.iter().map(|dropped| dropped.object.modified).min(),
+        },
+        last_run: history::load(&bucket, 1).await?.into_iter().next(),
+    };
+    context.output.data(&status, human)?;
+    Ok(DONE)
+}
+
+async fn repository_status(bucket: &Bucket, repository: RepositoryDir) -> Result<RepositoryStatus> {
+    let key = bucket.path(Key::Repomd { repository: &repository });
+    let Some(read) = bucket.store.get(&key, None).await? else {
+        return Ok(RepositoryStatus { repository, published: None, revision: None, packages: None });
+    };
+    let catalog = observe::load_catalog(bucket, &repository, &read.bytes).await?;
+    Ok(RepositoryStatus {
+        repository,
+        published: Some(read.object.modified),
+        revision: catalog.as_ref().map(|catalog| catalog.revision),
+        packages: catalog.as_ref().map(|catalog| catalog.entries.len()),
+    })
+}
+
+fn human(status: &Status) -> String {
+    let row = |repository: &RepositoryStatus| {
+        let unknown = || "unknown".to_owned();
+        [
+            repository.repository.to_string(),
+            repository.revision.map_or_else(unknown, |revision| revision.to_string()),
+            repository.packages.map_or_else(unknown, |packages| packages.to_string()),
+            repository.published.map_or_else(|| "repomd.xml is missing".to_owned(), |time| time.to_string()),
+        ]
+    };
+    let repositories = if status.repositories.is_empty() {
+        "Nothing has been published yet\n".to_owned()
+    } else {
+        table(["repository", "revision", "packages", "published"], status.repositories.iter().map(row))
+    };
+    let inbox = &status.inbox;
+    let oldest = inbox.oldest.map_or_else(String::new, |oldest| format!(", the oldest since {oldest}"));
+    let last_run = match &status.last_run {
+        None => "No run has done work yet".to_owned(),
+        Some(run) => format!(
+            "Last run with work: {}, {} published, {} rejected, {} waiting, {} errors",
+            run.started,
+            run.published.len(),
+            run.rejected.len(),
+            run.waiting.len(),
+            run.errors.len()
+        ),
+    };
+    format!(
+        "Bucket {}\n{repositories}Inbox: {} files, {} bytes{oldest}\n{last_run}\n",
+        safe(&status.bucket),
+        inbox.files,
+        inbox.bytes
+    )
+}

@@ -1,0 +1,234 @@
+//! What was typed: every setting's text and where it came from, before anyone asks what it means.
+//! Layers: built-in default < `yrm.toml` < environment < flags.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use super::settings::{self, OTHER_VARIABLES, SETTINGS, Setting};
+
+/// Files that are read when nobody names one, the first that exists.
+const USUAL_FILES: [&str; 2] = ["yrm.toml", "/etc/yrm/yrm.toml"];
+
+/// A configuration file over this size is not one.
+const MAX_FILE_BYTES: u64 = 1024 * 1024;
+
+/// Where a value came from; a later one wins.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// Built in.
+    Default,
+    /// The file.
+    File(PathBuf),
+    /// A variable that others use too (`DD_SITE`).
+    SharedVariable(String),
+    /// One of our variables.
+    Variable(String),
+    /// A flag.
+    Flag(String),
+}
+
+impl Source {
+    /// The layer, for "which of two settings was said louder".
+    pub(super) fn layer(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File(_) => 1,
+            Self::SharedVariable(_) => 2,
+            Self::Variable(_) => 3,
+            Self::Flag(_) => 4,
+        }
+    }
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => write!(f, "{}", path.display()),
+            Self::SharedVariable(name) | Self::Variable(name) | Self::Flag(name) => f.write_str(name),
+        }
+    }
+}
+
+/// A setting's text and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Value {
+    /// As typed.
+    pub text: String,
+    /// By what.
+    pub source: Source,
+}
+
+/// Something the operator must mend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where: a setting and its source, a file, a variable.
+    pub place: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    pub hint: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.place, self.message)?;
+        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, " ({hint})"))
+    }
+}
+
+/// What is layered: the three things outside the program that configure it.
+#[derive(Debug, Default)]
+pub struct Typed {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// The whole environment.
+    pub environment: Vec<(String, String)>,
+    /// Settings given as flags.
+    pub flags: Vec<(&'static Setting, String)>,
+}
+
+/// Every setting that has a value, and what was wrong on the way.
+#[derive(Debug, Default)]
+pub struct Low {
+    values: BTreeMap<&'static str, Value>,
+    /// What must be mended before anything runs.
+    pub problems: Vec<Problem>,
+    /// What is worth a word but stops nothing.
+    pub warnings: Vec<String>,
+    /// The file that was read.
+    pub file: Option<PathBuf>,
+}
+
+impl Low {
+    /// Layers what was typed. Never fails: what is wrong is collected, so that all of it can be
+    /// reported at once.
+    pub fn gather(typed: &Typed) -> Self {
+        let mut low = Self::default();
+        for setting in SETTINGS {
+            if let Some(text) = setting.default {
+                low.set(setting, text, Source::Default);
+            }
+        }
+        low.file = find_file(typed);
+        if let Some(path) = low.file.clone() {
+            low.read_file(&path);
+        }
+        low.read_environment(&typed.environment);
+        for (setting, text) in &typed.flags {
+            low.set(setting, text, Source::Flag(setting.flag()));
+        }
+        low
+    }
+
+    /// The value of the setting `name`.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.values.get(name)
+    }
+
+    fn set(&mut self, setting: &Setting, text: &str, source: Source) {
+        let name = settings::setting(setting.name).expect("a setting is in the table").name;
+        self.values.insert(name, Value { text: text.to_owned(), source });
+    }
+
+    fn problem(&mut self, place: impl Into<String>, message: impl Into<String>, hint: Option<String>) {
+        self.problems.push(Problem { place: place.into(), message: message.into(), hint });
+    }
+
+    fn read_file(&mut self, path: &Path) {
+        let place = path.display().to_string();
+        let text = match std::fs::metadata(path).map(|meta| meta.len()) {
+            Ok(length) if length > MAX_FILE_BYTES => {
+                return self.problem(place, "this is over 1 MiB, so it is no configuration", None);
+            }
+            Ok(_) => std::fs::read_to_string(path),
+            Err(error) => Err(error),
+        };
+        match text {
+            Ok(text) => self.read_toml(&text, path),
+            Err(error) => self.problem(place, error.to_string(), Some("yrm config init writes one".to_owned())),
+        }
+    }
+
+    fn read_toml(&mut self, text: &str, path: &Path) {
+        let place = path.display().to_string();
+        let table: toml::Table = match toml::from_str(text) {
+            Ok(table) => table,
+            Err(error) => {
+                // The parser's own rendering quotes the line, and the line may hold a secret.
+                let line = error.span().map_or(1, |span| text[..span.start.min(text.len())].matches('\n').count() + 1);
+                return self.problem(format!("{place}, line {line}"), error.message().trim().to_owned(), None);
+            }
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for (key, value) in table {
+            let name = key.replace('_', "-");
+            let Some(setting) = settings::setting(&name) else {
+                let near = settings::did_you_mean(&name, SETTINGS.iter().map(|setting| setting.name));
+                self.problem(&place, format!("there is no setting {key:?}"), near.map(did_you_mean));
+                continue;
+            };
+            if !seen.insert(setting.name) {
+                self.problem(&place, format!("{:?} is set twice", setting.name), None);
+            }
+            match as_text(&value) {
+                Some(text) => self.set(setting, &text, Source::File(path.to_owned())),
+                None => self.problem(
+                    format!("{} ({place})", setting.name),
+                    format!("a {} is no value for this", value.type_str()),
+                    Some("write a string, a whole number, true, false, or a list of strings".to_owned()),
+                ),
+            }
+        }
+    }
+
+    fn read_environment(&mut self, environment: &[(String, String)]) {
+        for setting in SETTINGS {
+            let ours = setting.variable();
+            let find = |wanted: &str| environment.iter().find(|(name, text)| name == wanted && !text.is_empty());
+            if let Some((name, text)) = setting.also_variable.and_then(find) {
+                self.set(setting, text, Source::SharedVariable(name.clone()));
+            }
+            if let Some((_, text)) = find(&ours) {
+                self.set(setting, text, Source::Variable(ours));
+            }
+        }
+        let known: Vec<String> = SETTINGS
+            .iter()
+            .map(Setting::variable)
+            .chain(OTHER_VARIABLES.iter().map(|other| other.name.to_owned()))
+            .collect();
+        for (name, _) in environment.iter().filter(|(name, _)| name.starts_with("YRM_") && !known.contains(name)) {
+            // Kubernetes sets YRM_SERVICE_HOST and the like for a service called yrm, so an unknown
+            // variable, unlike an unknown key in our own file, must not stop the program.
+            if let Some(near) = settings::did_you_mean(name, known.iter().map(String::as_str)) {
+                self.warnings.push(format!("the variable {name} means nothing to yrm; {}", did_you_mean(near)));
+            }
+        }
+    }
+}
+
+fn find_file(typed: &Typed) -> Option<PathBuf> {
+    let variable = typed.environment.iter().find(|(name, _)| name == settings::CONFIG_VARIABLE);
+    let named = typed.file.clone().or_else(|| variable.map(|(_, path)| PathBuf::from(path)));
+    named.or_else(|| USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file()))
+}
+
+fn did_you_mean(name: &str) -> String {
+    format!("did you mean {name}?")
+}
+
+/// A TOML value as it would be typed on a command line.
+fn as_text(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Integer(number) => Some(number.to_string()),
+        toml::Value::Boolean(switch) => Some(switch.to_string()),
+        toml::Value::Array(items) => {
+            let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
+            texts.map(|texts| texts.join(","))
+        }
+        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
+    }
+}

@@ -1,0 +1,297 @@
+//! From what was typed to what it means: one pass over all settings that collects every problem.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::low::{Low, Problem};
+use super::parse::{self, Complaint};
+use super::settings::Kind;
+use super::{BucketUrl, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, settings};
+
+/// What keep-at-least is when only prune-age-days is given.
+const KEEP_AT_LEAST: usize = 10;
+/// What prune-age-days is when only keep-at-least is given.
+const PRUNE_AGE: Duration = Duration::from_hours(60 * 24);
+/// dnf's metadata_expire: a shorter grace can pull a package from under cached metadata.
+const CLIENTS_CACHE: Duration = Duration::from_hours(48);
+/// A key file over this size holds no key.
+const MAX_SECRET_BYTES: usize = 4096;
+
+/// The configuration that `low` means, with what is worth a warning, or everything that is
+/// wrong with it.
+pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
+    let mut reading = Reading { low, problems: low.problems.clone() };
+    let config = reading.config();
+    match config {
+        Ok(config) if reading.problems.is_empty() => {
+            let mut warnings = low.warnings.clone();
+            if config.policy.grace < CLIENTS_CACHE {
+                warnings.push(
+                    "grace is under 48h, which is how long dnf caches metadata: clients may ask for files that are gone"
+                        .to_owned(),
+                );
+            }
+            Ok((config, warnings))
+        }
+        Ok(_) | Err(Wrong) => Err(reading.problems),
+    }
+}
+
+/// A setting is wrong, and that is noted among the problems.
+struct Wrong;
+
+struct Reading<'a> {
+    low: &'a Low,
+    problems: Vec<Problem>,
+}
+
+impl Reading<'_> {
+    /// Every part is read before any is given up on, so that all problems are found.
+    fn config(&mut self) -> Result<Config, Wrong> {
+        let bucket = self.bucket();
+        let s3 = self.s3();
+        let policy = self.policy();
+        let service = self.service();
+        let datadog = self.datadog();
+        Ok(Config { bucket: bucket?, s3: s3?, policy: policy?, service: service?, datadog: datadog? })
+    }
+
+    fn bucket(&mut self) -> Result<BucketUrl, Wrong> {
+        if self.low.get("bucket").is_none() {
+            self.problems.push(Problem {
+                place: "bucket".to_owned(),
+                message: "no bucket is named".to_owned(),
+                hint: Some("give --bucket ./dir or --bucket s3://name, or set it in yrm.toml or YRM_BUCKET".to_owned()),
+            });
+        }
+        self.optional("bucket", parse::bucket)?.ok_or(Wrong)
+    }
+
+    fn s3(&mut self) -> Result<S3Config, Wrong> {
+        let region = self.optional("region", nonempty);
+        let endpoint = self.optional("endpoint", parse::web_url);
+        let profile = self.optional("profile", nonempty);
+        let path_style = self.required("path-style", parse::switch);
+        Ok(S3Config { region: region?, endpoint: endpoint?, profile: profile?, path_style: path_style? })
+    }
+
+    fn policy(&mut self) -> Result<Policy, Wrong> {
+        let folders = self.folders();
+        let repositories = self.required("repositories", parse::repositories);
+        let compression = self.required("compression", parse::compression);
+        let retention = self.retention();
+        let grace = self.required("grace", parse::duration);
+        let max_package_bytes = self.required("max-package-size", parse::size);
+        let concurrency = self.required("concurrency", |text| parse::number(text, 1..=256));
+        let single_writer = self.required("single-writer", parse::switch);
+        let allow_shrink = self.required("allow-shrink", parse::switch);
+        let sweep_interval = self.required("sweep-interval", parse::duration);
+        Ok(Policy {
+            folders: folders?,
+            repositories: repositories?,
+            compression: compression?,
+            retention: retention?,
+            grace: grace?,
+            max_package_bytes: max_package_bytes?,
+            concurrency: usize::try_from(concurrency?).expect("at most 256"),
+            single_writer: single_writer?,
+            allow_shrink: allow_shrink?,
+            sweep_interval: sweep_interval?,
+        })
+    }
+
+    fn folders(&mut self) -> Result<Folders, Wrong> {
+        let inbox = self.required("inbox", parse::folder);
+        let repo = self.required("repo", parse::folder);
+        let folders = Folders { inbox: inbox?, repo: repo? };
+        if parse::overlap(&folders.inbox, &folders.repo) {
+            self.problems.push(Problem {
+                place: "inbox and repo".to_owned(),
+                message: format!("{:?} and {:?} overlap", folders.inbox, folders.repo),
+                hint: Some("give each a folder of its own".to_owned()),
+            });
+            return Err(Wrong);
+        }
+        Ok(folders)
+    }
+
+    fn retention(&mut self) -> Result<Option<Retention>, Wrong> {
+        let keep = self.optional("keep-at-least", |text| parse::number(text, 1..=1_000_000));
+        let age = self.optional("prune-age-days", parse::days);
+        Ok(match (keep?, age?) {
+            (None, None) => None,
+            (keep, age) => Some(Retention {
+                keep_at_least: keep.map_or(KEEP_AT_LEAST, |keep| usize::try_from(keep).expect("at most a million")),
+                older_than: age.unwrap_or(PRUNE_AGE),
+            }),
+        })
+    }
+
+    fn service(&mut self) -> Result<Service, Wrong> {
+        let interval = self.required("time-interval", |text| match parse::duration(text)? {
+            Duration::ZERO => Err(Complaint { message: "an interval of 0 would never rest".to_owned(), hint: None }),
+            interval => Ok(interval),
+        });
+        let listen = self.required("listen", |text| {
+            text.parse::<SocketAddr>().map_err(|_| Complaint {
+                message: format!("{text:?} is not an address and port"),
+                hint: Some("such as 127.0.0.1:5000 or [::1]:5000".to_owned()),
+            })
+        });
+        let log_file = self.optional("log-file", |text| Ok(PathBuf::from(text)));
+        let log_format = self.required("log-format", |text| match text {
+            "human" => Ok(LogFormat::Human),
+            "json" => Ok(LogFormat::Json),
+            _ => Err(Complaint {
+                message: format!("{text:?} is not a log format"),
+                hint: Some("write human or json".to_owned()),
+            }),
+        });
+        Ok(Service { interval: interval?, listen: listen?, log_file: log_file?, log_format: log_format? })
+    }
+
+    fn datadog(&mut self) -> Result<Option<Datadog>, Wrong> {
+        let key = self.secret("datadog-api-key");
+        let application_key = self.secret("datadog-app-key");
+        let site = self.required("datadog-site", parse::datadog_site);
+        let statsd = self.optional("dogstatsd", parse::host_and_port);
+        let datadog = Datadog { api_key: key?, app_key: application_key?, site: site?, statsd: statsd? };
+        Ok((datadog.api_key.is_some() || datadog.statsd.is_some()).then_some(datadog))
+    }
+
+    /// A secret or its `-file` twin, whichever was said louder.
+    fn secret(&mut self, name: &'static str) -> Result<Option<String>, Wrong> {
+        let file_name = format!("{name}-file");
+        let (plain, file) = (self.low.get(name), self.low.get(&file_name));
+        let file = match (plain, file) {
+            (None, None) => return Ok(None),
+            (Some(plain), Some(file)) if plain.source.layer() == file.source.layer() => {
+                self.problems.push(Problem {
+                    place: name.to_owned(),
+                    message: format!("{} and {} both set it", plain.source, file.source),
+                    hint: Some(format!("keep {file_name}")),
+                });
+                return Err(Wrong);
+            }
+            (Some(plain), Some(file)) if plain.source.layer() > file.source.layer() => {
+                return self.optional(name, sound_secret);
+            }
+            (Some(_), None) => return self.optional(name, sound_secret),
+            (_, Some(file)) => file,
+        };
+        let read = read_secret(Path::new(&file.text));
+        let place = format!("{file_name} ({})", file.source);
+        read.map(Some).map_err(|complaint| self.complain(place, complaint))
+    }
+
+    fn required<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, Complaint>) -> Result<T, Wrong> {
+        self.optional(name, parse).map(|value| value.expect("a required setting has a default in the table"))
+    }
+
+    fn optional<T>(
+        &mut self,
+        name: &'static str,
+        parse: impl Fn(&str) -> Result<T, Complaint>,
+    ) -> Result<Option<T>, Wrong> {
+        let Some(value) = self.low.get(name) else { return Ok(None) };
+        let place = || format!("{name} ({})", value.source);
+        parse(&value.text).map(Some).map_err(|complaint| self.complain(place(), complaint))
+    }
+
+    fn complain(&mut self, place: String, complaint: Complaint) -> Wrong {
+        self.problems.push(Problem { place, message: complaint.message, hint: complaint.hint });
+        Wrong
+    }
+}
+
+fn nonempty(text: &str) -> Result<String, Complaint> {
+    if text.is_empty() || text.contains(char::is_control) {
+        return Err(Complaint { message: "this is empty or holds control characters".to_owned(), hint: None });
+    }
+    Ok(text.to_owned())
+}
+
+/// A key that can stand in an HTTP header. The message never repeats it.
+fn sound_secret(text: &str) -> Result<String, Complaint> {
+    let text = text.trim();
+    if text.is_empty() || text.len() > MAX_SECRET_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Complaint { message: "this is not a key: one word of ASCII".to_owned(), hint: None });
+    }
+    Ok(text.to_owned())
+}
+
+fn read_secret(path: &Path) -> Result<String, Complaint> {
+    let text = std::fs::read_to_string(path).map_err(|error| Complaint {
+        message: format!("reading {}: {error}", path.display()),
+        hint: Some("the file holds the key and nothing else".to_owned()),
+    })?;
+    sound_secret(&text)
+}
+
+/// A row of `config show`.
+#[derive(Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Shown {
+    /// The setting's name.
+    pub name: &'static str,
+    /// Its value as typed; a secret is only said to be set.
+    pub value: Option<String>,
+    /// Where it came from.
+    pub source: String,
+}
+
+/// Every setting with its value and where that came from; secrets are not shown.
+pub fn show(low: &Low) -> Vec<Shown> {
+    let row = |setting: &settings::Setting| {
+        let value = low.get(setting.name);
+        let text = value.map(|value| match setting.kind {
+            Kind::Secret => "(set, not shown)".to_owned(),
+            Kind::Text | Kind::Number | Kind::Switch => value.text.clone(),
+        });
+        Shown {
+            name: setting.name,
+            value: text,
+            source: value.map_or_else(|| "unset".to_owned(), |value| value.source.to_string()),
+        }
+    };
+    settings::SETTINGS.iter().map(row).collect()
+}
+
+/// The commented file that `config init` writes: every setting, its help and its default.
+pub fn template(bucket: Option<&str>) -> String {
+    let mut lines = vec![
+        "# yrm.toml - settings of yrm, the YUM Repo Manager.".to_owned(),
+        "# Variables (YRM_...) win over this file, flags win over both. `yrm config show` tells what holds and why."
+            .to_owned(),
+        "# A line such as #name = ... holds the built-in default or an example; take the # away to change it."
+            .to_owned(),
+    ];
+    for setting in settings::SETTINGS {
+        let chosen = bucket.filter(|_| setting.name == "bucket");
+        let value = chosen.unwrap_or_else(|| setting.default.unwrap_or_else(|| example(setting.name)));
+        let quoted = match setting.kind {
+            Kind::Number | Kind::Switch => value.to_owned(),
+            Kind::Text | Kind::Secret => toml::Value::String(value.to_owned()).to_string(),
+        };
+        let mark = if chosen.is_some() { "" } else { "#" };
+        lines.extend([String::new(), format!("# {}", setting.help), format!("{mark}{} = {quoted}", setting.name)]);
+    }
+    lines.join("\n") + "\n"
+}
+
+/// What a setting without a default may look like.
+fn example(name: &str) -> &'static str {
+    match name {
+        "bucket" => "s3://my-bucket",
+        "region" => "eu-central-1",
+        "endpoint" => "http://127.0.0.1:9000",
+        "profile" => "default",
+        "log-file" => "/var/log/yrm.log",
+        "keep-at-least" => "10",
+        "prune-age-days" => "60",
+        "datadog-api-key-file" => "/etc/yrm/datadog-api-key",
+        "datadog-app-key-file" => "/etc/yrm/datadog-app-key",
+        "dogstatsd" => "127.0.0.1:8125",
+        _ => "",
+    }
+}

@@ -1,0 +1,334 @@
+//! The table of settings: one name each, spelt the same in `yrm.toml` (`time-interval`), in the
+//! environment (`YRM_TIME_INTERVAL`) and on the command line (`--time-interval`).
+//!
+//! File keys, variables, flags, `config init`, `config show` and docs/config.md all come from
+//! here; what a value means is decided in `meaning`.
+
+/// Which verbs take a setting as a flag; the file and the environment may always hold it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Where the bucket is and how it is reached: every verb.
+    Bucket,
+    /// Which folders are repositories: verbs that look at repositories.
+    Repositories,
+    /// How a run publishes: `serve` and `run`.
+    Publish,
+    /// How the service runs: `serve`.
+    Serve,
+}
+
+/// How a value is spelt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text; `[a, b]` in the file is `a,b`.
+    Text,
+    /// A whole number.
+    Number,
+    /// `true` or `false`; the bare flag is `true`.
+    Switch,
+    /// Text that is never shown.
+    Secret,
+}
+
+/// One setting.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its one name.
+    pub name: &'static str,
+    /// Which verbs take it as a flag.
+    pub group: Group,
+    /// How it is spelt.
+    pub kind: Kind,
+    /// What the help calls its value.
+    pub placeholder: &'static str,
+    /// What it does; the first sentence is the help's.
+    pub help: &'static str,
+    /// What holds when nobody sets it.
+    pub default: Option<&'static str>,
+    /// One-letter flag.
+    pub short: Option<char>,
+    /// Other long flags: the first version's spellings.
+    pub aliases: &'static [&'static str],
+    /// A variable that others already use for the same thing; ours wins over it.
+    pub also_variable: Option<&'static str>,
+}
+
+impl Setting {
+    const fn new(name: &'static str, group: Group, placeholder: &'static str, help: &'static str) -> Self {
+        Self {
+            name,
+            group,
+            kind: Kind::Text,
+            placeholder,
+            help,
+            default: None,
+            short: None,
+            aliases: &[],
+            also_variable: None,
+        }
+    }
+
+    const fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    const fn default(mut self, text: &'static str) -> Self {
+        self.default = Some(text);
+        self
+    }
+
+    const fn short(mut self, short: char) -> Self {
+        self.short = Some(short);
+        self
+    }
+
+    const fn aliases(mut self, aliases: &'static [&'static str]) -> Self {
+        self.aliases = aliases;
+        self
+    }
+
+    const fn also(mut self, variable: &'static str) -> Self {
+        self.also_variable = Some(variable);
+        self
+    }
+
+    /// `YRM_TIME_INTERVAL`.
+    pub fn variable(&self) -> String {
+        format!("YRM_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+    }
+
+    /// `--time-interval`.
+    pub fn flag(&self) -> String {
+        format!("--{}", self.name)
+    }
+}
+
+/// Every setting, in the order people read them.
+pub const SETTINGS: &[Setting] = &[
+    Setting::new(
+        "bucket",
+        Group::Bucket,
+        "URL",
+        "The bucket: s3://name[/prefix], a directory (./dir, /dir, file:///dir), or a bare name for S3.",
+    )
+    .short('b')
+    .aliases(&["bucket-name"]),
+    Setting::new("region", Group::Bucket, "REGION", "AWS region; unset, the AWS SDK's own chain decides.")
+        .aliases(&["bucket-region"]),
+    Setting::new(
+        "endpoint",
+        Group::Bucket,
+        "URL",
+        "Another S3 endpoint than AWS's; unset, AWS_ENDPOINT_URL and the AWS profile decide.",
+    ),
+    Setting::new("profile", Group::Bucket, "NAME", "Named profile of the AWS configuration files."),
+    Setting::new(
+        "path-style",
+        Group::Bucket,
+        "BOOL",
+        "Address objects as endpoint/bucket/key, as most servers other than AWS want.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
+    Setting::new("inbox", Group::Bucket, "FOLDER", "The folder where uploaders drop packages.")
+        .default("inbox")
+        .short('i')
+        .aliases(&["inbox-folder-name"]),
+    Setting::new("repo", Group::Bucket, "FOLDER", "The folder that clients install from.")
+        .default("repo")
+        .short('r')
+        .aliases(&["repo-folder-name"]),
+    Setting::new(
+        "log-file",
+        Group::Bucket,
+        "FILE",
+        "Write the log to this file as well as to stderr. The file is appended to.",
+    ),
+    Setting::new("log-format", Group::Bucket, "human|json", "How log lines are written.").default("human"),
+    Setting::new(
+        "repositories",
+        Group::Repositories,
+        "single|per-folder|depth=N|GLOB,…",
+        "Which folders are repositories: one for everything, every first-level folder, every folder N levels down, \
+         or every folder that a glob matches (el9/*).",
+    )
+    .default("single"),
+    Setting::new("compression", Group::Publish, "gz|zstd", "How metadata is compressed: gz is read by every client.")
+        .default("gz"),
+    Setting::new(
+        "keep-at-least",
+        Group::Publish,
+        "N",
+        "Turn retention on and keep at least the N newest versions of each name and architecture \
+         (10 when only prune-age-days is given).",
+    )
+    .kind(Kind::Number),
+    Setting::new(
+        "prune-age-days",
+        Group::Publish,
+        "DAYS",
+        "Turn retention on and drop versions first published longer ago than this, the newest ones aside \
+         (60 when only keep-at-least is given).",
+    )
+    .kind(Kind::Number)
+    .aliases(&["pruneAgeDays"]),
+    Setting::new(
+        "grace",
+        Group::Publish,
+        "DURATION",
+        "How long an object stays fetchable after metadata stopped naming it. dnf caches metadata for 48h.",
+    )
+    .default("72h"),
+    Setting::new("max-package-size", Group::Publish, "SIZE", "A package over this size is rejected.").default("20GiB"),
+    Setting::new("concurrency", Group::Publish, "N", "Store calls in flight at once.").kind(Kind::Number).default("16"),
+    Setting::new(
+        "single-writer",
+        Group::Publish,
+        "BOOL",
+        "Go on with a store that does not keep conditional writes: you promise that there is no other writer.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
+    Setting::new(
+        "allow-shrink",
+        Group::Publish,
+        "BOOL",
+        "Let one commit remove more than a fifth of a repository's packages.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
+    Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
+        .default("6h"),
+    Setting::new(
+        "datadog-api-key",
+        Group::Publish,
+        "KEY",
+        "Datadog API key: every run sends its two gauges to Datadog. Prefer datadog-api-key-file: \
+         a command line is readable by others on the machine.",
+    )
+    .kind(Kind::Secret),
+    Setting::new("datadog-api-key-file", Group::Publish, "FILE", "Read the Datadog API key from this file."),
+    Setting::new(
+        "datadog-app-key",
+        Group::Publish,
+        "KEY",
+        "Datadog application key: accepted as the first version did; sending metrics does not need it.",
+    )
+    .kind(Kind::Secret),
+    Setting::new("datadog-app-key-file", Group::Publish, "FILE", "Read the Datadog application key from this file."),
+    Setting::new("datadog-site", Group::Publish, "SITE", "Datadog site, such as datadoghq.eu, or a whole URL.")
+        .default("datadoghq.com")
+        .also("DD_SITE"),
+    Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the gauges to this DogStatsD agent by UDP too."),
+    Setting::new("time-interval", Group::Serve, "SECS", "Between the starts of two runs (a DURATION such as 5m too).")
+        .default("60s")
+        .short('t'),
+    Setting::new("listen", Group::Serve, "ADDR:PORT", "Where HTTP listens.").default("127.0.0.1:5000"),
+];
+
+/// A variable that is not a setting.
+#[derive(Debug)]
+pub struct OtherVariable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+/// Where the file is, when `--config` does not say.
+pub const CONFIG_VARIABLE: &str = "YRM_CONFIG";
+/// Log filter, in `tracing`'s syntax.
+pub const LOG_VARIABLE: &str = "YRM_LOG";
+
+/// The `YRM_*` variables that are not settings.
+pub const OTHER_VARIABLES: &[OtherVariable] = &[
+    OtherVariable {
+        name: CONFIG_VARIABLE,
+        help: "The configuration file, as `--config`; unset, `./yrm.toml` and then `/etc/yrm/yrm.toml` are read if \
+               they exist.",
+    },
+    OtherVariable {
+        name: LOG_VARIABLE,
+        help: "Which log lines are written, such as `debug` or `info,yrm::publish=trace`; wins over `-v` and `-d`.",
+    },
+];
+
+/// The setting of this name.
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS.iter().find(|setting| setting.name == name)
+}
+
+/// The known name nearest to `typed`, when it is near enough to be what was meant.
+pub fn did_you_mean<'a>(typed: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let (distance, nearest) = known.into_iter().map(|name| (edit_distance(typed, name), name)).min()?;
+    (distance <= nearest.len().div_ceil(3)).then_some(nearest)
+}
+
+/// Letters to insert, remove or replace to get from `from` to `to`.
+fn edit_distance(from: &str, to: &str) -> usize {
+    let to: Vec<char> = to.chars().collect();
+    let mut row: Vec<usize> = (0..=to.len()).collect();
+    for (i, a) in from.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, b) in to.iter().enumerate() {
+            let replaced = diagonal + usize::from(a != *b);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(row[j + 1] + 1);
+        }
+    }
+    row[to.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_shorts_and_aliases_are_unique() {
+        let mut seen = std::collections::BTreeSet::new();
+        for setting in SETTINGS {
+            assert!(seen.insert(setting.name.to_owned()), "{} twice", setting.name);
+            for alias in setting.aliases {
+                assert!(seen.insert((*alias).to_owned()), "{alias} twice");
+            }
+            if let Some(short) = setting.short {
+                assert!(seen.insert(format!("-{short}")), "-{short} twice");
+            }
+        }
+    }
+
+    #[test]
+    fn every_secret_has_a_file_twin() {
+        for secret in SETTINGS.iter().filter(|setting| setting.kind == Kind::Secret) {
+            assert!(setting(&format!("{}-file", secret.name)).is_some(), "{} has none", secret.name);
+        }
+    }
+
+    #[test]
+    fn a_near_miss_finds_its_name_and_a_far_one_none() {
+        let names = || SETTINGS.iter().map(|setting| setting.name);
+        assert_eq!(did_you_mean("keep-atleast", names()), Some("keep-at-least"));
+        assert_eq!(did_you_mean("buckt", names()), Some("bucket"));
+        assert_eq!(did_you_mean("zebra-crossing-colour", names()), None);
+    }
+
+    #[test]
+    fn every_variable_and_setting_is_documented() {
+        let docs = include_str!("../../../../docs/config.md");
+        for setting in SETTINGS {
+            let row = format!("| `{}` | `{}` |", setting.name, setting.variable());
+            assert!(docs.contains(&row), "docs/config.md lacks the row {row}");
+            let default = setting.default.map_or_else(|| "–".to_owned(), |text| format!("`{text}`"));
+            let line = docs.lines().find(|line| line.starts_with(&row)).expect("just found");
+            assert!(line.contains(&format!("| {default} |")), "{}: the default in docs/config.md", setting.name);
+            if let Some(also) = setting.also_variable {
+                assert!(line.contains(also), "docs/config.md lacks {also}");
+            }
+        }
+        for other in OTHER_VARIABLES {
+            assert!(docs.contains(&format!("| `{}` |", other.name)), "docs/config.md lacks {}", other.name);
+        }
+    }
+}

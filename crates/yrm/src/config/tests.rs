@@ -1,0 +1,160 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::settings::{SETTINGS, setting};
+use super::*;
+
+fn typed(environment: &[(&str, &str)], flags: &[(&str, &str)]) -> Typed {
+    Typed {
+        // A file that exists and says nothing, so that no yrm.toml of this machine is read.
+        file: Some(PathBuf::from("/dev/null")),
+        environment: environment.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect(),
+        flags: flags.iter().map(|(name, text)| (setting(name).unwrap(), (*text).to_owned())).collect(),
+    }
+}
+
+fn with_file(text: &str, mut typed: Typed) -> (Low, tempfile::NamedTempFile) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    typed.file = Some(file.path().to_owned());
+    (Low::gather(&typed), file)
+}
+
+fn config(typed: &Typed) -> Config {
+    Config::of(&Low::gather(typed)).unwrap().0
+}
+
+fn problems(low: &Low) -> String {
+    Config::of(low).unwrap_err().chain()
+}
+
+#[test]
+fn the_defaults_need_only_a_bucket() {
+    let config = config(&typed(&[], &[("bucket", "./b")]));
+    assert_eq!(config.bucket, BucketUrl::Directory(PathBuf::from("./b")));
+    assert_eq!(config.policy.folders, Folders::default());
+    assert!(matches!(config.policy.repositories, Repositories::Single));
+    assert_eq!(config.policy.retention, None);
+    assert_eq!(config.policy.grace, Duration::from_hours(72));
+    assert_eq!(config.policy.max_package_bytes, 20 << 30);
+    assert_eq!(config.policy.concurrency, 16);
+    assert_eq!(config.policy.sweep_interval, Duration::from_hours(6));
+    assert_eq!(config.service.interval, Duration::from_mins(1));
+    assert_eq!(config.service.listen.to_string(), "127.0.0.1:5000");
+    assert_eq!(config.s3, S3Config::default());
+    assert!(config.datadog.is_none());
+}
+
+#[test]
+fn flags_win_over_variables_and_variables_over_the_file() {
+    let typed = typed(&[("YRM_INBOX", "from-env"), ("YRM_REPO", "env-repo")], &[("inbox", "from-flag")]);
+    let file = "bucket = \"./b\"\ninbox = \"from-file\"\nrepo = \"file-repo\"\nkeep_at_least = 3\nrepositories = [\"el9/*\", \"el8/*\"]\n";
+    let (low, path) = with_file(file, typed);
+    let (config, _) = Config::of(&low).unwrap();
+    assert_eq!(config.policy.folders, Folders { inbox: "from-flag".to_owned(), repo: "env-repo".to_owned() });
+    assert!(matches!(config.policy.repositories, Repositories::Globs(globs) if globs == ["el9/*", "el8/*"]));
+    let sources: Vec<String> =
+        ["inbox", "repo", "bucket", "grace"].iter().map(|name| low.get(name).unwrap().source.to_string()).collect();
+    assert_eq!(sources, ["--inbox", "YRM_REPO", &path.path().display().to_string(), "default"]);
+}
+
+#[test]
+fn either_half_of_retention_brings_the_other() {
+    let day = Duration::from_hours(24);
+    let keep = config(&typed(&[], &[("bucket", "./b"), ("keep-at-least", "3")]));
+    assert_eq!(keep.policy.retention, Some(Retention { keep_at_least: 3, older_than: 60 * day }));
+    let age = config(&typed(&[("YRM_PRUNE_AGE_DAYS", "7")], &[("bucket", "./b")]));
+    assert_eq!(age.policy.retention, Some(Retention { keep_at_least: 10, older_than: 7 * day }));
+}
+
+#[test]
+fn all_problems_are_reported_at_once_with_where_they_came_from() {
+    let typed = typed(&[("YRM_CONCURRENCY", "many")], &[("grace", "soon"), ("inbox", "x"), ("repo", "x/y")]);
+    let (low, _file) = with_file("keep-atleast = 3\nlisten = \"nowhere\"\nlog-file = 1.5\n", typed);
+    let text = problems(&low);
+    for expected in [
+        "there is no setting \"keep-atleast\" (did you mean keep-at-least?)",
+        "no bucket is named",
+        "concurrency (YRM_CONCURRENCY): \"many\" is not a whole number from 1 to 256",
+        "grace (--grace): \"soon\" is not a duration",
+        "\"x\" and \"x/y\" overlap",
+        "is not an address and port",
+        "a float is no value for this",
+    ] {
+        assert!(text.contains(expected), "{expected:?} is missing from:\n{text}");
+    }
+}
+
+#[test]
+fn a_broken_file_is_named_with_its_line_and_its_text_is_not_repeated() {
+    let (low, _file) = with_file("inbox = \"a\"\ndatadog-api-key = hunter2secret\n", typed(&[], &[("bucket", "./b")]));
+    let text = problems(&low);
+    assert!(text.contains("line 2"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+}
+
+#[test]
+fn a_missing_file_that_was_named_is_a_problem() {
+    let low =
+        Low::gather(&Typed { file: Some(PathBuf::from("/nonexistent/yrm.toml")), ..typed(&[], &[("bucket", "./b")]) });
+    assert!(problems(&low).contains("/nonexistent/yrm.toml"));
+}
+
+#[test]
+fn a_secret_comes_from_its_file_and_is_never_shown() {
+    let key = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(key.path(), "abcdef0123\n").unwrap();
+    let path = key.path().to_str().unwrap();
+    let from_file = typed(&[("YRM_DATADOG_API_KEY_FILE", path)], &[("bucket", "./b")]);
+    let datadog = config(&from_file).datadog.unwrap();
+    assert_eq!(datadog.api_key.as_deref(), Some("abcdef0123"));
+    assert!(!format!("{datadog:?}").contains("abcdef"));
+
+    let louder = typed(&[("YRM_DATADOG_API_KEY_FILE", path)], &[("bucket", "./b"), ("datadog-api-key", "flagkey")]);
+    assert_eq!(config(&louder).datadog.unwrap().api_key.as_deref(), Some("flagkey"));
+    assert!(!format!("{:?}", show(&Low::gather(&louder))).contains("flagkey"));
+
+    let both = typed(&[("YRM_DATADOG_API_KEY_FILE", path), ("YRM_DATADOG_API_KEY", "envkey")], &[("bucket", "./b")]);
+    let text = problems(&Low::gather(&both));
+    assert!(text.contains("both set it") && !text.contains("envkey"), "{text}");
+
+    let broken = typed(&[("YRM_DATADOG_API_KEY", "two words")], &[("bucket", "./b")]);
+    assert!(!problems(&Low::gather(&broken)).contains("two words"));
+}
+
+#[test]
+fn dd_site_counts_and_ours_wins_over_it() {
+    let flags = [("bucket", "./b"), ("dogstatsd", "127.0.0.1:8125")];
+    let theirs = config(&typed(&[("DD_SITE", "datadoghq.eu")], &flags)).datadog.unwrap();
+    assert_eq!((theirs.site.as_str(), theirs.api_key), ("datadoghq.eu", None));
+    let ours = config(&typed(&[("DD_SITE", "datadoghq.eu"), ("YRM_DATADOG_SITE", "us3.datadoghq.com")], &flags));
+    assert_eq!(ours.datadog.unwrap().site, "us3.datadoghq.com");
+}
+
+#[test]
+fn an_unknown_variable_warns_when_it_is_nearly_one_of_ours_and_stops_nothing() {
+    let low = Low::gather(&typed(&[("YRM_BUCKT", "./x"), ("YRM_SERVICE_HOST", "10.0.0.1")], &[("bucket", "./b")]));
+    let (_, warnings) = Config::of(&low).unwrap();
+    assert_eq!(warnings, ["the variable YRM_BUCKT means nothing to yrm; did you mean YRM_BUCKET?"]);
+}
+
+#[test]
+fn a_short_grace_warns() {
+    let (_, warnings) = Config::of(&Low::gather(&typed(&[], &[("bucket", "./b"), ("grace", "1h")]))).unwrap();
+    assert!(warnings[0].contains("48h"));
+}
+
+#[test]
+fn the_template_is_a_file_that_works_as_it_is_and_with_every_comment_taken_away() {
+    let text = template(Some("./my bucket"));
+    let (low, _file) = with_file(&text, typed(&[], &[]));
+    let (config, _) = Config::of(&low).unwrap();
+    assert_eq!(config.bucket, BucketUrl::Directory(PathBuf::from("./my bucket")));
+    for setting in SETTINGS {
+        assert!(text.contains(&format!("{} = ", setting.name)), "{} is missing", setting.name);
+    }
+    let opened = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
+    let open = text.lines().map(opened).collect::<Vec<_>>().join("\n");
+    let table: toml::Table = toml::from_str(&open).unwrap();
+    assert_eq!(table.len(), SETTINGS.len());
+}

@@ -1,0 +1,81 @@
+//! A directory bucket's repository over HTTP, so that `dnf` can install from the service itself.
+//!
+//! Only regular files below the repository's folder: no listings, no dotfiles, nothing that a
+//! symbolic link leads out to, nothing of the inbox, the quarantine or `.yrm`.
+
+use std::path::{Path, PathBuf};
+
+use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
+use axum::response::Response;
+use tower_http::services::ServeDir;
+
+use super::{RepoFiles, not_found, problem};
+use crate::config::parse::percent_decoded;
+
+/// Answers `request` from the files, or 404.
+pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
+    let Some(encoded) = below(request.uri().path(), &files.repo) else { return not_found() };
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return problem(StatusCode::METHOD_NOT_ALLOWED, "files only answer GET and HEAD");
+    }
+    let Some(path) = percent_decoded(encoded).filter(|path| is_public(path)) else { return not_found() };
+    let folder = files.bucket.join(&files.repo);
+    let (looked_at, wanted) = (folder.clone(), path.clone());
+    // Blocking calls: a slow disk must not hold up other requests.
+    let inside = tokio::task::spawn_blocking(move || is_file_inside(&looked_at, &looked_at.join(wanted))).await;
+    if !inside.unwrap_or(false) {
+        return not_found();
+    }
+    let Ok(uri) = format!("/{encoded}").parse::<Uri>() else { return not_found() };
+    let (mut head, _) = request.into_parts();
+    head.uri = uri;
+    let served = ServeDir::new(folder)
+        .append_index_html_on_directories(false)
+        .try_call(Request::from_parts(head, Body::empty()))
+        .await;
+    match served {
+        Ok(response) => {
+            let mut response = response.map(Body::new);
+            if response.status() == StatusCode::NOT_FOUND {
+                return not_found();
+            }
+            response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(&path)));
+            response
+        }
+        Err(error) => {
+            tracing::warn!(%error, ?path, "reading a repository file failed");
+            problem(StatusCode::INTERNAL_SERVER_ERROR, "the file could not be read")
+        }
+    }
+}
+
+/// The part of a URL's path below the folder `repo`, still encoded.
+fn below<'a>(path: &'a str, repo: &str) -> Option<&'a str> {
+    path.strip_prefix('/')?.strip_prefix(repo)?.strip_prefix('/')
+}
+
+/// Whether `path` has ordinary segments only, none of them hidden.
+fn is_public(path: &str) -> bool {
+    !path.chars().any(char::is_control)
+        && path.split('/').all(|segment| !segment.is_empty() && !segment.starts_with('.') && !segment.contains('\\'))
+}
+
+/// Whether `path` is a regular file that really lies below `folder`.
+fn is_file_inside(folder: &Path, path: &Path) -> bool {
+    let real = |path: &Path| -> Option<PathBuf> { std::fs::canonicalize(path).ok() };
+    match (real(folder), real(path)) {
+        (Some(folder), Some(path)) => path.starts_with(folder) && path.is_file(),
+        (None, _) | (_, None) => false,
+    }
+}
+
+/// As the same object would have in S3: what is swapped is asked for again, the rest never changes.
+fn cache_control(path: &str) -> &'static str {
+    if path.ends_with("repodata/repomd.xml") || path.ends_with("repodata/repomd.xml.asc") {
+        "no-cache"
+    } else {
+        "public, max-age=31536000, immutable"
+    }
+}

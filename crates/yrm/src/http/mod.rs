@@ -1,0 +1,188 @@
+//! The service's HTTP face. Reads the board, the recorder and (for a directory bucket) the
+//! repository's files; changes nothing, takes no body.
+
+mod compat;
+mod files;
+mod health;
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
+use serde_json::json;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::board::Board;
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{self, Recorder};
+use crate::sched::Stop;
+
+/// Connections at once; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 256;
+/// For a request's head to arrive; also how long an idle connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
+/// For an answer's head to be ready. A file's body may take longer: packages are large.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// Bytes of a request's head.
+const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// For open requests to end after a stop.
+const DRAIN: Duration = Duration::from_millis(1_500);
+/// Before accepting again after the system refused (too many open files).
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A directory bucket's repository folder.
+#[derive(Debug, Clone)]
+pub struct RepoFiles {
+    /// The bucket's directory.
+    pub bucket: PathBuf,
+    /// The folder in it, which is also the first part of the URL.
+    pub repo: String,
+}
+
+/// What the faces show.
+#[derive(Debug, Clone)]
+pub struct Faces {
+    /// Runs and schedule.
+    pub board: Arc<Board>,
+    /// What `/metrics` reads.
+    pub recorder: Recorder,
+    /// The repository's files, when the bucket is a directory.
+    pub files: Option<RepoFiles>,
+    /// Where this listens: for links when a request has no sound Host.
+    pub listen: SocketAddr,
+    /// The clock, so that tests can hold it.
+    pub now: fn() -> Timestamp,
+}
+
+/// Binds the address; before the first run, so that a taken port is known at once.
+pub async fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    TcpListener::bind(listen).await.map_err(|error| {
+        let hint = match error.kind() {
+            std::io::ErrorKind::AddrInUse => "another program listens there; choose one with --listen 127.0.0.1:5001",
+            _ => "choose an address of this machine with --listen ADDR:PORT",
+        };
+        Error::new(ErrorKind::Config, format!("listening on {listen}")).because(error).hint(hint)
+    })
+}
+
+/// Answers requests until `stop`, then lets open ones end for a moment.
+pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
+    let router = router(faces);
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accept = async {
+            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
+            (slot, listener.accept().await)
+        };
+        tokio::select! {
+            () = stop.requested() => break,
+            (slot, accepted) = accept => match accepted {
+                Ok((stream, _)) => {
+                    let (router, stop) = (router.clone(), stop.clone());
+                    connections.spawn(async move {
+                        converse(stream, router, stop).await;
+                        drop(slot);
+                    });
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::debug!("some requests were still open at the end");
+    }
+    connections.shutdown().await;
+}
+
+async fn converse(stream: TcpStream, router: Router, mut stop: Stop) {
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(MAX_HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.requested() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// All routes.
+pub fn router(faces: Faces) -> Router {
+    Router::new()
+        .route("/", get(compat::index))
+        .route("/history", get(compat::history))
+        .route("/scheduledJobs", get(compat::scheduled_jobs))
+        .route("/livez", get(health::livez))
+        .route("/readyz", get(health::readyz))
+        .route("/metrics", get(health::metrics))
+        .fallback(elsewhere)
+        .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, "this address only answers GET"))
+        .layer(middleware::from_fn(watch))
+        .with_state(faces)
+}
+
+/// Counts every answer and bounds the time to it.
+async fn watch(request: Request, next: Next) -> Result<Response, Infallible> {
+    let route = match request.uri().path() {
+        "/" => "/",
+        "/history" => "/history",
+        "/scheduledJobs" => "/scheduledJobs",
+        "/livez" => "/livez",
+        "/readyz" => "/readyz",
+        "/metrics" => "/metrics",
+        _ => "other",
+    };
+    let answer = tokio::time::timeout(ANSWER_TIMEOUT, next.run(request)).await;
+    let mut answer = answer.unwrap_or_else(|_| problem(StatusCode::SERVICE_UNAVAILABLE, "this took too long"));
+    answer.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, header::HeaderValue::from_static("nosniff"));
+    metrics::http_answered(route, answer.status().as_u16());
+    Ok(answer)
+}
+
+/// The repository's files, or nothing.
+async fn elsewhere(State(faces): State<Faces>, request: Request) -> Response {
+    match &faces.files {
+        Some(repo) => files::serve(repo, request).await,
+        None => not_found(),
+    }
+}
+
+fn not_found() -> Response {
+    problem(StatusCode::NOT_FOUND, "there is nothing at this address")
+}
+
+/// An error's body: `{"error": {"status": 404, "message": …}}`.
+fn problem(status: StatusCode, message: &str) -> Response {
+    let body = json!({"error": {"status": status.as_u16(), "message": message}});
+    (status, axum::Json(body)).into_response()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,197 @@
+//! What is counted, one function per event. Nothing else touches the recorder, so the names and
+//! labels on `/metrics` are this file. No label takes a value from a key or a package.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+
+/// Seconds; a run takes from a blink (idle) to many minutes (a first publish).
+const RUN_SECONDS: [f64; 10] = [0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 300.0, 1800.0];
+
+/// The longest reason code that becomes a label.
+const MAX_CODE_BYTES: usize = 32;
+
+/// The figures of one finished run.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RunFigures {
+    /// How long it took.
+    pub duration: Duration,
+    /// Inbox keys that were work.
+    pub inbox_keys: usize,
+    /// Inbox keys that were not published.
+    pub skipped_keys: usize,
+    /// Packages published.
+    pub published: usize,
+    /// Packages retention took out.
+    pub retired: usize,
+    /// Objects swept.
+    pub swept: u64,
+    /// Things that went wrong while the rest went on.
+    pub errors: usize,
+    /// Store calls that read.
+    pub reads: u64,
+    /// Store calls that write.
+    pub writes: u64,
+    /// Bytes received in object bodies.
+    pub bytes_in: u64,
+    /// Bytes sent in object bodies.
+    pub bytes_out: u64,
+}
+
+/// Where `/metrics` reads.
+#[derive(Clone)]
+pub struct Recorder(PrometheusHandle);
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Recorder")
+    }
+}
+
+impl Recorder {
+    /// Everything counted so far, in Prometheus's text format.
+    pub fn render(&self) -> String {
+        // Histograms gather samples until they are folded; reading is when that is needed.
+        self.0.run_upkeep();
+        self.0.render()
+    }
+}
+
+/// Starts counting; until then every event is a no-op. The recorder is the process's one.
+pub fn install() -> Recorder {
+    static RECORDER: OnceLock<Recorder> = OnceLock::new();
+    RECORDER
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new()
+                .set_buckets(&RUN_SECONDS)
+                .expect("the list of buckets is not empty")
+                .build_recorder();
+            let handle = recorder.handle();
+            // Only another recorder in this process could refuse; then this one stays empty.
+            if metrics::set_global_recorder(recorder).is_err() {
+                tracing::warn!("another metrics recorder is in place; /metrics stays empty");
+            }
+            describe();
+            Recorder(handle)
+        })
+        .clone()
+}
+
+fn describe() {
+    describe_counter!("yrm_runs_total", "Runs, by how they ended");
+    describe_histogram!("yrm_run_duration_seconds", "How long runs that succeeded took");
+    describe_counter!("yrm_failures_total", "Runs that failed, by kind of error");
+    describe_counter!("yrm_run_errors_total", "Things that went wrong in runs while the rest went on");
+    describe_gauge!("yrm_inbox_keys", "Inbox keys that were work in the last run");
+    describe_gauge!("yrm_skipped_keys", "Inbox keys that the last run did not publish");
+    describe_counter!("yrm_packages_published_total", "Packages published");
+    describe_counter!("yrm_packages_rejected_total", "Files set aside, by reason code");
+    describe_counter!("yrm_packages_retired_total", "Packages that retention took out");
+    describe_counter!("yrm_objects_swept_total", "Objects deleted after their grace");
+    describe_counter!("yrm_store_requests_total", "Calls to the store");
+    describe_counter!("yrm_store_bytes_total", "Bytes in object bodies");
+    describe_gauge!("yrm_last_success_timestamp_seconds", "When the last successful run ended");
+    describe_counter!("yrm_http_requests_total", "HTTP requests answered, by route and status");
+    describe_counter!("yrm_datadog_points_total", "Pairs of gauges for Datadog, by what became of them");
+    describe_gauge!("yrm_build", "1, with the version as a label");
+    gauge!("yrm_build", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+}
+
+/// A run ended well at `ended`.
+pub fn run_finished(figures: &RunFigures, ended: Timestamp) {
+    counter!("yrm_runs_total", "outcome" => "ok").increment(1);
+    histogram!("yrm_run_duration_seconds").record(figures.duration.as_secs_f64());
+    gauge!("yrm_inbox_keys").set(float(figures.inbox_keys as u64));
+    gauge!("yrm_skipped_keys").set(float(figures.skipped_keys as u64));
+    counter!("yrm_packages_published_total").increment(figures.published as u64);
+    counter!("yrm_packages_retired_total").increment(figures.retired as u64);
+    counter!("yrm_objects_swept_total").increment(figures.swept);
+    counter!("yrm_run_errors_total").increment(figures.errors as u64);
+    counter!("yrm_store_requests_total", "kind" => "read").increment(figures.reads);
+    counter!("yrm_store_requests_total", "kind" => "write").increment(figures.writes);
+    counter!("yrm_store_bytes_total", "direction" => "in").increment(figures.bytes_in);
+    counter!("yrm_store_bytes_total", "direction" => "out").increment(figures.bytes_out);
+    gauge!("yrm_last_success_timestamp_seconds").set(ended.as_duration().as_secs_f64());
+}
+
+/// A run failed as a whole with an error of this kind.
+pub fn run_failed(kind: &'static str) {
+    counter!("yrm_runs_total", "outcome" => "failed").increment(1);
+    counter!("yrm_failures_total", "kind" => kind).increment(1);
+}
+
+/// A file was set aside for the reason `code`.
+pub fn package_rejected(code: &str) {
+    // Codes are a fixed list; what comes back from a record in the bucket is held to its shape.
+    let sound = code.len() <= MAX_CODE_BYTES
+        && code.starts_with("E_")
+        && code.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+    let label = if sound { code.to_owned() } else { "other".to_owned() };
+    counter!("yrm_packages_rejected_total", "code" => label).increment(1);
+}
+
+/// A request was answered. `route` is a name from the router, never a path.
+pub fn http_answered(route: &'static str, status: u16) {
+    counter!("yrm_http_requests_total", "route" => route, "status" => status.to_string()).increment(1);
+}
+
+/// What became of one pair of gauges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// It arrived.
+    Sent,
+    /// It was tried and did not arrive.
+    Failed,
+    /// The queue was full.
+    Dropped,
+}
+
+/// A pair of gauges for Datadog met its end.
+pub fn datadog_delivery(delivery: Delivery) {
+    let outcome = match delivery {
+        Delivery::Sent => "sent",
+        Delivery::Failed => "failed",
+        Delivery::Dropped => "dropped",
+    };
+    counter!("yrm_datadog_points_total", "outcome" => outcome).increment(1);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts of keys stay far below 2^53")]
+fn float(count: u64) -> f64 {
+    count as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_event_shows_up_with_bounded_labels() {
+        let recorder = install();
+        let figures =
+            RunFigures { published: 3, reads: 2, duration: Duration::from_millis(70), ..RunFigures::default() };
+        run_finished(&figures, Timestamp::from_second(1_795_377_600).unwrap());
+        run_failed("denied");
+        package_rejected("E_TRUNCATED");
+        package_rejected("E_\"} 1\nfake 7");
+        http_answered("/history", 200);
+        datadog_delivery(Delivery::Dropped);
+        let text = recorder.render();
+        for line in [
+            "yrm_packages_published_total 3",
+            "yrm_store_requests_total{kind=\"read\"} 2",
+            "yrm_failures_total{kind=\"denied\"} 1",
+            "yrm_packages_rejected_total{code=\"E_TRUNCATED\"} 1",
+            "yrm_packages_rejected_total{code=\"other\"} 1",
+            "yrm_datadog_points_total{outcome=\"dropped\"}",
+            "yrm_run_duration_seconds_bucket{le=\"0.1\"} 1",
+            "yrm_last_success_timestamp_seconds 1795377600",
+        ] {
+            assert!(text.contains(line), "{line:?} is missing from\n{text}");
+        }
+        assert!(!text.contains("fake"));
+    }
+}

@@ -1,0 +1,112 @@
+//! Putting packages in place: a server-side copy from the inbox to the repository, conditional
+//! on the source being what was inspected and on the target being free. Never replaces, never
+//! deletes; what it leaves behind after a crash is invisible to clients.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rpmmd::checksum::Sha256;
+
+use super::bucket::Bucket;
+use super::verdict::Candidate;
+use crate::error::Result;
+use crate::store::key::Key;
+use crate::store::settle::{self, Copied};
+use crate::store::{Copy, ETag, Object};
+
+/// A package in place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// Its ETag under `repo/`.
+    pub etag: ETag,
+    /// SHA-256 of the file.
+    pub pkgid: Sha256,
+    /// When the store got it there.
+    pub since: Timestamp,
+}
+
+/// What became of one admission.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// It is in place.
+    Placed(Placed),
+    /// Not now, and why.
+    Wait(String),
+    /// It left the inbox, or changed, since it was inspected.
+    Gone,
+}
+
+/// Puts one candidate in place.
+pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Result<Admission> {
+    let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
+    let target = bucket.path(key);
+    let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
+    match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+        Copied::Done(stored) => placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), now).await,
+        Copied::Occupied(there) => reuse(bucket, candidate, there, now).await,
+        Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
+    }
+}
+
+/// The package that is there by our copy, or by that of an interrupted run of the same upload:
+/// what its digest is and since when it is there.
+async fn placed(
+    bucket: &Bucket,
+    candidate: &Candidate,
+    target: &str,
+    known: Option<Sha256>,
+    now: Timestamp,
+) -> Result<Admission> {
+    let Some(there) = bucket.store.head(target).await? else {
+        return Ok(Admission::Wait(
+            "it was put in place and is gone again; something else deletes in repo/".to_owned(),
+        ));
+    };
+    let pkgid = match known.or(there.sha256) {
+        Some(pkgid) => Some(pkgid),
+        None => bucket.sha256(target, &there.etag, there.size_bytes).await?,
+    };
+    Ok(match pkgid {
+        Some(pkgid) if there.size_bytes == candidate.dropped.object.size_bytes => in_place(bucket, there, pkgid, now),
+        Some(_) | None => Admission::Wait(format!("{target} changed while it was being published")),
+    })
+}
+
+/// The path is taken, by no package of the catalog: what an interrupted run left, or what was
+/// removed a short while ago. The same bytes are reused; other bytes keep the path until the
+/// sweep has freed it.
+async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object, now: Timestamp) -> Result<Admission> {
+    let dropped = &candidate.dropped;
+    let theirs = match there.sha256 {
+        Some(pkgid) => Some(pkgid),
+        None => bucket.sha256(&there.key, &there.etag, there.size_bytes).await?,
+    };
+    let ours = match candidate.pkgid {
+        Some(pkgid) => Some(pkgid),
+        None => bucket.sha256(dropped.key(), dropped.etag(), dropped.object.size_bytes).await?,
+    };
+    Ok(match theirs {
+        Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid, now),
+        Some(_) | None => taken(bucket, &there),
+    })
+}
+
+/// In place, unless the sweep may be about to take it: then its path is free soon.
+fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, now: Timestamp) -> Admission {
+    if now.duration_since(there.modified) > signed(bucket.policy.grace / 2) {
+        return taken(bucket, &there);
+    }
+    Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
+}
+
+fn taken(bucket: &Bucket, there: &Object) -> Admission {
+    let free_by = there.modified.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
+    Admission::Wait(format!(
+        "{} holds an unpublished file that clients may still be reading; the sweep frees the path after {free_by}",
+        there.key
+    ))
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

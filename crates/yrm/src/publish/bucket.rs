@@ -1,0 +1,63 @@
+//! The bucket as the publish line sees it: a store, the rules, and the names in it.
+
+use std::sync::Arc;
+
+use rpmmd::checksum::{Sha256, Sha256Stream};
+
+use super::locate::Locator;
+use crate::config::Policy;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::Key;
+use crate::store::{ETag, Store};
+
+/// Bytes are hashed in pieces of this size.
+pub const HASH_PIECE_BYTES: u64 = 8 << 20;
+
+/// A store, and the rules by which it is a repository bucket. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Bucket {
+    /// Where the objects are.
+    pub store: Arc<dyn Store>,
+    /// The rules.
+    pub policy: Arc<Policy>,
+    /// Which folder is which repository.
+    pub locator: Arc<Locator>,
+}
+
+impl Bucket {
+    /// A bucket in `store` under `policy`; an error when the policy's globs do not parse.
+    pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
+        let locator = Arc::new(Locator::new(&policy.repositories)?);
+        Ok(Self { store, policy: Arc::new(policy), locator })
+    }
+
+    /// The key as the store knows it.
+    pub fn path(&self, key: Key<'_>) -> String {
+        key.path(&self.policy.folders)
+    }
+
+    /// SHA-256 of an object that must not change meanwhile; `None` when it did, or is gone.
+    pub async fn sha256(&self, key: &str, etag: &ETag, size_bytes: u64) -> Result<Option<Sha256>> {
+        let mut hash = Sha256Stream::default();
+        let mut at = 0;
+        while at < size_bytes {
+            let end = (at + HASH_PIECE_BYTES).min(size_bytes);
+            let Some(read) = self.store.get(key, Some(at..end)).await? else { return Ok(None) };
+            if read.object.etag != *etag || read.bytes.is_empty() {
+                return Ok(None);
+            }
+            at += read.bytes.len() as u64;
+            hash = aside("hashing a package", move || {
+                hash.update(&read.bytes);
+                hash
+            })
+            .await?;
+        }
+        Ok(Some(hash.finish()))
+    }
+}
+
+/// Runs work that keeps a core busy where it holds up nobody's requests.
+pub async fn aside<T: Send + 'static>(doing: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|source| Error::new(ErrorKind::Internal, doing).because(source))
+}

@@ -1,0 +1,87 @@
+//! Upload, then the switch: the only moment the truth changes. Everything a generation names is
+//! in the store before repomd.xml names it.
+
+use std::collections::BTreeMap;
+
+use ulid::Ulid;
+
+use super::bucket::Bucket;
+use super::observe::State;
+use super::render::Generation;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::{Key, RepositoryDir};
+use crate::store::settle::{self, Settled};
+use crate::store::{ETag, PutIf};
+
+/// A repository that would lose more than this share of its packages in one commit, what
+/// retention takes aside, is refused without `allow-shrink`.
+const SHRINK_LIMIT_PERCENT: usize = 20;
+
+/// How a switch ended; an error means that nobody knows and nothing may be deleted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Switch {
+    /// The generation is the truth, under this ETag.
+    Won(ETag),
+    /// Somebody else's generation is: start again from it.
+    Lost,
+}
+
+/// Refuses a commit that would quietly empty a repository.
+pub fn guard_shrink(bucket: &Bucket, repository: &RepositoryDir, before: usize, after: usize) -> Result<()> {
+    let lost = before.saturating_sub(after);
+    if bucket.policy.allow_shrink || lost * 100 <= before * SHRINK_LIMIT_PERCENT {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        format!("publishing {repository}: {lost} of its {before} packages would disappear"),
+    )
+    .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
+}
+
+/// Uploads everything the generation names, its catalog, and the copy of the generation it
+/// replaces.
+pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> Result<()> {
+    let repository = &state.repository;
+    let files = generation.catalog.files.iter().flatten().zip(&generation.files).map(|(layout, file)| {
+        let key = Key::Metadata { repository, href: &layout.href };
+        (bucket.path(key), key.attributes(), file.bytes.clone())
+    });
+    let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
+    let mut puts: Vec<_> = files.collect();
+    puts.push((bucket.path(catalog), catalog.attributes(), generation.catalog_bytes.clone()));
+    if let Some(current) = state.current.as_ref().filter(|current| !current.copied) {
+        let copy = Key::Generation { repository, revision: state.catalog.revision };
+        puts.push((bucket.path(copy), copy.attributes(), current.bytes.clone()));
+    }
+    futures::future::try_join_all(
+        puts.iter().map(|(key, attributes, bytes)| settle::put_fixed(bucket.store.as_ref(), key, bytes, attributes)),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Makes the generation the truth, if the truth is still what `state` read.
+pub async fn switch(bucket: &Bucket, state: &State, generation: &Generation, commit: Ulid) -> Result<Switch> {
+    let key = Key::Repomd { repository: &state.repository };
+    let mut attributes = key.attributes();
+    attributes.user = BTreeMap::from([("commit-id".to_owned(), commit.to_string())]);
+    let condition = match state.current.as_ref().and_then(|current| current.etag.clone()) {
+        Some(etag) => PutIf::Matches(etag),
+        None => PutIf::Absent,
+    };
+    let bytes = &generation.repomd_bytes;
+    let settled = settle::put_settled(bucket.store.as_ref(), &bucket.path(key), bytes, &attributes, &condition).await?;
+    Ok(match settled {
+        Settled::Won(stored) => Switch::Won(stored.etag),
+        Settled::Lost => Switch::Lost,
+    })
+}
+
+/// The generation's own copy, for rollback, for diff, and for the sweep to know when the one
+/// before it was superseded. A crash before this is mended by the next commit's upload.
+pub async fn keep_copy(bucket: &Bucket, repository: &RepositoryDir, generation: &Generation) -> Result<()> {
+    let copy = Key::Generation { repository, revision: generation.catalog.revision };
+    let bytes = &generation.repomd_bytes;
+    settle::put_fixed(bucket.store.as_ref(), &bucket.path(copy), bytes, &copy.attributes()).await.map(drop)
+}

@@ -1,0 +1,274 @@
+//! Reading what was dropped: ranged reads of the header, and a verdict. Never writes.
+//!
+//! A hostile file costs at most the header limit in bytes; payloads are read only where the
+//! store cannot supply the SHA-256.
+
+use bytes::{Bytes, BytesMut};
+use rpmmd::checksum::{Sha256, Sha256Stream};
+use rpmmd::header::{HeaderError, HeaderFile, Parsed};
+use rpmmd::nevra::Nevra;
+use rpmmd::package::{FileFacts, Package, Rules};
+use rpmmd::repodata::Fragments;
+
+use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
+use super::inbox::Dropped;
+use super::verdict::{Candidate, Reason, Rejection, Verdict};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::Object;
+use crate::store::key::{self, Key, RepositoryDir};
+
+/// Enough for the headers of nine packages in ten.
+const FIRST_GUESS_BYTES: u64 = 64 << 10;
+/// Times the reader may ask for more before the file is called hostile.
+const MAX_HEADER_READS: usize = 8;
+/// A name, version, release or architecture longer than this fits no file name.
+const MAX_NAME_BYTES: usize = 255;
+/// How long a file in a directory may look unfinished before it is judged: it may still be
+/// being copied in.
+const SETTLE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+
+/// Reads files of one bucket.
+#[derive(Debug, Clone)]
+pub struct Inspector {
+    /// The bucket.
+    pub bucket: Bucket,
+    /// When the run started; only tells a young file from an old one.
+    pub now: jiff::Timestamp,
+}
+
+/// Why a file is not a candidate.
+enum Stop {
+    Reject(Reason, String),
+    Wait(String),
+    Gone,
+    Fault(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Fault(error)
+    }
+}
+
+impl Inspector {
+    /// The verdict on one file. An error means that the store failed, not the file.
+    pub async fn inspect(&self, dropped: Dropped) -> Result<Verdict> {
+        match self.candidate(&dropped).await {
+            Ok(candidate) => Ok(Verdict::Accept(Box::new(candidate))),
+            Err(Stop::Gone) => Ok(Verdict::Gone),
+            Err(Stop::Wait(why)) => Ok(Verdict::Wait { dropped, why }),
+            Err(Stop::Reject(reason, _)) if self.may_be_unfinished(reason, &dropped) => {
+                Ok(Verdict::Wait { dropped, why: "it may still be being copied into the inbox".to_owned() })
+            }
+            Err(Stop::Reject(reason, message)) => {
+                Ok(Verdict::Reject(Rejection { dropped, reason, message, sha256: None }))
+            }
+            Err(Stop::Fault(error)) => Err(error),
+        }
+    }
+
+    async fn candidate(&self, dropped: &Dropped) -> Result<Candidate, Stop> {
+        let (repository, href) = self.place(dropped)?;
+        if dropped.object.size_bytes > self.bucket.policy.max_package_bytes {
+            let (size, limit) = (dropped.object.size_bytes, self.bucket.policy.max_package_bytes);
+            return Err(Stop::Reject(Reason::TooLarge, format!("{size} bytes, and the limit is {limit}")));
+        }
+        let prefix = self.read_header(dropped).await?;
+        let mut candidate = describe(dropped, repository, &href, &prefix)?;
+        if !self.bucket.store.abilities().copy_sha256 {
+            candidate.pkgid = Some(self.digest(dropped, &prefix).await?);
+        }
+        Ok(candidate)
+    }
+
+    /// The repository and the href for the key, if the key can be a path.
+    fn place(&self, dropped: &Dropped) -> Result<(RepositoryDir, String), Stop> {
+        let path = dropped.path.as_str();
+        let bad = |what: &str| Stop::Reject(Reason::BadKey, what.to_owned());
+        if !key::is_plain_path(path) {
+            return Err(bad("the key has an empty, `.` or `..` part, or a control character"));
+        }
+        if path.split('/').any(|part| matches!(part, "repodata" | ".yrm")) {
+            return Err(bad("`repodata` and `.yrm` are names that the repository itself uses"));
+        }
+        let Some((repository, href)) = self.bucket.locator.locate(path) else {
+            let message = format!("{path} lies in no folder that is a repository");
+            return Err(Stop::Reject(Reason::NoRepository, message));
+        };
+        let target = Key::Package { repository: &repository, href }.path(&self.bucket.policy.folders);
+        if target.len() > key::MAX_KEY_BYTES {
+            return Err(bad("the key is too long to be published"));
+        }
+        let href = href.to_owned();
+        Ok((repository, href))
+    }
+
+    /// The file from its start to the end of its header.
+    async fn read_header(&self, dropped: &Dropped) -> Result<Bytes, Stop> {
+        let mut have = BytesMut::new();
+        let mut want = FIRST_GUESS_BYTES.min(dropped.object.size_bytes);
+        for _ in 0..MAX_HEADER_READS {
+            let piece = self.read(dropped, have.len() as u64..want).await?;
+            if piece.is_empty() {
+                return Err(Stop::Reject(Reason::Empty, "the file has no bytes".to_owned()));
+            }
+            have.extend_from_slice(&piece);
+            match HeaderFile::parse_prefix(&have) {
+                Ok(Parsed::Ready(_)) => return Ok(have.freeze()),
+                Ok(Parsed::Needs(bytes)) if bytes > dropped.object.size_bytes => {
+                    let size = dropped.object.size_bytes;
+                    let message = format!("its headers end at byte {bytes}, and the file has {size}");
+                    return Err(Stop::Reject(Reason::Truncated, message));
+                }
+                Ok(Parsed::Needs(bytes)) => want = bytes,
+                Err(error) => return Err(refuse(&error)),
+            }
+        }
+        Err(Stop::Reject(Reason::HeaderInvalid, "its header has no end".to_owned()))
+    }
+
+    /// The SHA-256 of the whole file, and a check of the payload on the way.
+    async fn digest(&self, dropped: &Dropped, prefix: &[u8]) -> Result<Sha256, Stop> {
+        let whole = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))?;
+        let Parsed::Ready(file) = whole else {
+            return Err(Stop::Fault(Error::new(ErrorKind::Internal, "hashing a file whose header was not read")));
+        };
+        let (mut all, mut payload) = (Sha256Stream::default(), Sha256Stream::default());
+        let mut at = 0;
+        while at < dropped.object.size_bytes {
+            let end = (at + HASH_PIECE_BYTES).min(dropped.object.size_bytes);
+            let piece = self.read(dropped, at..end).await?;
+            if piece.is_empty() {
+                return Err(Stop::Wait("it changed while it was being read".to_owned()));
+            }
+            let begin = usize::try_from(file.header_end.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
+            payload.update(&piece[begin..]);
+            at += piece.len() as u64;
+            all = aside("hashing a package", move || {
+                all.update(&piece);
+                all
+            })
+            .await?;
+        }
+        match file.payload_sha256() {
+            Some(stated) if stated != payload.finish() => {
+                Err(Stop::Reject(Reason::DigestMismatch, "its payload does not match its payload digest".to_owned()))
+            }
+            Some(_) | None => Ok(all.finish()),
+        }
+    }
+
+    /// A piece of the file, as long as it is the file that was listed.
+    async fn read(&self, dropped: &Dropped, range: std::ops::Range<u64>) -> Result<Bytes, Stop> {
+        match self.bucket.store.get(dropped.key(), Some(range)).await? {
+            None => Err(Stop::Gone),
+            Some(read) if read.object.etag != *dropped.etag() => {
+                Err(Stop::Wait("it changed while it was being read".to_owned()))
+            }
+            Some(read) => Ok(read.bytes),
+        }
+    }
+
+    /// In a directory a file appears before it is complete.
+    fn may_be_unfinished(&self, reason: Reason, dropped: &Dropped) -> bool {
+        let looks_cut = matches!(reason, Reason::Truncated | Reason::Empty | Reason::NotRpm | Reason::DigestMismatch);
+        looks_cut && !self.bucket.store.uploads_are_atomic() && self.now.duration_since(dropped.modified()) < SETTLE
+    }
+}
+
+/// Learns the SHA-256 of a candidate that the store could not tell.
+pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Result<Sha256, Verdict>> {
+    let learned = async {
+        let prefix = inspector.read_header(dropped).await?;
+        inspector.digest(dropped, &prefix).await
+    };
+    Ok(match learned.await {
+        Ok(pkgid) => Ok(pkgid),
+        Err(Stop::Fault(error)) => return Err(error),
+        Err(Stop::Gone) => Err(Verdict::Gone),
+        Err(Stop::Wait(why)) => Err(Verdict::Wait { dropped: dropped.clone(), why }),
+        Err(Stop::Reject(reason, message)) => {
+            Err(Verdict::Reject(Rejection { dropped: dropped.clone(), reason, message, sha256: None }))
+        }
+    })
+}
+
+/// Header and metadata of the file, given its first bytes.
+fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[u8]) -> Result<Candidate, Stop> {
+    let Parsed::Ready(file) = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))? else {
+        return Err(Stop::Fault(Error::new(ErrorKind::Internal, "describing a file whose header was not read")));
+    };
+    check_size(&file, &dropped.object)?;
+    file.verify_header_digests().map_err(|error| refuse(&error))?;
+    let facts = FileFacts {
+        pkgid: Sha256::from_bytes([0; 32]),
+        href,
+        file_time: u64::try_from(dropped.modified().as_second()).unwrap_or(0),
+        package_bytes: dropped.object.size_bytes,
+    };
+    let (package, warnings) = Package::from_header(&file, &facts, &Rules::default())
+        .map_err(|error| Stop::Reject(Reason::HeaderInvalid, error.to_string()))?;
+    check_name(&package.nevra)?;
+    if !href.to_ascii_lowercase().ends_with(".rpm") {
+        return Err(Stop::Reject(Reason::BadKey, "a package's name must end in .rpm".to_owned()));
+    }
+    for warning in warnings {
+        tracing::warn!(key = dropped.key(), package.nevra = %package.nevra, "{warning}");
+    }
+    Ok(Candidate {
+        dropped: dropped.clone(),
+        repository,
+        href: href.to_owned(),
+        build_time: package.build_time,
+        fragments: Fragments::of(&package).map_err(|error| Stop::Reject(Reason::HeaderLimit, error.to_string()))?,
+        nevra: package.nevra,
+        pkgid: None,
+    })
+}
+
+fn refuse(error: &HeaderError) -> Stop {
+    use rpmmd::header::Reason as Found;
+    let reason = match error.reason() {
+        Found::NotRpm => Reason::NotRpm,
+        Found::Unsupported => Reason::Unsupported,
+        Found::Limit => Reason::HeaderLimit,
+        Found::Invalid => Reason::HeaderInvalid,
+        Found::Digest => Reason::DigestMismatch,
+    };
+    Stop::Reject(reason, error.to_string())
+}
+
+/// The signature header says how long header and payload are.
+fn check_size(file: &HeaderFile<'_>, object: &Object) -> Result<(), Stop> {
+    match file.expected_file_bytes() {
+        Some(expected) if object.size_bytes < expected => {
+            let message = format!("the file has {} bytes, and its signature header says {expected}", object.size_bytes);
+            Err(Stop::Reject(Reason::Truncated, message))
+        }
+        Some(expected) if object.size_bytes > expected => {
+            let surplus = object.size_bytes - expected;
+            Err(Stop::Reject(Reason::HeaderInvalid, format!("{surplus} bytes follow the end of the package")))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// rpmbuild makes no other names; clients, file systems and terminals are not asked to cope.
+fn check_name(nevra: &Nevra) -> Result<(), Stop> {
+    let parts = [
+        ("name", nevra.name.as_str(), "._+-"),
+        ("version", &nevra.evr.version, "._+~^"),
+        ("release", &nevra.evr.release, "._+~^"),
+        ("architecture", &nevra.arch, "_"),
+    ];
+    for (what, text, marks) in parts {
+        let fits = !text.is_empty()
+            && text.len() <= MAX_NAME_BYTES
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || marks.contains(c));
+        if !fits || text == "." || text == ".." {
+            let shown: String = text.chars().take(80).flat_map(char::escape_default).collect();
+            return Err(Stop::Reject(Reason::PolicyName, format!("its {what} is \"{shown}\"")));
+        }
+    }
+    Ok(())
+}

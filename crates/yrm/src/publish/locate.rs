@@ -1,0 +1,97 @@
+//! Which repository a path belongs to. Pure.
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::config::Repositories;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::RepositoryDir;
+
+/// `repositories`, ready to answer.
+#[derive(Debug, Clone)]
+pub enum Locator {
+    /// One repository at `repo/`.
+    Single,
+    /// Every folder so many levels down.
+    Depth(usize),
+    /// Every folder a glob matches.
+    Globs(Vec<GlobMatcher>),
+}
+
+impl Locator {
+    /// From the configuration; a glob that does not parse is a configuration error.
+    pub fn new(repositories: &Repositories) -> Result<Self> {
+        Ok(match repositories {
+            Repositories::Single => Self::Single,
+            Repositories::Depth(depth) => Self::Depth(*depth),
+            Repositories::Globs(globs) => Self::Globs(
+                globs
+                    .iter()
+                    .map(|glob| {
+                        let built = GlobBuilder::new(glob.trim_matches('/')).literal_separator(true).build();
+                        built.map(|glob| glob.compile_matcher()).map_err(|source| {
+                            Error::new(ErrorKind::Config, format!("reading the repository pattern {glob:?}"))
+                                .because(source)
+                        })
+                    })
+                    .collect::<Result<_>>()?,
+            ),
+        })
+    }
+
+    /// The repository that `path` (below `inbox/` or `repo/`) lies in and the path's rest, its
+    /// location href; `None` when it lies above every repository or beside them. Of nested
+    /// matches the outermost is the repository.
+    pub fn locate<'p>(&self, path: &'p str) -> Option<(RepositoryDir, &'p str)> {
+        let folder_ends = || path.match_indices('/').map(|(at, _)| at);
+        let end = match self {
+            Self::Single | Self::Depth(0) => return Some((RepositoryDir::new(""), path)),
+            Self::Depth(depth) => folder_ends().nth(depth - 1)?,
+            Self::Globs(globs) => folder_ends().find(|&end| globs.iter().any(|glob| glob.is_match(&path[..end])))?,
+        };
+        Some((RepositoryDir::new(&path[..end]), &path[end + 1..]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn located(repositories: &Repositories, path: &str) -> Option<(String, String)> {
+        let locator = Locator::new(repositories).unwrap();
+        locator.locate(path).map(|(dir, href)| (dir.as_str().to_owned(), href.to_owned()))
+    }
+
+    #[test]
+    fn single_takes_every_path() {
+        assert_eq!(located(&Repositories::Single, "d.rpm"), Some((String::new(), "d.rpm".to_owned())));
+        assert_eq!(located(&Repositories::Single, "a/b/d.rpm"), Some((String::new(), "a/b/d.rpm".to_owned())));
+    }
+
+    #[test]
+    fn per_folder_cuts_at_the_first_level_and_keeps_deeper_ones() {
+        let per_folder = Repositories::Depth(1);
+        assert_eq!(located(&per_folder, "d.rpm"), None);
+        assert_eq!(located(&per_folder, "el9/d.rpm"), Some(("el9".to_owned(), "d.rpm".to_owned())));
+        assert_eq!(located(&per_folder, "el9/x86_64/d.rpm"), Some(("el9".to_owned(), "x86_64/d.rpm".to_owned())));
+        assert_eq!(located(&Repositories::Depth(2), "el9/d.rpm"), None);
+        assert_eq!(
+            located(&Repositories::Depth(2), "el9/x86_64/d.rpm"),
+            Some(("el9/x86_64".to_owned(), "d.rpm".to_owned()))
+        );
+    }
+
+    #[test]
+    fn globs_match_whole_folders_and_a_star_stays_within_one_level() {
+        let globs = Repositories::Globs(vec!["el9/*".to_owned(), "tools".to_owned()]);
+        assert_eq!(located(&globs, "el9/d.rpm"), None);
+        assert_eq!(located(&globs, "el9/x86_64/a/d.rpm"), Some(("el9/x86_64".to_owned(), "a/d.rpm".to_owned())));
+        assert_eq!(located(&globs, "tools/d.rpm"), Some(("tools".to_owned(), "d.rpm".to_owned())));
+        assert_eq!(located(&globs, "other/d.rpm"), None);
+    }
+
+    #[test]
+    fn a_broken_glob_is_a_configuration_error() {
+        let error = Locator::new(&Repositories::Globs(vec!["a[".to_owned()])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+    }
+}

@@ -1,0 +1,49 @@
+//! The answers to uploaders: one JSON object for each inbox object, under the hash of its path
+//! and ETag, written before the inbox object goes.
+
+use bytes::Bytes;
+use rpmmd::checksum::Sha256;
+use serde::{Deserialize, Serialize};
+
+use super::bucket::Bucket;
+use super::report::{Published, Rejected};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::Key;
+use crate::store::{ETag, settle};
+
+/// What became of one inbox object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Receipt {
+    /// Clients can install it.
+    Published(Published),
+    /// It is in quarantine.
+    Rejected(Rejected),
+}
+
+/// Under which name the answer to these bytes at this path (below the inbox) is found.
+pub fn digest_of(path: &str, etag: &ETag) -> Sha256 {
+    Sha256::of(format!("{path}\n{etag}").as_bytes())
+}
+
+/// The answer, if there is one yet.
+pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Receipt>> {
+    let key = bucket.path(Key::Receipt { digest: digest_of(path, etag) });
+    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
+    let receipt = serde_json::from_slice(&read.bytes);
+    receipt
+        .map(Some)
+        .map_err(|source| Error::new(ErrorKind::Corrupt, format!("reading the receipt {key}")).because(source))
+}
+
+/// Writes the answer. The same bytes dropped again at the same path get the newest one.
+pub async fn write(bucket: &Bucket, path: &str, etag: &ETag, receipt: &Receipt) -> Result<()> {
+    let key = Key::Receipt { digest: digest_of(path, etag) };
+    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &to_json(receipt)?, &key.attributes()).await
+}
+
+/// One of our records as bytes.
+pub fn to_json(value: &impl Serialize) -> Result<Bytes> {
+    let bytes = serde_json::to_vec_pretty(value);
+    bytes.map(Bytes::from).map_err(|source| Error::new(ErrorKind::Internal, "writing a record as JSON").because(source))
+}

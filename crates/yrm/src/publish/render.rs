@@ -1,0 +1,154 @@
+//! Making the next generation's files and its catalog, in memory. Only computes: run it aside.
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
+use rpmmd::repodata::{Document, Previous, RenderOptions, Rendered, Slot, render as render_document};
+use rpmmd::repomd::Repomd;
+
+use super::admit::Placed;
+use super::catalog::{Catalog, Entry, FileLayout};
+use super::observe::{PublishedFile, Source, State};
+use super::plan::Origin;
+use super::verdict::Candidate;
+use crate::config::Policy;
+use crate::error::{Error, ErrorKind, Result};
+
+/// A candidate that is in place.
+pub type Admitted = (Candidate, Placed);
+
+/// The next generation, complete: nothing after this adds to it.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// What it holds.
+    pub catalog: Catalog,
+    /// The catalog's bytes.
+    pub catalog_bytes: Bytes,
+    /// repomd.xml.
+    pub repomd: Repomd,
+    /// repomd.xml's bytes: what the switch writes.
+    pub repomd_bytes: Bytes,
+    /// primary, filelists and other, in that order; hrefs are in the catalog.
+    pub files: [PublishedFile; 3],
+}
+
+/// Renders `origins` (indexes into the state's entries and into `admitted`) as the generation
+/// after `state`. `published` are the state's files, if there are any.
+pub fn render(
+    state: &State,
+    published: Option<&[PublishedFile; 3]>,
+    origins: &[Origin],
+    admitted: &[Admitted],
+    policy: &Policy,
+    now: Timestamp,
+) -> Result<Generation> {
+    let fresh: Vec<_> = admitted.iter().map(|(candidate, _)| &candidate.fragments).collect();
+    let slots: Vec<Slot<'_>> = origins
+        .iter()
+        .map(|origin| match (*origin, &state.source) {
+            (Origin::Admitted(at), _) => Slot::Fresh(fresh[at]),
+            (Origin::Kept(at), Source::Adopted(fragments)) => Slot::Fresh(&fragments[at]),
+            (Origin::Kept(at), Source::Published(_) | Source::Unread) => Slot::Kept(at),
+        })
+        .collect();
+    // Equal bytes, and so equal ETags, must never come back.
+    let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision + 1);
+    let options = RenderOptions { generation: Some(revision), ..RenderOptions::new(policy.compression) };
+    let mut rendered = Vec::with_capacity(3);
+    for (at, document) in Document::ALL.into_iter().enumerate() {
+        let lengths: Vec<u32> = state.catalog.entries.iter().map(|entry| entry.fragment_bytes[at]).collect();
+        let previous = published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| Previous {
+            layout: &layouts[at].layout,
+            fragment_bytes: &lengths,
+            file: &files[at].bytes,
+            sha256: files[at].sha256,
+        });
+        rendered.push(render_document(document, options, &slots, previous).map_err(|source| {
+            Error::new(ErrorKind::Corrupt, format!("splicing {}", document.name())).because(source)
+        })?);
+    }
+    let rendered: [Rendered; 3] = rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
+    assemble(state, origins, admitted, rendered, revision, now)
+}
+
+fn assemble(
+    state: &State,
+    origins: &[Origin],
+    admitted: &[Admitted],
+    rendered: [Rendered; 3],
+    revision: u64,
+    now: Timestamp,
+) -> Result<Generation> {
+    let seconds = u64::try_from(now.as_second()).unwrap_or(0);
+    let before = state.current.as_ref().map(|current| &current.repomd);
+    // yum 3 wants times that never fall.
+    let newest = before.into_iter().flat_map(|repomd| &repomd.records).filter_map(|record| record.timestamp).max();
+    let timestamp = seconds.max(newest.unwrap_or(0));
+
+    let entries = origins
+        .iter()
+        .enumerate()
+        .map(|(slot, origin)| {
+            let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].fragment_bytes[slot]);
+            match *origin {
+                Origin::Kept(at) => Entry { fragment_bytes, ..state.catalog.entries[at].clone() },
+                Origin::Admitted(at) => entry(&admitted[at], fragment_bytes),
+            }
+        })
+        .collect();
+    let compression = rendered[0].layout.compression;
+    let mut repomd = Repomd { revision: revision.to_string(), ..before.cloned().unwrap_or_default() };
+    let mut records = Vec::with_capacity(3);
+    let mut files = Vec::with_capacity(3);
+    let mut layouts = Vec::with_capacity(3);
+    for (document, file) in Document::ALL.into_iter().zip(rendered) {
+        let record = file.record(document, timestamp);
+        let href = record.href.clone();
+        records.push(record);
+        layouts.push(FileLayout { href, layout: file.layout });
+        files.push(PublishedFile { bytes: Bytes::from(file.bytes), sha256: file.sha256 });
+    }
+    // What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made
+    // from the replaced files would now be lies.
+    let ours = |kind: &str| Document::ALL.iter().any(|document| document.name() == kind);
+    let derived = |kind: &str| {
+        let base = kind.trim_end_matches("_db").trim_end_matches("_zck").trim_end_matches("-ext");
+        base != kind && ours(base)
+    };
+    records.extend(repomd.records.into_iter().filter(|record| !ours(&record.kind) && !derived(&record.kind)));
+    repomd.records = records;
+
+    let three = || Error::new(ErrorKind::Internal, "rendering three documents");
+    let catalog = Catalog { revision, compression, entries, files: Some(layouts.try_into().map_err(|_| three())?) };
+    Ok(Generation {
+        catalog_bytes: Bytes::from(catalog.encode()?),
+        catalog,
+        repomd_bytes: Bytes::from(repomd.write()),
+        repomd,
+        files: files.try_into().map_err(|_| three())?,
+    })
+}
+
+fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry {
+    Entry {
+        href: candidate.href.clone(),
+        name: candidate.nevra.name.clone(),
+        epoch: candidate.nevra.evr.epoch,
+        version: candidate.nevra.evr.version.clone(),
+        release: candidate.nevra.evr.release.clone(),
+        arch: candidate.nevra.arch.clone(),
+        pkgid: *placed.pkgid.as_bytes(),
+        size_bytes: candidate.dropped.object.size_bytes,
+        build_time: candidate.build_time,
+        first_published: placed.since.as_second(),
+        etag: placed.etag.as_str().to_owned(),
+        fragment_bytes,
+    }
+}
+
+impl Generation {
+    /// The hash of its repomd.xml: where its catalog lives.
+    pub fn repomd_sha256(&self) -> Sha256 {
+        Sha256::of(&self.repomd_bytes)
+    }
+}

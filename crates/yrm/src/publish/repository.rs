@@ -1,0 +1,381 @@
+//! One repository's part of a run: from its candidates to a won switch and tidied inbox objects,
+//! starting again from what the winner wrote whenever the switch is lost.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::admit::{Admission, Placed, admit};
+use super::bucket::aside;
+use super::catalog::Entry;
+use super::commit::{Switch, guard_shrink, keep_copy, switch, upload};
+use super::inbox::Dropped;
+use super::inspect::{Inspector, learn_pkgid};
+use super::observe::{Current, Source, State, observe, read_published};
+use super::plan::{Plan, merge, next_retirement_of, plan, undecided};
+use super::render::{Admitted, Generation, render};
+use super::report::{Published, RepositoryReport, Retired, Waiting};
+use super::verdict::{Candidate, Reason, Rejection, Verdict};
+use super::{Progress, Publisher, RunId, Step, lock, sweep, tidy};
+use crate::adopt;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::RepositoryDir;
+use crate::store::settle;
+
+/// Times a lost switch starts again before the packages are left for the next run.
+const MAX_SWITCHES: u32 = 20;
+/// A writer that has been at it for longer than this looks again before it switches: the sweep
+/// must never be able to reach what it put in place.
+const STALE_AFTER: Duration = Duration::from_mins(30);
+/// Metadata files up to this size, of all repositories together, are kept in memory between runs.
+const KEEP_FILES_BYTES: usize = 64 << 20;
+
+/// What became of one repository's part.
+#[derive(Debug, Default)]
+pub(super) struct Settlement {
+    pub(super) repository: Option<RepositoryReport>,
+    pub(super) published: Vec<Published>,
+    pub(super) conflicts: Vec<Rejection>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) gone: usize,
+    pub(super) retired: Vec<Retired>,
+    pub(super) errors: Vec<String>,
+}
+
+/// What is at hand before the switch.
+struct Prepared {
+    state: State,
+    plan: Plan,
+    /// The candidates, and which of them are in place.
+    candidates: Vec<Candidate>,
+    placed: HashMap<usize, Placed>,
+}
+
+impl Publisher {
+    /// Publishes `candidates` into `repository` and retires what is old. A failure leaves
+    /// everything in the inbox and is told in the settlement.
+    pub(super) async fn settle(
+        &self,
+        repository: RepositoryDir,
+        candidates: Vec<Candidate>,
+        run: RunId,
+        progress: &dyn Progress,
+    ) -> Settlement {
+        let keys: Vec<String> = candidates.iter().map(|candidate| candidate.dropped.key().to_owned()).collect();
+        let mut settlement = Settlement::default();
+        if let Err(error) = self.try_settle(&repository, candidates, run, progress, &mut settlement).await {
+            tracing::error!(run.id = %run.id, %repository, kind = error.kind().name(), hint = error.hint_text(),
+                "publishing {repository}: {}", error.chain());
+            settlement.errors.push(format!("publishing {repository}: {}", error.chain()));
+            let done = |key: &String| settlement.published.iter().any(|published| published.inbox_key == *key);
+            let left: Vec<Waiting> = keys
+                .into_iter()
+                .filter(|key| !done(key))
+                .map(|inbox_key| Waiting { inbox_key, reason: error.chain() })
+                .collect();
+            settlement.waiting = left;
+            // What was about to be set aside is judged again next time.
+            settlement.conflicts.clear();
+            lock(&self.known).remove(&repository);
+        }
+        settlement
+    }
+
+    async fn try_settle(
+        &self,
+        repository: &RepositoryDir,
+        mut candidates: Vec<Candidate>,
+        run: RunId,
+        progress: &dyn Progress,
+        settlement: &mut Settlement,
+    ) -> Result<()> {
+        let mut in_place: HashMap<String, Placed> = HashMap::new();
+        let mut began = Instant::now();
+        for attempt in 1..=MAX_SWITCHES {
+            if began.elapsed() > STALE_AFTER {
+                (in_place, began) = (HashMap::new(), Instant::now());
+            }
+            let known = lock(&self.known).get(repository).cloned();
+            let state = observe(&self.bucket, repository, known.as_ref(), run.started).await?;
+            candidates = self.learn_pkgids(&state, candidates, run, settlement).await?;
+            let prepared = self.prepare(state, candidates, &mut in_place, run, progress, settlement).await?;
+            let (before, revision_before) = (prepared.state.adopted(), prepared.state.revision());
+            let packages_before = prepared.state.catalog.entries.len();
+            let unchanged = prepared.placed.is_empty() && prepared.plan.retire.is_empty() && !before;
+            let mut report = RepositoryReport {
+                repository: repository.as_str().to_owned(),
+                revision_before,
+                revision_after: revision_before,
+                packages: packages_before as u64,
+                attempts: attempt,
+                adopted: before,
+            };
+            if unchanged {
+                self.note_retention(repository, &prepared.state);
+                settlement.repository = Some(report);
+                self.tidy(&prepared, run, progress, settlement).await;
+                return Ok(());
+            }
+            progress.step(Step::Upload, 0, prepared.placed.len());
+            let (state, generation) = self.next_generation(&prepared, run).await?;
+            upload(&self.bucket, &state, &generation).await?;
+            let switched = if began.elapsed() > STALE_AFTER {
+                Switch::Lost
+            } else {
+                switch(&self.bucket, &state, &generation, run.id).await?
+            };
+            match switched {
+                Switch::Won(etag) => {
+                    progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
+                    report.revision_after = Some(generation.catalog.revision);
+                    report.packages = generation.catalog.entries.len() as u64;
+                    settlement.repository = Some(report);
+                    let kept = keep_copy(&self.bucket, repository, &generation).await;
+                    if let Err(error) = &kept {
+                        settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+                    }
+                    self.remember(repository, generation, etag, kept.is_ok());
+                    self.tidy(&prepared, run, progress, settlement).await;
+                    return Ok(());
+                }
+                Switch::Lost => {
+                    tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its generation");
+                    settlement.forget();
+                    candidates = prepared.candidates;
+                    settle::pause(attempt).await;
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Conflict, format!("switching after {MAX_SWITCHES} tries"))
+            .hint("other writers keep publishing here; the packages stay in the inbox for the next run"))
+    }
+
+    /// Reads whole those files whose path or name is taken: only their bytes can tell.
+    async fn learn_pkgids(
+        &self,
+        state: &State,
+        mut candidates: Vec<Candidate>,
+        run: RunId,
+        settlement: &mut Settlement,
+    ) -> Result<Vec<Candidate>> {
+        let inspector = Inspector { bucket: self.bucket.clone(), now: run.started };
+        // Backwards, so that removing one leaves the indexes of those still to do alone.
+        for at in undecided(&state.catalog, &candidates).into_iter().rev() {
+            let learned = learn_pkgid(&inspector, &candidates[at].dropped).await?;
+            match learned {
+                Ok(pkgid) => candidates[at].pkgid = Some(pkgid),
+                Err(verdict) => {
+                    let candidate = candidates.remove(at);
+                    settlement.turned_away(&candidate.dropped, verdict);
+                }
+            }
+        }
+        Ok(candidates)
+    }
+
+    /// Plans, and puts in place what the plan admits.
+    async fn prepare(
+        &self,
+        state: State,
+        candidates: Vec<Candidate>,
+        in_place: &mut HashMap<String, Placed>,
+        run: RunId,
+        progress: &dyn Progress,
+        settlement: &mut Settlement,
+    ) -> Result<Prepared> {
+        let now = self.retention_clock(&state, run).await?;
+        let plan = plan(&state.catalog, &candidates, self.bucket.policy.retention, now);
+        for (at, message) in &plan.conflicts {
+            let Candidate { dropped, pkgid: sha256, .. } = candidates[*at].clone();
+            let message = message.clone();
+            settlement.conflicts.push(Rejection { dropped, reason: Reason::Conflict, message, sha256 });
+        }
+        let mut placed = HashMap::new();
+        let admissions: Vec<_> = plan
+            .admit
+            .iter()
+            .map(|&at| {
+                let candidate = &candidates[at];
+                let known = in_place.get(&candidate.href).cloned();
+                async move {
+                    match known {
+                        Some(placed) => (at, Ok(Admission::Placed(placed))),
+                        None => (at, admit(&self.bucket, candidate, run.started).await),
+                    }
+                }
+            })
+            .collect();
+        let mut admissions = futures::stream::iter(admissions).buffered(self.bucket.policy.concurrency);
+        let mut done = 0;
+        while let Some((at, admission)) = admissions.next().await {
+            done += 1;
+            progress.step(Step::Admit, done, plan.admit.len());
+            let dropped = &candidates[at].dropped;
+            match admission {
+                Ok(Admission::Placed(there)) => {
+                    placed.insert(at, there);
+                }
+                Ok(Admission::Wait(reason)) => settlement.wait(dropped, reason),
+                Ok(Admission::Gone) => settlement.gone += 1,
+                Err(error) => {
+                    settlement.errors.push(error.chain());
+                    settlement.wait(dropped, error.chain());
+                }
+            }
+        }
+        drop(admissions);
+        in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
+        Ok(Prepared { state, plan, candidates, placed })
+    }
+
+    /// Renders the next generation. When a published file turns out to be gone or damaged, the
+    /// repository is read again from its packages and rendered from that.
+    async fn next_generation(&self, prepared: &Prepared, run: RunId) -> Result<(State, Generation)> {
+        let mut state = prepared.state.clone();
+        let has_files = !state.adopted() && state.catalog.files.is_some();
+        let mut published = None;
+        if has_files {
+            match read_published(&self.bucket, &state).await {
+                Ok(files) => published = Some(files),
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    tracing::warn!(repository = %state.repository, "{}; reading the packages again", error.chain());
+                    state = adopt::rebuild(&self.bucket, state, run.started).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let before = prepared.state.catalog.entries.len() - prepared.plan.retire.len();
+        let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.placed.len());
+        for (&at, there) in &prepared.placed {
+            let mut candidate = prepared.candidates[at].clone();
+            candidate.fragments.set_pkgid(there.pkgid);
+            admitted.push((candidate, there.clone()));
+        }
+        let retiring = prepared.plan.retire.iter().map(|&at| &prepared.state.catalog.entries[at].href);
+        let retire: Vec<usize> = retiring.filter_map(|href| state.catalog.position(href)).collect();
+        let all: Vec<Candidate> = admitted.iter().map(|(candidate, _)| candidate.clone()).collect();
+        let every: Vec<usize> = (0..all.len()).collect();
+        let origins = merge(&state.catalog, &retire, &all, &every);
+        guard_shrink(&self.bucket, &state.repository, before, origins.len())?;
+        let (policy, rendered_from) = (self.bucket.policy.clone(), state.clone());
+        let generation = aside("rendering", move || {
+            render(&rendered_from, published.as_deref(), &origins, &admitted, &policy, run.started)
+        })
+        .await??;
+        Ok((state, generation))
+    }
+
+    /// Answers, and empties the inbox of what is published.
+    async fn tidy(&self, prepared: &Prepared, run: RunId, progress: &dyn Progress, settlement: &mut Settlement) {
+        let Prepared { state, plan, candidates, placed } = prepared;
+        let already =
+            plan.already.iter().map(|&at| (at, state.catalog.at(&candidates[at].href).map(Entry::pkgid), true));
+        let new = placed.iter().map(|(&at, there)| (at, Some(there.pkgid), false));
+        let done: Vec<(&Dropped, Published)> = already
+            .chain(new)
+            .map(|(at, pkgid, already_there)| {
+                (&candidates[at].dropped, published(&candidates[at], pkgid, already_there))
+            })
+            .collect();
+        let answers: Vec<_> =
+            done.iter()
+                .map(|(dropped, published)| async move {
+                    (published, tidy::published(&self.bucket, dropped, published).await)
+                })
+                .collect();
+        let mut answers = futures::stream::iter(answers).buffer_unordered(self.bucket.policy.concurrency);
+        let mut count = 0;
+        while let Some((published, tidied)) = answers.next().await {
+            count += 1;
+            progress.step(Step::Tidy, count, done.len());
+            settlement.published.push(published.clone());
+            if let Err(error) = tidied {
+                tracing::warn!(run.id = %run.id, key = published.inbox_key, error = error.chain(),
+                    "published, but not yet taken out of the inbox; the next run does it");
+                settlement.errors.push(format!("tidying {}: {}", published.inbox_key, error.chain()));
+            }
+        }
+        settlement.retired = plan
+            .retire
+            .iter()
+            .map(|&at| &state.catalog.entries[at])
+            .map(|entry| Retired {
+                repository: state.repository.as_str().to_owned(),
+                href: entry.href.clone(),
+                nevra: entry.nevra().to_string(),
+            })
+            .collect();
+    }
+
+    /// Remembers the generation that was just made the truth.
+    fn remember(&self, repository: &RepositoryDir, generation: Generation, etag: crate::store::ETag, copied: bool) {
+        let Generation { catalog, repomd, repomd_bytes, files, .. } = generation;
+        let small = files.iter().map(|file| file.bytes.len()).sum::<usize>() <= KEEP_FILES_BYTES;
+        let state = State {
+            repository: repository.clone(),
+            current: Some(Current { etag: Some(etag), bytes: repomd_bytes, repomd, copied }),
+            catalog: std::sync::Arc::new(catalog),
+            source: if small { Source::Published(std::sync::Arc::new(files)) } else { Source::Unread },
+        };
+        self.note_retention(repository, &state);
+        let mut known = lock(&self.known);
+        known.insert(repository.clone(), state);
+        if known.values().map(State::kept_bytes).sum::<usize>() > KEEP_FILES_BYTES {
+            for (_, other) in known.iter_mut().filter(|(dir, _)| *dir != repository) {
+                other.source = Source::Unread;
+            }
+        }
+    }
+
+    fn note_retention(&self, repository: &RepositoryDir, state: &State) {
+        if let Some(rule) = self.bucket.policy.retention {
+            lock(&self.retention_due).insert(repository.clone(), next_retirement_of(&state.catalog, rule));
+        }
+    }
+
+    /// The time retention goes by: the store's, asked for only when the local clock says that
+    /// something may be due. A local clock that jumps ahead retires nothing early.
+    async fn retention_clock(&self, state: &State, run: RunId) -> Result<Timestamp> {
+        let due = self.bucket.policy.retention.and_then(|rule| next_retirement_of(&state.catalog, rule));
+        match due {
+            Some(due) if due <= run.started => sweep::store_clock(&self.bucket).await,
+            Some(_) | None => Ok(run.started),
+        }
+    }
+}
+
+impl Settlement {
+    fn wait(&mut self, dropped: &Dropped, reason: String) {
+        self.waiting.push(Waiting { inbox_key: dropped.key().to_owned(), reason });
+    }
+
+    fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
+        match verdict {
+            Verdict::Wait { why, .. } => self.wait(dropped, why),
+            Verdict::Reject(rejection) => self.conflicts.push(rejection),
+            Verdict::Gone | Verdict::Accept(_) => self.gone += 1,
+        }
+    }
+
+    /// After a lost switch everything is judged again, except what has left the line already.
+    fn forget(&mut self) {
+        self.conflicts.retain(|rejection| !matches!(rejection.reason, Reason::Conflict));
+        self.waiting.clear();
+    }
+}
+
+fn published(candidate: &Candidate, pkgid: Option<rpmmd::checksum::Sha256>, already_there: bool) -> Published {
+    Published {
+        inbox_key: candidate.dropped.key().to_owned(),
+        etag: candidate.dropped.etag().to_string(),
+        repository: candidate.repository.as_str().to_owned(),
+        href: candidate.href.clone(),
+        nevra: candidate.nevra.to_string(),
+        pkgid: pkgid.map(|pkgid| pkgid.to_string()).unwrap_or_default(),
+        size_bytes: candidate.dropped.object.size_bytes,
+        already_there,
+    }
+}

@@ -1,0 +1,232 @@
+//! The only thing that deletes under `repo/`: objects that no retained generation names and that
+//! are older than the grace period, by the store's clock.
+//!
+//! A generation is retained while it is current and for the grace period after another took its
+//! place. The repomd.xml that judges is read after the listing, so nothing that was staged or
+//! committed before it can be missed; what cannot be understood is left alone.
+
+use std::collections::{BTreeMap, HashSet};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use rpmmd::checksum::Sha256;
+use rpmmd::repomd::Repomd;
+
+use super::bucket::Bucket;
+use super::inbox::list_all;
+use super::observe::load_catalog;
+use super::{history, receipt};
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::{self, Key, RepositoryDir};
+use crate::store::{Object, Outcome, settle};
+
+/// Receipts are kept this long: far longer than anyone waits for one.
+const RECEIPTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// What a sweep did, and when it was by the store's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Swept {
+    /// Objects deleted.
+    pub deleted: u64,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Every repository that has ever committed a generation.
+pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
+    let prefix = key::generations_prefix(&RepositoryDir::new(""));
+    let mut found: Vec<RepositoryDir> = list_all(bucket.store.as_ref(), &prefix)
+        .await?
+        .iter()
+        .filter_map(|object| object.key.strip_prefix(&prefix))
+        .map(|path| RepositoryDir::new(path.rsplit_once('/').map_or("", |(dir, _)| dir)))
+        .collect();
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// The repositories whose oldest retained generation's grace is over, by one listing and the
+/// local clock: worth a sweep, which then goes by the store's.
+pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>> {
+    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
+    let prefix = key::generations_prefix(&RepositoryDir::new(""));
+    let mut switched: BTreeMap<RepositoryDir, Vec<Timestamp>> = BTreeMap::new();
+    for object in list_all(bucket.store.as_ref(), &prefix).await? {
+        let path = object.key.strip_prefix(&prefix).unwrap_or_default();
+        let dir = RepositoryDir::new(path.rsplit_once('/').map_or("", |(dir, _)| dir));
+        switched.entry(dir).or_default().push(object.modified);
+    }
+    Ok(switched
+        .into_iter()
+        .filter_map(|(repository, mut times)| {
+            times.sort();
+            // The oldest was superseded when the second was switched to.
+            times.get(1).is_some_and(|superseded| *superseded < expires).then_some(repository)
+        })
+        .collect())
+}
+
+/// What time it is in the store: the modification time of something just written.
+pub async fn store_clock(bucket: &Bucket) -> Result<Timestamp> {
+    written_at(bucket, Key::Clock, Bytes::from_static(b"now")).await
+}
+
+/// Sweeps if the last sweep was longer ago than the interval. `last` is when this process last
+/// swept; without it the bucket is asked.
+pub async fn sweep_if_due(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    last: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<Option<Swept>> {
+    let last = match last {
+        Some(last) => Some(last),
+        None => bucket.store.head(&bucket.path(Key::Swept { repository })).await?.map(|object| object.modified),
+    };
+    let interval = signed(bucket.policy.sweep_interval);
+    match last {
+        Some(last) if now.duration_since(last) < interval => Ok(Some(Swept { deleted: 0, at: last })),
+        Some(_) | None => sweep(bucket, repository).await.map(Some),
+    }
+}
+
+/// Sweeps now.
+pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept> {
+    let now =
+        written_at(bucket, Key::Swept { repository }, receipt::to_json(&serde_json::json!({"swept": true}))?).await?;
+    let store = bucket.store.as_ref();
+    let listed = list_all(store, &key::repository_prefix(&bucket.policy.folders, repository)).await?;
+    let generations = generations(bucket, repository).await?;
+    let catalogs = direct_children(bucket, &key::catalogs_prefix(repository)).await?;
+
+    let repomd_key = bucket.path(Key::Repomd { repository });
+    let Some(current) = store.get(&repomd_key, None).await? else {
+        return Err(Error::new(ErrorKind::Corrupt, format!("sweeping: {repomd_key} is missing"))
+            .hint("nothing was deleted; the next package that arrives restores the last generation"));
+    };
+    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
+    let (retained, over) = split(generations, current.object.modified, expires);
+
+    let mut named: HashSet<String> = HashSet::new();
+    let mut retained_catalogs: HashSet<String> = HashSet::new();
+    let mut bodies = vec![current.bytes];
+    for generation in &retained {
+        if let Some(read) = store.get(&generation.key, None).await? {
+            bodies.push(read.bytes);
+        }
+    }
+    for body in &bodies {
+        retained_catalogs.insert(bucket.path(Key::Catalog { repository, repomd: Sha256::of(body) }));
+        if !name_all(bucket, repository, body, &mut named).await? {
+            tracing::info!(%repository, "a retained generation has no catalog; sweeping again when its grace is over");
+            return Ok(Swept { deleted: 0, at: now });
+        }
+    }
+    let old = |object: &&Object| object.modified < expires;
+    let unnamed = listed
+        .iter()
+        .filter(old)
+        .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key));
+    let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
+    let mut deleted = 0;
+    for object in unnamed.chain(forgotten).chain(&over) {
+        deleted += u64::from(delete(bucket, object).await?);
+    }
+    sweep_receipts(bucket, now).await?;
+    history::trim(bucket).await?;
+    Ok(Swept { deleted, at: now })
+}
+
+/// Adds every key that a generation names. `false` when its catalog is gone, so that nobody
+/// knows which packages it names.
+async fn name_all(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    body: &[u8],
+    named: &mut HashSet<String>,
+) -> Result<bool> {
+    let Ok(repomd) = Repomd::read(body) else { return Ok(false) };
+    let Some(catalog) = load_catalog(bucket, repository, body).await? else { return Ok(false) };
+    named.extend(repomd.records.iter().map(|record| bucket.path(Key::Metadata { repository, href: &record.href })));
+    named.extend(catalog.entries.iter().map(|entry| bucket.path(Key::Package { repository, href: &entry.href })));
+    Ok(true)
+}
+
+/// Generations that readers may still hold, and those whose grace is over. A generation was
+/// superseded when the next one was switched to: the time of that one's copy, or of repomd.xml.
+fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Timestamp) -> (Vec<Object>, Vec<Object>) {
+    generations.sort_by_key(|(revision, _)| *revision);
+    let superseded: Vec<Timestamp> =
+        generations.iter().skip(1).map(|(_, next)| next.modified).chain([switched]).collect();
+    let newest = generations.last().map(|(revision, _)| *revision);
+    let (over, retained): (Vec<_>, Vec<_>) = generations
+        .into_iter()
+        .zip(superseded)
+        .partition(|((revision, _), superseded)| *superseded < expires && Some(*revision) != newest);
+    let objects = |generations: Vec<((u64, Object), Timestamp)>| generations.into_iter().map(|((_, o), _)| o).collect();
+    (objects(retained), objects(over))
+}
+
+async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<(u64, Object)>> {
+    let prefix = key::generations_prefix(repository);
+    let children = direct_children(bucket, &prefix).await?;
+    let revision = |object: &Object| object.key[prefix.len()..].strip_suffix(".xml")?.parse::<u64>().ok();
+    Ok(children.into_iter().filter_map(|object| Some((revision(&object)?, object))).collect())
+}
+
+/// Objects right below a prefix; other repositories' lie deeper.
+async fn direct_children(bucket: &Bucket, prefix: &str) -> Result<Vec<Object>> {
+    let mut objects = list_all(bucket.store.as_ref(), prefix).await?;
+    objects.retain(|object| !object.key[prefix.len()..].contains('/'));
+    Ok(objects)
+}
+
+/// Packages and content-named metadata of this repository; anything else under `repo/` is
+/// somebody's and none of our business.
+fn ours(bucket: &Bucket, repository: &RepositoryDir, key: &str) -> bool {
+    let folder = format!("{}/", bucket.policy.folders.repo);
+    let Some((dir, href)) = key.strip_prefix(&folder).and_then(|path| bucket.locator.locate(path)) else {
+        return false;
+    };
+    let content_named = |name: &str| {
+        name.split_once('-').is_some_and(|(digest, rest)| {
+            digest.parse::<Sha256>().is_ok()
+                && ["primary.xml.", "filelists.xml.", "other.xml."].iter().any(|kind| rest.starts_with(kind))
+        })
+    };
+    dir == *repository
+        && match href.strip_prefix("repodata/") {
+            Some(name) => content_named(name),
+            None => href.to_ascii_lowercase().ends_with(".rpm"),
+        }
+}
+
+async fn sweep_receipts(bucket: &Bucket, now: Timestamp) -> Result<()> {
+    let expires = now.checked_sub(RECEIPTS_KEPT).unwrap_or(Timestamp::MIN);
+    for object in list_all(bucket.store.as_ref(), key::RECEIPTS_PREFIX).await?.iter().filter(|o| o.modified < expires) {
+        delete(bucket, object).await?;
+    }
+    Ok(())
+}
+
+/// Deletes what was listed, if it is still that. Unknown or lost: it is there for the next sweep.
+async fn delete(bucket: &Bucket, object: &Object) -> Result<bool> {
+    Ok(match bucket.store.delete(&object.key, &object.etag).await? {
+        Outcome::Done(()) => true,
+        Outcome::Lost | Outcome::Conflict | Outcome::Missing | Outcome::Ambiguous(_) => false,
+    })
+}
+
+async fn written_at(bucket: &Bucket, key: Key<'_>, bytes: Bytes) -> Result<Timestamp> {
+    let path = bucket.path(key);
+    settle::put_always(bucket.store.as_ref(), &path, &bytes, &key.attributes()).await?;
+    let written = bucket.store.head(&path).await?;
+    written
+        .map(|object| object.modified)
+        .ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("reading the store's clock from {path}")))
+}
+
+fn signed(duration: std::time::Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}

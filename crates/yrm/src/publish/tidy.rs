@@ -1,0 +1,65 @@
+//! After the switch: answers, quarantine, and the inbox. Nothing here is needed for a reader to
+//! be right, and the next run finishes what a crash leaves undone.
+//!
+//! An inbox object goes only while it has the ETag that was published or set aside; a file that
+//! replaced it meanwhile stays for the next run.
+
+use rpmmd::checksum::Sha256;
+use ulid::Ulid;
+
+use super::bucket::Bucket;
+use super::inbox::Dropped;
+use super::receipt::{self, Receipt};
+use super::report::{Published, Rejected};
+use super::verdict::Rejection;
+use crate::error::Result;
+use crate::store::Copy;
+use crate::store::key::Key;
+use crate::store::settle::{self, Copied};
+
+/// Answers the uploader and takes the published object out of the inbox.
+pub(super) async fn published(bucket: &Bucket, dropped: &Dropped, published: &Published) -> Result<()> {
+    receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
+    settle::delete_settled(bucket.store.as_ref(), dropped.key(), dropped.etag()).await.map(drop)
+}
+
+/// Moves a rejected file to quarantine, with its record. `None` when it had left the inbox or
+/// changed: then it is not what was judged.
+pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rejected>> {
+    let dropped = &rejection.dropped;
+    let id = quarantine_id(dropped);
+    let target = Key::Quarantined { path: &dropped.path, id };
+    let quarantine_key = bucket.path(target);
+    let copy = Copy { source: &dropped.object, target: &quarantine_key, attributes: &target.attributes() };
+    match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+        // The name is this upload's own: if it is taken, another try put the same file there.
+        Copied::Done(_) | Copied::Occupied(_) => {}
+        Copied::SourceChanged | Copied::SourceMissing => return Ok(None),
+    }
+    let rejected = Rejected {
+        inbox_key: dropped.key().to_owned(),
+        etag: dropped.etag().to_string(),
+        code: rejection.reason.code().to_owned(),
+        message: rejection.message.clone(),
+        hint: rejection.reason.hint().to_owned(),
+        size_bytes: dropped.object.size_bytes,
+        sha256: rejection.sha256.map(|digest| digest.to_string()),
+        quarantine_key,
+        first_seen: dropped.modified(),
+    };
+    let record = Key::QuarantineRecord { path: &dropped.path, id };
+    let bytes = receipt::to_json(&rejected)?;
+    settle::put_fixed(bucket.store.as_ref(), &bucket.path(record), &bytes, &record.attributes()).await?;
+    receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
+    settle::delete_settled(bucket.store.as_ref(), dropped.key(), dropped.etag()).await?;
+    Ok(Some(rejected))
+}
+
+/// The id under which an upload is quarantined: of the time it arrived and what it is, so that
+/// two instances, or two tries, that reject the same upload make one object of it.
+fn quarantine_id(dropped: &Dropped) -> Ulid {
+    let arrived_ms = u64::try_from(dropped.modified().as_millisecond()).unwrap_or(0);
+    let digest = Sha256::of(format!("{}\n{}", dropped.key(), dropped.etag()).as_bytes());
+    let (random, _) = digest.as_bytes().split_first_chunk::<16>().expect("a digest has 32 bytes");
+    Ulid::from_parts(arrived_ms, u128::from_be_bytes(*random))
+}

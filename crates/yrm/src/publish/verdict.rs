@@ -1,0 +1,128 @@
+//! What is thought of one inbox object: accepted, rejected with a reason code, or left for later.
+//!
+//! A bad package is never an error: it costs one quarantine record and the others go on.
+
+use std::fmt;
+
+use rpmmd::checksum::Sha256;
+use rpmmd::nevra::Nevra;
+use rpmmd::repodata::Fragments;
+
+use super::inbox::Dropped;
+use crate::store::key::RepositoryDir;
+
+/// Why a file was rejected; the spelling is part of the interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// No bytes although the listing promised some.
+    Empty,
+    /// Fewer bytes than the headers say.
+    Truncated,
+    /// Not an RPM package at all.
+    NotRpm,
+    /// Over librpm's limits.
+    HeaderLimit,
+    /// The header contradicts itself, or the file and its header disagree.
+    HeaderInvalid,
+    /// A digest in the package does not match its bytes.
+    DigestMismatch,
+    /// Name, version, release or architecture that no client could use safely.
+    PolicyName,
+    /// The folder lies above (or beside) every repository.
+    NoRepository,
+    /// The key cannot be a path in a repository.
+    BadKey,
+    /// The path or the NEVRA is taken by other bytes.
+    Conflict,
+    /// Over the size limit.
+    TooLarge,
+    /// A kind of package this version does not publish.
+    Unsupported,
+}
+
+impl Reason {
+    /// The code in receipts, quarantine records and metrics.
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Empty => "E_EMPTY",
+            Self::Truncated => "E_TRUNCATED",
+            Self::NotRpm => "E_NOT_RPM",
+            Self::HeaderLimit => "E_HEADER_LIMIT",
+            Self::HeaderInvalid => "E_HEADER_INVALID",
+            Self::DigestMismatch => "E_DIGEST_MISMATCH",
+            Self::PolicyName => "E_POLICY_NAME",
+            Self::NoRepository => "E_NO_REPOSITORY",
+            Self::BadKey => "E_BAD_KEY",
+            Self::Conflict => "E_CONFLICT",
+            Self::TooLarge => "E_TOO_LARGE",
+            Self::Unsupported => "E_UNSUPPORTED",
+        }
+    }
+
+    /// What the uploader can do about it.
+    pub fn hint(self) -> &'static str {
+        match self {
+            Self::Empty | Self::Truncated => "upload the whole file again",
+            Self::NotRpm => "upload a file built by rpmbuild, named *.rpm",
+            Self::HeaderLimit | Self::HeaderInvalid => "rebuild the package: rpm itself would refuse it",
+            Self::DigestMismatch => "upload the file again; if it fails again, rebuild it",
+            Self::PolicyName => "rebuild with a name, version, release and architecture that rpmbuild accepts",
+            Self::NoRepository => "upload into a folder that is a repository; see `repositories` in the configuration",
+            Self::BadKey => "upload under an ordinary path: inbox/<folders>/<name>.rpm",
+            Self::Conflict => "give the package a new release: published bytes never change under a name",
+            Self::TooLarge => "raise `max-package-size`, or ship a smaller package",
+            Self::Unsupported => "rebuild the package in the RPM v4 format",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}
+
+/// A file to set aside, and why.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// The file.
+    pub dropped: Dropped,
+    /// The reason code.
+    pub reason: Reason,
+    /// What is wrong with this file.
+    pub message: String,
+    /// Its SHA-256 when it was computed on the way.
+    pub sha256: Option<Sha256>,
+}
+
+/// A valid package, ready to be planned for.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The file.
+    pub dropped: Dropped,
+    /// The repository it belongs to.
+    pub repository: RepositoryDir,
+    /// Its path in that repository.
+    pub href: String,
+    /// What it is called.
+    pub nevra: Nevra,
+    /// BUILDTIME.
+    pub build_time: u64,
+    /// SHA-256 of the file; `None` until the store or a read has told it.
+    pub pkgid: Option<Sha256>,
+    /// Its metadata, complete but for the pkgid (zeros until it is known).
+    pub fragments: Fragments,
+}
+
+/// What is thought of one inbox object.
+#[derive(Debug)]
+pub enum Verdict {
+    /// Publish it.
+    Accept(Box<Candidate>),
+    /// Set it aside.
+    Reject(Rejection),
+    /// Leave it where it is for now.
+    Wait { dropped: Dropped, why: String },
+    /// It is no longer in the inbox.
+    Gone,
+}

@@ -1,0 +1,160 @@
+//! When: at a fixed interval between starts, never two at once, the first at once, until stopped.
+//!
+//! Knows nothing of what is run. The only place that waits for the clock.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a run may go on after a stop was asked for. systemd, ECS and Kubernetes kill later
+/// than the 10 seconds that are promised. A run may be cut anywhere: the next one finishes it.
+pub const STOP_GRACE: Duration = Duration::from_secs(8);
+
+/// Asks for the stop.
+#[derive(Debug)]
+pub struct Stopper(watch::Sender<bool>);
+
+impl Stopper {
+    /// Everything that holds the other end winds up.
+    pub fn stop(&self) {
+        self.0.send_replace(true);
+    }
+}
+
+/// Learns of the stop.
+#[derive(Debug, Clone)]
+pub struct Stop(watch::Receiver<bool>);
+
+impl Stop {
+    /// Returns when the stop is asked for, or when nobody is left to ask.
+    pub async fn requested(&mut self) {
+        // An error means that the stopper is gone, which ends everything too.
+        drop(self.0.wait_for(|stop| *stop).await);
+    }
+
+    /// Whether it was asked for.
+    pub fn is_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+}
+
+/// The two ends of a stop.
+pub fn stop_pair() -> (Stopper, Stop) {
+    let (sender, receiver) = watch::channel(false);
+    (Stopper(sender), Stop(receiver))
+}
+
+/// Returns at the first SIGTERM or SIGINT.
+pub async fn signalled() -> Result<&'static str> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let listen =
+        |kind| signal(kind).map_err(|error| Error::new(ErrorKind::Internal, "listening for signals").because(error));
+    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => Ok("SIGTERM"),
+        _ = interrupt.recv() => Ok("SIGINT"),
+    }
+}
+
+/// How the schedule ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Between two runs, or as a run finished.
+    Cleanly,
+    /// A run outlived [`STOP_GRACE`] and was left where it was.
+    Abandoned,
+}
+
+/// Runs `once` every `interval` until `stop`. A run longer than the interval is followed at once
+/// by the next.
+pub async fn every(interval: Duration, mut stop: Stop, mut once: impl AsyncFnMut()) -> Ended {
+    loop {
+        let started = Instant::now();
+        let mut watched = stop.clone();
+        let out_of_time = async {
+            watched.requested().await;
+            tokio::time::sleep(STOP_GRACE).await;
+        };
+        tokio::select! {
+            () = once() => {}
+            () = out_of_time => return Ended::Abandoned,
+        }
+        tokio::select! {
+            // A stop that arrived meanwhile wins over a next run that is due.
+            biased;
+            () = stop.requested() => return Ended::Cleanly,
+            () = tokio::time::sleep_until(started + interval) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    /// The starts of five runs that take `length` each, in seconds from the first.
+    async fn starts(length: Duration) -> Vec<u64> {
+        let (stopper, stop) = stop_pair();
+        let origin = Instant::now();
+        let mut starts = Vec::new();
+        let ended = every(MINUTE, stop, async || {
+            starts.push(origin.elapsed().as_secs());
+            tokio::time::sleep(length).await;
+            if starts.len() == 5 {
+                stopper.stop();
+            }
+        })
+        .await;
+        assert_eq!(ended, Ended::Cleanly);
+        starts
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_interval_is_between_starts_and_the_first_run_is_at_once() {
+        assert_eq!(starts(Duration::from_secs(20)).await, [0, 60, 120, 180, 240]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_longer_than_the_interval_never_overlaps_the_next() {
+        assert_eq!(starts(Duration::from_secs(90)).await, [0, 90, 180, 270, 360]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_lets_the_current_run_finish() {
+        let (stopper, stop) = stop_pair();
+        let mut finished = false;
+        let ended = every(MINUTE, stop, async || {
+            stopper.stop();
+            tokio::time::sleep(STOP_GRACE / 2).await;
+            finished = true;
+        })
+        .await;
+        assert_eq!((ended, finished), (Ended::Cleanly, true));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_does_not_end_is_abandoned_within_ten_seconds() {
+        let (stopper, stop) = stop_pair();
+        stopper.stop();
+        let origin = Instant::now();
+        assert_eq!(every(MINUTE, stop, std::future::pending).await, Ended::Abandoned);
+        assert!(origin.elapsed() < Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_between_runs_is_heard_at_once() {
+        let (stopper, stop) = stop_pair();
+        let origin = Instant::now();
+        let stopping = async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            stopper.stop();
+        };
+        let (ended, ()) = tokio::join!(every(MINUTE, stop, async || {}), stopping);
+        assert_eq!((ended, origin.elapsed()), (Ended::Cleanly, Duration::from_secs(5)));
+    }
+}

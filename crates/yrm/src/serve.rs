@@ -1,0 +1,196 @@
+//! The service: runs on schedule, tells what they did, stops cleanly.
+//!
+//! Time and run ids enter the program here; below, they are arguments. A failing run is logged,
+//! counted and tried again at the next interval; it never ends the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use sd_notify::NotifyState;
+use ulid::Ulid;
+
+use crate::board::Board;
+use crate::datadog::{Datadog, Gauges};
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics::{self, RunFigures};
+use crate::publish::RunId;
+use crate::publish::report::Report;
+use crate::sched::{self, Ended, Stop};
+use crate::store::Abilities;
+
+/// For Datadog's last points at the end. With [`sched::STOP_GRACE`] it stays under 10 seconds.
+pub const LAST_POINTS: Duration = Duration::from_secs(1);
+
+/// A new run's id and start.
+pub fn new_run() -> RunId {
+    let started = Timestamp::now();
+    let id = Ulid::from_parts(u64::try_from(started.as_millisecond()).unwrap_or(0), rand::random());
+    RunId { id, started }
+}
+
+/// One pass by `publish`, logged, counted and told to Datadog: what `yrm run` does once and the
+/// service does every interval.
+pub async fn pass(datadog: Option<&Datadog>, publish: impl AsyncFnOnce(RunId) -> Result<Report>) -> Result<Report> {
+    let run = new_run();
+    let started = run.started;
+    let outcome = publish(run).await;
+    match &outcome {
+        Ok(report) => {
+            tell(report);
+            metrics::run_finished(&figures(report), Timestamp::now());
+            report.rejected.iter().for_each(|rejected| metrics::package_rejected(&rejected.code));
+        }
+        Err(error) => {
+            let hint = error.hint_text().unwrap_or_default();
+            tracing::error!(run.id = %run.id, kind = error.kind().name(), hint, "the run failed: {}", error.chain());
+            metrics::run_failed(error.kind().name());
+        }
+    }
+    // The gauges are the heartbeat: a run that failed as a whole must not beat.
+    if let (Some(datadog), Ok(report)) = (datadog, &outcome) {
+        let (inbox_keys, skipped_keys) = (report.inbox_keys.len(), report.skipped_keys.len());
+        datadog.offer(Gauges { at: started, inbox_keys, skipped_keys });
+    }
+    outcome
+}
+
+/// Runs on schedule until `stop`, keeping the board. Returns when no run is in flight.
+pub async fn work(
+    board: &Board,
+    datadog: Option<Datadog>,
+    stop: Stop,
+    publish: impl AsyncFn(RunId) -> Result<Report>,
+) -> Ended {
+    let interval = board.schedule().interval;
+    let once = async || {
+        board.run_started(Timestamp::now());
+        match pass(datadog.as_ref(), &publish).await {
+            Ok(report) => board.run_finished(report),
+            Err(error) => board.run_failed(error.chain()),
+        }
+    };
+    let ended = sched::every(interval, stop, once).await;
+    if ended == Ended::Abandoned {
+        tracing::warn!("the current run took too long to end and was left; the next run will finish it");
+    }
+    if let Some(datadog) = datadog {
+        datadog.finish(LAST_POINTS).await;
+    }
+    ended
+}
+
+/// Tells systemd what it asked for: READY now, WATCHDOG at half its limit, STOPPING at the end.
+/// Without systemd it does nothing until `stop`.
+pub async fn tell_systemd(mut stop: Stop) {
+    notify(NotifyState::Ready);
+    match sd_notify::watchdog_enabled() {
+        None => stop.requested().await,
+        Some(limit) => {
+            // Beats come from the same runtime as the runs: when it hangs, they stop.
+            let mut beat = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
+            loop {
+                tokio::select! {
+                    () = stop.requested() => break,
+                    _ = beat.tick() => notify(NotifyState::Watchdog),
+                }
+            }
+        }
+    }
+    notify(NotifyState::Stopping);
+}
+
+fn notify(state: NotifyState<'_>) {
+    if let Err(error) = sd_notify::notify(&[state]) {
+        tracing::debug!(%error, "telling systemd failed");
+    }
+}
+
+fn tell(report: &Report) {
+    for rejected in &report.rejected {
+        tracing::warn!(run.id = %report.run, key = ?rejected.inbox_key, code = rejected.code, quarantine = ?rejected.quarantine_key, "rejected: {:?}", rejected.message);
+    }
+    for error in &report.errors {
+        tracing::error!(run.id = %report.run, "part of the run failed: {error:?}");
+    }
+    // A file that waits to be complete is seen by every run: no news.
+    let (done, set_aside) = (report.published.len() + report.retired.len(), report.rejected.len());
+    let worked = done + set_aside + report.errors.len() > 0 || report.swept > 0;
+    let (published, rejected, waiting) = (report.published.len(), report.rejected.len(), report.waiting.len());
+    let duration_ms = report.duration_ms;
+    if worked {
+        tracing::info!(run.id = %report.run, published, rejected, waiting, retired = report.retired.len(), swept = report.swept, duration_ms, "run done");
+    } else {
+        tracing::debug!(run.id = %report.run, duration_ms, "run done, nothing new");
+    }
+}
+
+fn figures(report: &Report) -> RunFigures {
+    RunFigures {
+        duration: Duration::from_millis(report.duration_ms),
+        inbox_keys: report.inbox_keys.len(),
+        skipped_keys: report.skipped_keys.len(),
+        published: report.published.iter().filter(|published| !published.already_there).count(),
+        retired: report.retired.len(),
+        swept: report.swept,
+        errors: report.errors.len(),
+        reads: report.usage.reads,
+        writes: report.usage.writes,
+        bytes_in: report.usage.bytes_in,
+        bytes_out: report.usage.bytes_out,
+    }
+}
+
+/// A board for `interval`.
+pub fn board(interval: Duration) -> Arc<Board> {
+    Arc::new(Board::new(interval, Timestamp::now()))
+}
+
+/// Refuses a store that does not keep conditional writes, unless the operator promised that
+/// there is no other writer.
+pub fn require_conditions(abilities: Abilities, single_writer: bool) -> Result<()> {
+    if abilities.conditional_put || single_writer {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Config, "this store does not keep conditional writes, so two writers could lose packages")
+        .hint("make sure that only one yrm ever writes to this bucket, then set single-writer = true; `yrm doctor` shows what the store can do"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+    use crate::board::tests::report;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_failing_run_is_counted_and_the_next_one_heals() {
+        let board = board(Duration::from_mins(1));
+        let (stopper, stop) = sched::stop_pair();
+        let runs = Cell::new(0);
+        let ended = work(&board, None, stop, async |_run| {
+            runs.set(runs.get() + 1);
+            match runs.get() {
+                1 => Err(Error::new(ErrorKind::Unavailable, "listing inbox/").because("a timeout")),
+                2 => {
+                    assert_eq!(board.readiness().unwrap_err(), "no run has succeeded yet: listing inbox/: a timeout");
+                    Ok(report(0, &["inbox/a.rpm"], &[]))
+                }
+                _ => {
+                    stopper.stop();
+                    Ok(report(60, &[], &[]))
+                }
+            }
+        })
+        .await;
+        assert_eq!((ended, board.runs().len(), board.schedule().runs_finished), (Ended::Cleanly, 2, 3));
+        assert_eq!(board.readiness(), Ok(()));
+    }
+
+    #[test]
+    fn run_ids_carry_their_time() {
+        let run = new_run();
+        assert_eq!(run.id.timestamp_ms(), u64::try_from(run.started.as_millisecond()).unwrap());
+        assert_ne!(new_run().id, run.id);
+    }
+}

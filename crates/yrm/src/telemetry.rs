@@ -1,0 +1,115 @@
+//! Where log lines go: stderr, and a file if one is named. Never stdout, which carries data.
+
+use std::fs::File;
+use std::io::IsTerminal as _;
+use std::path::Path;
+use std::sync::Arc;
+
+use tracing_subscriber::fmt::layer;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
+
+use crate::config::LogFormat;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How much is logged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Verbosity {
+    /// Warnings and errors: verbs that end.
+    Quiet,
+    /// What the service does: `serve`.
+    Normal,
+    /// `-v`: this program's details.
+    Verbose,
+    /// `-d`: everything, the libraries' too.
+    Debug,
+}
+
+impl Verbosity {
+    fn filter(self) -> &'static str {
+        match self {
+            Self::Quiet => "warn",
+            Self::Normal => "warn,yrm=info",
+            Self::Verbose => "info,yrm=debug",
+            // The HTTP and TLS layers' own debug lines print headers, and headers hold signatures.
+            Self::Debug => {
+                "debug,yrm=trace,hyper=info,hyper_util=info,h2=info,rustls=info,aws_sigv4=info,\
+                            aws_smithy_runtime=info,aws_smithy_runtime_api=info,aws_runtime=info,aws_config=info,reqwest=info"
+            }
+        }
+    }
+}
+
+/// What logging needs to know.
+#[derive(Debug)]
+pub struct Logging<'a> {
+    /// How much.
+    pub verbosity: Verbosity,
+    /// A filter in `tracing`'s syntax that wins over the verbosity (`YRM_LOG`).
+    pub filter: Option<&'a str>,
+    /// How lines are written.
+    pub format: LogFormat,
+    /// A file to append to as well.
+    pub file: Option<&'a Path>,
+}
+
+/// Starts logging. Called once, before anything that logs.
+pub fn start(logging: &Logging<'_>) -> Result<()> {
+    let text = logging.filter.unwrap_or_else(|| logging.verbosity.filter());
+    let filter = EnvFilter::try_new(text).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("reading the log filter {text:?}"))
+            .because(error)
+            .hint("YRM_LOG is a level or a list such as info,yrm::publish=trace")
+    })?;
+    let file = logging.file.map(open).transpose()?;
+    let stderr = writer(logging.format, std::io::stderr().is_terminal(), std::io::stderr);
+    let to_file = file.map(|file| writer(logging.format, false, Arc::new(file)));
+    // A second start (tests in one process) keeps the first: no reason to fail.
+    drop(Registry::default().with(stderr).with(to_file).with(filter).try_init());
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<File> {
+    File::options().create(true).append(true).open(path).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("opening the log file {}", path.display()))
+            .because(error)
+            .hint("log-file must be in a directory that exists and may be written to")
+    })
+}
+
+fn writer<S, W>(format: LogFormat, colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
+    W: for<'a> tracing_subscriber::fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
+    match format {
+        LogFormat::Human => layer().with_ansi(colours).with_writer(writer).boxed(),
+        LogFormat::Json => layer().json().flatten_event(true).with_writer(writer).boxed(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_verbosity_has_a_filter_that_parses() {
+        for verbosity in [Verbosity::Quiet, Verbosity::Normal, Verbosity::Verbose, Verbosity::Debug] {
+            assert!(EnvFilter::try_new(verbosity.filter()).is_ok(), "{verbosity:?}");
+        }
+    }
+
+    #[test]
+    fn a_log_file_that_cannot_be_opened_says_so() {
+        let logging = Logging {
+            verbosity: Verbosity::Quiet,
+            filter: None,
+            format: LogFormat::Human,
+            file: Some(Path::new("/nonexistent/dir/log")),
+        };
+        let error = start(&logging).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.to_string().contains("/nonexistent/dir/log"));
+    }
+}

@@ -1,0 +1,175 @@
+//! `yrm index`: what it does to a folder. What it says of packages is `equality`'s business.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use forge::Rpm;
+use jiff::Timestamp;
+use rpmmd::compress::Compression;
+use tempfile::TempDir;
+use yrm::error::ErrorKind;
+use yrm::index::{self, Indexed, Options};
+
+fn package(name: &str) -> Vec<u8> {
+    Rpm::new(name, "1.0", "1", "noarch").file("/usr/share/x").build()
+}
+
+fn folder(packages: &[&str]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for name in packages {
+        fs::write(folder.path().join(format!("{name}.rpm")), package(name)).unwrap();
+    }
+    folder
+}
+
+fn index_at(folder: &Path, now: &str) -> yrm::error::Result<Indexed> {
+    let now: Timestamp = now.parse().unwrap();
+    index::index(folder, &Options { output: folder, compression: Compression::Gz, now, progress: &|_, _| () })
+}
+
+fn index(folder: &Path) -> Indexed {
+    index_at(folder, "2026-01-01T00:00:00Z").unwrap()
+}
+
+/// Everything in `repodata/`, by name, with the contents.
+fn repodata(folder: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<_> = fs::read_dir(folder.join("repodata"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()))
+        .collect();
+    files.sort();
+    files
+}
+
+fn repomd(folder: &Path) -> String {
+    fs::read_to_string(folder.join("repodata/repomd.xml")).unwrap()
+}
+
+#[test]
+fn a_damaged_package_is_left_out_and_the_rest_is_indexed() {
+    let folder = folder(&["good", "good-too"]);
+    let good = package("damaged");
+    for (name, bytes) in [
+        ("a-empty.rpm", &b""[..]),
+        ("b-not-an-rpm.rpm", b"<html>404 Not Found</html>"),
+        ("c-cut-in-the-header.rpm", &good[..300]),
+        ("d-cut-in-the-payload.rpm", &good[..good.len() - 1]),
+        ("e-only-a-lead.rpm", &good[..96]),
+        ("no-package.txt", b"ignored"),
+    ] {
+        fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    let indexed = index(folder.path());
+    assert_eq!(indexed.packages, 2);
+    let skipped: Vec<&str> = indexed.skipped.iter().map(|remark| &remark.href[..1]).collect();
+    assert_eq!(skipped, ["a", "b", "c", "d", "e"]);
+    assert!(indexed.skipped.iter().all(|remark| !remark.text.is_empty()));
+    assert!(indexed.skipped[3].text.starts_with("truncated: "), "{}", indexed.skipped[3].text);
+}
+
+#[test]
+fn the_same_packages_again_change_no_file() {
+    let folder = folder(&["a", "b"]);
+    assert!(index(folder.path()).changed);
+    let before = repodata(folder.path());
+    assert_eq!(before.len(), 4);
+    let again = index_at(folder.path(), "2026-02-02T00:00:00Z").unwrap();
+    assert!(!again.changed);
+    assert_eq!(repodata(folder.path()), before);
+}
+
+#[test]
+fn a_lost_or_damaged_metadata_file_is_made_again() {
+    let folder = folder(&["a"]);
+    index(folder.path());
+    let before = repodata(folder.path());
+    let primary =
+        folder.path().join("repodata").join(&before.iter().find(|(name, _)| name.contains("primary")).unwrap().0);
+    let mut damaged = fs::read(&primary).unwrap();
+    damaged[100] ^= 1;
+    fs::write(&primary, damaged).unwrap();
+    assert!(index(folder.path()).changed);
+    fs::remove_file(&primary).unwrap();
+    assert!(index(folder.path()).changed);
+    let without_repomd =
+        |files: Vec<(String, Vec<u8>)>| files.into_iter().filter(|(name, _)| name != "repomd.xml").collect();
+    let [before, after]: [Vec<_>; 2] = [before, repodata(folder.path())].map(without_repomd);
+    assert_eq!(before, after);
+}
+
+#[test]
+fn superseded_metadata_is_removed_and_other_metadata_stays() {
+    let folder = folder(&["a"]);
+    index(folder.path());
+    let first = repodata(folder.path());
+    let updateinfo = folder.path().join("repodata/updateinfo.xml");
+    fs::write(&updateinfo, "<updates/>").unwrap();
+    let record = "<data type=\"updateinfo\"><checksum type=\"sha256\">00</checksum>\
+                  <location href=\"repodata/updateinfo.xml\"/><timestamp>9999999999</timestamp></data></repomd>";
+    let with_updateinfo = repomd(folder.path()).replace("</repomd>", record);
+    fs::write(folder.path().join("repodata/repomd.xml"), with_updateinfo).unwrap();
+    fs::write(folder.path().join("repodata/mine.txt"), "not named by repomd.xml").unwrap();
+
+    fs::write(folder.path().join("b.rpm"), package("b")).unwrap();
+    assert!(index(folder.path()).changed);
+    let second = repodata(folder.path());
+    let names: Vec<&str> = second.iter().map(|(name, _)| name.as_str()).collect();
+    for (old, _) in first.iter().filter(|(name, _)| name != "repomd.xml") {
+        assert!(!names.contains(&old.as_str()), "{old} is still there");
+    }
+    assert!(names.contains(&"updateinfo.xml") && names.contains(&"mine.txt"), "{names:?}");
+    assert_eq!(names.len(), 6, "{names:?}");
+    let text = repomd(folder.path());
+    assert!(text.contains("repodata/updateinfo.xml"));
+    // yum 3 goes back to older metadata when the newest timestamp goes back.
+    assert!(text.contains("<timestamp>9999999999</timestamp>"));
+}
+
+#[test]
+fn the_revision_grows_even_when_the_clock_goes_back() {
+    let folder = folder(&["a"]);
+    index_at(folder.path(), "2026-01-01T00:00:00Z").unwrap();
+    assert!(repomd(folder.path()).contains("<revision>1767225600</revision>"));
+    fs::write(folder.path().join("b.rpm"), package("b")).unwrap();
+    index_at(folder.path(), "2020-01-01T00:00:00Z").unwrap();
+    assert!(repomd(folder.path()).contains("<revision>1767225601</revision>"));
+}
+
+#[test]
+fn an_empty_folder_is_an_empty_repository() {
+    let folder = folder(&[]);
+    assert_eq!(index(folder.path()).packages, 0);
+    assert_eq!(repodata(folder.path()).len(), 4);
+}
+
+#[test]
+fn links_are_followed_but_not_in_circles() {
+    let outside = folder(&["outside"]);
+    let folder = folder(&["inside"]);
+    fs::create_dir(folder.path().join("sub")).unwrap();
+    symlink(folder.path(), folder.path().join("sub/up")).unwrap();
+    symlink(outside.path(), folder.path().join("sub/out")).unwrap();
+    symlink(outside.path().join("outside.rpm"), folder.path().join("link.rpm")).unwrap();
+    symlink("nowhere", folder.path().join("dangling.rpm")).unwrap();
+    let indexed = index(folder.path());
+    assert_eq!((indexed.packages, indexed.skipped), (3, vec![]));
+}
+
+#[test]
+fn a_damaged_repomd_is_not_taken_for_none() {
+    let folder = folder(&["a"]);
+    index(folder.path());
+    fs::write(folder.path().join("repodata/repomd.xml"), "<repomd><data").unwrap();
+    let error = index_at(folder.path(), "2026-01-01T00:00:00Z").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.hint_text().is_some());
+}
+
+#[test]
+fn a_missing_folder_is_said_to_be_missing() {
+    let error = index_at(Path::new("/nonexistent/folder"), "2026-01-01T00:00:00Z").unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Config);
+    assert!(error.chain().starts_with("listing /nonexistent/folder"), "{}", error.chain());
+}

@@ -1,0 +1,7 @@
+//! The publish line over a bucket in memory: what a run does, and what it survives.
+
+mod heal;
+mod keeping;
+mod races;
+mod run;
+pub(crate) mod world;

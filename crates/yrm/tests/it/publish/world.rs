@@ -1,0 +1,287 @@
+//! A bucket in memory with its own time, a publisher, and a way to interfere between its calls.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use forge::Rpm;
+use jiff::Timestamp;
+use rpmmd::compress::Compression;
+use rpmmd::package::Package;
+use rpmmd::repodata;
+use rpmmd::repomd::Repomd;
+use ulid::Ulid;
+use yrm::check::{Depth, Findings, check};
+use yrm::config::{Folders, Policy, Repositories};
+use yrm::error::{Error, ErrorKind, Result};
+use yrm::publish::report::Report;
+use yrm::publish::{Publisher, RunId, Unwatched};
+use yrm::store::memory::MemoryStore;
+use yrm::store::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored};
+
+pub(crate) const DAY: Duration = Duration::from_hours(24);
+
+/// What a publisher of these tests goes by.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        folders: Folders::default(),
+        repositories: Repositories::Single,
+        compression: Compression::Gz,
+        retention: None,
+        grace: 3 * DAY,
+        max_package_bytes: 1 << 30,
+        concurrency: 4,
+        single_writer: false,
+        allow_shrink: false,
+        sweep_interval: DAY / 4,
+    }
+}
+
+/// A bucket and one publisher of it.
+pub(crate) struct World {
+    pub(crate) memory: Arc<MemoryStore>,
+    pub(crate) hooked: Arc<Hooked>,
+    pub(crate) publisher: Publisher,
+    clock: Arc<AtomicI64>,
+    policy: Policy,
+}
+
+impl World {
+    pub(crate) fn new(policy: Policy) -> Self {
+        // The store's clock; it also gains a second with every write, as times do.
+        let clock = Arc::new(AtomicI64::new(1_767_225_600));
+        let ticking = Arc::clone(&clock);
+        let memory = Arc::new(MemoryStore::with_clock(move || {
+            Timestamp::from_second(ticking.fetch_add(1, Ordering::Relaxed)).unwrap()
+        }));
+        let hooked = Arc::new(Hooked { inner: Arc::clone(&memory), hooks: Mutex::default() });
+        let publisher = Publisher::new(Arc::clone(&hooked) as Arc<dyn Store>, policy.clone()).unwrap();
+        Self { memory, hooked, publisher, clock, policy }
+    }
+
+    /// Another publisher of the same bucket, with an empty memory.
+    pub(crate) fn another(&self) -> Publisher {
+        Publisher::new(Arc::clone(&self.memory) as Arc<dyn Store>, self.policy.clone()).unwrap()
+    }
+
+    /// The same bucket after a restart.
+    pub(crate) fn restart(&mut self) {
+        self.publisher = Publisher::new(Arc::clone(&self.hooked) as Arc<dyn Store>, self.policy.clone()).unwrap();
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        Timestamp::from_second(self.clock.load(Ordering::Relaxed)).unwrap()
+    }
+
+    pub(crate) fn advance(&self, by: Duration) {
+        self.clock.fetch_add(i64::try_from(by.as_secs()).unwrap(), Ordering::Relaxed);
+    }
+
+    /// What an uploader does.
+    pub(crate) async fn drop_bytes(&self, path: &str, bytes: impl Into<Bytes>) -> ETag {
+        put(self.memory.as_ref(), &format!("inbox/{path}"), bytes).await
+    }
+
+    pub(crate) async fn drop_rpm(&self, path: &str, rpm: &Rpm) -> ETag {
+        self.drop_bytes(path, rpm.build()).await
+    }
+
+    pub(crate) async fn run(&self) -> Report {
+        self.run_by(&self.publisher).await
+    }
+
+    pub(crate) async fn run_by(&self, publisher: &Publisher) -> Report {
+        let run = RunId { id: Ulid::new(), started: self.now() };
+        publisher.run(run, &Unwatched).await.unwrap()
+    }
+
+    pub(crate) fn inbox(&self) -> Vec<String> {
+        self.memory.keys().into_iter().filter(|key| key.starts_with("inbox/")).collect()
+    }
+
+    /// The packages a client sees in the repository at `dir` (`""`, or `el9/`).
+    pub(crate) async fn packages(&self, dir: &str) -> Vec<Package<'static>> {
+        let folder = format!("repo/{dir}");
+        let repomd = self.bytes(&format!("{folder}repodata/repomd.xml")).await.unwrap();
+        let repomd = Repomd::read(&repomd).unwrap();
+        let mut files = Vec::new();
+        for kind in ["primary", "filelists", "other"] {
+            let href = &repomd.record(kind).unwrap().href;
+            files.push(self.bytes(&format!("{folder}{href}")).await.unwrap());
+        }
+        repodata::read(&files[0], &files[1], &files[2]).unwrap()
+    }
+
+    pub(crate) async fn hrefs(&self, dir: &str) -> Vec<String> {
+        self.packages(dir).await.into_iter().map(|package| package.href.into_owned()).collect()
+    }
+
+    pub(crate) async fn bytes(&self, key: &str) -> Option<Bytes> {
+        self.memory.get(key, None).await.unwrap().map(|read| read.bytes)
+    }
+
+    pub(crate) async fn remove(&self, key: &str) {
+        let object = self.memory.head(key).await.unwrap().expect("the key exists");
+        self.memory.delete(key, &object.etag).await.unwrap();
+    }
+
+    /// Everything a client could trip over, the packages' bytes included.
+    pub(crate) async fn check(&self) -> Findings {
+        check(self.publisher.bucket(), Depth::Deep).await.unwrap()
+    }
+
+    pub(crate) async fn assert_clean(&self) {
+        let findings = self.check().await;
+        assert!(findings.clean(), "{findings:#?}");
+    }
+}
+
+/// A small package.
+pub(crate) fn rpm(name: &str, version: &str) -> Rpm {
+    Rpm::new(name, version, "1", "noarch").summary(format!("The {name} of the tests"))
+}
+
+pub(crate) async fn put(store: &dyn Store, key: &str, bytes: impl Into<Bytes>) -> ETag {
+    match store.put(key, bytes.into(), &Attributes::default(), PutIf::Always).await.unwrap() {
+        Outcome::Done(stored) => stored.etag,
+        other => panic!("putting {key}: {other:?}"),
+    }
+}
+
+/// A kind of call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Call {
+    List,
+    Head,
+    Get,
+    Put,
+    Copy,
+    Delete,
+}
+
+/// What happens at a call, once.
+pub(crate) enum Effect {
+    /// Something else happens first.
+    Before(Box<dyn FnOnce(Arc<MemoryStore>) -> futures::future::BoxFuture<'static, ()> + Send>),
+    /// It applies, and the answer is lost.
+    LoseReply,
+    /// It does not apply, and nobody knows.
+    LoseRequest,
+    /// The store refuses (403).
+    Refuse,
+    /// It never returns: the process dies here.
+    Die,
+}
+
+/// A store between whose calls others act.
+pub(crate) struct Hooked {
+    inner: Arc<MemoryStore>,
+    hooks: Mutex<Vec<(Call, String, Effect)>>,
+}
+
+impl std::fmt::Debug for Hooked {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Hooked")
+    }
+}
+
+enum Fate {
+    Goes,
+    LosesReply,
+    LosesRequest,
+}
+
+impl Hooked {
+    /// At the next `call` whose key contains `part`.
+    pub(crate) fn at(&self, call: Call, part: &str, effect: Effect) {
+        self.hooks.lock().unwrap().push((call, part.to_owned(), effect));
+    }
+
+    /// All hooks have happened.
+    pub(crate) fn all_happened(&self) -> bool {
+        self.hooks.lock().unwrap().is_empty()
+    }
+
+    async fn fate(&self, call: Call, key: &str) -> Result<Fate> {
+        let effect = {
+            let mut hooks = self.hooks.lock().unwrap();
+            let found = hooks.iter().position(|(at, part, _)| *at == call && key.contains(part.as_str()));
+            found.map(|at| hooks.remove(at).2)
+        };
+        match effect {
+            None => Ok(Fate::Goes),
+            Some(Effect::Before(act)) => {
+                act(Arc::clone(&self.inner)).await;
+                Ok(Fate::Goes)
+            }
+            Some(Effect::LoseReply) => Ok(Fate::LosesReply),
+            Some(Effect::LoseRequest) => Ok(Fate::LosesRequest),
+            Some(Effect::Refuse) => Err(Error::new(ErrorKind::Denied, format!("calling for {key}"))),
+            Some(Effect::Die) => std::future::pending().await,
+        }
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorKind::Unavailable, "waiting for the answer")
+}
+
+async fn fated<T>(fate: Fate, call: impl Future<Output = Result<Outcome<T>>> + Send) -> Result<Outcome<T>> {
+    match fate {
+        Fate::Goes => call.await,
+        Fate::LosesReply => {
+            call.await?;
+            Ok(Outcome::Ambiguous(lost()))
+        }
+        Fate::LosesRequest => Ok(Outcome::Ambiguous(lost())),
+    }
+}
+
+#[async_trait]
+impl Store for Hooked {
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        self.fate(Call::List, prefix).await?;
+        self.inner.list(prefix, after).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Object>> {
+        self.fate(Call::Head, key).await?;
+        self.inner.head(key).await
+    }
+
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
+        self.fate(Call::Get, key).await?;
+        self.inner.get(key, range).await
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
+        let fate = self.fate(Call::Put, key).await?;
+        fated(fate, self.inner.put(key, bytes, attributes, condition)).await
+    }
+
+    async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored> {
+        self.inner.put_file(key, file, attributes).await
+    }
+
+    async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
+        let fate = self.fate(Call::Copy, copy.target).await?;
+        fated(fate, self.inner.copy(copy)).await
+    }
+
+    async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
+        let fate = self.fate(Call::Delete, key).await?;
+        fated(fate, self.inner.delete(key, if_match)).await
+    }
+
+    fn abilities(&self) -> Abilities {
+        self.inner.abilities()
+    }
+
+    fn uploads_are_atomic(&self) -> bool {
+        self.inner.uploads_are_atomic()
+    }
+}

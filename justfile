@@ -1,0 +1,31 @@
+# For people; CI runs scripts/test only.
+
+# list the recipes
+default:
+    @just --list
+
+# everything that must hold (installs what it needs)
+test:
+    scripts/test
+
+# only our own tests, once scripts/test has prepared the machine
+quick *ARGS:
+    cargo test --workspace {{ARGS}}
+
+# compare yrm index with createrepo_c, and print how much was compared
+equality:
+    scripts/real-packages
+    cargo test -p yrm --test it equality -- --nocapture
+
+# publish the sample packages into ./yrm-demo and serve them
+demo *ARGS:
+    cargo run -p yrm -- demo {{ARGS}}
+
+# build the sample packages again (needs rpmbuild)
+demo-packages:
+    crates/yrm/demo/build
+
+# format and lint
+lint:
+    cargo fmt --all
+    cargo clippy --workspace --all-targets

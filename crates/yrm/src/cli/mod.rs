@@ -14,6 +14,7 @@ mod history;
 mod publish;
 mod run;
 mod serve;
+mod standin;
 mod status;
 
 use std::path::PathBuf;
@@ -121,7 +122,7 @@ impl Context {
 
 /// Opens the store that `config` names.
 async fn open(config: &Config) -> Result<Arc<dyn Store>> {
-    crate::standin::store::open(config).await
+    standin::store::open(config).await
 }
 
 /// Opens the bucket that `config` names.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe};
+use super::standin::store::probe::probe;
 use super::{Context, DONE, open};
 use crate::board::{Board, RUNS_KEPT};
 use crate::config::{BucketUrl, Config};
@@ -17,7 +18,6 @@ use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
 use crate::serve;
-use crate::standin::store::probe::probe;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]

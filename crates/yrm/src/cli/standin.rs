@@ -1,8 +1,9 @@
-//! Stands in for `store::open` and `store::probe`, which are being written: delete this file and
-//! its line in lib.rs, then `sed -i 's/crate::standin::/crate::/'` over src/cli.
+//! Stands in for `store::open` and `store::probe`, which are being written. To remove: delete this
+//! file and its line in cli/mod.rs, and write `crate::` for `super::standin::` (serve.rs, doctor.rs)
+//! and for `standin::` (mod.rs).
 
 /// `store::…`
-pub mod store {
+pub(super) mod store {
     use std::sync::Arc;
 
     use crate::config::{BucketUrl, Config};
@@ -12,7 +13,7 @@ pub mod store {
     use crate::store::s3::S3Store;
 
     /// Opens the bucket.
-    pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
+    pub(in crate::cli) async fn open(config: &Config) -> Result<Arc<dyn Store>> {
         Ok(match &config.bucket {
             BucketUrl::Directory(root) => Arc::new(DirectoryStore::open(root)?),
             BucketUrl::S3 { name, prefix } => Arc::new(S3Store::connect(name, prefix, &config.s3).await?),
@@ -20,32 +21,32 @@ pub mod store {
     }
 
     /// `store::probe`
-    pub mod probe {
+    pub(in crate::cli) mod probe {
         use super::{Result, Store};
         use crate::store::Abilities;
 
         /// One row of the probe.
         #[derive(Debug, serde::Serialize)]
-        pub struct Row {
+        pub(in crate::cli) struct Row {
             /// The ability.
-            pub name: &'static str,
+            pub(in crate::cli) name: &'static str,
             /// Whether the store has it.
-            pub ok: bool,
+            pub(in crate::cli) ok: bool,
             /// What was seen.
-            pub seen: String,
+            pub(in crate::cli) seen: String,
         }
 
         /// What a store was seen to do.
         #[derive(Debug, serde::Serialize)]
-        pub struct ProbeReport {
+        pub(in crate::cli) struct ProbeReport {
             /// The rows.
-            pub rows: Vec<Row>,
+            pub(in crate::cli) rows: Vec<Row>,
             /// In short.
-            pub abilities: Abilities,
+            pub(in crate::cli) abilities: Abilities,
         }
 
         /// Tries the store's abilities.
-        pub async fn probe(store: &dyn Store) -> Result<ProbeReport> {
+        pub(in crate::cli) async fn probe(store: &dyn Store) -> Result<ProbeReport> {
             store.list(".yrm/probe/", None).await?;
             Ok(ProbeReport { rows: vec![], abilities: store.abilities() })
         }

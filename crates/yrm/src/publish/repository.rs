@@ -30,8 +30,8 @@ const MAX_SWITCHES: u32 = 20;
 /// A writer that has been at it for longer than this looks again before it switches: the sweep
 /// must never be able to reach what it put in place.
 const STALE_AFTER: Duration = Duration::from_mins(30);
-/// Metadata files up to this size together are kept in memory between runs.
-const KEEP_FILES_BYTES: usize = 32 << 20;
+/// Metadata files up to this size, of all repositories together, are kept in memory between runs.
+const KEEP_FILES_BYTES: usize = 64 << 20;
 
 /// What became of one repository's part.
 #[derive(Debug, Default)]
@@ -321,7 +321,13 @@ impl Publisher {
             source: if small { Source::Published(std::sync::Arc::new(files)) } else { Source::Unread },
         };
         self.note_retention(repository, &state);
-        lock(&self.known).insert(repository.clone(), state);
+        let mut known = lock(&self.known);
+        known.insert(repository.clone(), state);
+        if known.values().map(State::kept_bytes).sum::<usize>() > KEEP_FILES_BYTES {
+            for (_, other) in known.iter_mut().filter(|(dir, _)| *dir != repository) {
+                other.source = Source::Unread;
+            }
+        }
     }
 
     fn note_retention(&self, repository: &RepositoryDir, state: &State) {

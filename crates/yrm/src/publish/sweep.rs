@@ -5,7 +5,7 @@
 //! place. The repomd.xml that judges is read after the listing, so nothing that was staged or
 //! committed before it can be missed; what cannot be understood is left alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +44,27 @@ pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// The repositories whose oldest retained generation's grace is over, by one listing and the
+/// local clock: worth a sweep, which then goes by the store's.
+pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>> {
+    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
+    let prefix = key::generations_prefix(&RepositoryDir::new(""));
+    let mut switched: BTreeMap<RepositoryDir, Vec<Timestamp>> = BTreeMap::new();
+    for object in list_all(bucket.store.as_ref(), &prefix).await? {
+        let path = object.key.strip_prefix(&prefix).unwrap_or_default();
+        let dir = RepositoryDir::new(path.rsplit_once('/').map_or("", |(dir, _)| dir));
+        switched.entry(dir).or_default().push(object.modified);
+    }
+    Ok(switched
+        .into_iter()
+        .filter_map(|(repository, mut times)| {
+            times.sort();
+            // The oldest was superseded when the second was switched to.
+            times.get(1).is_some_and(|superseded| *superseded < expires).then_some(repository)
+        })
+        .collect())
 }
 
 /// What time it is in the store: the modification time of something just written.

@@ -51,7 +51,7 @@ pub enum Key<'a> {
     Repomd { repository: &'a RepositoryDir },
     /// A file below `repodata/`, named by repomd.xml's location (`repodata/<sha256>-….xml.gz`).
     Metadata { repository: &'a RepositoryDir, href: &'a str },
-    /// A rejected file, by its path below the inbox and the run's id.
+    /// A rejected file, by its path below the inbox and the upload's id.
     Quarantined { path: &'a str, id: Ulid },
     /// Why it was rejected.
     QuarantineRecord { path: &'a str, id: Ulid },

@@ -204,3 +204,25 @@ async fn a_refused_listing_or_repomd_is_never_an_empty_repository() {
     let run = RunId { id: ulid::Ulid::new(), started: world.now() };
     assert!(world.publisher.run(run, &Unwatched).await.is_err());
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_managers_that_reject_the_same_upload_quarantine_it_once() {
+    let world = World::new(policy());
+    world.drop_bytes("bad.rpm", "not an rpm at all, but long enough to be looked at").await;
+    let other = world.another();
+    let now = world.now();
+    world.hooked.at(
+        Call::Copy,
+        "quarantine/",
+        Effect::Before(Box::new(move |_| {
+            async move {
+                other.run(RunId { id: ulid::Ulid::new(), started: now }, &Unwatched).await.unwrap();
+            }
+            .boxed()
+        })),
+    );
+    world.run().await;
+    let quarantined: Vec<_> = world.memory.keys().into_iter().filter(|key| key.starts_with("quarantine/")).collect();
+    assert_eq!(quarantined.len(), 2, "the file and its record: {quarantined:?}");
+    assert_eq!(world.inbox(), Vec::<String>::new());
+}

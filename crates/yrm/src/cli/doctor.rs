@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::output::table;
-use super::standin::store::probe::{ProbeReport, probe};
 use super::{Context, DONE, open};
 use crate::error::Result;
 use crate::serve;
+use crate::store::probe::{ProbeReport, probe};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]

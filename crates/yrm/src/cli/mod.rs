@@ -14,7 +14,6 @@ mod history;
 mod publish;
 mod run;
 mod serve;
-mod standin;
 mod status;
 
 use std::path::PathBuf;
@@ -122,7 +121,7 @@ impl Context {
 
 /// Opens the store that `config` names.
 async fn open(config: &Config) -> Result<Arc<dyn Store>> {
-    standin::store::open(config).await
+    crate::store::open(config).await
 }
 
 /// Opens the bucket that `config` names.

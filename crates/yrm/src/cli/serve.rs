@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use tokio::sync::OnceCell;
 
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe};
-use super::standin::store::probe::probe;
 use super::{Context, DONE, open};
 use crate::board::{Board, RUNS_KEPT};
 use crate::config::{BucketUrl, Config};
@@ -18,6 +17,7 @@ use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
 use crate::serve;
+use crate::store::probe::probe;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]

@@ -1,10 +1,13 @@
-//! Tests of the whole, in one binary.
+//! Tests of the whole, in one binary: processes, file systems, and a real HTTP server.
 
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
 mod cli;
+mod conformance;
 mod equality;
 mod floors;
 mod index;
 mod publish;
+mod s3_faults;
+mod s3_server;
 mod service;

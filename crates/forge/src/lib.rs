@@ -7,14 +7,15 @@
 
 #![warn(missing_docs)]
 
-mod cpio;
 mod dependency;
 mod file;
 pub mod header;
+mod payload;
 mod rpm;
 pub mod tag;
 
 pub use dependency::Dependency;
 pub use file::File;
 pub use header::Value;
-pub use rpm::{Compressor, Rpm};
+pub use payload::Compressor;
+pub use rpm::Rpm;

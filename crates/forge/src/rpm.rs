@@ -1,7 +1,5 @@
 //! The package as a whole: what a test asks for, and the file it becomes.
 
-use std::io::Write as _;
-
 use md5::Md5;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
@@ -9,21 +7,13 @@ use sha2::{Digest as _, Sha256};
 use crate::dependency::{self, Dependency};
 use crate::file::{self, File, hex};
 use crate::header::{self, Header, Value};
-use crate::{cpio, tag};
+use crate::payload::{self, Compressor};
+use crate::tag;
 
 /// Build, file and changelog time unless said otherwise: 2024-01-01T00:00:00Z.
 const TIME: u32 = 1_704_067_200;
 /// `RPMSENSE_RPMLIB | LESS | EQUAL`.
 const RPMLIB: u32 = 1 << 24 | 1 << 1 | 1 << 3;
-
-/// How the payload is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Compressor {
-    /// gzip, rpm's old default.
-    Gzip,
-    /// Not at all.
-    Stored,
-}
 
 /// One kind of dependency and the tags of its name, flags and version arrays.
 type DependencyTags = [u32; 3];
@@ -350,10 +340,10 @@ impl Rpm {
 
     /// The file's bytes.
     pub fn build(&self) -> Vec<u8> {
-        let archive = cpio::archive(&self.files, TIME);
+        let archive = payload::archive(&self.files, TIME);
         let archive_bytes = self.archive_bytes.unwrap_or(archive.len() as u64);
         let archive_digest = hex(&Sha256::digest(&archive));
-        let payload = self.payload.clone().unwrap_or_else(|| compress(archive, self.compressor));
+        let payload = self.payload.clone().unwrap_or_else(|| payload::compress(archive, self.compressor));
         let main = self.main_header(&payload, archive_digest);
         let signature = self.signature_header(&main, &payload, archive_bytes);
 
@@ -495,15 +485,5 @@ fn size_tag(bytes: u64, [short, long]: [u32; 2]) -> (u32, Value) {
     match u32::try_from(bytes) {
         Ok(bytes) => (short, Value::int32(bytes)),
         Err(_) => (long, Value::Int64(vec![bytes])),
-    }
-}
-
-fn compress(archive: Vec<u8>, compressor: Compressor) -> Vec<u8> {
-    match compressor {
-        Compressor::Stored => archive,
-        Compressor::Gzip => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
-            encoder.write_all(&archive).and_then(|()| encoder.finish()).expect("a Vec takes any bytes")
-        }
     }
 }

@@ -21,3 +21,19 @@ impl fmt::Display for Nevra {
         write!(f, "{}-{}.{}", self.name, self.evr, self.arch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_epoch_of_zero_is_not_shown() {
+        let nevra = |epoch| Nevra {
+            name: "a-b".to_owned(),
+            evr: Evr { epoch, version: "1.0~rc1".to_owned(), release: "2".to_owned() },
+            arch: "src".to_owned(),
+        };
+        assert_eq!(nevra(0).to_string(), "a-b-1.0~rc1-2.src");
+        assert_eq!(nevra(1).to_string(), "a-b-1:1.0~rc1-2.src");
+    }
+}

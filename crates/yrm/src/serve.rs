@@ -113,7 +113,9 @@ fn tell(report: &Report) {
     for error in &report.errors {
         tracing::error!(run.id = %report.run, "part of the run failed: {error:?}");
     }
-    let worked = !report.inbox_keys.is_empty() || !report.retired.is_empty() || report.swept > 0;
+    // A file that waits to be complete is seen by every run: no news.
+    let (done, set_aside) = (report.published.len() + report.retired.len(), report.rejected.len());
+    let worked = done + set_aside + report.errors.len() > 0 || report.swept > 0;
     let (published, rejected, waiting) = (report.published.len(), report.rejected.len(), report.waiting.len());
     let duration_ms = report.duration_ms;
     if worked {

@@ -26,6 +26,9 @@ const STRONG: u64 = 1 << 27;
 /// createrepo_c 1.1.1.
 const PRE: u64 = PREREQ | SCRIPT_PRE | SCRIPT_POST | POSTTRANS | PRETRANS;
 
+/// How much of a bad version a warning quotes.
+const SHOWN_CHARACTERS: usize = 80;
+
 /// All of a package's dependencies.
 #[derive(Debug, Default)]
 pub(super) struct Dependencies<'a> {
@@ -90,7 +93,7 @@ impl<'a> Stated<'a> {
     /// createrepo_c leaves such a dependency out.
     fn shown(self, tags: Tags, cleaner: &mut Cleaner) -> Option<Dependency<'a>> {
         let Ok(evr) = split_version(self.version) else {
-            let version = cleaner.clean(tags.versions, self.version).into_owned();
+            let version = cleaner.clean(tags.versions, self.version).chars().take(SHOWN_CHARACTERS).collect();
             cleaner.warn(Warning::BadEpoch { tag: tags.versions, version });
             return None;
         };

@@ -47,8 +47,11 @@ impl Document {
     }
 
     /// The XML before the packages.
-    fn head(self, packages: usize) -> Vec<u8> {
+    fn head(self, packages: usize, generation: Option<u64>) -> Vec<u8> {
         let mut head = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_vec();
+        if let Some(generation) = generation {
+            head.extend_from_slice(format!("<!-- generation {generation} -->\n").as_bytes());
+        }
         head.extend_from_slice(match self {
             Self::Primary => {
                 b"<metadata xmlns=\"http://linux.duke.edu/metadata/common\" xmlns:rpm=\"http://linux.duke.edu/metadata/rpm\""

@@ -48,12 +48,15 @@ pub struct RenderOptions {
     /// Whether to hash the uncompressed document, for which unchanged blocks are decompressed
     /// too. No client checks it for XML (METADATA.md, format decision 7).
     pub open_checksum: bool,
+    /// Written into a comment at the top, so that no two generations' files ever have the same
+    /// name: a file that is about to be swept is never the one that is about to be published.
+    pub generation: Option<u64>,
 }
 
 impl RenderOptions {
     /// The options of a repository kept by blocks: no open checksum.
     pub fn new(compression: Compression) -> Self {
-        Self { compression, open_checksum: false }
+        Self { compression, open_checksum: false, generation: None }
     }
 }
 
@@ -108,7 +111,8 @@ pub fn render(
     previous: Option<Previous<'_>>,
 ) -> Result<Rendered, RenderError> {
     let source = previous.map(Source::new).transpose()?;
-    let work = Work { document, compression: options.compression, open: options.open_checksum, slots, source: &source };
+    let RenderOptions { compression, open_checksum: open, generation } = options;
+    let work = Work { document, compression, open, generation, slots, source: &source };
     let (intact, rendered) =
         rayon::join(|| previous.is_none_or(|previous| Sha256::of(previous.file) == previous.sha256), || work.file());
     if intact { rendered } else { Err(RenderError::PreviousDamaged) }
@@ -176,6 +180,7 @@ struct Work<'a> {
     open: bool,
     slots: &'a [Slot<'a>],
     source: &'a Option<Source<'a>>,
+    generation: Option<u64>,
 }
 
 /// A finished piece of the file.
@@ -192,7 +197,7 @@ impl<'a> Work<'a> {
         let sizes: Vec<u32> = self.slots.iter().zip(&places).map(|(slot, place)| self.size(slot, *place)).collect();
         let pieces = self.cut(&sizes, &places);
         let mut compressor = Compressor::new(self.compression);
-        let head = self.made(0, self.document.head(self.slots.len()), &mut compressor);
+        let head = self.made(0, self.document.head(self.slots.len(), self.generation), &mut compressor);
         let foot = self.made(0, self.document.foot().to_vec(), &mut compressor);
         let (head_block, foot_block) = (head.block, foot.block);
 

@@ -44,8 +44,7 @@ impl Locator {
     pub fn locate<'p>(&self, path: &'p str) -> Option<(RepositoryDir, &'p str)> {
         let folder_ends = || path.match_indices('/').map(|(at, _)| at);
         let end = match self {
-            Self::Single => return Some((RepositoryDir::new(""), path)),
-            Self::Depth(0) => return Some((RepositoryDir::new(""), path)),
+            Self::Single | Self::Depth(0) => return Some((RepositoryDir::new(""), path)),
             Self::Depth(depth) => folder_ends().nth(depth - 1)?,
             Self::Globs(globs) => folder_ends().find(|&end| globs.iter().any(|glob| glob.is_match(&path[..end])))?,
         };
@@ -62,32 +61,31 @@ mod tests {
         locator.locate(path).map(|(dir, href)| (dir.as_str().to_owned(), href.to_owned()))
     }
 
-    fn pair(dir: &str, href: &str) -> Option<(String, String)> {
-        Some((dir.to_owned(), href.to_owned()))
-    }
-
     #[test]
     fn single_takes_every_path() {
-        assert_eq!(located(&Repositories::Single, "d.rpm"), pair("", "d.rpm"));
-        assert_eq!(located(&Repositories::Single, "a/b/d.rpm"), pair("", "a/b/d.rpm"));
+        assert_eq!(located(&Repositories::Single, "d.rpm"), Some((String::new(), "d.rpm".to_owned())));
+        assert_eq!(located(&Repositories::Single, "a/b/d.rpm"), Some((String::new(), "a/b/d.rpm".to_owned())));
     }
 
     #[test]
     fn per_folder_cuts_at_the_first_level_and_keeps_deeper_ones() {
         let per_folder = Repositories::Depth(1);
         assert_eq!(located(&per_folder, "d.rpm"), None);
-        assert_eq!(located(&per_folder, "el9/d.rpm"), pair("el9", "d.rpm"));
-        assert_eq!(located(&per_folder, "el9/x86_64/d.rpm"), pair("el9", "x86_64/d.rpm"));
+        assert_eq!(located(&per_folder, "el9/d.rpm"), Some(("el9".to_owned(), "d.rpm".to_owned())));
+        assert_eq!(located(&per_folder, "el9/x86_64/d.rpm"), Some(("el9".to_owned(), "x86_64/d.rpm".to_owned())));
         assert_eq!(located(&Repositories::Depth(2), "el9/d.rpm"), None);
-        assert_eq!(located(&Repositories::Depth(2), "el9/x86_64/d.rpm"), pair("el9/x86_64", "d.rpm"));
+        assert_eq!(
+            located(&Repositories::Depth(2), "el9/x86_64/d.rpm"),
+            Some(("el9/x86_64".to_owned(), "d.rpm".to_owned()))
+        );
     }
 
     #[test]
     fn globs_match_whole_folders_and_a_star_stays_within_one_level() {
         let globs = Repositories::Globs(vec!["el9/*".to_owned(), "tools".to_owned()]);
         assert_eq!(located(&globs, "el9/d.rpm"), None);
-        assert_eq!(located(&globs, "el9/x86_64/a/d.rpm"), pair("el9/x86_64", "a/d.rpm"));
-        assert_eq!(located(&globs, "tools/d.rpm"), pair("tools", "d.rpm"));
+        assert_eq!(located(&globs, "el9/x86_64/a/d.rpm"), Some(("el9/x86_64".to_owned(), "a/d.rpm".to_owned())));
+        assert_eq!(located(&globs, "tools/d.rpm"), Some(("tools".to_owned(), "d.rpm".to_owned())));
         assert_eq!(located(&globs, "other/d.rpm"), None);
     }
 

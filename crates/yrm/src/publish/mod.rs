@@ -95,6 +95,15 @@ pub struct Publisher {
     known: Mutex<HashMap<RepositoryDir, State>>,
     retention_due: Mutex<HashMap<RepositoryDir, Option<Timestamp>>>,
     swept: Mutex<HashMap<RepositoryDir, Timestamp>>,
+    /// When every repository was last looked up, to retire and to sweep where nothing arrives.
+    looked_round: Mutex<LookedRound>,
+}
+
+/// When the bucket's repositories were last listed, for either purpose.
+#[derive(Debug, Default)]
+struct LookedRound {
+    to_retire: Option<Timestamp>,
+    to_sweep: Option<Timestamp>,
 }
 
 impl Publisher {
@@ -107,6 +116,7 @@ impl Publisher {
             known: Mutex::default(),
             retention_due: Mutex::default(),
             swept: Mutex::default(),
+            looked_round: Mutex::default(),
         })
     }
 
@@ -149,11 +159,11 @@ impl Publisher {
             .buffered(REPOSITORIES_AT_ONCE)
             .collect()
             .await;
-        for rejected in self.quarantine(rejections, run, report).await {
+        for rejected in self.quarantine(rejections, report).await {
             report.rejected.push(rejected);
         }
         for settlement in settlements {
-            self.take_in(settlement, run, report).await;
+            self.take_in(settlement, report).await;
         }
     }
 
@@ -166,12 +176,14 @@ impl Publisher {
         report: &mut Report,
     ) -> (BTreeMap<RepositoryDir, Vec<Candidate>>, Vec<Rejection>) {
         let inspector = Inspector { bucket: self.bucket.clone(), now: run.started };
-        let mut verdicts = futures::stream::iter(batch)
+        let inspections: Vec<_> = batch
+            .iter()
             .map(|dropped| {
                 let inspector = &inspector;
                 async move { (dropped, inspector.inspect(dropped.clone()).await) }
             })
-            .buffered(self.bucket.policy.concurrency);
+            .collect();
+        let mut verdicts = futures::stream::iter(inspections).buffered(self.bucket.policy.concurrency);
         let (mut accepted, mut rejections, mut done) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), 0);
         while let Some((dropped, verdict)) = verdicts.next().await {
             done += 1;
@@ -193,21 +205,23 @@ impl Publisher {
     }
 
     /// Adds a repository's settlement to the report and quarantines what it turned down.
-    async fn take_in(&self, settlement: Settlement, run: RunId, report: &mut Report) {
+    async fn take_in(&self, settlement: Settlement, report: &mut Report) {
         let Settlement { repository, published, conflicts, waiting, gone: _, retired, errors } = settlement;
         report.repositories.extend(repository);
         report.published.extend(published);
         report.waiting.extend(waiting);
         report.retired.extend(retired);
         report.errors.extend(errors);
-        let rejected = self.quarantine(conflicts, run, report).await;
+        let rejected = self.quarantine(conflicts, report).await;
         report.rejected.extend(rejected);
     }
 
-    async fn quarantine(&self, rejections: Vec<Rejection>, run: RunId, report: &mut Report) -> Vec<Rejected> {
-        let mut moves = futures::stream::iter(&rejections)
-            .map(|rejection| async move { (rejection, tidy::quarantine(&self.bucket, rejection, run.id).await) })
-            .buffered(self.bucket.policy.concurrency);
+    async fn quarantine(&self, rejections: Vec<Rejection>, report: &mut Report) -> Vec<Rejected> {
+        let moves: Vec<_> = rejections
+            .iter()
+            .map(|rejection| async move { (rejection, tidy::quarantine(&self.bucket, rejection).await) })
+            .collect();
+        let mut moves = futures::stream::iter(moves).buffered(self.bucket.policy.concurrency);
         let mut rejected = Vec::new();
         while let Some((rejection, moved)) = moves.next().await {
             match moved {
@@ -234,17 +248,19 @@ impl Publisher {
         };
         for repository in due {
             let settlement = self.settle(repository, Vec::new(), run, progress).await;
-            self.take_in(settlement, run, report).await;
+            self.take_in(settlement, report).await;
         }
     }
 
-    /// The repositories to look at for retention; all of them the first time.
+    /// The repositories to look at for retention: all of them the first time, and from time to
+    /// time those that other instances have made.
     async fn retention_due_at(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-        let first = lock(&self.retention_due).is_empty();
-        if first {
+        let last = lock(&self.looked_round).to_retire;
+        if last.is_none_or(|last| self.interval_is_over(last, now)) {
             for repository in sweep::repositories(&self.bucket).await? {
                 lock(&self.retention_due).entry(repository).or_insert(Some(Timestamp::MIN));
             }
+            lock(&self.looked_round).to_retire = Some(now);
         }
         let due = lock(&self.retention_due);
         Ok(due
@@ -254,15 +270,38 @@ impl Publisher {
             .collect())
     }
 
-    /// Sweeps the repositories that this run changed, each at most once an interval.
+    fn interval_is_over(&self, last: Timestamp, now: Timestamp) -> bool {
+        let interval = jiff::SignedDuration::try_from(self.bucket.policy.sweep_interval);
+        now.duration_since(last) >= interval.unwrap_or(jiff::SignedDuration::MAX)
+    }
+
+    /// The repositories where something waits to be swept although nothing arrives any more.
+    /// Looked up once an interval, the first time an interval after the start, so that an idle
+    /// run asks for nothing but the inbox.
+    async fn sweep_owed(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
+        let last = *lock(&self.looked_round).to_sweep.get_or_insert(now);
+        if !self.interval_is_over(last, now) {
+            return Ok(Vec::new());
+        }
+        let owed = sweep::owed(&self.bucket, now).await?;
+        lock(&self.looked_round).to_sweep = Some(now);
+        Ok(owed)
+    }
+
+    /// Sweeps the repositories that this run changed and those that are owed a sweep, each at
+    /// most once an interval.
     async fn sweep_where_due(&self, run: RunId, report: &mut Report) {
-        let changed: Vec<RepositoryDir> = report
+        let mut due: Vec<RepositoryDir> = report
             .repositories
             .iter()
             .filter(|repository| repository.revision_before != repository.revision_after)
             .map(|repository| RepositoryDir::new(&repository.repository))
             .collect();
-        for repository in changed {
+        match self.sweep_owed(run.started).await {
+            Ok(owed) => due.extend(owed),
+            Err(error) => report.fault("looking for repositories to sweep", &error),
+        }
+        for repository in due {
             let last = lock(&self.swept).get(&repository).copied();
             match sweep::sweep_if_due(&self.bucket, &repository, last, run.started).await {
                 Ok(None) => {}
@@ -314,9 +353,11 @@ impl Report {
         self.published.sort_by(|a, b| a.inbox_key.cmp(&b.inbox_key));
     }
 
-    /// Whether anything was there to do; only such runs are kept in the bucket.
+    /// Whether anything changed or went wrong; only such runs are kept in the bucket. A file that
+    /// waits, run after run, is no change.
     pub fn did_work(&self) -> bool {
-        !self.inbox_keys.is_empty() || !self.retired.is_empty() || self.swept > 0 || !self.errors.is_empty()
+        let took_in = self.published.len() + self.rejected.len() + self.retired.len() > 0;
+        took_in || self.swept > 0 || !self.errors.is_empty()
     }
 }
 

@@ -75,6 +75,14 @@ impl State {
         self.current.as_ref().map(|_| self.catalog.revision)
     }
 
+    /// Bytes of published files that it keeps at hand.
+    pub fn kept_bytes(&self) -> usize {
+        match &self.source {
+            Source::Published(files) => files.iter().map(|file| file.bytes.len()).sum(),
+            Source::Unread | Source::Adopted(_) => 0,
+        }
+    }
+
     /// Whether metadata made by something else was taken over.
     pub fn adopted(&self) -> bool {
         matches!(self.source, Source::Adopted(_))

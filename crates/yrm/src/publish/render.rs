@@ -51,6 +51,9 @@ pub fn render(
             (Origin::Kept(at), Source::Published(_) | Source::Unread) => Slot::Kept(at),
         })
         .collect();
+    // Equal bytes, and so equal ETags, must never come back.
+    let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision + 1);
+    let options = RenderOptions { generation: Some(revision), ..RenderOptions::new(policy.compression) };
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
         let lengths: Vec<u32> = state.catalog.entries.iter().map(|entry| entry.fragment_bytes[at]).collect();
@@ -60,13 +63,12 @@ pub fn render(
             file: &files[at].bytes,
             sha256: files[at].sha256,
         });
-        let options = RenderOptions::new(policy.compression);
         rendered.push(render_document(document, options, &slots, previous).map_err(|source| {
             Error::new(ErrorKind::Corrupt, format!("splicing {}", document.name())).because(source)
         })?);
     }
     let rendered: [Rendered; 3] = rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
-    assemble(state, origins, admitted, rendered, policy, now)
+    assemble(state, origins, admitted, rendered, revision, now)
 }
 
 fn assemble(
@@ -74,13 +76,12 @@ fn assemble(
     origins: &[Origin],
     admitted: &[Admitted],
     rendered: [Rendered; 3],
-    policy: &Policy,
+    revision: u64,
     now: Timestamp,
 ) -> Result<Generation> {
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
     let before = state.current.as_ref().map(|current| &current.repomd);
-    // Equal bytes, and so equal ETags, must never come back; yum 3 wants times that never fall.
-    let revision = seconds.max(state.catalog.revision + 1);
+    // yum 3 wants times that never fall.
     let newest = before.into_iter().flat_map(|repomd| &repomd.records).filter_map(|record| record.timestamp).max();
     let timestamp = seconds.max(newest.unwrap_or(0));
 
@@ -95,6 +96,7 @@ fn assemble(
             }
         })
         .collect();
+    let compression = rendered[0].layout.compression;
     let mut repomd = Repomd { revision: revision.to_string(), ..before.cloned().unwrap_or_default() };
     let mut records = Vec::with_capacity(3);
     let mut files = Vec::with_capacity(3);
@@ -117,12 +119,7 @@ fn assemble(
     repomd.records = records;
 
     let three = || Error::new(ErrorKind::Internal, "rendering three documents");
-    let catalog = Catalog {
-        revision,
-        compression: policy.compression,
-        entries,
-        files: Some(layouts.try_into().map_err(|_| three())?),
-    };
+    let catalog = Catalog { revision, compression, entries, files: Some(layouts.try_into().map_err(|_| three())?) };
     Ok(Generation {
         catalog_bytes: Bytes::from(catalog.encode()?),
         catalog,

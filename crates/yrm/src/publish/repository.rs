@@ -10,6 +10,7 @@ use tokio::time::Instant;
 
 use super::admit::{Admission, Placed, admit};
 use super::bucket::aside;
+use super::catalog::Entry;
 use super::commit::{Switch, guard_shrink, keep_copy, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
@@ -28,9 +29,9 @@ use crate::store::settle;
 const MAX_SWITCHES: u32 = 20;
 /// A writer that has been at it for longer than this looks again before it switches: the sweep
 /// must never be able to reach what it put in place.
-const STALE_AFTER: Duration = Duration::from_secs(30 * 60);
-/// Metadata files up to this size together are kept in memory between runs.
-const KEEP_FILES_BYTES: usize = 32 << 20;
+const STALE_AFTER: Duration = Duration::from_mins(30);
+/// Metadata files up to this size, of all repositories together, are kept in memory between runs.
+const KEEP_FILES_BYTES: usize = 64 << 20;
 
 /// What became of one repository's part.
 #[derive(Debug, Default)]
@@ -193,7 +194,9 @@ impl Publisher {
             settlement.conflicts.push(Rejection { dropped, reason: Reason::Conflict, message, sha256 });
         }
         let mut placed = HashMap::new();
-        let mut admissions = futures::stream::iter(&plan.admit)
+        let admissions: Vec<_> = plan
+            .admit
+            .iter()
             .map(|&at| {
                 let candidate = &candidates[at];
                 let known = in_place.get(&candidate.href).cloned();
@@ -204,7 +207,8 @@ impl Publisher {
                     }
                 }
             })
-            .buffered(self.bucket.policy.concurrency);
+            .collect();
+        let mut admissions = futures::stream::iter(admissions).buffered(self.bucket.policy.concurrency);
         let mut done = 0;
         while let Some((at, admission)) = admissions.next().await {
             done += 1;
@@ -268,7 +272,7 @@ impl Publisher {
     async fn tidy(&self, prepared: &Prepared, run: RunId, progress: &dyn Progress, settlement: &mut Settlement) {
         let Prepared { state, plan, candidates, placed } = prepared;
         let already =
-            plan.already.iter().map(|&at| (at, state.catalog.at(&candidates[at].href).map(|e| e.pkgid()), true));
+            plan.already.iter().map(|&at| (at, state.catalog.at(&candidates[at].href).map(Entry::pkgid), true));
         let new = placed.iter().map(|(&at, there)| (at, Some(there.pkgid), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
@@ -276,12 +280,13 @@ impl Publisher {
                 (&candidates[at].dropped, published(&candidates[at], pkgid, already_there))
             })
             .collect();
-        let mut answers =
-            futures::stream::iter(&done)
+        let answers: Vec<_> =
+            done.iter()
                 .map(|(dropped, published)| async move {
                     (published, tidy::published(&self.bucket, dropped, published).await)
                 })
-                .buffer_unordered(self.bucket.policy.concurrency);
+                .collect();
+        let mut answers = futures::stream::iter(answers).buffer_unordered(self.bucket.policy.concurrency);
         let mut count = 0;
         while let Some((published, tidied)) = answers.next().await {
             count += 1;
@@ -316,7 +321,13 @@ impl Publisher {
             source: if small { Source::Published(std::sync::Arc::new(files)) } else { Source::Unread },
         };
         self.note_retention(repository, &state);
-        lock(&self.known).insert(repository.clone(), state);
+        let mut known = lock(&self.known);
+        known.insert(repository.clone(), state);
+        if known.values().map(State::kept_bytes).sum::<usize>() > KEEP_FILES_BYTES {
+            for (_, other) in known.iter_mut().filter(|(dir, _)| *dir != repository) {
+                other.source = Source::Unread;
+            }
+        }
     }
 
     fn note_retention(&self, repository: &RepositoryDir, state: &State) {

@@ -5,7 +5,7 @@
 //! place. The repomd.xml that judges is read after the listing, so nothing that was staged or
 //! committed before it can be missed; what cannot be understood is left alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -44,6 +44,27 @@ pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// The repositories whose oldest retained generation's grace is over, by one listing and the
+/// local clock: worth a sweep, which then goes by the store's.
+pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>> {
+    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
+    let prefix = key::generations_prefix(&RepositoryDir::new(""));
+    let mut switched: BTreeMap<RepositoryDir, Vec<Timestamp>> = BTreeMap::new();
+    for object in list_all(bucket.store.as_ref(), &prefix).await? {
+        let path = object.key.strip_prefix(&prefix).unwrap_or_default();
+        let dir = RepositoryDir::new(path.rsplit_once('/').map_or("", |(dir, _)| dir));
+        switched.entry(dir).or_default().push(object.modified);
+    }
+    Ok(switched
+        .into_iter()
+        .filter_map(|(repository, mut times)| {
+            times.sort();
+            // The oldest was superseded when the second was switched to.
+            times.get(1).is_some_and(|superseded| *superseded < expires).then_some(repository)
+        })
+        .collect())
 }
 
 /// What time it is in the store: the modification time of something just written.
@@ -85,7 +106,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
             .hint("nothing was deleted; the next package that arrives restores the last generation"));
     };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
-    let (retained, expired) = split(generations, current.object.modified, expires);
+    let (retained, over) = split(generations, current.object.modified, expires);
 
     let mut named: HashSet<String> = HashSet::new();
     let mut retained_catalogs: HashSet<String> = HashSet::new();
@@ -109,7 +130,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
         .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key));
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
     let mut deleted = 0;
-    for object in unnamed.chain(forgotten).chain(&expired) {
+    for object in unnamed.chain(forgotten).chain(&over) {
         deleted += u64::from(delete(bucket, object).await?);
     }
     sweep_receipts(bucket, now).await?;
@@ -137,14 +158,14 @@ async fn name_all(
 fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Timestamp) -> (Vec<Object>, Vec<Object>) {
     generations.sort_by_key(|(revision, _)| *revision);
     let superseded: Vec<Timestamp> =
-        generations.iter().skip(1).map(|(_, next)| next.modified.max(Timestamp::MIN)).chain([switched]).collect();
+        generations.iter().skip(1).map(|(_, next)| next.modified).chain([switched]).collect();
     let newest = generations.last().map(|(revision, _)| *revision);
-    let (mut retained, mut expired) = (Vec::new(), Vec::new());
-    for ((revision, object), superseded) in generations.into_iter().zip(superseded) {
-        let over = superseded < expires && Some(revision) != newest;
-        if over { expired.push(object) } else { retained.push(object) }
-    }
-    (retained, expired)
+    let (over, retained): (Vec<_>, Vec<_>) = generations
+        .into_iter()
+        .zip(superseded)
+        .partition(|((revision, _), superseded)| *superseded < expires && Some(*revision) != newest);
+    let objects = |generations: Vec<((u64, Object), Timestamp)>| generations.into_iter().map(|((_, o), _)| o).collect();
+    (objects(retained), objects(over))
 }
 
 async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<(u64, Object)>> {

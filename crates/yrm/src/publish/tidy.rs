@@ -4,6 +4,7 @@
 //! An inbox object goes only while it has the ETag that was published or set aside; a file that
 //! replaced it meanwhile stays for the next run.
 
+use rpmmd::checksum::Sha256;
 use ulid::Ulid;
 
 use super::bucket::Bucket;
@@ -24,13 +25,14 @@ pub(super) async fn published(bucket: &Bucket, dropped: &Dropped, published: &Pu
 
 /// Moves a rejected file to quarantine, with its record. `None` when it had left the inbox or
 /// changed: then it is not what was judged.
-pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection, run: Ulid) -> Result<Option<Rejected>> {
+pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rejected>> {
     let dropped = &rejection.dropped;
-    let target = Key::Quarantined { path: &dropped.path, id: run };
+    let id = quarantine_id(dropped);
+    let target = Key::Quarantined { path: &dropped.path, id };
     let quarantine_key = bucket.path(target);
     let copy = Copy { source: &dropped.object, target: &quarantine_key, attributes: &target.attributes() };
     match settle::copy_settled(bucket.store.as_ref(), copy).await? {
-        // The name holds this run's id: if it is taken, an earlier try of ours took it.
+        // The name is this upload's own: if it is taken, another try put the same file there.
         Copied::Done(_) | Copied::Occupied(_) => {}
         Copied::SourceChanged | Copied::SourceMissing => return Ok(None),
     }
@@ -45,10 +47,19 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection, run: Ulid
         quarantine_key,
         first_seen: dropped.modified(),
     };
-    let record = Key::QuarantineRecord { path: &dropped.path, id: run };
+    let record = Key::QuarantineRecord { path: &dropped.path, id };
     let bytes = receipt::to_json(&rejected)?;
     settle::put_fixed(bucket.store.as_ref(), &bucket.path(record), &bytes, &record.attributes()).await?;
     receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
     settle::delete_settled(bucket.store.as_ref(), dropped.key(), dropped.etag()).await?;
     Ok(Some(rejected))
+}
+
+/// The id under which an upload is quarantined: of the time it arrived and what it is, so that
+/// two instances, or two tries, that reject the same upload make one object of it.
+fn quarantine_id(dropped: &Dropped) -> Ulid {
+    let arrived_ms = u64::try_from(dropped.modified().as_millisecond()).unwrap_or(0);
+    let digest = Sha256::of(format!("{}\n{}", dropped.key(), dropped.etag()).as_bytes());
+    let (random, _) = digest.as_bytes().split_first_chunk::<16>().expect("a digest has 32 bytes");
+    Ulid::from_parts(arrived_ms, u128::from_be_bytes(*random))
 }

@@ -51,7 +51,7 @@ pub enum Key<'a> {
     Repomd { repository: &'a RepositoryDir },
     /// A file below `repodata/`, named by repomd.xml's location (`repodata/<sha256>-….xml.gz`).
     Metadata { repository: &'a RepositoryDir, href: &'a str },
-    /// A rejected file, by its path below the inbox and the run's id.
+    /// A rejected file, by its path below the inbox and the upload's id.
     Quarantined { path: &'a str, id: Ulid },
     /// Why it was rejected.
     QuarantineRecord { path: &'a str, id: Ulid },
@@ -123,10 +123,12 @@ impl Key<'_> {
     fn content_type(&self) -> &'static str {
         match self {
             Self::Inbox { .. } | Self::Package { .. } | Self::Quarantined { .. } => "application/x-rpm",
+            Self::Metadata { href, .. } => match href.rsplit_once('.') {
+                Some((_, "gz")) => "application/gzip",
+                Some((_, "zst")) => "application/zstd",
+                Some(_) | None => "text/xml",
+            },
             Self::Repomd { .. } | Self::Generation { .. } => "text/xml",
-            Self::Metadata { href, .. } if href.ends_with(".gz") => "application/gzip",
-            Self::Metadata { href, .. } if href.ends_with(".zst") => "application/zstd",
-            Self::Metadata { .. } => "text/xml",
             Self::QuarantineRecord { .. }
             | Self::Receipt { .. }
             | Self::Run { .. }

@@ -2,8 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
+mod cli;
 mod demo;
 mod equality;
 mod floors;
 mod index;
 mod publish;
+mod service;

@@ -13,7 +13,7 @@ use crate::repodata::{Document, Fragments, ReadError, RenderOptions, Rendered, R
 fn rendered(packages: &[Package<'_>], compression: Compression) -> Repodata {
     let fragments: Vec<Fragments> = packages.iter().map(|package| Fragments::of(package).unwrap()).collect();
     let slots: Vec<Slot<'_>> = fragments.iter().map(Slot::Fresh).collect();
-    Repodata::render(RenderOptions { compression, open_checksum: true }, &slots, None).unwrap()
+    Repodata::render(RenderOptions { open_checksum: true, ..RenderOptions::new(compression) }, &slots, None).unwrap()
 }
 
 fn read_back(repodata: &Repodata) -> Result<Vec<Package<'static>>, ReadError> {

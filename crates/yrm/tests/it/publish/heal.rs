@@ -149,3 +149,19 @@ async fn the_sweep_takes_what_nothing_names_after_grace_and_nothing_else() {
     world.run().await;
     world.assert_clean().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_where_nothing_arrives_any_more_is_swept_too() {
+    let world = with_two_packages().await;
+    let first_primary = keys_with(&world, "-primary.xml.gz");
+    world.drop_rpm("c.rpm", &rpm("c", "1")).await;
+    world.run().await;
+    world.advance(4 * DAY);
+    let report = world.run().await;
+    assert!(report.swept > 0, "{report:#?}");
+    assert!(world.bytes(&first_primary[0]).await.is_none());
+    world.advance(DAY);
+    let idle = world.run().await;
+    assert_eq!((idle.swept, idle.usage.writes), (0, 0), "with nothing to sweep nothing is written");
+    world.assert_clean().await;
+}

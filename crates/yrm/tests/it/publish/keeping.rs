@@ -24,6 +24,7 @@ async fn prune_only_when_inbox_has_work() {
     world.run().await;
     assert_eq!(world.hrefs("").await.len(), 4);
     world.advance(9 * DAY);
+    world.run().await;
     let report = world.run().await;
     assert_eq!((report.usage.reads, report.usage.writes), (1, 0), "nothing is due, nothing is asked");
     world.advance(2 * DAY);
@@ -80,4 +81,20 @@ async fn a_package_removed_from_s3_is_uploaded_again() {
     }
     assert!(!world.hrefs("").await.contains(&"a-1.rpm".to_owned()));
     world.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn retention_finds_every_repository_even_when_the_first_run_had_work_in_one() {
+    let mut world = World::new(Policy { repositories: yrm::config::Repositories::Depth(1), ..keeping(1, 10 * DAY) });
+    for version in ["1", "2"] {
+        world.drop_rpm(&format!("el8/a-{version}.rpm"), &rpm("a", version)).await;
+        world.drop_rpm(&format!("el9/a-{version}.rpm"), &rpm("a", version)).await;
+    }
+    world.run().await;
+    world.advance(11 * DAY);
+    world.restart();
+    world.drop_rpm("el8/b.rpm", &rpm("b", "1")).await;
+    world.run().await;
+    assert_eq!(world.hrefs("el8/").await, ["a-2.rpm", "b.rpm"]);
+    assert_eq!(world.hrefs("el9/").await, ["a-2.rpm"]);
 }

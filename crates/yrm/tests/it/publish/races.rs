@@ -133,8 +133,7 @@ async fn a_crash_at_any_write_is_finished_by_the_next_run() {
         world.hooked.at(call, part, Effect::Die);
         let run = RunId { id: ulid::Ulid::new(), started: world.now() };
         // The run is dropped at its next await after dying: what a killed process leaves.
-        let died =
-            tokio::time::timeout(std::time::Duration::from_secs(600), world.publisher.run(run, &Unwatched)).await;
+        let died = tokio::time::timeout(std::time::Duration::from_mins(10), world.publisher.run(run, &Unwatched)).await;
         assert!(died.is_err() && world.hooked.all_happened(), "{call:?} {part}");
         world.assert_clean().await;
         world.restart();
@@ -204,4 +203,26 @@ async fn a_refused_listing_or_repomd_is_never_an_empty_repository() {
     world.hooked.at(Call::List, "inbox/", Effect::Refuse);
     let run = RunId { id: ulid::Ulid::new(), started: world.now() };
     assert!(world.publisher.run(run, &Unwatched).await.is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_managers_that_reject_the_same_upload_quarantine_it_once() {
+    let world = World::new(policy());
+    world.drop_bytes("bad.rpm", "not an rpm at all, but long enough to be looked at").await;
+    let other = world.another();
+    let now = world.now();
+    world.hooked.at(
+        Call::Copy,
+        "quarantine/",
+        Effect::Before(Box::new(move |_| {
+            async move {
+                other.run(RunId { id: ulid::Ulid::new(), started: now }, &Unwatched).await.unwrap();
+            }
+            .boxed()
+        })),
+    );
+    world.run().await;
+    let quarantined: Vec<_> = world.memory.keys().into_iter().filter(|key| key.starts_with("quarantine/")).collect();
+    assert_eq!(quarantined.len(), 2, "the file and its record: {quarantined:?}");
+    assert_eq!(world.inbox(), Vec::<String>::new());
 }

@@ -120,11 +120,6 @@ impl World {
         self.packages(dir).await.into_iter().map(|package| package.href.into_owned()).collect()
     }
 
-    pub(crate) async fn revision(&self) -> u64 {
-        let repomd = self.bytes("repo/repodata/repomd.xml").await.unwrap();
-        Repomd::read(&repomd).unwrap().revision.parse().unwrap()
-    }
-
     pub(crate) async fn bytes(&self, key: &str) -> Option<Bytes> {
         self.memory.get(key, None).await.unwrap().map(|read| read.bytes)
     }

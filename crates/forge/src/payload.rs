@@ -1,6 +1,17 @@
 //! The payload: a cpio archive in the "newc" form, as rpm writes it.
 
+use std::io::Write as _;
+
 use crate::file::File;
+
+/// How the payload is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Compressor {
+    /// gzip, rpm's old default.
+    Gzip,
+    /// Not at all.
+    Stored,
+}
 
 /// The archive of every file that is shipped (ghosts are not).
 pub(crate) fn archive(files: &[File], time: u32) -> Vec<u8> {
@@ -30,4 +41,15 @@ fn append(archive: &mut Vec<u8>, inode: u32, [mode, links, time]: [u32; 3], name
     archive.resize(archive.len().next_multiple_of(4), 0);
     archive.extend_from_slice(contents);
     archive.resize(archive.len().next_multiple_of(4), 0);
+}
+
+/// The archive as it stands in the file.
+pub(crate) fn compress(archive: Vec<u8>, compressor: Compressor) -> Vec<u8> {
+    match compressor {
+        Compressor::Stored => archive,
+        Compressor::Gzip => {
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(6));
+            encoder.write_all(&archive).and_then(|()| encoder.finish()).expect("a Vec takes any bytes")
+        }
+    }
 }

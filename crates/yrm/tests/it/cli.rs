@@ -1,0 +1,116 @@
+//! The command line as scripts see it: exit code, stdout, stderr.
+
+use std::path::Path;
+use std::process::Command;
+
+use tempfile::TempDir;
+
+/// `yrm` in an empty directory with an empty environment, so that nothing of this machine counts.
+pub(crate) fn yrm(directory: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_yrm"));
+    command.current_dir(directory).env_clear();
+    command
+}
+
+/// Exit code, stdout and stderr, as one text.
+fn outcome(directory: &TempDir, arguments: &[&str], environment: &[(&str, &str)]) -> String {
+    let output = yrm(directory.path()).args(arguments).envs(environment.iter().copied()).output().unwrap();
+    let (out, err) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    format!("exit {}\n--- stdout\n{out}--- stderr\n{err}", output.status.code().unwrap())
+}
+
+#[test]
+fn everything_wrong_with_the_configuration_is_said_at_once_and_exits_2() {
+    let directory = TempDir::new().unwrap();
+    std::fs::write(directory.path().join("yrm.toml"), "compresion = \"gz\"\nconcurrency = 0\n").unwrap();
+    let text = outcome(&directory, &["run", "--grace", "soon"], &[("YRM_LISTEN", "here")]);
+    insta::assert_snapshot!(text, @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    error: reading the configuration (5 problems): yrm.toml: there is no setting "compresion" (did you mean compression?)
+      bucket: no bucket is named (give --bucket ./dir or --bucket s3://name, or set it in yrm.toml or YRM_BUCKET)
+      concurrency (yrm.toml): "0" is not a whole number from 1 to 256
+      grace (--grace): "soon" is not a duration (write a number with s, m, h or d, such as 90s, 5m, 72h or 60d)
+      listen (YRM_LISTEN): "here" is not an address and port (such as 127.0.0.1:5000 or [::1]:5000)
+    hint: yrm config show tells where each value came from; docs/config.md explains them
+    "#);
+}
+
+#[test]
+fn an_error_is_one_json_object_on_stderr_when_json_is_asked_for() {
+    let directory = TempDir::new().unwrap();
+    let text = outcome(&directory, &["status", "--output", "json", "-b", "x/y"], &[]);
+    insta::assert_snapshot!(text, @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    {"error":{"kind":"config","message":"reading the configuration: bucket (--bucket): \"x/y\" may be a directory or a bucket with a prefix (write ./x/y for the directory or s3://x/y for the bucket)","hint":"yrm config show tells where each value came from; docs/config.md explains them","exit_code":2}}
+    "#);
+}
+
+#[test]
+fn config_init_writes_a_sound_file_once() {
+    let directory = TempDir::new().unwrap();
+    insta::assert_snapshot!(outcome(&directory, &["config", "init", "-b", "./bucket"], &[]), @r"
+    exit 0
+    --- stdout
+    wrote yrm.toml
+    --- stderr
+    hint: set `bucket` in it, then try `yrm config check`
+    ");
+    insta::assert_snapshot!(outcome(&directory, &["config", "check"], &[]), @r"
+    exit 0
+    --- stdout
+    the configuration is sound
+    --- stderr
+    ");
+    insta::assert_snapshot!(outcome(&directory, &["config", "init"], &[]), @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: writing yrm.toml: File exists (os error 17)
+    hint: yrm never writes over it; name another with --config FILE, or use --stdout
+    ");
+    let shown = outcome(&directory, &["config", "show", "--output", "json"], &[("YRM_DATADOG_API_KEY", "hunter2")]);
+    assert!(shown.contains(r#"{"name":"bucket","value":"./bucket","source":"yrm.toml"}"#), "{shown}");
+    assert!(shown.contains(r#""value":"(set, not shown)","source":"YRM_DATADOG_API_KEY"#), "{shown}");
+    assert!(!shown.contains("hunter2"));
+}
+
+#[test]
+fn an_uploaders_key_cannot_steer_the_terminal() {
+    let directory = TempDir::new().unwrap();
+    let inbox = directory.path().join("b/inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    let hostile = std::fs::File::create(inbox.join("\u{1b}]0;owned\u{7}.rpm")).unwrap();
+    std::io::Write::write_all(&mut &hostile, b"not a package").unwrap();
+    hostile.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let text = outcome(&directory, &["run", "-b", "./b", "-v"], &[]);
+    assert!(text.starts_with("exit 0") && text.contains("1 rejected"), "{text}");
+    assert!(!text.contains('\u{1b}') && !text.contains('\u{7}'), "{text:?}");
+}
+
+#[test]
+fn flags_of_the_first_version_without_effect_get_a_note() {
+    let directory = TempDir::new().unwrap();
+    std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();
+    let text = outcome(&directory, &["run", "--bucket-name", "./b", "-c", "/var/cache/x"], &[]);
+    assert!(text.starts_with("exit 0"), "{text}");
+    assert!(text.contains("note: --cachedir has no effect: "), "{text}");
+}
+
+#[test]
+fn publish_refuses_bad_names_before_the_first_upload() {
+    let directory = TempDir::new().unwrap();
+    std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();
+    std::fs::write(directory.path().join("a.rpm"), "x").unwrap();
+    std::fs::write(directory.path().join("empty.rpm"), "").unwrap();
+    for arguments in
+        [["a.rpm", "empty.rpm", "--to", "el9"], ["a.rpm", "./a.rpm", "--to", ""], ["a.rpm", "a.rpm", "--to", "../x"]]
+    {
+        let text = outcome(&directory, &[&["publish", "-b", "./b"], &arguments[..]].concat(), &[]);
+        assert!(text.starts_with("exit 2"), "{text}");
+    }
+    assert_eq!(std::fs::read_dir(directory.path().join("b/inbox")).unwrap().count(), 0);
+}

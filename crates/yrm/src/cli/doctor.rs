@@ -6,7 +6,7 @@ use super::output::table;
 use super::{Context, DONE, open};
 use crate::error::Result;
 use crate::serve;
-use crate::standin::store::probe::{ProbeReport, probe};
+use crate::store::probe::{ProbeReport, probe};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]

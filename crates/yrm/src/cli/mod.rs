@@ -127,7 +127,7 @@ impl Context {
 
 /// Opens the store that `config` names.
 async fn open(config: &Config) -> Result<Arc<dyn Store>> {
-    crate::standin::store::open(config).await
+    crate::store::open(config).await
 }
 
 /// Opens the bucket that `config` names.

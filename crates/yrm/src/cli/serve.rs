@@ -17,7 +17,7 @@ use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
 use crate::serve;
-use crate::standin::store::probe::probe;
+use crate::store::probe::probe;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]

@@ -7,6 +7,7 @@ pub mod counted;
 pub mod key;
 pub mod local;
 pub mod memory;
+pub mod probe;
 pub mod s3;
 pub mod settle;
 
@@ -14,12 +15,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
+use crate::config::{BucketUrl, Config};
 use crate::error::{Error, Result};
 
 /// The store's name for one state of an object's bytes. Opaque: compare, never parse.
@@ -203,6 +206,15 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Whether objects appear only when complete (S3). In a directory a file may be in the
     /// middle of being copied in.
     fn uploads_are_atomic(&self) -> bool;
+}
+
+/// The bucket that the configuration names. An S3 bucket is not contacted yet; a directory must
+/// exist (`DirectoryStore::create` makes one).
+pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
+    Ok(match &config.bucket {
+        BucketUrl::S3 { name, prefix } => Arc::new(s3::S3Store::connect(name, prefix, &config.s3).await?),
+        BucketUrl::Directory(root) => Arc::new(local::DirectoryStore::open(root)?),
+    })
 }
 
 /// `range` within an object of `size_bytes`: clipped to its end, empty past it.

@@ -3,9 +3,12 @@
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
 mod cli;
+mod conformance;
 mod demo;
 mod equality;
 mod floors;
 mod index;
 mod publish;
+mod s3_faults;
+mod s3_server;
 mod service;

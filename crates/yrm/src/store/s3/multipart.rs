@@ -171,7 +171,7 @@ impl S3Store {
         appear: Appear,
         doing: &str,
     ) -> Result<Outcome<Stored>> {
-        sent.sort_by_key(aws_sdk_s3::types::CompletedPart::part_number);
+        sent.sort_by_key(CompletedPart::part_number);
         let (client, if_none_match) = match appear {
             Appear::Always => (&self.patient, None),
             Appear::IfAbsent => (&self.once, Some("*".to_owned())),

@@ -1,0 +1,214 @@
+//! What a store really does, tried out under `.yrm/probe/` at the start and by `yrm doctor`.
+//!
+//! Several servers accept conditions and ignore them, or refuse *after* they have overwritten: so
+//! the probe never trusts an answer alone but looks at the bytes afterwards. It writes under a
+//! random name and deletes what it wrote.
+
+use bytes::Bytes;
+use futures::future::join_all;
+use rpmmd::checksum::Sha256;
+use serde::Serialize;
+
+use super::key::Key;
+use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PutIf, Store, Stored};
+use crate::config::Folders;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Writers that race for one key.
+const RACERS: usize = 8;
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProbeReport {
+    /// One row per thing tried.
+    pub rows: Vec<ProbeRow>,
+    /// What the rows add up to.
+    pub abilities: Abilities,
+}
+
+/// One thing that was tried.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ProbeRow {
+    /// What the store should do.
+    pub name: &'static str,
+    /// Whether it did.
+    pub ok: bool,
+    /// What was seen.
+    pub seen: String,
+}
+
+/// A row's result: `Err` when the store refused the call itself.
+type Tried = Result<(bool, String)>;
+
+/// Tries out what this program asks of a store. A call that the store does not have is a row that
+/// is not ok; an error is returned only when plain writing and reading fail.
+pub async fn probe(store: &dyn Store) -> Result<ProbeReport> {
+    let probe = Probe { store, id: format!("{:032x}", rand::random::<u128>()) };
+    let report = probe.run().await;
+    probe.clean_up().await;
+    report
+}
+
+struct Probe<'a> {
+    store: &'a dyn Store,
+    id: String,
+}
+
+impl Probe<'_> {
+    async fn run(&self) -> Result<ProbeReport> {
+        // Without this nothing else means anything.
+        self.write("plain", b"plain").await?;
+        let put_absent = row("put if absent: the second is refused", self.put_absent_twice().await);
+        let put_match = row("put if match: a wrong ETag is refused", self.put_wrong_match().await);
+        let race = row("put if absent: one of 8 racers wins", self.race().await);
+        let copy_target = row("copy if absent: an existing target keeps its bytes", self.copy_onto_existing().await);
+        let copy_source = row("copy if match: a changed source is refused", self.copy_changed_source().await);
+        let delete = row("delete if match: a wrong ETag deletes nothing", self.delete_wrong_match().await);
+        let copy_sha256 = row("copy: the store computes the SHA-256", self.copy_digest().await);
+        let odd_keys = row("keys with + ~ ^ % and spaces survive", self.odd_key().await);
+        let abilities = Abilities {
+            conditional_put: put_absent.ok && put_match.ok && race.ok,
+            conditional_copy: copy_target.ok && copy_source.ok,
+            conditional_delete: delete.ok,
+            copy_sha256: copy_sha256.ok,
+            odd_keys: odd_keys.ok,
+        };
+        let rows = vec![put_absent, put_match, race, copy_target, copy_source, delete, copy_sha256, odd_keys];
+        Ok(ProbeReport { rows, abilities })
+    }
+
+    async fn put_absent_twice(&self) -> Tried {
+        self.put("absent", b"first", PutIf::Absent).await?;
+        let second = self.put("absent", b"second", PutIf::Absent).await?;
+        self.judge(&second, "absent", b"first").await
+    }
+
+    async fn put_wrong_match(&self) -> Tried {
+        self.write("match", b"first").await?;
+        let wrong = self.put("match", b"second", PutIf::Matches(wrong_etag())).await?;
+        self.judge(&wrong, "match", b"first").await
+    }
+
+    async fn race(&self) -> Tried {
+        let bodies: Vec<Bytes> = (0..RACERS).map(|racer| Bytes::from(format!("racer {racer}"))).collect();
+        let key = self.key("race");
+        let attributes = Attributes::default();
+        let puts = bodies.iter().map(|body| self.store.put(&key, body.clone(), &attributes, PutIf::Absent));
+        let outcomes = join_all(puts).await.into_iter().collect::<Result<Vec<_>>>()?;
+        let winners: Vec<usize> = (0..RACERS).filter(|racer| matches!(outcomes[*racer], Outcome::Done(_))).collect();
+        let bytes = self.bytes("race").await?;
+        let ok = matches!(winners.as_slice(), [winner] if bytes.as_ref() == Some(&bodies[*winner]));
+        Ok((ok, format!("winners: {}", winners.len())))
+    }
+
+    async fn copy_onto_existing(&self) -> Tried {
+        let source = self.write("copy-source", b"source").await?;
+        self.write("copy-target", b"target").await?;
+        let copied = self.copy(&source, "copy-target").await?;
+        self.judge(&copied, "copy-target", b"target").await
+    }
+
+    async fn copy_changed_source(&self) -> Tried {
+        let seen = self.write("changing", b"as it was seen").await?;
+        self.write("changing", b"as it is now").await?;
+        let copied = self.copy(&seen, "changed").await?;
+        let made = self.bytes("changed").await?.is_some();
+        let refused = matches!(copied, Outcome::Lost);
+        Ok((refused && !made, format!("{}; target {}", name(&copied), if made { "made" } else { "not made" })))
+    }
+
+    async fn delete_wrong_match(&self) -> Tried {
+        self.write("delete", b"kept").await?;
+        let deleted = self.store.delete(&self.key("delete"), &wrong_etag()).await?;
+        self.judge(&deleted, "delete", b"kept").await
+    }
+
+    async fn copy_digest(&self) -> Tried {
+        let source = self.write("digest", b"digest me").await?;
+        let copied = self.copy(&source, "digested").await?;
+        let Outcome::Done(Stored { sha256, .. }) = copied else { return Ok((false, name(&copied).to_owned())) };
+        let ok = sha256 == Some(Sha256::of(b"digest me"));
+        Ok((ok, sha256.map_or_else(|| "no digest in the answer".to_owned(), |sha256| sha256.to_string())))
+    }
+
+    async fn odd_key(&self) -> Tried {
+        let (first, second) = ("p+~^ %2B.rpm", "copy of p+~^ %2B.rpm");
+        let source = self.write(first, b"odd").await?;
+        let copied = self.copy(&source, second).await?;
+        let prefix = self.key("");
+        let listed = self.store.list(&prefix, None).await?;
+        let is_listed = |name: &str| listed.objects.iter().any(|object| object.key == self.key(name));
+        let read = self.bytes(second).await?;
+        let ok = read.as_deref() == Some(b"odd".as_slice()) && is_listed(first) && is_listed(second);
+        Ok((ok, format!("copy {}; listed {}", name(&copied), is_listed(first) && is_listed(second))))
+    }
+
+    /// Refused, and the bytes are as they were.
+    async fn judge<T>(&self, outcome: &Outcome<T>, name_of_key: &str, before: &'static [u8]) -> Tried {
+        let kept = self.bytes(name_of_key).await?.as_deref() == Some(before);
+        let refused = matches!(outcome, Outcome::Lost);
+        Ok((refused && kept, format!("{}; bytes {}", name(outcome), if kept { "kept" } else { "changed" })))
+    }
+
+    fn key(&self, name: &str) -> String {
+        Key::Probe { name: &format!("{}/{name}", self.id) }.path(&Folders::default())
+    }
+
+    async fn put(&self, name: &str, bytes: &'static [u8], condition: PutIf) -> Result<Outcome<Stored>> {
+        self.store.put(&self.key(name), Bytes::from_static(bytes), &Attributes::default(), condition).await
+    }
+
+    /// Writes without a condition and looks at what is there then.
+    async fn write(&self, name: &str, bytes: &'static [u8]) -> Result<Object> {
+        if let Outcome::Ambiguous(error) = self.put(name, bytes, PutIf::Always).await? {
+            return Err(error);
+        }
+        let key = self.key(name);
+        let found = self.store.head(&key).await?;
+        found.ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("probing the store with {key:?}"))
+                .hint("it forgot what was just written")
+        })
+    }
+
+    async fn copy(&self, source: &Object, target: &str) -> Result<Outcome<Stored>> {
+        let (target, attributes) = (self.key(target), Attributes::default());
+        self.store.copy(Copy { source, target: &target, attributes: &attributes }).await
+    }
+
+    async fn bytes(&self, name: &str) -> Result<Option<Bytes>> {
+        Ok(self.store.get(&self.key(name), None).await?.map(|read| read.bytes))
+    }
+
+    /// What stays behind is small, named for what it is, and harms nothing.
+    async fn clean_up(&self) {
+        let Ok(page) = self.store.list(&self.key(""), None).await else { return };
+        for object in page.objects {
+            if let Err(error) = self.store.delete(&object.key, &object.etag).await {
+                tracing::debug!(key = object.key, error = error.chain(), "a probe's object stays behind");
+            }
+        }
+    }
+}
+
+fn row(name: &'static str, tried: Tried) -> ProbeRow {
+    match tried {
+        Ok((ok, seen)) => ProbeRow { name, ok, seen },
+        Err(error) => ProbeRow { name, ok: false, seen: error.chain() },
+    }
+}
+
+/// Looks like an ETag of S3, and is nobody's.
+fn wrong_etag() -> ETag {
+    ETag::new("00000000000000000000000000000000")
+}
+
+fn name<T>(outcome: &Outcome<T>) -> &'static str {
+    match outcome {
+        Outcome::Done(_) => "done",
+        Outcome::Lost => "refused",
+        Outcome::Conflict => "conflict",
+        Outcome::Missing => "missing",
+        Outcome::Ambiguous(_) => "no clear answer",
+    }
+}

@@ -1,0 +1,158 @@
+//! The S3 server that tests talk to over HTTP: `scripts/s3-server`, one per test process.
+//!
+//! It needs the virtual environment that `scripts/test` makes; without it a test fails and says
+//! so. Every test makes a bucket of its own. The server ends when this process does: the pipe to
+//! its standard input closes.
+
+use std::io::{BufRead as _, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+use serde_json::{Value, json};
+use yrm::store::s3::{Limits, S3Store};
+
+const ACCESS_KEY: &str = "test";
+const REGION: &str = "us-east-1";
+
+/// A running server.
+#[derive(Debug)]
+pub(crate) struct S3Server {
+    endpoint: String,
+    _child: Child,
+}
+
+/// The server of this test process, started by whoever asks first.
+pub(crate) fn server() -> &'static S3Server {
+    static SERVER: OnceLock<S3Server> = OnceLock::new();
+    SERVER.get_or_init(S3Server::start)
+}
+
+impl S3Server {
+    fn start() -> Self {
+        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let python =
+            std::env::var_os("YRM_TEST_PYTHON").map_or_else(|| workspace.join(".test/venv/bin/python"), PathBuf::from);
+        let mut child = Command::new(&python)
+            .arg(workspace.join("scripts/s3-server"))
+            .args(["--port", "0"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("{}: {error}; run scripts/test once, it installs the S3 server", python.display())
+            });
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let endpoint = line.trim().to_owned();
+        assert!(endpoint.starts_with("http://127.0.0.1:"), "scripts/s3-server did not start; run scripts/test once");
+        Self { endpoint, _child: child }
+    }
+
+    /// `http://127.0.0.1:port`; buckets are reached path-style.
+    pub(crate) fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What a child process needs in its environment to reach the server.
+    pub(crate) fn environment(&self) -> [(&'static str, &str); 6] {
+        [
+            ("AWS_ACCESS_KEY_ID", ACCESS_KEY),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_REGION", REGION),
+            ("AWS_ENDPOINT_URL", &self.endpoint),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_CONFIG_FILE", "/dev/null"),
+        ]
+    }
+
+    /// A client's configuration for this server.
+    pub(crate) fn client_config(&self) -> Builder {
+        Builder::new()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(Credentials::new(ACCESS_KEY, "test", None, None, "tests"))
+            .region(Region::from_static(REGION))
+            .endpoint_url(&self.endpoint)
+            .force_path_style(true)
+    }
+
+    /// A plain client: an uploader, or whoever else is not `yrm`.
+    pub(crate) fn client(&self) -> Client {
+        Client::from_conf(self.client_config().build())
+    }
+
+    /// A new, empty bucket with a name of its own; what is below `repo/` can be read by everybody.
+    pub(crate) async fn make_bucket(&self) -> String {
+        let name = format!("test-{:016x}", rand::random::<u64>());
+        self.client().create_bucket().bucket(&name).send().await.unwrap();
+        let policy = json!({
+            "Version": "2012-10-17",
+            "Statement": [{
+                "Effect": "Allow",
+                "Principal": "*",
+                "Action": ["s3:GetObject", "s3:HeadObject"],
+                "Resource": format!("arn:aws:s3:::{name}/repo/*"),
+            }],
+        });
+        self.client().put_bucket_policy().bucket(&name).policy(policy.to_string()).send().await.unwrap();
+        self.reset_requests(&name).await;
+        name
+    }
+
+    /// A store on a new bucket.
+    pub(crate) async fn make_store(&self) -> S3Store {
+        self.store(&self.make_bucket().await, "", Limits::default())
+    }
+
+    /// A store on a bucket.
+    pub(crate) fn store(&self, bucket: &str, prefix: &str, limits: Limits) -> S3Store {
+        S3Store::with_client(self.client_config(), bucket, prefix, limits)
+    }
+
+    /// Breaks the next `times` requests that the regular expression finds in
+    /// `METHOD /bucket/key?query` (a copy's method is COPY, a listing's LIST).
+    pub(crate) async fn break_next(&self, kind: &str, matching: &str, times: u32) {
+        self.control(&json!({ "kind": kind, "match": matching, "times": times })).await;
+    }
+
+    /// Answers the next such request `seconds` late.
+    pub(crate) async fn delay_next(&self, seconds: f64, matching: &str) {
+        self.control(&json!({ "kind": "delay", "match": matching, "seconds": seconds })).await;
+    }
+
+    async fn control(&self, fault: &Value) {
+        let url = format!("{}/_fault", self.endpoint);
+        reqwest::Client::new().post(url).json(fault).send().await.unwrap().error_for_status().unwrap();
+    }
+
+    /// What was asked of a bucket: `methods` (each with `count`, `bytes_in` to the server and
+    /// `bytes_out`) and `log`, one line per request.
+    pub(crate) async fn requests(&self, bucket: &str) -> Value {
+        let url = format!("{}/_requests?bucket={bucket}", self.endpoint);
+        reqwest::get(url).await.unwrap().json().await.unwrap()
+    }
+
+    /// Counts a bucket's requests anew.
+    pub(crate) async fn reset_requests(&self, bucket: &str) {
+        let url = format!("{}/_requests?bucket={bucket}", self.endpoint);
+        reqwest::Client::new().delete(url).send().await.unwrap().error_for_status().unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_below_repo_can_be_read_without_credentials_and_nothing_else() {
+    let bucket = server().make_bucket().await;
+    for key in ["repo/a.rpm", "inbox/a.rpm"] {
+        server().client().put_object().bucket(&bucket).key(key).body(b"x".to_vec().into()).send().await.unwrap();
+    }
+    let status =
+        async |key: &str| reqwest::get(format!("{}/{bucket}/{key}", server().endpoint())).await.unwrap().status();
+    assert_eq!(status("repo/a.rpm").await, 200);
+    assert_eq!(status("inbox/a.rpm").await, 403);
+    let requests = server().requests(&bucket).await;
+    assert_eq!(requests["methods"]["PUT"], json!({ "count": 2, "bytes_in": 2, "bytes_out": 0 }));
+    assert_eq!(requests["log"][2], format!("GET /{bucket}/repo/a.rpm"));
+    assert_eq!(server().environment()[3].1, server().endpoint());
+}

@@ -11,4 +11,5 @@ mod index;
 mod publish;
 mod s3_faults;
 mod s3_server;
+mod s3_whole;
 mod service;

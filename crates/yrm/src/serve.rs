@@ -12,12 +12,11 @@ use ulid::Ulid;
 
 use crate::board::Board;
 use crate::datadog::{Datadog, Gauges};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::metrics::{self, RunFigures};
 use crate::publish::RunId;
 use crate::publish::report::Report;
 use crate::sched::{self, Ended, Stop};
-use crate::store::Abilities;
 
 /// For Datadog's last points at the end. With [`sched::STOP_GRACE`] it stays under 10 seconds.
 pub const LAST_POINTS: Duration = Duration::from_secs(1);
@@ -146,22 +145,13 @@ pub fn board(interval: Duration) -> Arc<Board> {
     Arc::new(Board::new(interval, Timestamp::now()))
 }
 
-/// Refuses a store that does not keep conditional writes, unless the operator promised that
-/// there is no other writer.
-pub fn require_conditions(abilities: Abilities, single_writer: bool) -> Result<()> {
-    if abilities.conditional_put || single_writer {
-        return Ok(());
-    }
-    Err(Error::new(ErrorKind::Config, "this store does not keep conditional writes, so two writers could lose packages")
-        .hint("make sure that only one yrm ever writes to this bucket, then set single-writer = true; `yrm doctor` shows what the store can do"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
 
     use super::*;
     use crate::board::tests::report;
+    use crate::error::{Error, ErrorKind};
 
     #[tokio::test(start_paused = true)]
     async fn a_failing_run_is_counted_and_the_next_one_heals() {

@@ -5,7 +5,7 @@ use clap::Args;
 use super::output::table;
 use super::{Context, DONE, open};
 use crate::error::Result;
-use crate::serve;
+use crate::publish::bucket::require_conditions;
 use crate::store::probe::{ProbeReport, probe};
 
 /// What `doctor` takes.
@@ -18,7 +18,7 @@ pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> 
     let store = open(&config).await?;
     let report = probe(store.as_ref()).await?;
     context.output.data(&report, human)?;
-    serve::require_conditions(report.abilities, config.policy.single_writer)?;
+    require_conditions(report.abilities, config.policy.single_writer)?;
     Ok(DONE)
 }
 

@@ -25,9 +25,7 @@ pub(super) struct RunArgs {
 /// something could not be done.
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let store = open(&config).await?;
-    serve::require_conditions(store.abilities(), config.policy.single_writer)?;
-    let publisher = Publisher::new(store, config.policy.clone())?;
+    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?;
     let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
     let bars = Bars::new(context.output);
     let outcome = serve::pass(datadog.as_ref(), async |run| publisher.run(run, &bars).await).await;

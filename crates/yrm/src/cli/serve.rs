@@ -17,7 +17,6 @@ use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
 use crate::serve;
-use crate::store::probe::probe;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -62,7 +61,7 @@ pub(super) async fn run_service(
         wait_for_signal(&stopper, stop.clone()),
         http::answer(listener, faces, stop.clone()),
         serve::tell_systemd(stop.clone()),
-        publish_until(config, publisher, &board, datadog, &stopper, stop.clone()),
+        publish_until(publisher, &board, datadog, &stopper, stop.clone()),
         listening(listen),
     );
     let ((), ()) = (answers, systemd);
@@ -83,7 +82,6 @@ async fn wait_for_signal(stopper: &Stopper, mut stop: Stop) -> Result<()> {
 /// Prepares, then runs on schedule. Only a configuration that cannot work ends the service; a
 /// store that is away is asked again at every interval.
 async fn publish_until(
-    config: &Config,
     publisher: &Publisher,
     board: &Board,
     datadog: Option<Datadog>,
@@ -91,8 +89,7 @@ async fn publish_until(
     mut stop: Stop,
 ) -> Result<()> {
     let prepared = OnceCell::new();
-    let prepare_once =
-        async || prepared.get_or_try_init(async || prepare(config, publisher, board).await).await.map(drop);
+    let prepare_once = async || prepared.get_or_try_init(async || prepare(publisher, board).await).await.map(drop);
     let first = tokio::select! {
         first = prepare_once() => first,
         () = stop.requested() => return Ok(()),
@@ -115,10 +112,9 @@ async fn publish_until(
 
 /// What must have happened once before the first run: the store has shown what it can do, and
 /// the runs of earlier processes are on the board.
-async fn prepare(config: &Config, publisher: &Publisher, board: &Board) -> Result<()> {
+async fn prepare(publisher: &Publisher, board: &Board) -> Result<()> {
     let bucket = publisher.bucket();
-    let probed = probe(bucket.store.as_ref()).await?;
-    serve::require_conditions(probed.abilities, config.policy.single_writer)?;
+    bucket.abilities().await?;
     board.remember(history::load(bucket, RUNS_KEPT).await?);
     Ok(())
 }

@@ -40,6 +40,12 @@ pub enum Admission {
 pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Result<Admission> {
     let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
     let target = bucket.path(key);
+    // A store that would overwrite is asked first; two writers need one that does not.
+    if !bucket.abilities().await?.conditional_copy
+        && let Some(there) = bucket.store.head(&target).await?
+    {
+        return reuse(bucket, candidate, there, now).await;
+    }
     let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
     match settle::copy_settled(bucket.store.as_ref(), copy).await? {
         Copied::Done(stored) => placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), now).await,

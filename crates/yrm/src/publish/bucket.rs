@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use rpmmd::checksum::{Sha256, Sha256Stream};
+use tokio::sync::OnceCell;
 
 use super::locate::Locator;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::Key;
-use crate::store::{ETag, Store};
+use crate::store::probe::probe;
+use crate::store::{Abilities, ETag, Store};
 
 /// Bytes are hashed in pieces of this size.
 pub const HASH_PIECE_BYTES: u64 = 8 << 20;
@@ -22,13 +24,27 @@ pub struct Bucket {
     pub policy: Arc<Policy>,
     /// Which folder is which repository.
     pub locator: Arc<Locator>,
+    abilities: Arc<OnceCell<Abilities>>,
 }
 
 impl Bucket {
     /// A bucket in `store` under `policy`; an error when the policy's globs do not parse.
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
-        Ok(Self { store, policy: Arc::new(policy), locator })
+        Ok(Self { store, policy: Arc::new(policy), locator, abilities: Arc::default() })
+    }
+
+    /// What the store can do: known, or probed before the first write. An error of kind `Config`
+    /// when it does not keep conditional writes and nobody promised that there is one writer.
+    pub async fn abilities(&self) -> Result<Abilities> {
+        let learn = async || {
+            let abilities = match self.store.abilities() {
+                Some(abilities) => abilities,
+                None => probe(self.store.as_ref()).await?.abilities,
+            };
+            require_conditions(abilities, self.policy.single_writer).map(|()| abilities)
+        };
+        self.abilities.get_or_try_init(learn).await.copied()
     }
 
     /// The key as the store knows it.
@@ -55,6 +71,19 @@ impl Bucket {
         }
         Ok(Some(hash.finish()))
     }
+}
+
+/// Refuses a store that does not keep conditional writes, unless the operator promised that
+/// there is no other writer.
+pub fn require_conditions(abilities: Abilities, single_writer: bool) -> Result<()> {
+    if abilities.conditional_put || single_writer {
+        return Ok(());
+    }
+    let what = "this store does not keep conditional writes, so two writers could lose packages";
+    Err(Error::new(ErrorKind::Config, what).hint(
+        "make sure that only one yrm ever writes to this bucket, then set single-writer = true; `yrm doctor` shows what \
+         the store can do",
+    ))
 }
 
 /// Runs work that keeps a core busy where it holds up nobody's requests.

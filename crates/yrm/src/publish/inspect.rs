@@ -75,7 +75,7 @@ impl Inspector {
         }
         let prefix = self.read_header(dropped).await?;
         let mut candidate = describe(dropped, repository, &href, &prefix)?;
-        if !self.bucket.store.abilities().copy_sha256 {
+        if !self.bucket.abilities().await?.copy_sha256 {
             candidate.pkgid = Some(self.digest(dropped, &prefix).await?);
         }
         Ok(candidate)

@@ -137,6 +137,9 @@ impl Publisher {
         let mut report = Report::new(run.id, run.started);
         let dropped = inbox::list(self.bucket.store.as_ref(), &self.bucket.policy.folders).await?;
         report.inbox_keys = dropped.iter().map(|dropped| dropped.key().to_owned()).collect();
+        if !dropped.is_empty() {
+            self.bucket.abilities().await?;
+        }
         for batch in dropped.chunks(BATCH) {
             self.batch(batch, run, progress, &mut report).await;
         }

@@ -20,7 +20,7 @@ use crate::store::settle::{self, Copied};
 /// Answers the uploader and takes the published object out of the inbox.
 pub(super) async fn published(bucket: &Bucket, dropped: &Dropped, published: &Published) -> Result<()> {
     receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
-    settle::delete_settled(bucket.store.as_ref(), dropped.key(), dropped.etag()).await.map(drop)
+    take_out(bucket, dropped).await
 }
 
 /// Moves a rejected file to quarantine, with its record. `None` when it had left the inbox or
@@ -51,8 +51,20 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     let bytes = receipt::to_json(&rejected)?;
     settle::put_fixed(bucket.store.as_ref(), &bucket.path(record), &bytes, &record.attributes()).await?;
     receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
-    settle::delete_settled(bucket.store.as_ref(), dropped.key(), dropped.etag()).await?;
+    take_out(bucket, dropped).await?;
     Ok(Some(rejected))
+}
+
+/// Deletes the inbox object if it is still the one that was judged.
+async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
+    let store = bucket.store.as_ref();
+    // A store that would delete whatever is there is asked first.
+    if !bucket.abilities().await?.conditional_delete
+        && store.head(dropped.key()).await?.is_none_or(|object| object.etag != *dropped.etag())
+    {
+        return Ok(());
+    }
+    settle::delete_settled(store, dropped.key(), dropped.etag()).await.map(drop)
 }
 
 /// The id under which an upload is quarantined: of the time it arrived and what it is, so that

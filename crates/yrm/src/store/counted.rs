@@ -126,7 +126,7 @@ impl Store for Counted {
         self.inner.delete(key, if_match).await
     }
 
-    fn abilities(&self) -> Abilities {
+    fn abilities(&self) -> Option<Abilities> {
         self.inner.abilities()
     }
 

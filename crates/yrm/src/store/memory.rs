@@ -222,8 +222,8 @@ impl Store for MemoryStore {
         }
     }
 
-    fn abilities(&self) -> Abilities {
-        Abilities::ALL
+    fn abilities(&self) -> Option<Abilities> {
+        Some(Abilities::ALL)
     }
 
     fn uploads_are_atomic(&self) -> bool {

@@ -200,8 +200,8 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Deletes the object if it still has this ETag. `Missing` when there is none.
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>>;
 
-    /// What this store can do; the probe checks these claims.
-    fn abilities(&self) -> Abilities;
+    /// What this store can do, where that is known; `None` where it must be probed.
+    fn abilities(&self) -> Option<Abilities>;
 
     /// Whether objects appear only when complete (S3). In a directory a file may be in the
     /// middle of being copied in.

@@ -26,8 +26,14 @@ impl Drop for Serve {
 
 impl Serve {
     fn start(directory: &Path) -> Self {
+        Self::start_under(directory, None)
+    }
+
+    /// As systemd starts it: with a socket to notify.
+    fn start_under(directory: &Path, notify_socket: Option<&Path>) -> Self {
         let arguments = ["serve", "-b", "./b", "--listen", "127.0.0.1:0", "--log-format", "json", "-v"];
-        let mut child = yrm(directory).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
+        let notify = notify_socket.map(|socket| ("NOTIFY_SOCKET", socket));
+        let mut child = yrm(directory).args(arguments).stderr(Stdio::piped()).envs(notify).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut serve = Self { child, log, address: String::new() };
         let serving = serve.logged("serving");
@@ -116,4 +122,22 @@ fn a_taken_port_ends_the_start_with_a_hint() {
     let text = String::from_utf8(second.stderr).unwrap();
     assert!(text.contains("hint: another program listens there"), "{text}");
     assert_eq!(taken.terminate().0, Some(0));
+}
+
+#[test]
+fn systemd_hears_when_it_is_ready_and_when_it_stops() {
+    let directory = TempDir::new().unwrap();
+    std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();
+    let path = directory.path().join("notify");
+    let socket = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let heard = || {
+        let mut bytes = [0; 64];
+        let length = socket.recv(&mut bytes).unwrap();
+        std::str::from_utf8(&bytes[..length]).unwrap().trim().to_owned()
+    };
+    let serve = Serve::start_under(directory.path(), Some(&path));
+    assert_eq!(heard(), "READY=1");
+    assert_eq!(serve.terminate().0, Some(0));
+    assert_eq!(heard(), "STOPPING=1");
 }

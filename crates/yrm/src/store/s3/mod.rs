@@ -340,9 +340,9 @@ impl Store for S3Store {
         }
     }
 
-    /// What AWS does; other stores are probed.
-    fn abilities(&self) -> Abilities {
-        Abilities::ALL
+    /// Servers that speak S3 differ, and bucket policies do: see `store::probe`.
+    fn abilities(&self) -> Option<Abilities> {
+        None
     }
 
     fn uploads_are_atomic(&self) -> bool {

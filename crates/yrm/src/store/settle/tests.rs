@@ -89,7 +89,7 @@ impl Store for Faulty {
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
         self.settle(key, self.inner.delete(key, if_match)).await
     }
-    fn abilities(&self) -> Abilities {
+    fn abilities(&self) -> Option<Abilities> {
         self.inner.abilities()
     }
     fn uploads_are_atomic(&self) -> bool {

@@ -277,7 +277,7 @@ impl Store for Hooked {
         fated(fate, self.inner.delete(key, if_match)).await
     }
 
-    fn abilities(&self) -> Abilities {
+    fn abilities(&self) -> Option<Abilities> {
         self.inner.abilities()
     }
 

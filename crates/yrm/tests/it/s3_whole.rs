@@ -219,3 +219,43 @@ async fn a_service_killed_while_it_publishes_loses_nothing() {
     assert_eq!(keys(&bucket, "quarantine/").await, BTreeSet::new());
     assert_check_is_clean(directory.path(), &bucket, 200);
 }
+
+/// Requests by method and bytes both ways, in one line.
+async fn figure(bucket: &str) -> String {
+    let requests = server().requests(bucket).await;
+    let methods = requests["methods"].as_object().unwrap();
+    let sum = |field: &str| methods.values().map(|method| method[field].as_u64().unwrap()).sum::<u64>();
+    let counts: Vec<String> = methods.iter().map(|(name, method)| format!("{} {name}", method["count"])).collect();
+    let (sent, received) = (sum("bytes_in"), sum("bytes_out"));
+    format!("{} requests ({}), {sent} bytes sent, {received} bytes received", sum("count"), counts.join(", "))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_package_is_published_without_moving_its_payload() {
+    let bucket = server().make_bucket().await;
+    let store = std::sync::Arc::new(server().store(&bucket, "", yrm::store::s3::Limits::default()));
+    let publisher = yrm::publish::Publisher::new(store.clone(), super::publish::world::policy()).unwrap();
+    futures::future::join_all((0..1_000).map(|number| {
+        let (path, rpm) = package(number);
+        let bucket = bucket.clone();
+        async move { upload(&bucket, &format!("inbox/{path}"), rpm).await }
+    }))
+    .await;
+    let run = async |publisher: &yrm::publish::Publisher| {
+        publisher.run(yrm::serve::new_run(), &yrm::publish::Unwatched).await.unwrap()
+    };
+    assert_eq!(run(&publisher).await.published.len(), 1_000);
+
+    let fresh = yrm::publish::Publisher::new(store, super::publish::world::policy()).unwrap();
+    fresh.bucket().abilities().await.unwrap();
+    for (how, publisher) in [("warm", &publisher), ("cold", &fresh)] {
+        let large = Rpm::new(format!("large-{how}"), "1", "1", "noarch").payload(vec![7; 5_000_000]);
+        upload(&bucket, &format!("inbox/large-{how}.rpm"), large.build()).await;
+        server().reset_requests(&bucket).await;
+        let report = run(publisher).await;
+        println!("5 MB into 1,000 packages, {how}: {}", figure(&bucket).await);
+        assert_eq!(report.published.len(), 1);
+        let moved = report.usage.bytes_in + report.usage.bytes_out;
+        assert!(moved < 1_000_000, "{moved} bytes for a package whose payload the store can copy itself");
+    }
+}

@@ -94,14 +94,15 @@ impl<'a> HeaderFile<'a> {
         Ok(Parsed::Ready(Self { signature, main, header_start: header_start as u64, header_end: header_end as u64 }))
     }
 
-    /// How long the file should be by its signature header (main header and payload, LONGSIZE
-    /// or SIZE); `None` when that does not say or says nonsense.
+    /// How long the file should be: by its signature header (main header and payload, LONGSIZE
+    /// or SIZE), or by its main header (payload, PAYLOADSIZE) in version 6; `None` when neither
+    /// says or what they say is nonsense.
     pub fn expected_file_bytes(&self) -> Option<u64> {
-        let content = self
-            .signature
-            .integer(tag::signature::LONGSIZE)
-            .or_else(|| self.signature.integer(tag::signature::SIZE))?;
-        self.header_start.checked_add(content)
+        let signed = |tag| self.signature.integer(tag);
+        match signed(tag::signature::LONGSIZE).or_else(|| signed(tag::signature::SIZE)) {
+            Some(content) => self.header_start.checked_add(content),
+            None => self.header_end.checked_add(self.main.integer(tag::PAYLOADSIZE)?),
+        }
     }
 
     /// SHA-256 of the compressed payload, when the header has it (rpm 4.14 and later).

@@ -88,6 +88,14 @@ fn long_sizes_win_over_short_ones() {
 }
 
 #[test]
+fn version_6_packages_say_their_size_in_the_main_header() {
+    let file = small().without_signature_tag(1000).tag(5112, Value::Int64(vec![77])).build();
+    let headers = ready(&file);
+    assert_eq!(headers.expected_file_bytes(), Some(headers.header_end + 77));
+    assert_eq!(ready(&small().without_signature_tag(1000).build()).expected_file_bytes(), None);
+}
+
+#[test]
 fn every_prefix_asks_for_more_until_it_is_enough() {
     let file = small().build();
     let end = ready(&file).header_end;

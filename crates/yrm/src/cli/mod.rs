@@ -9,8 +9,10 @@ pub mod progress;
 
 mod check;
 mod config;
+mod demo;
 mod doctor;
 mod history;
+mod index;
 mod publish;
 mod run;
 mod serve;
@@ -84,6 +86,10 @@ enum Verb {
     History(history::HistoryArgs),
     /// Try out what the store can do
     Doctor(doctor::DoctorArgs),
+    /// Write metadata for a local directory of packages, as createrepo_c does
+    Index(index::IndexArgs),
+    /// Make a bucket with sample packages in a local directory, and serve it
+    Demo(demo::DemoArgs),
     /// Write, check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigVerb),
@@ -173,7 +179,12 @@ impl Cli {
             }
             Verb::Check(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
-            Verb::Publish(_) | Verb::History(_) | Verb::Doctor(_) | Verb::Config(_) => {}
+            Verb::Publish(_)
+            | Verb::History(_)
+            | Verb::Doctor(_)
+            | Verb::Index(_)
+            | Verb::Demo(_)
+            | Verb::Config(_) => {}
         }
         (given, notes)
     }
@@ -189,6 +200,8 @@ impl Verb {
             Self::Status(args) => status::status(&args, context).await,
             Self::History(args) => history::history(&args, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
+            Self::Index(args) => index::index(args, context).await,
+            Self::Demo(args) => demo::demo(&args, context).await,
             Self::Config(verb) => config::execute(&verb, context),
         }
     }

@@ -27,6 +27,9 @@ pub(super) fn read(folder: &Path, href: &str) -> Result<ReadPackage, String> {
     let mut file = File::open(folder.join(href)).map_err(text)?;
     let metadata = file.metadata().map_err(text)?;
     let package_bytes = metadata.len();
+    if package_bytes == 0 {
+        return Err("the file is empty".into());
+    }
     // Before 1970 is before RPM: a clock was not set.
     let file_time = metadata.modified().map_err(text)?.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
 

@@ -30,8 +30,8 @@ fn everything_wrong_with_the_configuration_is_said_at_once_and_exits_2() {
     --- stderr
     error: reading the configuration (5 problems): yrm.toml: there is no setting "compresion" (did you mean compression?)
       bucket: no bucket is named (give --bucket ./dir or --bucket s3://name, or set it in yrm.toml or YRM_BUCKET)
-      concurrency (yrm.toml): "0" is not a whole number from 1 to 256
       grace (--grace): "soon" is not a duration (write a number with s, m, h or d, such as 90s, 5m, 72h or 60d)
+      concurrency (yrm.toml): "0" is not a whole number from 1 to 256
       listen (YRM_LISTEN): "here" is not an address and port (such as 127.0.0.1:5000 or [::1]:5000)
     hint: yrm config show tells where each value came from; docs/config.md explains them
     "#);

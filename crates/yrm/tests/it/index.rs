@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::process::Command;
 
 use forge::Rpm;
 use jiff::Timestamp;
@@ -172,4 +173,30 @@ fn a_missing_folder_is_said_to_be_missing() {
     let error = index_at(Path::new("/nonexistent/folder"), "2026-01-01T00:00:00Z").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.chain().starts_with("listing /nonexistent/folder"), "{}", error.chain());
+}
+
+#[test]
+fn the_command_answers_with_what_it_did_and_an_exit_code() {
+    let folder = folder(&["a", "b"]);
+    let output = tempfile::tempdir().unwrap();
+    let run = || {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_yrm"));
+        command
+            .args(["index", "--compression", "zstd", "--output", "json", "-o"])
+            .arg(output.path())
+            .arg(folder.path());
+        let result = command.output().unwrap();
+        (result.status.code(), serde_json::from_slice::<serde_json::Value>(&result.stdout).unwrap())
+    };
+    let (code, answer) = run();
+    assert_eq!(code, Some(0));
+    assert_eq!(answer, serde_json::json!({"packages": 2, "changed": true, "warnings": [], "skipped": []}));
+    assert!(repodata(output.path()).iter().any(|(name, _)| name.ends_with("-primary.xml.zst")));
+    assert!(!folder.path().join("repodata").exists());
+
+    fs::write(folder.path().join("c.rpm"), "").unwrap();
+    let (code, answer) = run();
+    assert_eq!(code, Some(i32::from(ErrorKind::Corrupt.exit_code())));
+    let skipped = serde_json::json!([{"file": "c.rpm", "why": "the file is empty"}]);
+    assert_eq!(answer, serde_json::json!({"packages": 2, "changed": false, "warnings": [], "skipped": skipped}));
 }

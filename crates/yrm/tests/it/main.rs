@@ -4,6 +4,7 @@
 
 mod cli;
 mod conformance;
+mod demo;
 mod equality;
 mod floors;
 mod index;

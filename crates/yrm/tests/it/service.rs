@@ -30,7 +30,8 @@ impl Serve {
         let mut child = yrm(directory).args(arguments).stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut serve = Self { child, log, address: String::new() };
-        serve.address = serve.logged("serving")["listen"].as_str().unwrap().to_owned();
+        let serving = serve.logged("serving");
+        serve.address.push_str(serving["listen"].as_str().unwrap());
         serve
     }
 

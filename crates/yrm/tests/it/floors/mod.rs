@@ -11,7 +11,7 @@ use std::path::Path;
 use source::Source;
 
 /// Every module right under the crate's root, and its floor.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     // the binary
     ("main", 5),
     // faces
@@ -32,6 +32,8 @@ const FLOORS: [(&str, u8); 21] = [
     // the store
     ("store", 1),
     ("openpgp", 1),
+    // until the last parts are joined
+    ("standin", 1),
     // the cellar
     ("config", 0),
     ("error", 0),
@@ -156,8 +158,8 @@ fn every_kind_of_breach_is_seen() {
         "error.rs: imports `store` from a floor above"
     );
     assert_eq!(
-        breach("publish/mod.rs", "fn f() { crate::cli::run() }"),
-        "publish/mod.rs: imports `cli` from a floor above"
+        breach("publish/tidy.rs", "fn f() { crate::cli::run() }"),
+        "publish/tidy.rs: imports `cli` from a floor above"
     );
     assert_eq!(breach("check.rs", "use super::serve;"), "check.rs: imports `serve` from a floor above");
     assert_eq!(

@@ -1,0 +1,134 @@
+//! `yrm demo`: a bucket in a local directory, sample packages dropped into its inbox, one run,
+//! and the service, so that dnf can install from it. Reads no configuration and touches nothing
+//! but its directory.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use super::progress::Bars;
+use super::serve::run_service;
+use super::{Context, DONE, open, run};
+use crate::config::settings::setting;
+use crate::config::{Config, Low, Typed};
+use crate::error::{Error, ErrorKind, Result};
+use crate::publish::Publisher;
+use crate::serve;
+use crate::telemetry::{self, Logging};
+
+/// What `demo` takes.
+#[derive(Debug, Args)]
+pub(super) struct DemoArgs {
+    /// The directory to make the bucket in
+    #[arg(long, value_name = "DIR", default_value = "./yrm-demo")]
+    dir: PathBuf,
+    /// Where to answer HTTP
+    #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
+    listen: SocketAddr,
+    /// Publish, then stop
+    #[arg(long)]
+    once: bool,
+}
+
+macro_rules! sample {
+    ($path:literal) => {
+        ($path, include_bytes!(concat!("../../demo/packages/", $path)))
+    };
+}
+
+/// The sample packages, built by `demo/build`, and where they are dropped: a dependency between
+/// two of them, two versions of one, a `+` in a name and a `~` in a version.
+const SAMPLES: [(&str, &[u8]); 4] = [
+    sample!("libs/greeter-lib-1.0-1.noarch.rpm"),
+    sample!("libs/libgreet++-2.0~rc1-1.noarch.rpm"),
+    sample!("tools/greeter-1.0-1.noarch.rpm"),
+    sample!("tools/greeter-1.1-1.noarch.rpm"),
+];
+
+pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
+    let config = config(args)?;
+    let DemoArgs { dir, .. } = args;
+    drop_samples(dir)?;
+    context.output.say(&format!("{} packages are in {}", SAMPLES.len(), dir.join("inbox").display()));
+
+    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?;
+    let bars = Bars::new(context.output);
+    let outcome = serve::pass(None, async |run| publisher.run(run, &bars).await).await;
+    bars.finish();
+    let report = outcome?;
+    context.output.data(&report, run::summary)?;
+    if !report.errors.is_empty() || !report.rejected.is_empty() {
+        return Err(Error::new(ErrorKind::Internal, "publishing the sample packages")
+            .hint(format!("remove {} and try again", dir.display())));
+    }
+    if args.once {
+        let repo = dir.canonicalize().unwrap_or_else(|_| dir.clone()).join("repo");
+        context.output.say(&install(&format!("file://{}", repo.display())));
+        return Ok(DONE);
+    }
+    telemetry::start(&Logging {
+        verbosity: context.verbosity,
+        filter: context.log_filter.as_deref(),
+        format: config.service.log_format,
+        file: None,
+    })?;
+    run_service(&config, &publisher, async |listen| {
+        context.output.say(&install(&format!("http://{listen}/repo")));
+        context.output.say(&format!(
+            "Drop more packages into {}; they are published within {} seconds.\nThe runs: http://{listen}/history\nCtrl-C stops.",
+            dir.join("inbox").display(),
+            config.service.interval.as_secs(),
+        ));
+        Ok(())
+    })
+    .await?;
+    Ok(DONE)
+}
+
+/// Everything by default, in that directory.
+fn config(args: &DemoArgs) -> Result<Config> {
+    // A plain name would be a bucket in S3.
+    let bucket = Path::new(".").join(&args.dir);
+    let given =
+        [("bucket", bucket.display().to_string()), ("listen", args.listen.to_string()), ("time-interval", "5".into())];
+    let flags = given.into_iter().map(|(name, text)| (setting(name).expect("it is in the table"), text)).collect();
+    let (config, _warnings) = Config::of(&Low::gather(&Typed { file: None, environment: Vec::new(), flags }))?;
+    Ok(config)
+}
+
+/// Puts the samples into the inbox, as an uploader would: written under another name first.
+fn drop_samples(dir: &Path) -> Result<()> {
+    let inbox = dir.join("inbox");
+    let is_ours = inbox.is_dir() || fs::read_dir(dir).map_or(true, |mut entries| entries.next().is_none());
+    if !is_ours {
+        return Err(Error::new(ErrorKind::Config, format!("making a bucket in {}", dir.display()))
+            .because("something else is there")
+            .hint("choose another directory with --dir"));
+    }
+    for (path, bytes) in SAMPLES {
+        let path = inbox.join(path);
+        let draft = path.with_extension("part");
+        let written = fs::create_dir_all(path.parent().unwrap_or(&inbox))
+            .and_then(|()| fs::write(&draft, bytes))
+            .and_then(|()| fs::rename(&draft, &path));
+        written.map_err(|error| {
+            Error::new(ErrorKind::Config, format!("writing {}", path.display()))
+                .because(error)
+                .hint("choose another directory with --dir")
+        })?;
+    }
+    Ok(())
+}
+
+/// What to type to install from `repo`.
+fn install(repo: &str) -> String {
+    let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
+    let root = std::env::temp_dir().join("yrm-demo-root");
+    format!(
+        "Install from it, into a root of its own:\n  {sudo}dnf -y --repofrompath=yrm-demo,{repo} --repo=yrm-demo \
+         --setopt=yrm-demo.gpgcheck=0 --installroot={} --releasever=1 install greeter",
+        root.display()
+    )
+}

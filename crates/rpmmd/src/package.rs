@@ -7,8 +7,10 @@
 
 mod changelog;
 mod dependencies;
+mod error;
 mod files;
 mod from_header;
+mod origin;
 mod text;
 
 #[cfg(test)]
@@ -16,7 +18,8 @@ mod tests;
 
 use std::borrow::Cow;
 
-pub use self::from_header::{FileFacts, PackageError, Rules};
+pub use self::error::PackageError;
+pub use self::from_header::{FileFacts, Rules};
 pub use self::text::Warning;
 use crate::checksum::Sha256;
 use crate::nevra::Nevra;

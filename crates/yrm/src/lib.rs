@@ -4,7 +4,6 @@
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `board`) · the publish line (`publish`,
 //! `check`, …) · the store (`store`) · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
 
-pub mod adopt;
 pub mod board;
 pub mod check;
 pub mod cli;

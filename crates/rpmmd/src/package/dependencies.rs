@@ -4,8 +4,9 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
+use super::error::PackageError;
 use super::files::even;
-use super::from_header::{Origin, PackageError};
+use super::origin::Origin;
 use super::text::{Cleaner, Warning};
 use super::{Dependency, File, Sense, VersionBound};
 use crate::evr::rpmvercmp;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::from_header::PackageError;
+use super::error::PackageError;
 use super::text::Cleaner;
 use super::{File, FileKind};
 use crate::header::HeaderFile;

@@ -1,15 +1,16 @@
 //! A package from its headers: identity, texts, sizes.
 
 use std::borrow::Cow;
-use std::fmt;
 
+use super::error::PackageError;
+use super::origin::Origin;
 use super::text::Cleaner;
 use super::{Package, Warning, changelog, dependencies, files};
 use crate::checksum::Sha256;
 use crate::evr::Evr;
 use crate::header::HeaderFile;
 use crate::nevra::Nevra;
-use crate::tag::{self, Tag};
+use crate::tag;
 
 /// What the header cannot know of the file it stands in.
 #[derive(Debug, Clone, Copy)]
@@ -37,55 +38,6 @@ impl Default for Rules {
         Self { changelog_limit: Some(10) }
     }
 }
-
-/// Why a sound header does not describe a package.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PackageError {
-    /// A tag that names the package is missing, empty, or of the wrong type.
-    Missing(Tag),
-    /// A number is too large for what it means.
-    TooLarge {
-        /// The tag.
-        tag: Tag,
-        /// Its number.
-        value: u64,
-    },
-    /// Lists that belong together have different lengths.
-    Uneven {
-        /// The list that sets the length.
-        tag: Tag,
-        /// Its length.
-        length: usize,
-        /// The list that differs.
-        other: Tag,
-        /// Its length.
-        other_length: usize,
-    },
-    /// A file is in a directory that is not there.
-    NoSuchDirectory {
-        /// The number in DIRINDEXES.
-        index: u64,
-        /// How many directories there are.
-        directories: usize,
-    },
-}
-
-impl fmt::Display for PackageError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing(tag) => write!(f, "the header has no {tag}"),
-            Self::TooLarge { tag, value } => write!(f, "{tag} {value} is too large"),
-            Self::Uneven { tag, length, other, other_length } => {
-                write!(f, "{tag} has {length} values but {other} has {other_length}")
-            }
-            Self::NoSuchDirectory { index, directories } => {
-                write!(f, "a file is in directory {index} of {directories}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for PackageError {}
 
 impl<'a> Package<'a> {
     /// Describes the package whose headers these are. The warnings say what was replaced or
@@ -138,33 +90,6 @@ impl<'a> Package<'a> {
             changelogs,
         };
         Ok((package, cleaner.warnings()))
-    }
-}
-
-/// What kind of package it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Origin {
-    /// A source package.
-    Source,
-    /// A binary package that names its source package.
-    Binary,
-    /// An old binary package that does not.
-    Unknown,
-}
-
-impl Origin {
-    fn of(headers: &HeaderFile<'_>) -> Self {
-        let main = &headers.main;
-        if main.has(tag::SOURCEPACKAGE) {
-            return Self::Source;
-        }
-        if main.has(tag::SOURCERPM) {
-            return Self::Binary;
-        }
-        // librpm's guess for packages that say neither: the files of a source package have no
-        // directory.
-        let only_directory = files::only_directory(headers);
-        if only_directory == Some(b"") { Self::Source } else { Self::Unknown }
     }
 }
 

@@ -8,12 +8,16 @@ use tokio::sync::OnceCell;
 use super::locate::Locator;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::key::Key;
+use crate::store::key::{Key, RepositoryDir};
 use crate::store::probe::probe;
 use crate::store::{Abilities, ETag, Store};
 
 /// Bytes are hashed in pieces of this size.
 pub const HASH_PIECE_BYTES: u64 = 8 << 20;
+
+/// A repository that would lose more than this share of its packages in one commit, what
+/// retention takes aside, is refused without `allow-shrink`.
+const SHRINK_LIMIT_PERCENT: usize = 20;
 
 /// A store, and the rules by which it is a repository bucket. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,6 +75,19 @@ impl Bucket {
         }
         Ok(Some(hash.finish()))
     }
+}
+
+/// Refuses a commit that would quietly empty a repository.
+pub fn guard_shrink(bucket: &Bucket, repository: &RepositoryDir, before: usize, after: usize) -> Result<()> {
+    let lost = before.saturating_sub(after);
+    if bucket.policy.allow_shrink || lost * 100 <= before * SHRINK_LIMIT_PERCENT {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Corrupt,
+        format!("publishing {repository}: {lost} of its {before} packages would disappear"),
+    )
+    .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
 }
 
 /// Refuses a store that does not keep conditional writes, unless the operator promised that

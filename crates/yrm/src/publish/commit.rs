@@ -8,14 +8,10 @@ use ulid::Ulid;
 use super::bucket::Bucket;
 use super::observe::State;
 use super::render::Generation;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{ETag, PutIf};
-
-/// A repository that would lose more than this share of its packages in one commit, what
-/// retention takes aside, is refused without `allow-shrink`.
-const SHRINK_LIMIT_PERCENT: usize = 20;
 
 /// How a switch ended; an error means that nobody knows and nothing may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,19 +20,6 @@ pub enum Switch {
     Won(ETag),
     /// Somebody else's generation is: start again from it.
     Lost,
-}
-
-/// Refuses a commit that would quietly empty a repository.
-pub fn guard_shrink(bucket: &Bucket, repository: &RepositoryDir, before: usize, after: usize) -> Result<()> {
-    let lost = before.saturating_sub(after);
-    if bucket.policy.allow_shrink || lost * 100 <= before * SHRINK_LIMIT_PERCENT {
-        return Ok(());
-    }
-    Err(Error::new(
-        ErrorKind::Corrupt,
-        format!("publishing {repository}: {lost} of its {before} packages would disappear"),
-    )
-    .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
 }
 
 /// Uploads everything the generation names, its catalog, and the copy of the generation it

@@ -5,6 +5,7 @@
 //! Time and run ids come in as arguments. Locks only save work; correctness is in the switch.
 
 pub mod admit;
+pub mod adopt;
 pub mod bucket;
 pub mod catalog;
 pub mod commit;

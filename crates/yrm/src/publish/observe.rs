@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
 use rpmmd::repodata::{Document, Fragments};
@@ -12,7 +11,6 @@ use rpmmd::repomd::Repomd;
 
 use super::bucket::Bucket;
 use super::catalog::{Catalog, Entry};
-use crate::adopt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 use crate::store::key::{Key, RepositoryDir};
@@ -89,21 +87,28 @@ impl State {
     }
 }
 
-/// The repository's state. `known` is what an earlier run read or wrote: used while the ETag holds.
-pub async fn observe(
-    bucket: &Bucket,
-    repository: &RepositoryDir,
-    known: Option<&State>,
-    now: Timestamp,
-) -> Result<State> {
+/// What was found where a repository should be.
+#[derive(Debug)]
+pub enum Observed {
+    /// A generation and its catalog.
+    Known(Box<State>),
+    /// A repomd.xml without a sound catalog: to be adopted.
+    Unexplained(Current),
+    /// No repomd.xml: a new repository, or one that lost it.
+    Missing,
+}
+
+/// Reads repomd.xml and its catalog. `known` is what an earlier run read or wrote: used while the
+/// ETag holds.
+pub async fn observe(bucket: &Bucket, repository: &RepositoryDir, known: Option<&State>) -> Result<Observed> {
     let key = bucket.path(Key::Repomd { repository });
     let Some(read) = bucket.store.get(&key, None).await? else {
-        return adopt::without_repomd(bucket, repository, now).await;
+        return Ok(Observed::Missing);
     };
     if let Some(known) = known
         && known.current.as_ref().is_some_and(|current| current.etag.as_ref() == Some(&read.object.etag))
     {
-        return Ok(known.clone());
+        return Ok(Observed::Known(Box::new(known.clone())));
     }
     let repomd = Repomd::read(&read.bytes).map_err(|source| {
         Error::new(ErrorKind::Corrupt, format!("reading {key}")).because(source).hint(
@@ -113,16 +118,16 @@ pub async fn observe(
     })?;
     let current = Current { etag: Some(read.object.etag), bytes: read.bytes, repomd, copied: false };
     match load_catalog(bucket, repository, &current.bytes).await {
-        Ok(Some(catalog)) => Ok(State {
+        Ok(Some(catalog)) => Ok(Observed::Known(Box::new(State {
             repository: repository.clone(),
             current: Some(current),
             catalog: Arc::new(catalog),
             source: Source::Unread,
-        }),
-        Ok(None) => adopt::adopt(bucket, repository, current, now).await,
+        }))),
+        Ok(None) => Ok(Observed::Unexplained(current)),
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             tracing::warn!(%repository, error = error.chain(), "the catalog is damaged; reading the repository again");
-            adopt::adopt(bucket, repository, current, now).await
+            Ok(Observed::Unexplained(current))
         }
         Err(error) => Err(error),
     }

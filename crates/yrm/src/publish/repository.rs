@@ -9,18 +9,18 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::admit::{Admission, Placed, admit};
-use super::bucket::aside;
+use super::adopt;
+use super::bucket::{aside, guard_shrink};
 use super::catalog::Entry;
-use super::commit::{Switch, guard_shrink, keep_copy, switch, upload};
+use super::commit::{Switch, keep_copy, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
-use super::observe::{Current, Source, State, observe, read_published};
+use super::observe::{Current, Observed, Source, State, observe, read_published};
 use super::plan::{Plan, merge, next_retirement_of, plan, undecided};
 use super::render::{Admitted, Generation, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use super::{Progress, Publisher, RunId, Step, lock, sweep, tidy};
-use crate::adopt;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 use crate::store::settle;
@@ -98,8 +98,7 @@ impl Publisher {
             if began.elapsed() > STALE_AFTER {
                 (in_place, began) = (HashMap::new(), Instant::now());
             }
-            let known = lock(&self.known).get(repository).cloned();
-            let state = observe(&self.bucket, repository, known.as_ref(), run.started).await?;
+            let state = self.state_of(repository, run).await?;
             candidates = self.learn_pkgids(&state, candidates, run, settlement).await?;
             let prepared = self.prepare(state, candidates, &mut in_place, run, progress, settlement).await?;
             let (before, revision_before) = (prepared.state.adopted(), prepared.state.revision());
@@ -151,6 +150,16 @@ impl Publisher {
         }
         Err(Error::new(ErrorKind::Conflict, format!("switching after {MAX_SWITCHES} tries"))
             .hint("other writers keep publishing here; the packages stay in the inbox for the next run"))
+    }
+
+    /// What the repository holds now, taken over first if nobody knows.
+    async fn state_of(&self, repository: &RepositoryDir, run: RunId) -> Result<State> {
+        let known = lock(&self.known).get(repository).cloned();
+        match observe(&self.bucket, repository, known.as_ref()).await? {
+            Observed::Known(state) => Ok(*state),
+            Observed::Unexplained(current) => adopt::adopt(&self.bucket, repository, current, run.started).await,
+            Observed::Missing => adopt::without_repomd(&self.bucket, repository, run.started).await,
+        }
     }
 
     /// Reads whole those files whose path or name is taken: only their bytes can tell.

@@ -26,7 +26,6 @@ const FLOORS: [(&str, u8); 21] = [
     ("publish", 2),
     ("retention", 2),
     ("check", 2),
-    ("adopt", 2),
     ("promote", 2),
     ("index", 2),
     // the store

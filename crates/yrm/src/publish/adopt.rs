@@ -12,14 +12,13 @@ use rpmmd::package::Package;
 use rpmmd::repodata::{self, Document, Fragments};
 use rpmmd::repomd::Repomd;
 
+use super::bucket::{Bucket, aside, guard_shrink};
+use super::catalog::{Catalog, Entry};
+use super::inbox::{Dropped, list_all};
+use super::inspect::{Inspector, learn_pkgid};
+use super::observe::{Current, Source, State, load_catalog};
+use super::verdict::{Candidate, Verdict};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::{Bucket, aside};
-use crate::publish::catalog::{Catalog, Entry};
-use crate::publish::commit::guard_shrink;
-use crate::publish::inbox::{Dropped, list_all};
-use crate::publish::inspect::{Inspector, learn_pkgid};
-use crate::publish::observe::{Current, Source, State, load_catalog};
-use crate::publish::verdict::{Candidate, Verdict};
 use crate::store::Object;
 use crate::store::key::{self, Key, RepositoryDir};
 

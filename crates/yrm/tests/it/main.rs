@@ -8,6 +8,7 @@ mod demo;
 mod equality;
 mod floors;
 mod index;
+mod processes;
 mod publish;
 mod s3_faults;
 mod s3_server;

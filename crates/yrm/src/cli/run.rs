@@ -55,7 +55,11 @@ pub(super) fn summary(report: &Report) -> String {
         .rejected
         .iter()
         .map(|file| [file.inbox_key.clone(), file.code.clone(), file.message.clone(), file.hint.clone()]);
-    list("Rejected", table(["file", "code", "why", "what to do"], rejected), report.rejected.len());
+    list(
+        "Rejected: in quarantine/ now, each with its reason beside it",
+        table(["file", "code", "why", "what to do"], rejected),
+        report.rejected.len(),
+    );
     let waiting = report.waiting.iter().map(|file| [file.inbox_key.clone(), file.reason.clone()]);
     list("Waiting", table(["file", "why"], waiting), report.waiting.len());
     let retired =

@@ -5,6 +5,7 @@
 mod cli;
 mod conformance;
 mod demo;
+mod docs;
 mod equality;
 mod floors;
 mod index;

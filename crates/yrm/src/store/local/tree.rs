@@ -75,8 +75,11 @@ impl Tree {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let doing = || format!("opening the bucket directory {}", path.display());
         let stat = rustix::fs::stat(path).map_err(|errno| {
-            let kind = if errno == Errno::NOENT { ErrorKind::Config } else { kind_of(errno) };
-            Error::new(kind, doing()).because(std::io::Error::from(errno)).hint("create it first: mkdir -p")
+            if errno == Errno::NOENT {
+                let hint = format!("create it first: mkdir -p {}", path.display());
+                return Error::new(ErrorKind::Config, doing()).because("there is no such directory").hint(hint);
+            }
+            Error::new(kind_of(errno), doing()).because(std::io::Error::from(errno))
         })?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(Error::new(ErrorKind::Config, doing()).hint("it is not a directory"));

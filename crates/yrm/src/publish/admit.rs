@@ -12,7 +12,7 @@ use super::catalog::Entry;
 use super::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
-use crate::store::settle::{self, Copied};
+use crate::store::settle::Copied;
 use crate::store::{Copy, ETag, Object};
 
 /// A package in place.
@@ -50,7 +50,7 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Re
         return reuse(bucket, candidate, there, now).await;
     }
     let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
-    match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+    match bucket.copy(copy).await? {
         Copied::Done(stored) => placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), now).await,
         Copied::Occupied(there) => reuse(bucket, candidate, there, now).await,
         Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
@@ -68,7 +68,7 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry) -> 
         None => {
             tracing::warn!(key = target, "the metadata names it and it is gone; putting it back");
             let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
-            match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+            match bucket.copy(copy).await? {
                 Copied::Done(_) => match bucket.store.head(&target).await? {
                     Some(there) => there,
                     None => return Ok(Admission::Wait(format!("{target} is gone again; something deletes in repo/"))),

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,7 +58,11 @@ impl World {
         let memory = Arc::new(MemoryStore::with_clock(move || {
             Timestamp::from_second(ticking.fetch_add(1, Ordering::Relaxed)).unwrap()
         }));
-        let hooked = Arc::new(Hooked { inner: Arc::clone(&memory), hooks: Mutex::default() });
+        let hooked = Arc::new(Hooked {
+            inner: Arc::clone(&memory),
+            copies_blindly: AtomicBool::new(false),
+            hooks: Mutex::default(),
+        });
         let publisher = Publisher::new(Arc::clone(&hooked) as Arc<dyn Store>, policy.clone()).unwrap();
         Self { memory, hooked, publisher, clock, policy }
     }
@@ -180,6 +184,8 @@ pub(crate) enum Effect {
 /// A store between whose calls others act.
 pub(crate) struct Hooked {
     inner: Arc<MemoryStore>,
+    /// Copies whatever is there, as several servers do.
+    pub(crate) copies_blindly: AtomicBool,
     hooks: Mutex<Vec<(Call, String, Effect)>>,
 }
 
@@ -269,6 +275,10 @@ impl Store for Hooked {
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let fate = self.fate(Call::Copy, copy.target).await?;
+        if self.copies_blindly.load(Ordering::Relaxed) {
+            let source = self.inner.head(&copy.source.key).await?.expect("it is replaced and never deleted");
+            return fated(fate, self.inner.copy(Copy { source: &source, ..copy })).await;
+        }
         fated(fate, self.inner.copy(copy)).await
     }
 
@@ -278,7 +288,8 @@ impl Store for Hooked {
     }
 
     fn abilities(&self) -> Option<Abilities> {
-        self.inner.abilities()
+        let conditional_copy = !self.copies_blindly.load(Ordering::Relaxed);
+        Some(Abilities { conditional_copy, copy_sha256: conditional_copy, ..Abilities::ALL })
     }
 
     fn uploads_are_atomic(&self) -> bool {

@@ -13,7 +13,7 @@ use super::admit::{Admission, Placed, admit, put_back};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
 use super::catalog::Entry;
-use super::commit::{Switch, keep_copy, switch, upload};
+use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
 use super::observe::{Current, Observed, PublishedFile, Source, State, observe, read_published};
@@ -120,6 +120,10 @@ impl Publisher {
             if unchanged {
                 self.note_retention(repository, &prepared.state);
                 settlement.repository = Some(report);
+                // Whoever switched to this generation may have died before its copy was made.
+                if let Err(error) = keep_copy_of_current(&self.bucket, &prepared.state).await {
+                    settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+                }
                 self.tidy(&prepared, run, progress, settlement).await;
                 return Ok(());
             }

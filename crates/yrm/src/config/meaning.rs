@@ -29,15 +29,15 @@ pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
     match config {
         Ok(config) if reading.problems.is_empty() => {
             let mut warnings = low.warnings.clone();
-            if config.policy.grace < WRITERS_PAUSE {
-                warnings.push(
-                    "grace is under 2h: run one publisher only, for its sweep may take what another is putting in place"
-                        .to_owned(),
-                );
-            }
             if config.policy.grace < CLIENTS_CACHE {
                 warnings.push(
                     "grace is under 48h, which is how long dnf caches metadata: clients may ask for files that are gone"
+                        .to_owned(),
+                );
+            }
+            if config.policy.grace < WRITERS_PAUSE {
+                warnings.push(
+                    "grace is under 2h: run one publisher only, for its sweep may take what another is putting in place"
                         .to_owned(),
                 );
             }

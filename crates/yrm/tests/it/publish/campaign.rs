@@ -62,7 +62,7 @@ async fn story(call: usize, trouble: Trouble) -> bool {
         drop_chapter(&world, chapter).await;
         let what = format!("{trouble:?} at call {call}, chapter {chapter}");
         let run = RunId { id: ulid::Ulid::new(), started: world.now() };
-        let ended = tokio::time::timeout(Duration::from_mins(60), world.publisher.run(run, &Unwatched)).await;
+        let ended = tokio::time::timeout(Duration::from_hours(1), world.publisher.run(run, &Unwatched)).await;
         assert_nothing_lost(&world, chapter, &what).await;
         if ended.is_err() {
             world.restart();

@@ -9,6 +9,7 @@ mod docs;
 mod equality;
 mod floors;
 mod index;
+mod processes;
 mod publish;
 mod s3_faults;
 mod s3_server;

@@ -11,6 +11,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read as _};
+use std::sync::{Mutex, PoisonError};
 
 use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
 
@@ -106,6 +107,28 @@ impl Compressor {
                 frame.compress(raw).expect("compressing into a buffer of the worst-case size does not fail")
             }
         }
+    }
+}
+
+/// Compressors that are idle: their working memory is long, and making it anew for every block
+/// costs page faults.
+pub(crate) struct Compressors {
+    compression: Compression,
+    idle: Mutex<Vec<Compressor>>,
+}
+
+impl Compressors {
+    pub(crate) fn new(compression: Compression) -> Self {
+        Self { compression, idle: Mutex::default() }
+    }
+
+    /// Does something with a compressor that nobody else uses.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Compressor) -> T) -> T {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut compressor = idle.unwrap_or_else(|| Compressor::new(self.compression));
+        let done = work(&mut compressor);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
+        done
     }
 }
 

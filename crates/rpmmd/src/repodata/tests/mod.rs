@@ -3,3 +3,4 @@
 mod blocks;
 mod documents;
 mod packages;
+mod repodata;

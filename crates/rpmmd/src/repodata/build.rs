@@ -24,7 +24,7 @@ pub struct Build<W> {
 impl<W: Write + Send> Build<W> {
     /// Begins the files of so many packages, in [`Document::ALL`]'s order.
     pub fn begin(options: RenderOptions, packages: usize, out: [W; 3]) -> Result<Self, RenderError> {
-        let compressors = Compressors::new(options.compression);
+        let compressors = Compressors::new(options.compression, options.level);
         let [primary, filelists, other] = out;
         let growing = |document, out| Growing::begin(document, options, packages, out, &compressors);
         let documents = [

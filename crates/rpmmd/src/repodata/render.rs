@@ -48,6 +48,8 @@ pub struct Previous<'a> {
 pub struct RenderOptions {
     /// Compression of the file. If the previous file had another one, every block is made anew.
     pub compression: Compression,
+    /// One of [`Compression::levels`]. Reused blocks keep the level they were made with.
+    pub level: u8,
     /// Whether to hash the uncompressed document, for which unchanged blocks are decompressed
     /// too. No client checks it for XML (METADATA.md, format decision 7).
     pub open_checksum: bool,
@@ -57,9 +59,9 @@ pub struct RenderOptions {
 }
 
 impl RenderOptions {
-    /// The options of a repository kept by blocks: no open checksum.
+    /// The options of a repository kept by blocks: the default level, no open checksum.
     pub fn new(compression: Compression) -> Self {
-        Self { compression, open_checksum: false, generation: None }
+        Self { compression, level: compression.default_level(), open_checksum: false, generation: None }
     }
 }
 
@@ -132,7 +134,7 @@ pub fn render(
     out: &mut (dyn Write + Send),
 ) -> Result<Rendered, RenderError> {
     let source = previous.map(Source::new).transpose()?;
-    let compressors = Compressors::new(options.compression);
+    let compressors = Compressors::new(options.compression, options.level);
     let work = Work { document, options, slots, source: source.as_ref(), compressors };
     let Some((file, expected)) = previous.and_then(|previous| Some((previous.file, previous.verify?))) else {
         return work.file(out);

@@ -90,7 +90,7 @@ impl Cleaner {
 fn has_forbidden(text: &str) -> bool {
     // U+FFFE and U+FFFF start with 0xEF: most texts are done after one look at their bytes,
     // many at a time since none ends it early.
-    let suspicious = |byte: u8| (byte < 0x20 && byte != 9 && byte != 10 && byte != 13) | (byte == 0xef);
+    let suspicious = |byte: u8| matches!(byte, 0..=8 | 11 | 12 | 14..=31 | 0xef);
     text.bytes().fold(false, |any, byte| any | suspicious(byte)) && text.contains(is_forbidden)
 }
 

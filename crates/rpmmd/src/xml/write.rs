@@ -42,8 +42,7 @@ const fn classes() -> [Class; 256] {
 /// Appends element content: `& < >` escaped, carriage return as `&#13;`, everything else raw.
 pub(crate) fn escape_text(out: &mut Vec<u8>, text: &str) {
     // Nearly all texts are plain, which is seen many bytes at a time since none ends it early.
-    let special =
-        |byte: u8| (byte < 0x20 && byte != b'\n' && byte != b'\t') | matches!(byte, b'&' | b'<' | b'>' | 0xef);
+    let special = |byte: u8| matches!(byte, 0..=8 | 11..=31 | b'&' | b'<' | b'>' | 0xef);
     if text.bytes().fold(false, |any, byte| any | special(byte)) {
         escape::<false>(out, text.as_bytes());
     } else {
@@ -53,7 +52,7 @@ pub(crate) fn escape_text(out: &mut Vec<u8>, text: &str) {
 
 /// Appends an attribute value for double quotes: as content, and `"`, tab and line feed escaped.
 pub(crate) fn escape_attribute(out: &mut Vec<u8>, text: &str) {
-    let special = |byte: u8| (byte < 0x20) | matches!(byte, b'"' | b'&' | b'<' | b'>' | 0xef);
+    let special = |byte: u8| matches!(byte, 0..=31 | b'"' | b'&' | b'<' | b'>' | 0xef);
     if text.bytes().fold(false, |any, byte| any | special(byte)) {
         escape::<true>(out, text.as_bytes());
     } else {

@@ -33,6 +33,8 @@ pub struct Options<'a> {
     pub output: &'a Path,
     /// How the metadata files are compressed.
     pub compression: Compression,
+    /// How hard: one of [`Compression::levels`].
+    pub level: u8,
     /// The time written into repomd.xml.
     pub now: Timestamp,
     /// Told of every package read: how many so far, of how many. Called from any thread.
@@ -69,7 +71,7 @@ pub struct Remark {
 pub fn index(folder: &Path, options: &Options<'_>) -> Result<Indexed> {
     let walk::Found { paths, mut skipped } = walk::packages(folder)?;
     // Read by programs that compare it, and cheap beside the compressing.
-    let render = RenderOptions { open_checksum: true, ..RenderOptions::new(options.compression) };
+    let render = RenderOptions { open_checksum: true, level: options.level, ..RenderOptions::new(options.compression) };
     let drafts = output::drafts(options.output)?;
     let [primary, filelists, other] = &drafts;
     let files = [&primary.file, &filelists.file, &other.file];

@@ -21,6 +21,12 @@ impl Repodata {
         Self { files, bytes }
     }
 
+    /// From files made one by one.
+    pub(super) fn of(made: [(Rendered, Vec<u8>); 3]) -> Self {
+        let [(primary, first), (filelists, second), (other, third)] = made;
+        Self { files: [primary, filelists, other], bytes: [first, second, third] }
+    }
+
     pub(super) fn get(&self, document: Document) -> &Rendered {
         &self.files[at(document)]
     }

@@ -1,6 +1,8 @@
 //! The publish line over a bucket in memory: what a run does, and what it survives.
 
+mod directory;
 mod heal;
+mod hostile;
 mod keeping;
 mod races;
 mod run;

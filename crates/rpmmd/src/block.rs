@@ -138,8 +138,12 @@ fn join(pieces: &mut Vec<Piece>, mut piece: Piece) {
     pieces.push(piece);
 }
 
+/// What a full build aims at: less room to grow than after a split, because whole repositories
+/// are built for size, and a block that outgrows its room is split.
+const BUILD_RAW_BYTES: u64 = 448 * 1024;
+
 /// Cuts packages that arrive one after the other, when no later one is known: each block is
-/// filled up to where a split aims at. The last full block is held back, because what comes
+/// filled up to [`BUILD_RAW_BYTES`]. The last full block is held back, because what comes
 /// after it at the very end may be too short to stand alone.
 #[derive(Debug, Default)]
 pub(crate) struct Filling {
@@ -152,7 +156,7 @@ impl Filling {
     /// Takes in a package's XML. Answers a block that is finished: its packages and their XML.
     pub(crate) fn push(&mut self, fragment: &[u8]) -> Option<(usize, Vec<u8>)> {
         let (filled, size) = (self.raw.len() as u64, fragment.len() as u64);
-        let full = filled + size > MAX_RAW_BYTES || filled + size / 2 > FILL_RAW_BYTES;
+        let full = filled + size > MAX_RAW_BYTES || filled + size / 2 > BUILD_RAW_BYTES;
         let finished = if full && self.packages > 0 {
             let raw = std::mem::take(&mut self.raw);
             self.held.replace((std::mem::take(&mut self.packages), raw))

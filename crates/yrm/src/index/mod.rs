@@ -11,6 +11,7 @@ mod walk;
 
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
 use rayon::prelude::*;
@@ -78,12 +79,10 @@ pub fn index(folder: &Path, options: &Options<'_>) -> Result<Indexed> {
     let mut build = Build::begin(render, paths.len(), files).map_err(render_error)?;
 
     let (mut ready, mut warnings, mut packages) = (Vec::new(), Vec::new(), 0);
-    let done = AtomicUsize::new(0);
+    let (done, readers) = (AtomicUsize::new(0), Readers::default());
+    let progress = || (options.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, paths.len());
     for batch in paths.chunks(BATCH_PER_THREAD * rayon::current_num_threads()) {
-        let (appended, read) = rayon::join(
-            || build.append(&ready),
-            || read(folder, batch, || (options.progress)(done.fetch_add(1, Ordering::Relaxed) + 1, paths.len())),
-        );
+        let (appended, read) = rayon::join(|| build.append(&ready), || read(folder, batch, &readers, progress));
         appended.map_err(render_error)?;
         ready.clear();
         for (href, package) in batch.iter().zip(read.into_iter().flatten()) {
@@ -111,17 +110,22 @@ pub fn index(folder: &Path, options: &Options<'_>) -> Result<Indexed> {
     Ok(Indexed { packages, changed, warnings, skipped })
 }
 
+/// Readers that are idle, with their buffers.
+type Readers = Mutex<Vec<Reader>>;
 type ReadBatch = Vec<Vec<std::result::Result<package::ReadPackage, String>>>;
 
-fn read(folder: &Path, paths: &[String], progress: impl Fn() + Sync) -> ReadBatch {
+fn read(folder: &Path, paths: &[String], readers: &Readers, progress: impl Fn() + Sync) -> ReadBatch {
     let read = |paths: &[String]| {
-        let mut reader = Reader::default();
+        let idle = readers.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut reader = idle.unwrap_or_default();
         let read = |path: &String| {
             let package = reader.read(folder, path);
             progress();
             package
         };
-        paths.iter().map(read).collect()
+        let packages = paths.iter().map(read).collect();
+        readers.lock().unwrap_or_else(PoisonError::into_inner).push(reader);
+        packages
     };
     paths.par_chunks(TASK_PACKAGES).map(read).collect()
 }

@@ -1,16 +1,21 @@
 //! A repository's metadata as files: packages' XML in, compressed documents and their
 //! `repomd.xml` records out.
 
+mod assembly;
+mod build;
 mod fragments;
 mod read;
 mod render;
+mod source;
 #[cfg(test)]
 mod tests;
 
 pub use crate::xml::ReadError;
+pub use build::Build;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
 pub use read::{MAX_OPEN_BYTES, generation, read};
 pub use render::{Previous, RenderError, RenderOptions, Rendered, Slot, render};
+pub use source::ReadRange;
 
 use crate::repomd::{AnyChecksum, Record};
 
@@ -35,14 +40,6 @@ impl Document {
             Self::Primary => "primary",
             Self::Filelists => "filelists",
             Self::Other => "other",
-        }
-    }
-
-    pub(crate) fn index(self) -> usize {
-        match self {
-            Self::Primary => 0,
-            Self::Filelists => 1,
-            Self::Other => 2,
         }
     }
 
@@ -74,43 +71,10 @@ impl Document {
     }
 }
 
-/// The three documents of one state of a repository, rendered.
-#[derive(Debug)]
-pub struct Repodata {
-    files: [Rendered; 3],
-}
-
-impl Repodata {
-    /// Renders the three documents side by side; see [`render`]. `previous` holds the previous
-    /// files in [`Document::ALL`]'s order.
-    pub fn render(
-        options: RenderOptions,
-        slots: &[Slot<'_>],
-        previous: Option<[Previous<'_>; 3]>,
-    ) -> Result<Self, RenderError> {
-        let one = |document: Document| render(document, options, slots, previous.map(|all| all[document.index()]));
-        let (primary, (filelists, other)) = rayon::join(
-            || one(Document::Primary),
-            || rayon::join(|| one(Document::Filelists), || one(Document::Other)),
-        );
-        Ok(Self { files: [primary?, filelists?, other?] })
-    }
-
-    /// One of the files.
-    pub fn get(&self, document: Document) -> &Rendered {
-        &self.files[document.index()]
-    }
-
-    /// The files, in [`Document::ALL`]'s order.
-    pub fn into_files(self) -> [Rendered; 3] {
-        self.files
-    }
-
-    /// The records that name the files in repomd.xml, in its order. `timestamp` is in seconds
-    /// and must not be less than the last generation's (yum 3 goes back to its old metadata).
-    pub fn records(&self, timestamp: u64) -> Vec<Record> {
-        Document::ALL.into_iter().map(|document| self.get(document).record(document, timestamp)).collect()
-    }
+/// The records that name the three files in repomd.xml, in its order. `timestamp` is in seconds
+/// and must not be less than the last generation's (yum 3 goes back to its old metadata).
+pub fn records(files: &[Rendered; 3], timestamp: u64) -> Vec<Record> {
+    Document::ALL.into_iter().zip(files).map(|(document, file)| file.record(document, timestamp)).collect()
 }
 
 impl Rendered {
@@ -128,7 +92,7 @@ impl Rendered {
             base: None,
             href: format!("repodata/{}", self.file_name(document)),
             timestamp: Some(timestamp),
-            size: Some(self.bytes.len() as u64),
+            size: Some(self.file_bytes),
             open_size: Some(self.open_bytes),
             extra: Vec::new(),
         }

@@ -57,17 +57,22 @@ pub fn render(
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
         let lengths: Vec<u32> = state.catalog.entries.iter().map(|entry| entry.fragment_bytes[at]).collect();
-        let previous = published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| Previous {
+        let files = published.zip(state.catalog.files.as_ref());
+        let bytes = files.map(|(files, _)| &*files[at].bytes);
+        let previous = files.zip(bytes.as_ref()).map(|((files, layouts), bytes)| Previous {
             layout: &layouts[at].layout,
             fragment_bytes: &lengths,
-            file: &files[at].bytes,
-            sha256: files[at].sha256,
+            file: bytes,
+            verify: Some(files[at].sha256),
         });
-        rendered.push(render_document(document, options, &slots, previous).map_err(|source| {
+        let mut file = Vec::new();
+        let made = render_document(document, options, &slots, previous, &mut file).map_err(|source| {
             Error::new(ErrorKind::Corrupt, format!("splicing {}", document.name())).because(source)
-        })?);
+        })?;
+        rendered.push((made, Bytes::from(file)));
     }
-    let rendered: [Rendered; 3] = rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
+    let rendered: [(Rendered, Bytes); 3] =
+        rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
     assemble(state, origins, admitted, rendered, revision, now)
 }
 
@@ -75,7 +80,7 @@ fn assemble(
     state: &State,
     origins: &[Origin],
     admitted: &[Admitted],
-    rendered: [Rendered; 3],
+    rendered: [(Rendered, Bytes); 3],
     revision: u64,
     now: Timestamp,
 ) -> Result<Generation> {
@@ -89,24 +94,24 @@ fn assemble(
         .iter()
         .enumerate()
         .map(|(slot, origin)| {
-            let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].fragment_bytes[slot]);
+            let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].0.fragment_bytes[slot]);
             match *origin {
                 Origin::Kept(at) => Entry { fragment_bytes, ..state.catalog.entries[at].clone() },
                 Origin::Admitted(at) => entry(&admitted[at], fragment_bytes),
             }
         })
         .collect();
-    let compression = rendered[0].layout.compression;
+    let compression = rendered[0].0.layout.compression;
     let mut repomd = Repomd { revision: revision.to_string(), ..before.cloned().unwrap_or_default() };
     let mut records = Vec::with_capacity(3);
     let mut files = Vec::with_capacity(3);
     let mut layouts = Vec::with_capacity(3);
-    for (document, file) in Document::ALL.into_iter().zip(rendered) {
+    for (document, (file, bytes)) in Document::ALL.into_iter().zip(rendered) {
         let record = file.record(document, timestamp);
         let href = record.href.clone();
         records.push(record);
         layouts.push(FileLayout { href, layout: file.layout });
-        files.push(PublishedFile { bytes: Bytes::from(file.bytes), sha256: file.sha256 });
+        files.push(PublishedFile { bytes, sha256: file.sha256 });
     }
     // What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made
     // from the replaced files would now be lies.

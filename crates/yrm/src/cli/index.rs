@@ -75,7 +75,8 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<u8> {
     context.output.data(&as_json(&indexed), |_| {
         let Indexed { packages, changed, skipped, .. } = &indexed;
         let change = if *changed { "" } else { ", nothing changed" };
-        format!("{packages} packages in {}, {} left out{change}", place.display(), skipped.len())
+        let noun = if *packages == 1 { "package" } else { "packages" };
+        format!("{packages} {noun} in {}, {} left out{change}", place.display(), skipped.len())
     })?;
     Ok(if indexed.skipped.is_empty() { DONE } else { ErrorKind::Corrupt.exit_code() })
 }

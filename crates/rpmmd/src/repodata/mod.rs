@@ -9,7 +9,7 @@ mod tests;
 
 pub use crate::xml::ReadError;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
-pub use read::{MAX_OPEN_BYTES, read};
+pub use read::{MAX_OPEN_BYTES, generation, read};
 pub use render::{Previous, RenderError, RenderOptions, Rendered, Slot, render};
 
 use crate::repomd::{AnyChecksum, Record};

@@ -33,14 +33,10 @@ pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> 
     let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
     let mut puts: Vec<_> = files.collect();
     puts.push((bucket.path(catalog), catalog.attributes(), generation.catalog_bytes.clone()));
-    if let Some(current) = state.current.as_ref().filter(|current| !current.copied) {
-        let copy = Key::Generation { repository, revision: state.catalog.revision };
-        puts.push((bucket.path(copy), copy.attributes(), current.bytes.clone()));
-    }
-    futures::future::try_join_all(
+    let puts = futures::future::try_join_all(
         puts.iter().map(|(key, attributes, bytes)| settle::put_fixed(bucket.store.as_ref(), key, bytes, attributes)),
-    )
-    .await?;
+    );
+    futures::future::try_join(puts, keep_copy_of_current(bucket, state)).await?;
     Ok(())
 }
 
@@ -59,6 +55,14 @@ pub async fn switch(bucket: &Bucket, state: &State, generation: &Generation, com
         Settled::Won(stored) => Switch::Won(stored.etag),
         Settled::Lost => Switch::Lost,
     })
+}
+
+/// The copy of the generation that was found, if it may not have one yet.
+pub async fn keep_copy_of_current(bucket: &Bucket, state: &State) -> Result<()> {
+    let Some(current) = state.current.as_ref().filter(|current| !current.copied) else { return Ok(()) };
+    let copy = Key::Generation { repository: &state.repository, revision: state.catalog.revision };
+    let (key, attributes) = (bucket.path(copy), copy.attributes());
+    settle::put_fixed(bucket.store.as_ref(), &key, &current.bytes, &attributes).await.map(drop)
 }
 
 /// The generation's own copy, for rollback, for diff, and for the sweep to know when the one

@@ -44,7 +44,8 @@ fn the_sample_packages_are_published_and_installable_over_http() {
     assert!(line.contains("http://127.0.0.1:"), "{line}");
     // Stopped before anything can panic, so that a failure leaves no process behind.
     let installed = std::panic::catch_unwind(|| assert_installs(&line, directory.path()));
-    let killed = Command::new("kill").args(["-TERM", &demo.id().to_string()]).status().unwrap();
+    // The shell's own kill: a bare Debian has no program of that name.
+    let killed = Command::new("sh").args(["-c", "kill -TERM $0", &demo.id().to_string()]).status().unwrap();
     let ended = demo.wait().unwrap();
     installed.unwrap();
     assert!(killed.success() && ended.success(), "{ended}");

@@ -175,7 +175,9 @@ fn files(name: &str, dice: &mut Dice) -> Vec<(String, Kind)> {
                 _ => Kind::Regular,
             };
             let (word, ending) = (dice.pick(&NAMES), dice.pick(&ENDINGS));
-            (format!("{folder}/{word}-{number}{ending}"), kind)
+            // Real names share less than a list of words does.
+            let own = dice.next() & 0xff_ffff;
+            (format!("{folder}/{word}{own:x}-{number}{ending}"), kind)
         })
         .collect();
     files.sort_unstable();

@@ -60,7 +60,7 @@ pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<St
     let packages = packages_of(bucket, &state.repository).await?;
     let catalog = Arc::clone(&state.catalog);
     // Only what the generation held: an unnamed file may be removed, or staged by another writer.
-    let packages = packages.into_iter().filter(|(href, _)| catalog.at(href).is_some()).collect();
+    let packages = packages.into_iter().filter(|(href, _)| catalog.entries.position(href).is_some()).collect();
     let repository = state.repository.clone();
     let rebuilt = take_over(bucket, state, HashMap::new(), packages, now).await?;
     guard_shrink(bucket, &repository, before, rebuilt.catalog.entries.len())?;
@@ -143,7 +143,7 @@ async fn take_over(
     let inspector = Inspector { bucket: bucket.clone(), now };
     let root = format!("{}/", bucket.policy.folders.repo);
     let (described, inspector, root) = (&described, &inspector, &root);
-    let mut taken: Vec<(Entry, Fragments)> = futures::stream::iter(packages)
+    let mut taken: Vec<(Entry<'static>, Fragments)> = futures::stream::iter(packages)
         .map(|(href, object)| async move {
             match described.get(&href) {
                 Some(package) if package.package_bytes == object.size_bytes => explained(package, &object).map(Some),
@@ -155,7 +155,8 @@ async fn take_over(
         .try_collect::<Vec<_>>()
         .await?;
     taken.sort_by(|(a, _), (b, _)| a.href.as_bytes().cmp(b.href.as_bytes()));
-    let (entries, fragments) = taken.into_iter().unzip();
+    let entries = taken.iter().map(|(entry, _)| entry).collect();
+    let fragments = taken.into_iter().map(|(_, fragments)| fragments).collect();
     state.catalog =
         Arc::new(Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) });
     state.source = Source::Adopted(Arc::new(fragments));
@@ -163,22 +164,22 @@ async fn take_over(
 }
 
 /// An entry for a package that the metadata describes.
-fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry, Fragments)> {
+fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry<'static>, Fragments)> {
     let fragments = Fragments::of(package).map_err(|source| {
         Error::new(ErrorKind::Corrupt, format!("reading the metadata of {}", object.key)).because(source)
     })?;
     let entry = Entry {
-        href: package.href.to_string(),
-        name: package.nevra.name.clone(),
+        href: package.href.to_string().into(),
+        name: package.nevra.name.clone().into(),
         epoch: package.nevra.evr.epoch,
-        version: package.nevra.evr.version.clone(),
-        release: package.nevra.evr.release.clone(),
-        arch: package.nevra.arch.clone(),
+        version: package.nevra.evr.version.clone().into(),
+        release: package.nevra.evr.release.clone().into(),
+        arch: package.nevra.arch.clone().into(),
         pkgid: *package.pkgid.as_bytes(),
         size_bytes: object.size_bytes,
         build_time: package.build_time,
         first_published: object.modified.as_second(),
-        etag: object.etag.as_str().to_owned(),
+        etag: object.etag.as_str().to_owned().into(),
         fragment_bytes: [0; 3],
     };
     Ok((entry, fragments))
@@ -186,7 +187,7 @@ fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry, Frag
 
 /// An entry for a package that only its own header describes; `None` when it is no package that
 /// could be published.
-async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<(Entry, Fragments)>> {
+async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<(Entry<'static>, Fragments)>> {
     let path = object.key.strip_prefix(root).unwrap_or(&object.key).to_owned();
     let dropped = Dropped { path, object };
     let mut candidate: Candidate = match inspector.inspect(dropped).await? {
@@ -211,17 +212,17 @@ async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<O
     candidate.fragments.set_pkgid(pkgid);
     let Candidate { dropped, href, nevra, build_time, fragments, .. } = candidate;
     let entry = Entry {
-        href,
-        name: nevra.name,
+        href: href.into(),
+        name: nevra.name.into(),
         epoch: nevra.evr.epoch,
-        version: nevra.evr.version,
-        release: nevra.evr.release,
-        arch: nevra.arch,
+        version: nevra.evr.version.into(),
+        release: nevra.evr.release.into(),
+        arch: nevra.arch.into(),
         pkgid: *pkgid.as_bytes(),
         size_bytes: dropped.object.size_bytes,
         build_time,
         first_published: dropped.modified().as_second(),
-        etag: dropped.etag().as_str().to_owned(),
+        etag: dropped.etag().as_str().to_owned().into(),
         fragment_bytes: [0; 3],
     };
     Ok(Some((entry, fragments)))

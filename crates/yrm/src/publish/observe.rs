@@ -9,8 +9,8 @@ use rpmmd::compress::Compression;
 use rpmmd::repodata::{Document, Fragments};
 use rpmmd::repomd::Repomd;
 
-use super::bucket::Bucket;
-use super::catalog::{Catalog, Entry};
+use super::bucket::{Bucket, aside};
+use super::catalog::{Catalog, Decoded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 use crate::store::key::{Key, RepositoryDir};
@@ -133,11 +133,25 @@ pub async fn observe(bucket: &Bucket, repository: &RepositoryDir, known: Option<
     }
 }
 
-/// The catalog stored for exactly these repomd.xml bytes.
+/// The catalog stored for exactly these repomd.xml bytes; `None` when it, or what it is stored
+/// as a change of, is gone.
 pub async fn load_catalog(bucket: &Bucket, repository: &RepositoryDir, repomd: &[u8]) -> Result<Option<Catalog>> {
-    let key = bucket.path(Key::Catalog { repository, repomd: Sha256::of(repomd) });
+    let delta = match decoded(bucket, repository, Sha256::of(repomd)).await? {
+        Some(Decoded::Whole(catalog)) => return Ok(Some(catalog)),
+        Some(Decoded::Delta(delta)) => delta,
+        None => return Ok(None),
+    };
+    match decoded(bucket, repository, delta.base()).await? {
+        Some(Decoded::Whole(base)) => aside("reading the catalog", move || delta.on(&base)).await?.map(Some),
+        Some(Decoded::Delta(_)) => Err(Error::new(ErrorKind::Corrupt, "reading the catalog: its base is a change")),
+        None => Ok(None),
+    }
+}
+
+async fn decoded(bucket: &Bucket, repository: &RepositoryDir, repomd: Sha256) -> Result<Option<Decoded>> {
+    let key = bucket.path(Key::Catalog { repository, repomd });
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
-    Catalog::decode(&read.bytes).map(Some)
+    aside("reading the catalog", move || Catalog::decode(&read.bytes)).await?.map(Some)
 }
 
 /// The three published files, with the digests that rendering checks them against.
@@ -160,11 +174,4 @@ pub async fn read_published(bucket: &Bucket, state: &State) -> Result<Arc<[Publi
     }
     let three = files.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "reading the catalog's files"))?;
     Ok(Arc::new(three))
-}
-
-impl Catalog {
-    /// Of a repository without packages and without files.
-    pub fn empty(compression: Compression) -> Self {
-        Self { revision: 0, compression, entries: Vec::<Entry>::new(), files: None }
-    }
 }

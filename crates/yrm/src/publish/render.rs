@@ -7,7 +7,7 @@ use rpmmd::repodata::{Document, Previous, RenderOptions, Rendered, Slot, render 
 use rpmmd::repomd::Repomd;
 
 use super::admit::Placed;
-use super::catalog::{Catalog, Entry, FileLayout};
+use super::catalog::{Catalog, Entries, Entry, FileLayout};
 use super::observe::{PublishedFile, Source, State};
 use super::plan::Origin;
 use super::verdict::Candidate;
@@ -56,7 +56,7 @@ pub fn render(
     let options = RenderOptions { generation: Some(revision), ..RenderOptions::new(policy.compression) };
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
-        let lengths: Vec<u32> = state.catalog.entries.iter().map(|entry| entry.fragment_bytes[at]).collect();
+        let lengths: Vec<u32> = state.catalog.entries.fragment_bytes(at);
         let previous = published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| Previous {
             layout: &layouts[at].layout,
             fragment_bytes: &lengths,
@@ -85,17 +85,14 @@ fn assemble(
     let newest = before.into_iter().flat_map(|repomd| &repomd.records).filter_map(|record| record.timestamp).max();
     let timestamp = seconds.max(newest.unwrap_or(0));
 
-    let entries = origins
-        .iter()
-        .enumerate()
-        .map(|(slot, origin)| {
-            let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].fragment_bytes[slot]);
-            match *origin {
-                Origin::Kept(at) => Entry { fragment_bytes, ..state.catalog.entries[at].clone() },
-                Origin::Admitted(at) => entry(&admitted[at], fragment_bytes),
-            }
-        })
-        .collect();
+    let mut entries = Entries::with_room(&state.catalog.entries, admitted.len());
+    for (slot, origin) in origins.iter().enumerate() {
+        let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].fragment_bytes[slot]);
+        match *origin {
+            Origin::Kept(at) => entries.push_kept(&state.catalog.entries, at, fragment_bytes),
+            Origin::Admitted(at) => entries.push(&entry(&admitted[at], fragment_bytes)),
+        }
+    }
     let compression = rendered[0].layout.compression;
     let mut repomd = Repomd { revision: revision.to_string(), ..before.cloned().unwrap_or_default() };
     let mut records = Vec::with_capacity(3);
@@ -119,7 +116,11 @@ fn assemble(
     repomd.records = records;
 
     let three = || Error::new(ErrorKind::Internal, "rendering three documents");
-    let catalog = Catalog { revision, compression, entries, files: Some(layouts.try_into().map_err(|_| three())?) };
+    let layouts = layouts.try_into().map_err(|_| three())?;
+    // Only a catalog that lies in the store can be a base.
+    let base = state.current.as_ref().filter(|_| !state.adopted());
+    let base = base.and_then(|current| state.catalog.base_of_next(Sha256::of(&current.bytes)));
+    let mut catalog = Catalog { revision, compression, entries, files: Some(layouts), base };
     Ok(Generation {
         catalog_bytes: Bytes::from(catalog.encode()?),
         catalog,
@@ -129,19 +130,19 @@ fn assemble(
     })
 }
 
-fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry {
+fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> {
     Entry {
-        href: candidate.href.clone(),
-        name: candidate.nevra.name.clone(),
+        href: candidate.href.as_str().into(),
+        name: candidate.nevra.name.as_str().into(),
         epoch: candidate.nevra.evr.epoch,
-        version: candidate.nevra.evr.version.clone(),
-        release: candidate.nevra.evr.release.clone(),
-        arch: candidate.nevra.arch.clone(),
+        version: candidate.nevra.evr.version.as_str().into(),
+        release: candidate.nevra.evr.release.as_str().into(),
+        arch: candidate.nevra.arch.as_str().into(),
         pkgid: *placed.pkgid.as_bytes(),
         size_bytes: candidate.dropped.object.size_bytes,
         build_time: candidate.build_time,
         first_published: placed.since.as_second(),
-        etag: placed.etag.as_str().to_owned(),
+        etag: placed.etag.as_str().into(),
         fragment_bytes,
     }
 }

@@ -11,7 +11,6 @@ use tokio::time::Instant;
 use super::admit::{Admission, Placed, admit};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
-use super::catalog::Entry;
 use super::commit::{Switch, keep_copy, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
@@ -263,8 +262,8 @@ impl Publisher {
             candidate.fragments.set_pkgid(there.pkgid);
             admitted.push((candidate, there.clone()));
         }
-        let retiring = prepared.plan.retire.iter().map(|&at| &prepared.state.catalog.entries[at].href);
-        let retire: Vec<usize> = retiring.filter_map(|href| state.catalog.position(href)).collect();
+        let retiring = prepared.plan.retire.iter().map(|&at| prepared.state.catalog.entries.href(at));
+        let retire: Vec<usize> = retiring.filter_map(|href| state.catalog.entries.position(href)).collect();
         let all: Vec<Candidate> = admitted.iter().map(|(candidate, _)| candidate.clone()).collect();
         let every: Vec<usize> = (0..all.len()).collect();
         let origins = merge(&state.catalog, &retire, &all, &every);
@@ -280,8 +279,10 @@ impl Publisher {
     /// Answers, and empties the inbox of what is published.
     async fn tidy(&self, prepared: &Prepared, run: RunId, progress: &dyn Progress, settlement: &mut Settlement) {
         let Prepared { state, plan, candidates, placed } = prepared;
-        let already =
-            plan.already.iter().map(|&at| (at, state.catalog.at(&candidates[at].href).map(Entry::pkgid), true));
+        let already = plan
+            .already
+            .iter()
+            .map(|&at| (at, state.catalog.entries.at(&candidates[at].href).map(|entry| entry.pkgid()), true));
         let new = placed.iter().map(|(&at, there)| (at, Some(there.pkgid), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
@@ -310,10 +311,10 @@ impl Publisher {
         settlement.retired = plan
             .retire
             .iter()
-            .map(|&at| &state.catalog.entries[at])
+            .map(|&at| state.catalog.entries.get(at))
             .map(|entry| Retired {
                 repository: state.repository.as_str().to_owned(),
-                href: entry.href.clone(),
+                href: entry.href.to_string(),
                 nevra: entry.nevra().to_string(),
             })
             .collect();

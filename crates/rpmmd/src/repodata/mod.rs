@@ -1,9 +1,11 @@
 //! A repository's metadata as files: packages' XML in, compressed documents and their
 //! `repomd.xml` records out.
 
+mod assembly;
 mod fragments;
 mod read;
 mod render;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -11,6 +13,7 @@ pub use crate::xml::ReadError;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
 pub use read::{MAX_OPEN_BYTES, read};
 pub use render::{Previous, RenderError, RenderOptions, Rendered, Slot, render};
+pub use source::ReadRange;
 
 use crate::repomd::{AnyChecksum, Record};
 
@@ -74,21 +77,19 @@ impl Document {
     }
 }
 
-/// The three documents of one state of a repository, rendered.
+/// The three documents of one state of a repository, rendered from nothing.
 #[derive(Debug)]
 pub struct Repodata {
-    files: [Rendered; 3],
+    files: [(Rendered, Vec<u8>); 3],
 }
 
 impl Repodata {
-    /// Renders the three documents side by side; see [`render`]. `previous` holds the previous
-    /// files in [`Document::ALL`]'s order.
-    pub fn render(
-        options: RenderOptions,
-        slots: &[Slot<'_>],
-        previous: Option<[Previous<'_>; 3]>,
-    ) -> Result<Self, RenderError> {
-        let one = |document: Document| render(document, options, slots, previous.map(|all| all[document.index()]));
+    /// Renders the three documents side by side; see [`render`].
+    pub fn render(options: RenderOptions, slots: &[Slot<'_>]) -> Result<Self, RenderError> {
+        let one = |document: Document| {
+            let mut file = Vec::new();
+            Ok::<_, RenderError>((render(document, options, slots, None, &mut file)?, file))
+        };
         let (primary, (filelists, other)) = rayon::join(
             || one(Document::Primary),
             || rayon::join(|| one(Document::Filelists), || one(Document::Other)),
@@ -96,14 +97,14 @@ impl Repodata {
         Ok(Self { files: [primary?, filelists?, other?] })
     }
 
-    /// One of the files.
+    /// What is known of one of the files.
     pub fn get(&self, document: Document) -> &Rendered {
-        &self.files[document.index()]
+        &self.files[document.index()].0
     }
 
-    /// The files, in [`Document::ALL`]'s order.
-    pub fn into_files(self) -> [Rendered; 3] {
-        self.files
+    /// One of the files.
+    pub fn bytes(&self, document: Document) -> &[u8] {
+        &self.files[document.index()].1
     }
 
     /// The records that name the files in repomd.xml, in its order. `timestamp` is in seconds
@@ -128,7 +129,7 @@ impl Rendered {
             base: None,
             href: format!("repodata/{}", self.file_name(document)),
             timestamp: Some(timestamp),
-            size: Some(self.bytes.len() as u64),
+            size: Some(self.file_bytes),
             open_size: Some(self.open_bytes),
             extra: Vec::new(),
         }

@@ -83,7 +83,7 @@ pub fn index(folder: &Path, options: &Options<'_>) -> Result<Indexed> {
     let slots: Vec<Slot<'_>> = fragments.iter().map(Slot::Fresh).collect();
     // Read by programs that compare it, and hashed here over all cores anyway.
     let render = RenderOptions { open_checksum: true, ..RenderOptions::new(options.compression) };
-    let repodata = Repodata::render(render, &slots, None)
+    let repodata = Repodata::render(render, &slots)
         .map_err(|error| Error::new(ErrorKind::Internal, "rendering the metadata").because(error))?;
     let changed = output::replace(options.output, &repodata, options.now)?;
     Ok(Indexed { packages: fragments.len(), changed, warnings, skipped: found.skipped })

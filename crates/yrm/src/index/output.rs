@@ -29,7 +29,7 @@ pub(super) fn replace(output: &Path, repodata: &Repodata, now: Timestamp) -> Res
     }
     for document in Document::ALL {
         let rendered = repodata.get(document);
-        write(&folder, &rendered.file_name(document), &rendered.bytes)?;
+        write(&folder, &rendered.file_name(document), repodata.bytes(document))?;
     }
     write(&folder, "repomd.xml", &next.write())?;
     sync(&folder)?;
@@ -71,7 +71,7 @@ fn is_unchanged(output: &Path, previous: &Repomd, repodata: &Repodata, document:
     let rendered = repodata.get(document);
     let href = format!("repodata/{}", rendered.file_name(document));
     previous.record(document.name()).is_some_and(|record| record.href == href)
-        && fs::read(output.join(href)).is_ok_and(|bytes| bytes == rendered.bytes)
+        && fs::read(output.join(href)).is_ok_and(|bytes| bytes == repodata.bytes(document))
 }
 
 fn names(repomd: &Repomd) -> BTreeSet<String> {

@@ -16,7 +16,7 @@ use super::bucket::{Bucket, aside, guard_shrink};
 use super::catalog::{Catalog, Entry};
 use super::inbox::{Dropped, list_all};
 use super::inspect::{Inspector, learn_pkgid};
-use super::observe::{Current, Source, State, load_catalog};
+use super::observe::{Current, State, load_catalog};
 use super::verdict::{Candidate, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
@@ -82,12 +82,8 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
     let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;
     let catalog = load_catalog(bucket, repository, &read.bytes).await?.ok_or_else(damaged)?;
-    Ok(Some(State {
-        repository: repository.clone(),
-        current: Some(Current { etag: None, bytes: read.bytes, repomd, copied: true }),
-        catalog: Arc::new(catalog),
-        source: Source::Unread,
-    }))
+    let current = Current { etag: None, bytes: read.bytes, repomd, copied: true };
+    Ok(Some(State::published(repository.clone(), current, catalog)))
 }
 
 /// The packages in the repository's folder, by href.
@@ -133,7 +129,7 @@ async fn read_metadata(
 /// The state made of what is really there.
 async fn take_over(
     bucket: &Bucket,
-    mut state: State,
+    state: State,
     described: HashMap<String, Package<'static>>,
     packages: Vec<(String, Object)>,
     now: Timestamp,
@@ -157,10 +153,8 @@ async fn take_over(
     taken.sort_by(|(a, _), (b, _)| a.href.as_bytes().cmp(b.href.as_bytes()));
     let entries = taken.iter().map(|(entry, _)| entry).collect();
     let fragments = taken.into_iter().map(|(_, fragments)| fragments).collect();
-    state.catalog =
-        Arc::new(Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) });
-    state.source = Source::Adopted(Arc::new(fragments));
-    Ok(state)
+    let catalog = Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) };
+    Ok(state.adopt(catalog, fragments))
 }
 
 /// An entry for a package that the metadata describes.

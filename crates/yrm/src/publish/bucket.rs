@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use super::locate::Locator;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::cache::Cache;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::probe::probe;
 use crate::store::{Abilities, ETag, Store};
@@ -28,6 +29,8 @@ pub struct Bucket {
     pub policy: Arc<Policy>,
     /// Which folder is which repository.
     pub locator: Arc<Locator>,
+    /// Metadata files at hand.
+    pub cache: Arc<Cache>,
     abilities: Arc<OnceCell<Abilities>>,
 }
 
@@ -35,7 +38,14 @@ impl Bucket {
     /// A bucket in `store` under `policy`; an error when the policy's globs do not parse.
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
-        Ok(Self { store, policy: Arc::new(policy), locator, abilities: Arc::default() })
+        Ok(Self { store, policy: Arc::new(policy), locator, cache: Arc::default(), abilities: Arc::default() })
+    }
+
+    /// The same bucket with a cache of metadata files on the local disk.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.cache = Arc::new(cache);
+        self
     }
 
     /// What the store can do: known, or probed before the first write. An error of kind `Config`

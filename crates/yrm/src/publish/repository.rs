@@ -14,9 +14,9 @@ use super::bucket::{aside, guard_shrink};
 use super::commit::{Switch, keep_copy, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
-use super::observe::{Current, Observed, Source, State, observe, read_published};
-use super::plan::{Plan, merge, next_retirement_of, plan, undecided};
-use super::render::{Admitted, Generation, render};
+use super::observe::{Current, Observed, State, observe, read_published};
+use super::plan::{Plan, merge, plan, undecided};
+use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use super::{Progress, Publisher, RunId, Step, lock, sweep, tidy};
@@ -29,9 +29,6 @@ const MAX_SWITCHES: u32 = 20;
 /// A writer that has been at it for longer than this looks again before it switches: the sweep
 /// must never be able to reach what it put in place.
 const STALE_AFTER: Duration = Duration::from_mins(30);
-/// Metadata files up to this size, of all repositories together, are kept in memory between runs.
-const KEEP_FILES_BYTES: usize = 64 << 20;
-
 /// What became of one repository's part.
 #[derive(Debug, Default)]
 pub(super) struct Settlement {
@@ -135,7 +132,7 @@ impl Publisher {
                     if let Err(error) = &kept {
                         settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
                     }
-                    self.remember(repository, generation, etag, kept.is_ok());
+                    self.remember(repository, generation, etag, kept.is_ok()).await;
                     self.tidy(&prepared, run, progress, settlement).await;
                     return Ok(());
                 }
@@ -268,12 +265,15 @@ impl Publisher {
         let every: Vec<usize> = (0..all.len()).collect();
         let origins = merge(&state.catalog, &retire, &all, &every);
         guard_shrink(&self.bucket, &state.repository, before, origins.len())?;
-        let (policy, rendered_from) = (self.bucket.policy.clone(), state.clone());
-        let generation = aside("rendering", move || {
-            render(&rendered_from, published.as_deref(), &origins, &admitted, &policy, run.started)
+        let (bucket, rendered_from) = (self.bucket.clone(), state.clone());
+        let rendered = aside("rendering", move || {
+            let spool = || bucket.cache.spool(bucket.store.as_ref());
+            let rules = Rules { compression: bucket.policy.compression, now: run.started, spool: &spool };
+            render(&rendered_from, published.as_ref(), &origins, &admitted, rules)
         })
-        .await??;
-        Ok((state, generation))
+        .await?;
+        // A cached file that cannot be read any more is fetched again next time.
+        Ok((state, rendered.inspect_err(|_| self.bucket.cache.distrust())?))
     }
 
     /// Answers, and empties the inbox of what is published.
@@ -321,35 +321,35 @@ impl Publisher {
     }
 
     /// Remembers the generation that was just made the truth.
-    fn remember(&self, repository: &RepositoryDir, generation: Generation, etag: crate::store::ETag, copied: bool) {
+    async fn remember(
+        &self,
+        repository: &RepositoryDir,
+        generation: Generation,
+        etag: crate::store::ETag,
+        copied: bool,
+    ) {
         let Generation { catalog, repomd, repomd_bytes, files, .. } = generation;
-        let small = files.iter().map(|file| file.bytes.len()).sum::<usize>() <= KEEP_FILES_BYTES;
-        let state = State {
-            repository: repository.clone(),
-            current: Some(Current { etag: Some(etag), bytes: repomd_bytes, repomd, copied }),
-            catalog: std::sync::Arc::new(catalog),
-            source: if small { Source::Published(std::sync::Arc::new(files)) } else { Source::Unread },
-        };
-        self.note_retention(repository, &state);
-        let mut known = lock(&self.known);
-        known.insert(repository.clone(), state);
-        if known.values().map(State::kept_bytes).sum::<usize>() > KEEP_FILES_BYTES {
-            for (_, other) in known.iter_mut().filter(|(dir, _)| *dir != repository) {
-                other.source = Source::Unread;
+        for file in &files {
+            if let Err(error) = self.bucket.cache.keep(&file.body, file.sha256).await {
+                tracing::warn!(%repository, error = error.chain(), "a metadata file was not kept in the cache");
             }
         }
+        let current = Current { etag: Some(etag), bytes: repomd_bytes, repomd, copied };
+        let state = State::published(repository.clone(), current, catalog);
+        self.note_retention(repository, &state);
+        lock(&self.known).insert(repository.clone(), state);
     }
 
     fn note_retention(&self, repository: &RepositoryDir, state: &State) {
         if let Some(rule) = self.bucket.policy.retention {
-            lock(&self.retention_due).insert(repository.clone(), next_retirement_of(&state.catalog, rule));
+            lock(&self.retention_due).insert(repository.clone(), state.next_retirement(rule));
         }
     }
 
     /// The time retention goes by: the store's, asked for only when the local clock says that
     /// something may be due. A local clock that jumps ahead retires nothing early.
     async fn retention_clock(&self, state: &State, run: RunId) -> Result<Timestamp> {
-        let due = self.bucket.policy.retention.and_then(|rule| next_retirement_of(&state.catalog, rule));
+        let due = self.bucket.policy.retention.and_then(|rule| state.next_retirement(rule));
         match due {
             Some(due) if due <= run.started => sweep::store_clock(&self.bucket).await,
             Some(_) | None => Ok(run.started),

@@ -13,11 +13,11 @@ use crate::repodata::{Document, Fragments, ReadError, RenderOptions, Rendered, R
 fn rendered(packages: &[Package<'_>], compression: Compression) -> Repodata {
     let fragments: Vec<Fragments> = packages.iter().map(|package| Fragments::of(package).unwrap()).collect();
     let slots: Vec<Slot<'_>> = fragments.iter().map(Slot::Fresh).collect();
-    Repodata::render(RenderOptions { open_checksum: true, ..RenderOptions::new(compression) }, &slots, None).unwrap()
+    Repodata::render(RenderOptions { open_checksum: true, ..RenderOptions::new(compression) }, &slots).unwrap()
 }
 
 fn read_back(repodata: &Repodata) -> Result<Vec<Package<'static>>, ReadError> {
-    let [primary, filelists, other] = Document::ALL.map(|document| &repodata.get(document).bytes);
+    let [primary, filelists, other] = Document::ALL.map(|document| repodata.bytes(document));
     read(primary, filelists, other)
 }
 
@@ -43,10 +43,10 @@ fn the_same_file_under_two_paths_is_two_packages() {
 fn a_package_that_filelists_does_not_know_is_an_error() {
     let (both, one) = ([numbered(1, 1, 1), numbered(2, 1, 1)], [numbered(1, 1, 1)]);
     let (both, one) = (rendered(&both, Compression::Gz), rendered(&one, Compression::Gz));
-    let [primary, filelists, other] = Document::ALL.map(|document| &both.get(document).bytes);
-    let error = read(primary, &one.get(Document::Filelists).bytes, other).unwrap_err();
+    let [primary, filelists, other] = Document::ALL.map(|document| both.bytes(document));
+    let error = read(primary, one.bytes(Document::Filelists), other).unwrap_err();
     assert!(matches!(error, ReadError::Unmatched { document: "filelists", .. }));
-    assert!(read(primary, filelists, &one.get(Document::Other).bytes).is_err());
+    assert!(read(primary, filelists, one.bytes(Document::Other)).is_err());
 }
 
 #[test]
@@ -60,7 +60,7 @@ fn packages_named_by_another_checksum_are_told_apart() {
 #[test]
 fn a_cut_document_is_an_error_and_never_short() {
     let repodata = rendered(&[numbered(1, 10, 3), numbered(2, 10, 3)], Compression::Gz);
-    let open = |document| crate::compress::decompress(&repodata.get(document).bytes, 1 << 20).unwrap().into_owned();
+    let open = |document| crate::compress::decompress(repodata.bytes(document), 1 << 20).unwrap().into_owned();
     let [primary, filelists, other] = Document::ALL.map(open);
     for length in 0..primary.len() - 1 {
         assert!(read(&primary[..length], &filelists, &other).is_err(), "primary cut at {length}");
@@ -165,13 +165,14 @@ fn records_describe_the_files() {
     let records = repodata.records(12);
     for (document, record) in Document::ALL.into_iter().zip(&records) {
         let file: &Rendered = repodata.get(document);
-        let open = crate::compress::decompress(&file.bytes, 1 << 20).unwrap();
+        let bytes = repodata.bytes(document);
+        let open = crate::compress::decompress(bytes, 1 << 20).unwrap();
         assert_eq!(record.kind, document.name());
         assert_eq!(record.href, format!("repodata/{}-{}.xml.zst", file.sha256, document.name()));
-        assert_eq!(record.checksum.as_sha256(), Some(crate::checksum::Sha256::of(&file.bytes)));
+        assert_eq!(record.checksum.as_sha256(), Some(crate::checksum::Sha256::of(bytes)));
         let open_checksum = record.open_checksum.as_ref().unwrap();
         assert_eq!(open_checksum.as_sha256(), Some(crate::checksum::Sha256::of(&open)));
         let sizes = (record.timestamp, record.size, record.open_size);
-        assert_eq!(sizes, (Some(12), Some(file.bytes.len() as u64), Some(open.len() as u64)));
+        assert_eq!(sizes, (Some(12), Some(bytes.len() as u64), Some(open.len() as u64)));
     }
 }

@@ -20,10 +20,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rpmmd::repodata::ReadRange as _;
 
 use self::temp::{Lock, Temp, delete_locked, open_file, remove_stale, restore_aside};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored, clip};
+use super::body::Body;
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored, clip,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Times a read starts again because the file changed under it.
@@ -135,6 +139,47 @@ impl Store for DirectoryStore {
         .await
     }
 
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        _reused: &[Reused<'_>],
+        _attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        let (key, body) = (key.to_owned(), body.clone());
+        self.blocking(move |tree| {
+            let path = KeyPath::parse(&key)?;
+            let adopted = match &body {
+                Body::File(local) => Temp::adopt(tree, local)?,
+                Body::Memory(_) => None,
+            };
+            let temp = match adopted {
+                Some(temp) => temp,
+                None => {
+                    let mut temp = Temp::create(tree)?;
+                    temp.write_body(&body, path.key)?;
+                    temp
+                }
+            };
+            let sent_bytes = body.length_bytes();
+            Ok(temp.land(tree, path, &condition, None)?.map(|stored| Assembled { stored, sent_bytes }))
+        })
+        .await
+    }
+
+    async fn open_local(&self, key: &str) -> Result<Option<File>> {
+        let key = key.to_owned();
+        self.blocking(move |tree| Ok(open_file(tree, KeyPath::parse(&key)?)?.map(|(file, _)| file))).await
+    }
+
+    /// `.yrm/tmp`, where files wait to be put in place; what a process that dies leaves there goes
+    /// at a later start.
+    fn scratch(&self) -> Option<PathBuf> {
+        let made = KeyPath::parse(".yrm/tmp/x").and_then(|path| self.tree.make_folder_of(path));
+        made.is_ok().then(|| temp::scratch(&self.tree))
+    }
+
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let (source, target) = (copy.source.clone(), copy.target.to_owned());
         self.blocking(move |tree| copy_file(tree, &source, KeyPath::parse(&target)?)).await
@@ -157,7 +202,7 @@ impl Store for DirectoryStore {
     /// Everything but a digest for nothing: the bytes pass through this process in any case, and
     /// reading them first lets the payload's digest be checked before anything is published.
     fn abilities(&self) -> Option<Abilities> {
-        Some(Abilities { copy_sha256: false, ..Abilities::ALL })
+        Some(Abilities { copy_sha256: false, range_copy: false, ..Abilities::ALL })
     }
 
     fn uploads_are_atomic(&self) -> bool {

@@ -1,0 +1,159 @@
+//! A document's file as it grows: pieces go out in order, and are hashed and counted on the way.
+
+use std::borrow::Cow;
+use std::io::Write;
+use std::ops::Range;
+
+use super::Document;
+use super::render::{RenderError, RenderOptions, Rendered};
+use super::source::{Source, pieces};
+use crate::block::{Block, Layout};
+use crate::checksum::Sha256Stream;
+use crate::compress::{Compression, Compressor};
+
+/// A finished piece of the file.
+pub(super) struct Made<'a> {
+    pub(super) block: Block,
+    pub(super) compressed: Cow<'a, [u8]>,
+    /// Its XML, only when the open checksum is wanted.
+    pub(super) raw: Option<Vec<u8>>,
+    /// Where the previous file has the same bytes.
+    pub(super) from: Option<Range<u64>>,
+}
+
+impl Made<'_> {
+    /// Compresses a piece of XML that holds so many packages.
+    pub(super) fn new(packages: usize, raw: Vec<u8>, open: bool, compressor: &mut Compressor) -> Self {
+        let compressed = compressor.fragment(&raw);
+        let bytes = |length: usize| u32::try_from(length).expect("a block is at most one package or half a MiB");
+        let block = Block {
+            packages: bytes(packages),
+            raw_bytes: bytes(raw.len()),
+            compressed_bytes: bytes(compressed.len()),
+            crc32: crc32fast::hash(&raw),
+        };
+        Self { block, compressed: Cow::Owned(compressed), raw: open.then_some(raw), from: None }
+    }
+}
+
+/// The file as it grows.
+pub(super) struct Assembly<W> {
+    document: Document,
+    compression: Compression,
+    compressor: Compressor,
+    out: W,
+    file_bytes: u64,
+    sha256: Sha256Stream,
+    crc32: crc32fast::Hasher,
+    open_bytes: u64,
+    open_sha256: Option<Sha256Stream>,
+    head: Block,
+    blocks: Vec<Block>,
+    reused: Vec<(Range<u64>, Range<u64>)>,
+}
+
+impl<W: Write> Assembly<W> {
+    /// Begins the file of a document with so many packages.
+    pub(super) fn begin(
+        document: Document,
+        options: RenderOptions,
+        packages: usize,
+        out: W,
+    ) -> Result<Self, RenderError> {
+        let RenderOptions { compression, open_checksum, generation } = options;
+        let mut compressor = Compressor::new(compression);
+        let head = Made::new(0, document.head(packages, generation), open_checksum, &mut compressor);
+        let mut assembly = Self {
+            document,
+            compression,
+            compressor,
+            out,
+            file_bytes: 0,
+            sha256: Sha256Stream::default(),
+            crc32: crc32fast::Hasher::new(),
+            open_bytes: 0,
+            open_sha256: open_checksum.then(Sha256Stream::default),
+            head: head.block,
+            blocks: Vec::new(),
+            reused: Vec::new(),
+        };
+        assembly.push(compression.prefix())?;
+        assembly.piece(&head)?;
+        Ok(assembly)
+    }
+
+    /// Appends a block.
+    pub(super) fn append(&mut self, made: &Made<'_>) -> Result<(), RenderError> {
+        if let Some(from) = made.from.clone() {
+            self.reuse(from);
+        }
+        self.blocks.push(made.block);
+        self.piece(made)
+    }
+
+    /// Appends blocks of the previous file, which stand side by side there, without a look inside.
+    pub(super) fn copy(&mut self, source: &Source<'_>, blocks: Range<usize>) -> Result<(), RenderError> {
+        let copied = &source.blocks[blocks];
+        let (Some((_, first)), Some((_, last))) = (copied.first(), copied.last()) else { return Ok(()) };
+        let range = first.start..last.end;
+        self.reuse(range.clone());
+        for (block, _) in copied {
+            self.blocks.push(*block);
+            self.count(*block);
+        }
+        pieces(range).try_for_each(|piece| self.push(&source.read(piece)?))
+    }
+
+    /// Notes that what comes next is what the previous file has there.
+    fn reuse(&mut self, from: Range<u64>) {
+        let to = self.file_bytes..self.file_bytes + (from.end - from.start);
+        match self.reused.last_mut() {
+            Some((before, before_from)) if before.end == to.start && before_from.end == from.start => {
+                before.end = to.end;
+                before_from.end = from.end;
+            }
+            Some(_) | None => self.reused.push((to, from)),
+        }
+    }
+
+    fn piece(&mut self, made: &Made<'_>) -> Result<(), RenderError> {
+        self.push(&made.compressed)?;
+        self.count(made.block);
+        if let (Some(open), Some(raw)) = (&mut self.open_sha256, &made.raw) {
+            open.update(raw);
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, block: Block) {
+        let raw_bytes = u64::from(block.raw_bytes);
+        self.crc32.combine(&crc32fast::Hasher::new_with_initial_len(block.crc32, raw_bytes));
+        self.open_bytes += raw_bytes;
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<(), RenderError> {
+        self.sha256.update(bytes);
+        self.file_bytes += bytes.len() as u64;
+        self.out.write_all(bytes).map_err(RenderError::Write)
+    }
+
+    /// Ends the file. `fragment_bytes` are the lengths of the packages' XML.
+    pub(super) fn finish(mut self, fragment_bytes: Vec<u32>) -> Result<Rendered, RenderError> {
+        let open = self.open_sha256.is_some();
+        let foot = Made::new(0, self.document.foot().to_vec(), open, &mut self.compressor);
+        self.piece(&foot)?;
+        let suffix = self.compression.suffix(self.crc32.clone().finalize(), self.open_bytes);
+        self.push(&suffix)?;
+        self.out.flush().map_err(RenderError::Write)?;
+        let layout = Layout { compression: self.compression, head: self.head, blocks: self.blocks, foot: foot.block };
+        Ok(Rendered {
+            file_bytes: self.file_bytes,
+            sha256: self.sha256.finish(),
+            open_bytes: self.open_bytes,
+            open_sha256: self.open_sha256.map(Sha256Stream::finish),
+            layout,
+            fragment_bytes,
+            reused: self.reused,
+        })
+    }
+}

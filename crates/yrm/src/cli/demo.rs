@@ -16,6 +16,7 @@ use crate::config::{Config, Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::Publisher;
 use crate::serve;
+use crate::store::cache::Cache;
 use crate::telemetry::{self, Logging};
 
 /// What `demo` takes.
@@ -53,7 +54,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     drop_samples(dir)?;
     context.output.say(&format!("{} packages are in {}", SAMPLES.len(), dir.join("inbox").display()));
 
-    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?;
+    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
     let bars = Bars::new(context.output);
     let outcome = serve::pass(None, async |run| publisher.run(run, &bars).await).await;
     bars.finish();

@@ -16,6 +16,7 @@ use rpmmd::repodata::ReadRange as _;
 
 use super::Store;
 use super::body::{Body, Identity, LocalFile, Spool, TEMPORARY, temporary_in};
+use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file comes from the store in pieces of this size.
@@ -50,6 +51,14 @@ impl Cache {
             tracing::warn!(tried = ?folders, "there is no cache: metadata is fetched from the store whenever it is needed");
         }
         Self { folder, limit_bytes, verified: Mutex::default() }
+    }
+
+    /// The cache that a bucket wants: none where its own files are local.
+    pub fn of(config: &Config) -> Self {
+        match config.bucket {
+            BucketUrl::S3 { .. } => Self::open(&config.cache.folders, config.cache.limit_bytes),
+            BucketUrl::Directory(_) => Self::default(),
+        }
     }
 
     /// Where it is, if there is one.

@@ -95,9 +95,9 @@ fn an_uploaders_key_cannot_steer_the_terminal() {
 fn flags_of_the_first_version_without_effect_get_a_note() {
     let directory = TempDir::new().unwrap();
     std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();
-    let text = outcome(&directory, &["run", "--bucket-name", "./b", "-c", "/var/cache/x"], &[]);
+    let text = outcome(&directory, &["run", "--bucket-name", "./b", "-l", "/var/tmp/x"], &[]);
     assert!(text.starts_with("exit 0"), "{text}");
-    assert!(text.contains("note: --cachedir has no effect: "), "{text}");
+    assert!(text.contains("note: --local-staging-area has no effect: "), "{text}");
 }
 
 #[test]

@@ -139,16 +139,27 @@ impl Store for DirectoryStore {
         .await
     }
 
+    /// Bytes travel nowhere here: a body from `scratch` is put in place as it is.
     async fn assemble(
         &self,
         key: &str,
         body: &Body,
-        _reused: &[Reused<'_>],
+        reused: &[Reused<'_>],
         _attributes: &Attributes,
         condition: PutIf,
     ) -> Result<Outcome<Assembled>> {
         let (key, body) = (key.to_owned(), body.clone());
+        let reused_bytes: u64 = reused.iter().map(|reused| reused.at.end - reused.at.start).sum();
+        let mut seen: Vec<Object> = reused.iter().map(|reused| reused.object.clone()).collect();
+        seen.dedup();
         self.blocking(move |tree| {
+            for object in seen {
+                match open_file(tree, KeyPath::parse(&object.key)?)? {
+                    None => return Ok(Outcome::Missing),
+                    Some((_, identity)) if identity.etag() != object.etag => return Ok(Outcome::Lost),
+                    Some(_) => {}
+                }
+            }
             let path = KeyPath::parse(&key)?;
             let adopted = match &body {
                 Body::File(local) => Temp::adopt(tree, local)?,
@@ -162,7 +173,7 @@ impl Store for DirectoryStore {
                     temp
                 }
             };
-            let sent_bytes = body.length_bytes();
+            let sent_bytes = body.length_bytes().saturating_sub(reused_bytes);
             Ok(temp.land(tree, path, &condition, None)?.map(|stored| Assembled { stored, sent_bytes }))
         })
         .await
@@ -202,7 +213,7 @@ impl Store for DirectoryStore {
     /// Everything but a digest for nothing: the bytes pass through this process in any case, and
     /// reading them first lets the payload's digest be checked before anything is published.
     fn abilities(&self) -> Option<Abilities> {
-        Some(Abilities { copy_sha256: false, range_copy: false, ..Abilities::ALL })
+        Some(Abilities { copy_sha256: false, ..Abilities::ALL })
     }
 
     fn uploads_are_atomic(&self) -> bool {

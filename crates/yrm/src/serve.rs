@@ -106,6 +106,9 @@ fn notify(state: NotifyState<'_>) {
 }
 
 fn tell(report: &Report) {
+    for package in &report.published {
+        tracing::info!(run.id = %report.run, package.nevra = ?package.nevra, repository = ?package.repository, "published: {:?}", package.href);
+    }
     for rejected in &report.rejected {
         tracing::warn!(run.id = %report.run, key = ?rejected.inbox_key, code = rejected.code, quarantine = ?rejected.quarantine_key, "rejected: {:?}", rejected.message);
     }

@@ -29,7 +29,8 @@ pub enum Verbosity {
 impl Verbosity {
     fn filter(self) -> &'static str {
         match self {
-            Self::Quiet => "warn",
+            // What the service would log about a run, the verb itself shows.
+            Self::Quiet => "warn,yrm::serve=off",
             Self::Normal => "warn,yrm=info",
             Self::Verbose => "info,yrm=debug",
             // The HTTP and TLS layers' own debug lines print headers, and headers hold signatures.
@@ -37,6 +38,16 @@ impl Verbosity {
                 "debug,yrm=trace,hyper=info,hyper_util=info,h2=info,rustls=info,aws_sigv4=info,\
                             aws_smithy_runtime=info,aws_smithy_runtime_api=info,aws_runtime=info,aws_config=info,reqwest=info"
             }
+        }
+    }
+}
+
+impl Verbosity {
+    /// A file is read when nobody saw what the verb showed.
+    fn in_a_file(self) -> Self {
+        match self {
+            Self::Quiet | Self::Normal => Self::Normal,
+            Self::Verbose | Self::Debug => self,
         }
     }
 }
@@ -56,18 +67,22 @@ pub struct Logging<'a> {
 
 /// Starts logging. Called once, before anything that logs.
 pub fn start(logging: &Logging<'_>) -> Result<()> {
-    let text = logging.filter.unwrap_or_else(|| logging.verbosity.filter());
-    let filter = EnvFilter::try_new(text).map_err(|error| {
+    let (seen, kept) = (filter(logging, logging.verbosity)?, filter(logging, logging.verbosity.in_a_file())?);
+    let file = logging.file.map(open).transpose()?;
+    let stderr = writer(logging.format, std::io::stderr().is_terminal(), std::io::stderr).with_filter(seen);
+    let to_file = file.map(|file| writer(logging.format, false, Arc::new(file)).with_filter(kept));
+    // A second start (tests in one process) keeps the first: no reason to fail.
+    drop(Registry::default().with(stderr).with(to_file).try_init());
+    Ok(())
+}
+
+fn filter(logging: &Logging<'_>, verbosity: Verbosity) -> Result<EnvFilter> {
+    let text = logging.filter.unwrap_or_else(|| verbosity.filter());
+    EnvFilter::try_new(text).map_err(|error| {
         Error::new(ErrorKind::Config, format!("reading the log filter {text:?}"))
             .because(error)
             .hint("YRM_LOG is a level or a list such as info,yrm::publish=trace")
-    })?;
-    let file = logging.file.map(open).transpose()?;
-    let stderr = writer(logging.format, std::io::stderr().is_terminal(), std::io::stderr);
-    let to_file = file.map(|file| writer(logging.format, false, Arc::new(file)));
-    // A second start (tests in one process) keeps the first: no reason to fail.
-    drop(Registry::default().with(stderr).with(to_file).with(filter).try_init());
-    Ok(())
+    })
 }
 
 fn open(path: &Path) -> Result<File> {

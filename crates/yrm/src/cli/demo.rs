@@ -14,6 +14,7 @@ use super::{Context, DONE, open, run};
 use crate::config::settings::setting;
 use crate::config::{Config, Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
+use crate::http;
 use crate::publish::Publisher;
 use crate::serve;
 use crate::store::cache::Cache;
@@ -51,8 +52,11 @@ const SAMPLES: [(&str, &[u8]); 4] = [
 pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     let config = config(args)?;
     let DemoArgs { dir, .. } = args;
+    // Before anything is made: nobody wants half a demo.
+    let listener = if args.once { None } else { Some(http::bind(config.service.listen).await?) };
     drop_samples(dir)?;
-    context.output.say(&format!("{} packages are in {}", SAMPLES.len(), dir.join("inbox").display()));
+    let inbox = dir.join("inbox");
+    context.output.say(&format!("Dropped {} sample packages into {}", SAMPLES.len(), inbox.display()));
 
     let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
     let bars = Bars::new(context.output);
@@ -64,23 +68,26 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
         return Err(Error::new(ErrorKind::Internal, "publishing the sample packages")
             .hint(format!("remove {} and try again", dir.display())));
     }
-    if args.once {
+    let Some(listener) = listener else {
         let repo = dir.canonicalize().unwrap_or_else(|_| dir.clone()).join("repo");
         context.output.say(&install(&format!("file://{}", repo.display())));
         return Ok(DONE);
-    }
+    };
     telemetry::start(&Logging {
         verbosity: context.verbosity,
         filter: context.log_filter.as_deref(),
         format: config.service.log_format,
         file: None,
     })?;
-    run_service(&config, &publisher, async |listen| {
+    run_service(&config, &publisher, listener, async |listen| {
         context.output.say(&install(&format!("http://{listen}/repo")));
         context.output.say(&format!(
-            "Drop more packages into {}; they are published within {} seconds.\nThe runs: http://{listen}/history\nCtrl-C stops.",
-            dir.join("inbox").display(),
+            "\nDrop packages of your own into {}: each is published within {} seconds, or set aside in {} with \
+             the reason.\nWhat was done: http://{listen}/history\nCtrl-C stops the service; {} stays.",
+            inbox.display(),
             config.service.interval.as_secs(),
+            dir.join("quarantine").display(),
+            dir.display(),
         ));
         Ok(())
     })
@@ -91,7 +98,8 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
 /// Everything by default, in that directory.
 fn config(args: &DemoArgs) -> Result<Config> {
     // A plain name would be a bucket in S3.
-    let bucket = Path::new(".").join(&args.dir);
+    let is_plain = args.dir.is_relative() && !args.dir.starts_with(".") && !args.dir.starts_with("..");
+    let bucket = if is_plain { Path::new(".").join(&args.dir) } else { args.dir.clone() };
     let given =
         [("bucket", bucket.display().to_string()), ("listen", args.listen.to_string()), ("time-interval", "5".into())];
     let flags = given.into_iter().map(|(name, text)| (setting(name).expect("it is in the table"), text)).collect();
@@ -127,9 +135,12 @@ fn drop_samples(dir: &Path) -> Result<()> {
 fn install(repo: &str) -> String {
     let sudo = if rustix::process::geteuid().is_root() { "" } else { "sudo " };
     let root = std::env::temp_dir().join("yrm-demo-root");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let has_dnf = std::env::split_paths(&path).any(|folder| folder.join("dnf").is_file());
+    let lacks = if has_dnf { "" } else { "\n(There is no dnf on this machine; on Debian: apt-get install dnf)" };
     format!(
-        "Install from it, into a root of its own:\n  {sudo}dnf -y --repofrompath=yrm-demo,{repo} --repo=yrm-demo \
-         --setopt=yrm-demo.gpgcheck=0 --installroot={} --releasever=1 install greeter",
+        "\nInstall from it, into a root of its own:\n\n  {sudo}dnf -y --repofrompath=yrm-demo,{repo} --repo=yrm-demo \
+         --setopt=yrm-demo.gpgcheck=0 --installroot={} --releasever=1 install greeter\n{lacks}",
         root.display()
     )
 }

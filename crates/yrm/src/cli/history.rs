@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::output::table;
-use super::run::seconds;
+use super::output::{table, time};
+use super::run::duration;
 use super::{Context, DONE, open_bucket};
 use crate::error::Result;
 use crate::publish::history::load;
@@ -32,8 +32,8 @@ fn human(runs: &[Report]) -> String {
     let row = |run: &Report| {
         [
             run.run.to_string(),
-            run.started.to_string(),
-            seconds(run.duration_ms),
+            time(run.started),
+            duration(run.duration_ms),
             run.published.len().to_string(),
             run.rejected.len().to_string(),
             run.waiting.len().to_string(),

@@ -21,9 +21,9 @@ mod status;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use self::flags::{Flags, ForBucket};
+use self::flags::{Flags, ForBucket, Grouped as _};
 use self::output::{Format, Output};
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Config, Low, Typed};
@@ -54,6 +54,7 @@ pub struct Cli {
 
 /// Flags of every verb that are not settings.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Of every command")]
 struct Shared {
     /// The configuration file [variable: YRM_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
@@ -147,7 +148,7 @@ pub async fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     let verbosity = match (cli.shared.debug, cli.shared.verbose, &cli.verb) {
         (true, ..) => Verbosity::Debug,
         (false, true, _) => Verbosity::Verbose,
-        (false, false, Verb::Serve(_)) => Verbosity::Normal,
+        (false, false, Verb::Serve(_) | Verb::Demo(_)) => Verbosity::Normal,
         (false, false, _) => Verbosity::Quiet,
     };
     let result = match cli.verb {
@@ -161,7 +162,32 @@ pub async fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     })
 }
 
+/// Verbs that use no bucket: their help does not show its flags.
+const WITHOUT_BUCKET: [&str; 2] = ["index", "demo"];
+
 impl Cli {
+    /// What was typed; help, version and mistakes end the process.
+    pub fn typed() -> Self {
+        let mut command = Self::described();
+        let matches = command.get_matches_mut();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+    }
+
+    /// The command line, with the help that fits each verb.
+    fn described() -> Command {
+        let mut command = Self::command();
+        // Hands every verb the flags that are for all, so that they can be hidden.
+        command.build();
+        WITHOUT_BUCKET.into_iter().fold(command, |command, verb| {
+            command.mut_subcommand(verb, |verb| {
+                verb.mut_args(|arg| {
+                    let is_of_bucket = arg.get_help_heading() == Some(ForBucket::HEADING);
+                    arg.hide(is_of_bucket)
+                })
+            })
+        })
+    }
+
     /// Every setting that was given as a flag, and remarks on flags without effect.
     fn settings(&self) -> (Vec<(&'static Setting, String)>, Vec<String>) {
         let mut given = self.bucket.given.clone();

@@ -6,20 +6,37 @@
 use std::io::{self, IsTerminal as _, Write as _};
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use comfy_table::{Table, presets};
+use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 
 /// How data is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// Tables and sentences.
     #[default]
     Human,
     /// One JSON value.
     Json,
+}
+
+// By hand: derived, the two lines above would become help of their own, and clap then spreads every
+// flag of every verb over three lines.
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Human, Self::Json]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        }))
+    }
 }
 
 /// Where a verb's words go.
@@ -99,6 +116,11 @@ pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [St
         table.add_row(row.iter().map(|cell| safe(cell)));
     }
     table.lines().map(|line| line.trim_end().to_owned() + "\n").collect()
+}
+
+/// A moment for people: `2026-11-23 14:43:17 UTC`. JSON keeps every digit.
+pub fn time(moment: Timestamp) -> String {
+    moment.strftime("%F %T UTC").to_string()
 }
 
 /// `text` with everything that could steer a terminal or reorder a line made visible.

@@ -56,7 +56,11 @@ pub(super) fn summary(report: &Report) -> String {
         .rejected
         .iter()
         .map(|file| [file.inbox_key.clone(), file.code.clone(), file.message.clone(), file.hint.clone()]);
-    list("Rejected", table(["file", "code", "why", "what to do"], rejected), report.rejected.len());
+    list(
+        "Rejected: in quarantine/ now, each with its reason beside it",
+        table(["file", "code", "why", "what to do"], rejected),
+        report.rejected.len(),
+    );
     let waiting = report.waiting.iter().map(|file| [file.inbox_key.clone(), file.reason.clone()]);
     list("Waiting", table(["file", "why"], waiting), report.waiting.len());
     let retired =
@@ -65,13 +69,13 @@ pub(super) fn summary(report: &Report) -> String {
     let errors = report.errors.iter().map(|error| [error.clone()]);
     list("Errors", table(["what went wrong"], errors), report.errors.len());
     parts.push(format!(
-        "{} published, {} rejected, {} waiting, {} retired, {} swept in {}\n",
+        "{} published, {} rejected, {} waiting, {} retired, {} swept, in {}\n",
         report.published.len(),
         report.rejected.len(),
         report.waiting.len(),
         report.retired.len(),
         report.swept,
-        seconds(report.duration_ms),
+        duration(report.duration_ms),
     ));
     parts.concat()
 }
@@ -81,7 +85,11 @@ fn place(repository: &str, href: &str) -> String {
     if repository.is_empty() { href.to_owned() } else { format!("{repository}/{href}") }
 }
 
-/// `1.5 s`.
-pub(super) fn seconds(milliseconds: u64) -> String {
-    format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100)
+/// `38 ms`, `1.5 s`, `93 s`.
+pub(super) fn duration(milliseconds: u64) -> String {
+    match milliseconds {
+        0..1_000 => format!("{milliseconds} ms"),
+        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
+        60_000.. => format!("{} s", milliseconds / 1_000),
+    }
 }

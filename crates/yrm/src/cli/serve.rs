@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use clap::Args;
 use jiff::Timestamp;
+use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe};
@@ -34,18 +35,19 @@ pub(super) struct ServeArgs {
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
-    run_service(&config, &publisher, async |_| Ok(())).await?;
+    let listener = http::bind(config.service.listen).await?;
+    run_service(&config, &publisher, listener, async |_| Ok(())).await?;
     Ok(DONE)
 }
 
-/// The service for `config` until a signal; `listening` hears the address once HTTP answers.
+/// The service for `config` on `listener` until a signal; `listening` hears the address once HTTP answers.
 pub(super) async fn run_service(
     config: &Config,
     publisher: &Publisher,
+    listener: TcpListener,
     listening: impl AsyncFnOnce(std::net::SocketAddr) -> Result<()>,
 ) -> Result<()> {
     let recorder = metrics::install();
-    let listener = http::bind(config.service.listen).await?;
     let listen = listener.local_addr().unwrap_or(config.service.listen);
     let board = serve::board(config.service.interval);
     let (stopper, stop) = sched::stop_pair();

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::flags::{Flags, ForRepositories};
-use super::output::{safe, table};
+use super::output::{safe, table, time};
 use super::{Context, DONE, open_bucket};
 use crate::error::Result;
 use crate::publish::bucket::Bucket;
@@ -51,7 +51,7 @@ struct Inbox {
 pub(super) async fn status(_args: &StatusArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     let bucket = open_bucket(&config).await?;
-    let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders).await?;
+    let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders).await?.dropped;
     let mut repositories = Vec::new();
     for repository in sweep::repositories(&bucket).await? {
         repositories.push(repository_status(&bucket, repository).await?);
@@ -91,7 +91,7 @@ fn human(status: &Status) -> String {
             repository.repository.to_string(),
             repository.revision.map_or_else(unknown, |revision| revision.to_string()),
             repository.packages.map_or_else(unknown, |packages| packages.to_string()),
-            repository.published.map_or_else(|| "repomd.xml is missing".to_owned(), |time| time.to_string()),
+            repository.published.map_or_else(|| "repomd.xml is missing".to_owned(), time),
         ]
     };
     let repositories = if status.repositories.is_empty() {
@@ -100,12 +100,12 @@ fn human(status: &Status) -> String {
         table(["repository", "revision", "packages", "published"], status.repositories.iter().map(row))
     };
     let inbox = &status.inbox;
-    let oldest = inbox.oldest.map_or_else(String::new, |oldest| format!(", the oldest since {oldest}"));
+    let oldest = inbox.oldest.map_or_else(String::new, |oldest| format!(", the oldest since {}", time(oldest)));
     let last_run = match &status.last_run {
         None => "No run has done work yet".to_owned(),
         Some(run) => format!(
             "Last run with work: {}, {} published, {} rejected, {} waiting, {} errors",
-            run.started,
+            time(run.started),
             run.published.len(),
             run.rejected.len(),
             run.waiting.len(),

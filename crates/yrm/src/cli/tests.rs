@@ -23,6 +23,26 @@ fn the_command_line_is_well_formed() {
 }
 
 #[test]
+fn help_shows_the_buckets_flags_only_where_a_bucket_is_used() {
+    let help = |verb: &str, flag: &str| {
+        let asked = Cli::described().try_get_matches_from(["yrm", verb, flag]);
+        asked.unwrap_err().to_string()
+    };
+    for verb in ["serve", "run", "publish", "check", "status", "history", "doctor", "config", "index", "demo"] {
+        let (short, long) = (help(verb, "-h"), help(verb, "--help"));
+        assert_eq!(short, long, "--help of {verb} would take three lines for each flag");
+        assert_eq!(long.contains("--bucket"), !WITHOUT_BUCKET.contains(&verb), "{verb}: {long}");
+    }
+}
+
+#[test]
+fn times_are_short_for_people() {
+    let moment = "2026-11-22T14:43:17.824352054Z".parse().unwrap();
+    assert_eq!(output::time(moment), "2026-11-22 14:43:17 UTC");
+    assert_eq!([38, 1_570, 93_999].map(run::duration), ["38 ms", "1.5 s", "93 s"]);
+}
+
+#[test]
 fn the_first_versions_flags_still_work() {
     let line = "serve -b my-bucket --bucket-region eu-west-1 -i in -r out -t 30 --pruneAgeDays 7 --keep-at-least 3 \
                 --per-folder --datadog-api-key k --datadog-app-key a --log-file /tmp/l -d -v -l /tmp/x -c /tmp/y";

@@ -71,8 +71,11 @@ pub struct Faces {
 pub async fn bind(listen: SocketAddr) -> Result<TcpListener> {
     TcpListener::bind(listen).await.map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::AddrInUse => "another program listens there; choose one with --listen 127.0.0.1:5001",
-            _ => "choose an address of this machine with --listen ADDR:PORT",
+            std::io::ErrorKind::AddrInUse => {
+                let other = SocketAddr::new(listen.ip(), listen.port().checked_add(1).unwrap_or(5000));
+                format!("another program listens there, perhaps another yrm; choose a free port: --listen {other}")
+            }
+            _ => "choose an address of this machine with --listen ADDR:PORT".to_owned(),
         };
         Error::new(ErrorKind::Config, format!("listening on {listen}")).because(error).hint(hint)
     })

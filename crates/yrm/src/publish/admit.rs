@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
 
 use super::bucket::Bucket;
+use super::catalog::Entry;
 use super::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
@@ -32,6 +33,8 @@ pub enum Admission {
     Placed(Placed),
     /// Not now, and why.
     Wait(String),
+    /// The path holds what nothing names; `overdue` when only a sweep is missing to free it.
+    Taken { reason: String, overdue: bool },
     /// It left the inbox, or changed, since it was inspected.
     Gone,
 }
@@ -52,6 +55,42 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Re
         Copied::Occupied(there) => reuse(bucket, candidate, there, now).await,
         Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
     }
+}
+
+/// Sees to it that a package of the catalog, which was dropped again with the same bytes, can
+/// still be fetched: what vanished from `repo/` is put back. `Placed` when it is there. The
+/// dropped file may be the only good copy left, so it never goes while anything else is.
+pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>) -> Result<Admission> {
+    let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
+    let target = bucket.path(key);
+    let there = match bucket.store.head(&target).await? {
+        Some(there) => there,
+        None => {
+            tracing::warn!(key = target, "the metadata names it and it is gone; putting it back");
+            let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
+            match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+                Copied::Done(_) => match bucket.store.head(&target).await? {
+                    Some(there) => there,
+                    None => return Ok(Admission::Wait(format!("{target} is gone again; something deletes in repo/"))),
+                },
+                Copied::Occupied(there) => there,
+                Copied::SourceChanged | Copied::SourceMissing => return Ok(Admission::Gone),
+            }
+        }
+    };
+    let pkgid = match there.sha256 {
+        _ if there.size_bytes != entry.size_bytes => None,
+        _ if there.etag.as_str() == entry.etag => Some(entry.pkgid()),
+        Some(pkgid) => Some(pkgid),
+        None => bucket.sha256(&target, &there.etag, there.size_bytes).await?,
+    };
+    Ok(if pkgid == Some(entry.pkgid()) {
+        Admission::Placed(Placed { etag: there.etag, pkgid: entry.pkgid(), since: there.modified })
+    } else {
+        Admission::Wait(format!(
+            "{target} no longer has the bytes that the metadata promises; remove it, and this file takes its place"
+        ))
+    })
 }
 
 /// The package that is there by our copy, or by that of an interrupted run of the same upload:
@@ -93,24 +132,25 @@ async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object, now: Times
     };
     Ok(match theirs {
         Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid, now),
-        Some(_) | None => taken(bucket, &there),
+        Some(_) | None => taken(bucket, &there, now),
     })
 }
 
 /// In place, unless the sweep may be about to take it: then its path is free soon.
 fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, now: Timestamp) -> Admission {
     if now.duration_since(there.modified) > signed(bucket.policy.grace / 2) {
-        return taken(bucket, &there);
+        return taken(bucket, &there, now);
     }
     Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
 }
 
-fn taken(bucket: &Bucket, there: &Object) -> Admission {
+fn taken(bucket: &Bucket, there: &Object, now: Timestamp) -> Admission {
     let free_by = there.modified.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
-    Admission::Wait(format!(
+    let reason = format!(
         "{} holds an unpublished file that clients may still be reading; the sweep frees the path after {free_by}",
         there.key
-    ))
+    );
+    Admission::Taken { reason, overdue: free_by <= now }
 }
 
 fn signed(duration: Duration) -> SignedDuration {

@@ -48,10 +48,16 @@ pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, current: Current
         Err(error) => return Err(error),
     };
     let mut state = State::fresh(repository.clone(), bucket.policy.compression);
-    Arc::make_mut(&mut state.catalog).revision = current.repomd.revision.trim().parse().unwrap_or(0);
+    Arc::make_mut(&mut state.catalog).revision = countable(&current.repomd.revision);
     state.current = Some(current);
     let packages = packages_of(bucket, repository).await?;
     take_over(bucket, state, described, packages, now).await
+}
+
+/// A foreign `<revision>` as a number that ours can be counted up from; they are seconds as a
+/// rule, and what is no number or leaves no room above it is no order either.
+fn countable(revision: &str) -> u64 {
+    revision.trim().parse().ok().filter(|revision| *revision < u64::MAX / 2).unwrap_or(0)
 }
 
 /// The same generation again, from the packages: its published files are gone or damaged.
@@ -136,7 +142,7 @@ async fn take_over(
 ) -> Result<State> {
     let there = packages.iter().filter(|(href, _)| described.contains_key(href)).count();
     guard_shrink(bucket, &state.repository, described.len(), there)?;
-    let inspector = Inspector { bucket: bucket.clone(), now };
+    let inspector = Inspector::new(bucket.clone(), now);
     let root = format!("{}/", bucket.policy.folders.repo);
     let (described, inspector, root) = (&described, &inspector, &root);
     let mut taken: Vec<(Entry<'static>, Fragments)> = futures::stream::iter(packages)

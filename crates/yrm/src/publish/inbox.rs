@@ -1,5 +1,7 @@
 //! Observing the inbox: one listing, in byte order, without folder markers and empty keys.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 
 use crate::config::Folders;
@@ -35,13 +37,23 @@ impl Dropped {
     }
 }
 
-/// Everything in the inbox that is work, in byte order of the keys.
+/// What one listing of the inbox showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Listed {
+    /// Everything that is work, in byte order of the keys.
+    pub dropped: Vec<Dropped>,
+    /// Folders that may not be read (directories only): one uploader's, and no reason to keep the
+    /// others waiting.
+    pub unreadable: BTreeSet<String>,
+}
+
+/// Everything in the inbox that is work.
 ///
 /// A key of size 0 is a folder marker or an upload that never was: not work, as in the first
 /// version of this service.
-pub async fn list(store: &dyn Store, folders: &Folders) -> Result<Vec<Dropped>> {
+pub async fn list(store: &dyn Store, folders: &Folders) -> Result<Listed> {
     let prefix = format!("{}/", folders.inbox);
-    let mut dropped = Vec::new();
+    let Listed { mut dropped, mut unreadable } = Listed::default();
     let mut after = None;
     for _ in 0..MAX_PAGES {
         let page = store.list(&prefix, after.as_deref()).await?;
@@ -49,16 +61,17 @@ pub async fn list(store: &dyn Store, folders: &Folders) -> Result<Vec<Dropped>> 
             let path = object.key.strip_prefix(&prefix)?.to_owned();
             Some(Dropped { path, object })
         }));
+        unreadable.extend(page.unreadable);
         after = page.next;
         if after.is_none() {
-            return Ok(dropped);
+            return Ok(Listed { dropped, unreadable });
         }
     }
     tracing::warn!(
         keys = dropped.len(),
         "the inbox holds more keys than one run lists; the rest waits for the next run"
     );
-    Ok(dropped)
+    Ok(Listed { dropped, unreadable })
 }
 
 /// All objects under `prefix`; an error rather than a partial answer.
@@ -67,6 +80,12 @@ pub async fn list_all(store: &dyn Store, prefix: &str) -> Result<Vec<Object>> {
     let mut after = None;
     for _ in 0..MAX_PAGES {
         let page = store.list(prefix, after.as_deref()).await?;
+        if let Some(folder) = page.unreadable.first() {
+            return Err(Error::new(
+                ErrorKind::Denied,
+                format!("listing {prefix}: the folder {folder} may not be read"),
+            ));
+        }
         objects.extend(page.objects);
         after = page.next;
         if after.is_none() {

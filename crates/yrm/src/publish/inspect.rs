@@ -3,12 +3,15 @@
 //! A hostile file costs at most the header limit in bytes; payloads are read only where the
 //! store cannot supply the SHA-256.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::header::{HeaderError, HeaderFile, Parsed};
 use rpmmd::nevra::Nevra;
 use rpmmd::package::{FileFacts, Package, Rules};
 use rpmmd::repodata::Fragments;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use super::inbox::Dropped;
@@ -26,14 +29,28 @@ const MAX_NAME_BYTES: usize = 255;
 /// How long a file in a directory may look unfinished before it is judged: it may still be
 /// being copied in.
 const SETTLE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
+/// The same for a file that begins as an RPM and ends too early.
+const SETTLE_CUT: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
+
+/// Headers over this size are read only as far as [`ROOM_BYTES`] allows.
+const LARGE_HEADER_BYTES: u64 = 1 << 20;
+/// Bytes of large headers in memory at once. The largest that rpm itself takes fits.
+const ROOM_BYTES: u64 = 320 << 20;
+/// What the room is counted in.
+const ROOM_UNIT_BYTES: u64 = 64 << 10;
 
 /// Reads files of one bucket.
 #[derive(Debug, Clone)]
 pub struct Inspector {
-    /// The bucket.
-    pub bucket: Bucket,
-    /// When the run started; only tells a young file from an old one.
-    pub now: jiff::Timestamp,
+    bucket: Bucket,
+    now: jiff::Timestamp,
+    room: Arc<Semaphore>,
+}
+
+/// A file from its start to the end of its header, and its share of the room.
+struct Prefix {
+    bytes: Bytes,
+    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// Why a file is not a candidate.
@@ -51,6 +68,22 @@ impl From<Error> for Stop {
 }
 
 impl Inspector {
+    /// Of `bucket`. `now` is when the run started; it only tells a young file from an old one.
+    pub fn new(bucket: Bucket, now: jiff::Timestamp) -> Self {
+        let room = usize::try_from(ROOM_BYTES / ROOM_UNIT_BYTES).expect("a few thousand");
+        Self { bucket, now, room: Arc::new(Semaphore::new(room)) }
+    }
+
+    /// A share of the room for `bytes` of a header; small ones need none.
+    async fn room_for(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>> {
+        if bytes <= LARGE_HEADER_BYTES {
+            return Ok(None);
+        }
+        let units = u32::try_from(bytes.min(ROOM_BYTES) / ROOM_UNIT_BYTES).expect("a few thousand");
+        let room = Arc::clone(&self.room).acquire_many_owned(units).await;
+        room.map(Some).map_err(|source| Error::new(ErrorKind::Internal, "waiting for memory").because(source))
+    }
+
     /// The verdict on one file. An error means that the store failed, not the file.
     pub async fn inspect(&self, dropped: Dropped) -> Result<Verdict> {
         match self.candidate(&dropped).await {
@@ -68,15 +101,22 @@ impl Inspector {
     }
 
     async fn candidate(&self, dropped: &Dropped) -> Result<Candidate, Stop> {
+        let hidden = dropped.path.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
+        if hidden && !self.bucket.store.uploads_are_atomic() {
+            // rsync's way: a hidden name until the file is complete.
+            return Err(Stop::Wait(
+                "a hidden name is an upload in progress; rename the file when it is complete".to_owned(),
+            ));
+        }
         let (repository, href) = self.place(dropped)?;
         if dropped.object.size_bytes > self.bucket.policy.max_package_bytes {
             let (size, limit) = (dropped.object.size_bytes, self.bucket.policy.max_package_bytes);
             return Err(Stop::Reject(Reason::TooLarge, format!("{size} bytes, and the limit is {limit}")));
         }
         let prefix = self.read_header(dropped).await?;
-        let mut candidate = describe(dropped, repository, &href, &prefix)?;
+        let mut candidate = describe(dropped, repository, &href, &prefix.bytes)?;
         if !self.bucket.abilities().await?.copy_sha256 {
-            candidate.pkgid = Some(self.digest(dropped, &prefix).await?);
+            candidate.pkgid = Some(self.digest(dropped, &prefix.bytes).await?);
         }
         Ok(candidate)
     }
@@ -91,6 +131,11 @@ impl Inspector {
         if path.split('/').any(|part| matches!(part, "repodata" | ".yrm")) {
             return Err(bad("`repodata` and `.yrm` are names that the repository itself uses"));
         }
+        if !key::is_publishable_path(path) {
+            return Err(bad(
+                "the key has a hidden name, a backslash, a folder named *.rpm, or a code point that XML lacks",
+            ));
+        }
         let Some((repository, href)) = self.bucket.locator.locate(path) else {
             let message = format!("{path} lies in no folder that is a repository");
             return Err(Stop::Reject(Reason::NoRepository, message));
@@ -104,8 +149,9 @@ impl Inspector {
     }
 
     /// The file from its start to the end of its header.
-    async fn read_header(&self, dropped: &Dropped) -> Result<Bytes, Stop> {
+    async fn read_header(&self, dropped: &Dropped) -> Result<Prefix, Stop> {
         let mut have = BytesMut::new();
+        let mut room = None;
         let mut want = FIRST_GUESS_BYTES.min(dropped.object.size_bytes);
         for _ in 0..MAX_HEADER_READS {
             let piece = self.read(dropped, have.len() as u64..want).await?;
@@ -114,13 +160,18 @@ impl Inspector {
             }
             have.extend_from_slice(&piece);
             match HeaderFile::parse_prefix(&have) {
-                Ok(Parsed::Ready(_)) => return Ok(have.freeze()),
+                Ok(Parsed::Ready(_)) => return Ok(Prefix { bytes: have.freeze(), _room: room }),
                 Ok(Parsed::Needs(bytes)) if bytes > dropped.object.size_bytes => {
                     let size = dropped.object.size_bytes;
                     let message = format!("its headers end at byte {bytes}, and the file has {size}");
                     return Err(Stop::Reject(Reason::Truncated, message));
                 }
-                Ok(Parsed::Needs(bytes)) => want = bytes,
+                Ok(Parsed::Needs(bytes)) => {
+                    want = bytes;
+                    // Given back first: two that each wait for more while they hold some would wait for ever.
+                    drop(room.take());
+                    room = self.room_for(bytes).await?;
+                }
                 Err(error) => return Err(refuse(&error)),
             }
         }
@@ -169,10 +220,23 @@ impl Inspector {
         }
     }
 
-    /// In a directory a file appears before it is complete.
+    /// In a directory a file appears before it is complete, and may get its name (`d.rpm.part`)
+    /// only then.
     fn may_be_unfinished(&self, reason: Reason, dropped: &Dropped) -> bool {
-        let looks_cut = matches!(reason, Reason::Truncated | Reason::Empty | Reason::NotRpm | Reason::DigestMismatch);
-        looks_cut && !self.bucket.store.uploads_are_atomic() && self.now.duration_since(dropped.modified()) < SETTLE
+        let settle = match reason {
+            // Just what an upload looks like that waits for its network.
+            Reason::Truncated => SETTLE_CUT,
+            Reason::Empty
+            | Reason::NotRpm
+            | Reason::HeaderLimit
+            | Reason::HeaderInvalid
+            | Reason::DigestMismatch
+            | Reason::BadKey => SETTLE,
+            Reason::NoRepository | Reason::Conflict | Reason::TooLarge | Reason::PolicyName | Reason::Unsupported => {
+                return false;
+            }
+        };
+        !self.bucket.store.uploads_are_atomic() && self.now.duration_since(dropped.modified()) < settle
     }
 }
 
@@ -180,7 +244,7 @@ impl Inspector {
 pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Result<Sha256, Verdict>> {
     let learned = async {
         let prefix = inspector.read_header(dropped).await?;
-        inspector.digest(dropped, &prefix).await
+        inspector.digest(dropped, &prefix.bytes).await
     };
     Ok(match learned.await {
         Ok(pkgid) => Ok(pkgid),

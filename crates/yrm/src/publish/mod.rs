@@ -23,12 +23,13 @@ pub mod sweep;
 mod tidy;
 pub mod verdict;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
+use rpmmd::repodata::Document;
 use tokio::time::Instant;
 use ulid::Ulid;
 
@@ -40,15 +41,16 @@ use self::report::{Rejected, Report, Waiting};
 use self::repository::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
 
-/// Inbox objects judged and published together: one switch a repository, and the memory for so
-/// many packages' XML.
+/// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
+/// Bytes of packages' XML judged and published together: a batch ends with the one that fills it.
+const BATCH_BYTES: usize = 64 << 20;
 /// Repositories worked on at once.
 const REPOSITORIES_AT_ONCE: usize = 4;
 
@@ -97,6 +99,8 @@ pub struct Publisher {
     known: Mutex<HashMap<RepositoryDir, State>>,
     retention_due: Mutex<HashMap<RepositoryDir, Option<Timestamp>>>,
     swept: Mutex<HashMap<RepositoryDir, Timestamp>>,
+    /// Where a path waits for nothing but a sweep.
+    sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
     /// When every repository was last looked up, to retire and to sweep where nothing arrives.
     looked_round: Mutex<LookedRound>,
 }
@@ -118,6 +122,7 @@ impl Publisher {
             known: Mutex::default(),
             retention_due: Mutex::default(),
             swept: Mutex::default(),
+            sweep_wanted: Mutex::default(),
             looked_round: Mutex::default(),
         })
     }
@@ -144,18 +149,28 @@ impl Publisher {
     pub async fn run(&self, run: RunId, progress: &dyn Progress) -> Result<Report> {
         let (began, used) = (Instant::now(), self.usage());
         let mut report = Report::new(run.id, run.started);
-        let dropped = inbox::list(self.bucket.store.as_ref(), &self.bucket.policy.folders).await?;
+        let inbox::Listed { dropped, unreadable } =
+            inbox::list(self.bucket.store.as_ref(), &self.bucket.policy.folders).await?;
+        for folder in unreadable {
+            let hint = "let the user that yrm runs as read and enter the folder";
+            report.fault(
+                "listing the inbox",
+                &Error::new(ErrorKind::Denied, format!("reading the folder {folder}")).hint(hint),
+            );
+        }
         report.inbox_keys = dropped.iter().map(|dropped| dropped.key().to_owned()).collect();
         if !dropped.is_empty() {
             self.bucket.abilities().await?;
         }
-        for batch in dropped.chunks(BATCH) {
-            self.batch(batch, run, progress, &mut report).await;
+        let mut rest = dropped.as_slice();
+        while !rest.is_empty() {
+            let judged = self.batch(&rest[..rest.len().min(BATCH)], run, progress, &mut report).await;
+            rest = &rest[judged..];
         }
         self.retire_where_due(run, progress, &mut report).await;
         self.sweep_where_due(run, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
-        if report.did_work()
+        if self.is_news(&report).await
             && let Err(error) = history::write(&self.bucket, &report).await
         {
             report.fault("writing the history", &error);
@@ -163,9 +178,19 @@ impl Publisher {
         Ok(report)
     }
 
-    /// Judges and publishes some of what was dropped.
-    async fn batch(&self, batch: &[Dropped], run: RunId, progress: &dyn Progress, report: &mut Report) {
-        let (accepted, rejections) = self.judge(batch, run, progress, report).await;
+    /// Whether the report says anything that the newest record does not: a file that cannot be read
+    /// would else fill the history, minute by minute.
+    async fn is_news(&self, report: &Report) -> bool {
+        if report.changed() || report.errors.is_empty() {
+            return report.changed();
+        }
+        let newest = history::load(&self.bucket, 1).await.unwrap_or_default();
+        newest.first().is_none_or(|newest| newest.errors != report.errors)
+    }
+
+    /// Judges and publishes some of what was dropped; how many.
+    async fn batch(&self, batch: &[Dropped], run: RunId, progress: &dyn Progress, report: &mut Report) -> usize {
+        let (accepted, rejections, judged) = self.judge(batch, run, progress, report).await;
         let settlements: Vec<Settlement> = futures::stream::iter(accepted)
             .map(|(repository, candidates)| self.settle(repository, candidates, run, progress))
             .buffered(REPOSITORIES_AT_ONCE)
@@ -177,17 +202,18 @@ impl Publisher {
         for settlement in settlements {
             self.take_in(settlement, report).await;
         }
+        judged
     }
 
-    /// Verdicts on a batch: candidates by repository, and rejections.
+    /// Verdicts on a batch: candidates by repository, rejections, and how many were judged.
     async fn judge(
         &self,
         batch: &[Dropped],
         run: RunId,
         progress: &dyn Progress,
         report: &mut Report,
-    ) -> (BTreeMap<RepositoryDir, Vec<Candidate>>, Vec<Rejection>) {
-        let inspector = Inspector { bucket: self.bucket.clone(), now: run.started };
+    ) -> (BTreeMap<RepositoryDir, Vec<Candidate>>, Vec<Rejection>, usize) {
+        let inspector = Inspector::new(self.bucket.clone(), run.started);
         let inspections: Vec<_> = batch
             .iter()
             .map(|dropped| {
@@ -197,11 +223,16 @@ impl Publisher {
             .collect();
         let mut verdicts = futures::stream::iter(inspections).buffered(self.bucket.policy.concurrency);
         let (mut accepted, mut rejections, mut done) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), 0);
-        while let Some((dropped, verdict)) = verdicts.next().await {
+        let mut bytes = 0;
+        while bytes < BATCH_BYTES
+            && let Some((dropped, verdict)) = verdicts.next().await
+        {
             done += 1;
             progress.step(Step::Inspect, done, batch.len());
             match verdict {
                 Ok(Verdict::Accept(candidate)) => {
+                    bytes +=
+                        Document::ALL.map(|document| candidate.fragments.get(document).len()).iter().sum::<usize>();
                     accepted.entry(candidate.repository.clone()).or_default().push(*candidate);
                 }
                 Ok(Verdict::Reject(rejection)) => rejections.push(rejection),
@@ -213,12 +244,13 @@ impl Publisher {
                 }
             }
         }
-        (accepted, rejections)
+        (accepted, rejections, done)
     }
 
     /// Adds a repository's settlement to the report and quarantines what it turned down.
     async fn take_in(&self, settlement: Settlement, report: &mut Report) {
-        let Settlement { repository, published, conflicts, waiting, gone: _, retired, errors } = settlement;
+        let Settlement { repository, published, conflicts, waiting, gone: _, retired, errors, sweep } = settlement;
+        lock(&self.sweep_wanted).extend(sweep);
         report.repositories.extend(repository);
         report.published.extend(published);
         report.waiting.extend(waiting);
@@ -258,7 +290,9 @@ impl Publisher {
             Ok(due) => due,
             Err(error) => return report.fault("looking for repositories with old versions", &error),
         };
-        for repository in due {
+        // Where something arrived the plan has looked at what is old already.
+        let planned: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
+        for repository in due.into_iter().filter(|repository| !planned.contains(repository.as_str())) {
             let settlement = self.settle(repository, Vec::new(), run, progress).await;
             self.take_in(settlement, report).await;
         }
@@ -309,6 +343,7 @@ impl Publisher {
             .filter(|repository| repository.revision_before != repository.revision_after)
             .map(|repository| RepositoryDir::new(&repository.repository))
             .collect();
+        due.extend(std::mem::take(&mut *lock(&self.sweep_wanted)));
         match self.sweep_owed(run.started).await {
             Ok(owed) => due.extend(owed),
             Err(error) => report.fault("looking for repositories to sweep", &error),
@@ -365,11 +400,14 @@ impl Report {
         self.published.sort_by(|a, b| a.inbox_key.cmp(&b.inbox_key));
     }
 
-    /// Whether anything changed or went wrong; only such runs are kept in the bucket. A file that
-    /// waits, run after run, is no change.
+    /// Whether anything changed. A file that waits, run after run, is no change.
+    pub fn changed(&self) -> bool {
+        self.published.len() + self.rejected.len() + self.retired.len() > 0 || self.swept > 0
+    }
+
+    /// Whether anything changed or went wrong.
     pub fn did_work(&self) -> bool {
-        let took_in = self.published.len() + self.rejected.len() + self.retired.len() > 0;
-        took_in || self.swept > 0 || !self.errors.is_empty()
+        self.changed() || !self.errors.is_empty()
     }
 }
 

@@ -21,9 +21,21 @@ pub struct Plan {
     /// Candidates whose bytes are already at their path: success without a change.
     pub already: Vec<usize>,
     /// Candidates to set aside, and why.
-    pub conflicts: Vec<(usize, String)>,
+    pub conflicts: Vec<Conflict>,
     /// Entries that retention takes out.
     pub retire: Vec<usize>,
+}
+
+/// A candidate whose path or name other bytes have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    /// The candidate.
+    pub candidate: usize,
+    /// The candidate that has the name, if it is none of the catalog's: should that one not get in
+    /// after all, this one is no conflict.
+    pub with: Option<usize>,
+    /// What is in the way.
+    pub message: String,
 }
 
 /// A package's full name, borrowed from where it lies.
@@ -73,31 +85,35 @@ pub fn undecided(catalog: &Catalog, candidates: &[Candidate]) -> Vec<usize> {
 /// different bytes the first is admitted.
 pub fn plan(catalog: &Catalog, candidates: &[Candidate], retention: Option<Retention>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let held = |at: usize| (Some(catalog.entries.get(at).pkgid()), catalog.entries.href(at));
-    let mut holders: HashMap<Name<'_>, (Option<Sha256>, &str)> =
+    let held = |at: usize| (Some(catalog.entries.get(at).pkgid()), catalog.entries.href(at), None);
+    let mut holders: HashMap<Name<'_>, (Option<Sha256>, &str, Option<usize>)> =
         published(catalog, candidates).into_iter().map(|(name, at)| (name, held(at))).collect();
     for (at, candidate) in candidates.iter().enumerate() {
         if let Some(entry) = catalog.entries.at(&candidate.href) {
             if candidate.pkgid == Some(entry.pkgid()) {
                 plan.already.push(at);
             } else {
-                plan.conflicts.push((at, format!("{} is already published with other bytes", candidate.href)));
+                let message = format!("{} is already published with other bytes", candidate.href);
+                plan.conflicts.push(Conflict { candidate: at, with: None, message });
             }
             continue;
         }
         match holders.get(&name(&candidate.nevra)) {
-            Some((pkgid, holder)) if *pkgid != candidate.pkgid || pkgid.is_none() => {
+            Some((pkgid, holder, with)) if *pkgid != candidate.pkgid || pkgid.is_none() => {
                 let message = format!("{} is already published with other bytes as {holder}", candidate.nevra);
-                plan.conflicts.push((at, message));
+                plan.conflicts.push(Conflict { candidate: at, with: *with, message });
             }
             Some(_) | None => {
-                holders.entry(name(&candidate.nevra)).or_insert((candidate.pkgid, &candidate.href));
+                holders.entry(name(&candidate.nevra)).or_insert((candidate.pkgid, &candidate.href, Some(at)));
                 plan.admit.push(at);
             }
         }
     }
     if let Some(rule) = retention {
         plan.retire = retiring(catalog, candidates, &plan.admit, rule, now);
+        // Who drops a package again is told that it is published: it leaves in a later run.
+        let wanted: HashSet<&str> = plan.already.iter().map(|&at| candidates[at].href.as_str()).collect();
+        plan.retire.retain(|&at| !wanted.contains(catalog.entries.href(at)));
     }
     plan
 }

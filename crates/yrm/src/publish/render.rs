@@ -77,7 +77,7 @@ pub fn render(
         })
         .collect();
     // Equal bytes, and so equal ETags, must never come back.
-    let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision + 1);
+    let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision.saturating_add(1));
     let options = RenderOptions { generation: Some(revision), ..RenderOptions::new(compression) };
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {

@@ -1,26 +1,27 @@
 //! One repository's part of a run: from its candidates to a won switch and tidied inbox objects,
 //! starting again from what the winner wrote whenever the switch is lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::admit::{Admission, Placed, admit};
+use super::admit::{Admission, Placed, admit, put_back};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
 use super::commit::{Switch, keep_copy, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
 use super::observe::{Current, Observed, State, observe, read_published};
-use super::plan::{Plan, merge, plan, undecided};
+use super::plan::{Conflict, Plan, merge, plan, undecided};
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use super::{Progress, Publisher, RunId, Step, lock, sweep, tidy};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::body::Body;
 use crate::store::key::RepositoryDir;
 use crate::store::settle;
 
@@ -39,6 +40,8 @@ pub(super) struct Settlement {
     pub(super) gone: usize,
     pub(super) retired: Vec<Retired>,
     pub(super) errors: Vec<String>,
+    /// The repository, when a path in it waits for nothing but a sweep.
+    pub(super) sweep: Option<RepositoryDir>,
 }
 
 /// What is at hand before the switch.
@@ -48,6 +51,8 @@ struct Prepared {
     /// The candidates, and which of them are in place.
     candidates: Vec<Candidate>,
     placed: HashMap<usize, Placed>,
+    /// Those of the plan's `already` that really are.
+    already: Vec<usize>,
 }
 
 impl Publisher {
@@ -138,8 +143,8 @@ impl Publisher {
                 }
                 Switch::Lost => {
                     tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its generation");
-                    settlement.forget();
                     candidates = prepared.candidates;
+                    settlement.forget(&candidates);
                     settle::pause(attempt).await;
                 }
             }
@@ -166,7 +171,7 @@ impl Publisher {
         run: RunId,
         settlement: &mut Settlement,
     ) -> Result<Vec<Candidate>> {
-        let inspector = Inspector { bucket: self.bucket.clone(), now: run.started };
+        let inspector = Inspector::new(self.bucket.clone(), run.started);
         // Backwards, so that removing one leaves the indexes of those still to do alone.
         for at in undecided(&state.catalog, &candidates).into_iter().rev() {
             let learned = learn_pkgid(&inspector, &candidates[at].dropped).await?;
@@ -193,11 +198,6 @@ impl Publisher {
     ) -> Result<Prepared> {
         let now = self.retention_clock(&state, run).await?;
         let plan = plan(&state.catalog, &candidates, self.bucket.policy.retention, now);
-        for (at, message) in &plan.conflicts {
-            let Candidate { dropped, pkgid: sha256, .. } = candidates[*at].clone();
-            let message = message.clone();
-            settlement.conflicts.push(Rejection { dropped, reason: Reason::Conflict, message, sha256 });
-        }
         let mut placed = HashMap::new();
         let admissions: Vec<_> = plan
             .admit
@@ -218,40 +218,79 @@ impl Publisher {
         while let Some((at, admission)) = admissions.next().await {
             done += 1;
             progress.step(Step::Admit, done, plan.admit.len());
-            let dropped = &candidates[at].dropped;
             match admission {
                 Ok(Admission::Placed(there)) => {
                     placed.insert(at, there);
                 }
-                Ok(Admission::Wait(reason)) => settlement.wait(dropped, reason),
-                Ok(Admission::Gone) => settlement.gone += 1,
-                Err(error) => {
-                    settlement.errors.push(error.chain());
-                    settlement.wait(dropped, error.chain());
-                }
+                other => settlement.held_up(&candidates[at], other),
             }
         }
         drop(admissions);
+        let already = self.confirm(&state, &plan, &candidates, settlement).await;
+        for Conflict { candidate, with, message } in &plan.conflicts {
+            let Candidate { dropped, pkgid: sha256, .. } = candidates[*candidate].clone();
+            if with.is_some_and(|with| !placed.contains_key(&with)) {
+                settlement.wait(&dropped, "another file of the same name and version is before it".to_owned());
+                continue;
+            }
+            let message = message.clone();
+            settlement.conflicts.push(Rejection { dropped, reason: Reason::Conflict, message, sha256 });
+        }
         in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
-        Ok(Prepared { state, plan, candidates, placed })
+        Ok(Prepared { state, plan, candidates, placed, already })
+    }
+
+    /// Which of the plan's `already` can be fetched, after what had vanished was put back.
+    async fn confirm(
+        &self,
+        state: &State,
+        plan: &Plan,
+        candidates: &[Candidate],
+        settlement: &mut Settlement,
+    ) -> Vec<usize> {
+        let looks = plan.already.iter().filter_map(|&at| Some((at, state.catalog.entries.at(&candidates[at].href)?)));
+        let looks: Vec<_> = looks
+            .map(|(at, entry)| async move { (at, put_back(&self.bucket, &candidates[at], &entry).await) })
+            .collect();
+        let mut looks = futures::stream::iter(looks).buffered(self.bucket.policy.concurrency);
+        let mut already = Vec::with_capacity(plan.already.len());
+        while let Some((at, found)) = looks.next().await {
+            match found {
+                Ok(Admission::Placed(_)) => already.push(at),
+                other => settlement.held_up(&candidates[at], other),
+            }
+        }
+        already
     }
 
     /// Renders the next generation. When a published file turns out to be gone or damaged, the
     /// repository is read again from its packages and rendered from that.
     async fn next_generation(&self, prepared: &Prepared, run: RunId) -> Result<(State, Generation)> {
-        let mut state = prepared.state.clone();
-        let has_files = !state.adopted() && state.catalog.files.is_some();
-        let mut published = None;
-        if has_files {
-            match read_published(&self.bucket, &state).await {
-                Ok(files) => published = Some(files),
-                Err(error) if error.kind() == ErrorKind::Corrupt => {
-                    tracing::warn!(repository = %state.repository, "{}; reading the packages again", error.chain());
-                    state = adopt::rebuild(&self.bucket, state, run.started).await?;
-                }
-                Err(error) => return Err(error),
-            }
+        let state = &prepared.state;
+        if state.adopted() || state.catalog.files.is_none() {
+            return self.render_from(state.clone(), None, prepared, run).await;
         }
+        let damage = match read_published(&self.bucket, state).await {
+            Ok(files) => match self.render_from(state.clone(), Some(files), prepared, run).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => error,
+                rendered => return rendered,
+            },
+            Err(error) if error.kind() == ErrorKind::Corrupt => error,
+            Err(error) => return Err(error),
+        };
+        tracing::warn!(repository = %state.repository, "{}; reading the packages again", damage.chain());
+        let rebuilt = adopt::rebuild(&self.bucket, state.clone(), run.started).await?;
+        self.render_from(rebuilt, None, prepared, run).await
+    }
+
+    /// Renders what `prepared` decided, with `state` for what stays.
+    async fn render_from(
+        &self,
+        state: State,
+        published: Option<[Body; 3]>,
+        prepared: &Prepared,
+        run: RunId,
+    ) -> Result<(State, Generation)> {
         let before = prepared.state.catalog.entries.len() - prepared.plan.retire.len();
         let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.placed.len());
         for (&at, there) in &prepared.placed {
@@ -278,11 +317,9 @@ impl Publisher {
 
     /// Answers, and empties the inbox of what is published.
     async fn tidy(&self, prepared: &Prepared, run: RunId, progress: &dyn Progress, settlement: &mut Settlement) {
-        let Prepared { state, plan, candidates, placed } = prepared;
-        let already = plan
-            .already
-            .iter()
-            .map(|&at| (at, state.catalog.entries.at(&candidates[at].href).map(|entry| entry.pkgid()), true));
+        let Prepared { state, plan, candidates, placed, already } = prepared;
+        let entries = &state.catalog.entries;
+        let already = already.iter().map(|&at| (at, entries.at(&candidates[at].href).map(|entry| entry.pkgid()), true));
         let new = placed.iter().map(|(&at, there)| (at, Some(there.pkgid), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
@@ -370,10 +407,30 @@ impl Settlement {
         }
     }
 
+    /// A candidate that did not get to its place.
+    fn held_up(&mut self, candidate: &Candidate, admission: Result<Admission>) {
+        let dropped = &candidate.dropped;
+        match admission {
+            Ok(Admission::Wait(reason)) => self.wait(dropped, reason),
+            Ok(Admission::Taken { reason, overdue }) => {
+                self.wait(dropped, reason);
+                if overdue {
+                    self.sweep = Some(candidate.repository.clone());
+                }
+            }
+            Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
+            Err(error) => {
+                self.errors.push(error.chain());
+                self.wait(dropped, error.chain());
+            }
+        }
+    }
+
     /// After a lost switch everything is judged again, except what has left the line already.
-    fn forget(&mut self) {
-        self.conflicts.retain(|rejection| !matches!(rejection.reason, Reason::Conflict));
-        self.waiting.clear();
+    fn forget(&mut self, again: &[Candidate]) {
+        let again: HashSet<&str> = again.iter().map(|candidate| candidate.dropped.key()).collect();
+        self.conflicts.retain(|rejection| !again.contains(rejection.dropped.key()));
+        self.waiting.retain(|waiting| !again.contains(waiting.inbox_key.as_str()));
     }
 }
 

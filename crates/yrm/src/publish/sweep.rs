@@ -97,7 +97,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
         written_at(bucket, Key::Swept { repository }, receipt::to_json(&serde_json::json!({"swept": true}))?).await?;
     let store = bucket.store.as_ref();
     let listed = list_all(store, &key::repository_prefix(&bucket.policy.folders, repository)).await?;
-    let generations = generations(bucket, repository).await?;
+    let (generations, mut others) = generations(bucket, repository).await?;
     let catalogs = direct_children(bucket, &key::catalogs_prefix(repository)).await?;
 
     let repomd_key = bucket.path(Key::Repomd { repository });
@@ -123,15 +123,22 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
             return Ok(Swept { deleted: 0, at: now });
         }
     }
+    let prefix = key::repository_prefix(&bucket.policy.folders, repository);
+    others.extend(listed.iter().filter_map(|object| inner_repository(object.key.strip_prefix(&prefix)?)));
+    let enclosed = enclosed(bucket, repository).await?;
+    let of_another = |object: &Object| {
+        let path = object.key.strip_prefix(&prefix).unwrap_or_default();
+        !path.starts_with("repodata/") && (enclosed || folders(path).any(|folder| others.contains(folder)))
+    };
     let old = |object: &&Object| object.modified < expires;
     let unnamed = listed
         .iter()
         .filter(old)
-        .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key));
+        .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key) && !of_another(object));
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
     let mut deleted = 0;
     for object in unnamed.chain(forgotten).chain(&over) {
-        deleted += u64::from(delete(bucket, object).await?);
+        deleted += u64::from(delete_old(bucket, object, expires).await?);
     }
     sweep_receipts(bucket, now).await?;
     history::trim(bucket).await?;
@@ -173,11 +180,40 @@ fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Time
     (objects(retained), objects(over))
 }
 
-async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<(u64, Object)>> {
+/// The repository's generations, and the folders below it that have generations of their own:
+/// repositories of another setting.
+async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<(Vec<(u64, Object)>, HashSet<String>)> {
     let prefix = key::generations_prefix(repository);
-    let children = direct_children(bucket, &prefix).await?;
+    let listed = list_all(bucket.store.as_ref(), &prefix).await?;
+    let others = listed.iter().filter_map(|object| object.key[prefix.len()..].rsplit_once('/'));
+    let others = others.map(|(folder, _)| folder.to_owned()).collect();
     let revision = |object: &Object| object.key[prefix.len()..].strip_suffix(".xml")?.parse::<u64>().ok();
-    Ok(children.into_iter().filter_map(|object| Some((revision(&object)?, object))).collect())
+    Ok((listed.into_iter().filter_map(|object| Some((revision(&object)?, object))).collect(), others))
+}
+
+/// The folder of a repository that lies deeper, if `path` is its repomd.xml.
+fn inner_repository(path: &str) -> Option<String> {
+    path.strip_suffix("/repodata/repomd.xml").map(str::to_owned)
+}
+
+/// The folders that `path` lies in, from the outermost on.
+fn folders(path: &str) -> impl Iterator<Item = &str> {
+    path.match_indices('/').map(|(at, _)| &path[..at])
+}
+
+/// Whether a folder above is a repository too: then this one's packages may be named there.
+async fn enclosed(bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
+    let dir = repository.as_str();
+    let above = (!dir.is_empty()).then_some("").into_iter().chain(folders(dir));
+    for outer in above {
+        let outer = RepositoryDir::new(outer);
+        let repomd = bucket.path(Key::Repomd { repository: &outer });
+        if bucket.store.head(&repomd).await?.is_some() {
+            tracing::warn!(%repository, "no package is swept here: {repomd} may name them; remove it if it is a leftover");
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Objects right below a prefix; other repositories' lie deeper.
@@ -213,6 +249,16 @@ async fn sweep_receipts(bucket: &Bucket, now: Timestamp) -> Result<()> {
         delete(bucket, object).await?;
     }
     Ok(())
+}
+
+/// Deletes what was listed, if it is still that and still old. Equal bytes have equal ETags in S3,
+/// so a package that was swept by another and published anew since the listing would not be
+/// told from the old one by its ETag.
+async fn delete_old(bucket: &Bucket, object: &Object, expires: Timestamp) -> Result<bool> {
+    match bucket.store.head(&object.key).await? {
+        Some(there) if there.modified < expires => delete(bucket, object).await,
+        Some(_) | None => Ok(false),
+    }
 }
 
 /// Deletes what was listed, if it is still that. Unknown or lost: it is there for the next sweep.

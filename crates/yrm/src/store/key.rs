@@ -12,6 +12,9 @@ use crate::config::Folders;
 /// S3's limit for a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
 
+/// A file system's limit for one name, in bytes.
+const MAX_NAME_BYTES: usize = 255;
+
 /// A repository's folder under `repo/`, without slashes at either end; empty for the one
 /// repository of `repositories = "single"`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
@@ -83,8 +86,8 @@ impl Key<'_> {
                 format!("{repo}/{}{href}", repository.prefix())
             }
             Self::Repomd { repository } => format!("{repo}/{}repodata/repomd.xml", repository.prefix()),
-            Self::Quarantined { path, id } => quarantine(path, &id.to_string()),
-            Self::QuarantineRecord { path, id } => quarantine(path, &format!("{id}.json")),
+            Self::Quarantined { path, id } => quarantine(path, *id),
+            Self::QuarantineRecord { path, id } => quarantine(path, *id) + RECORD_SUFFIX,
             Self::Catalog { repository, repomd } => format!(".yrm/catalog/{}{repomd}", repository.prefix()),
             Self::Generation { repository, revision } => {
                 format!(".yrm/generations/{}{revision}.xml", repository.prefix())
@@ -168,13 +171,25 @@ pub fn is_plain_path(path: &str) -> bool {
         && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
-/// Where a rejected file goes. A path that could climb out, confuse a URL or outgrow the key
-/// limit is kept under its hash; its record names it.
-fn quarantine(path: &str, suffix: &str) -> String {
-    let key = format!("quarantine/{path}.{suffix}");
-    if is_plain_path(path) && key.len() <= MAX_KEY_BYTES {
-        key
-    } else {
-        format!("quarantine/_odd/{}.{suffix}", Sha256::of(path.as_bytes()))
-    }
+/// Whether a package can be published under `path`: a plain path that XML can hold, that no URL
+/// reader turns around and no web server hides, and whose folders can never be another package.
+pub fn is_publishable_path(path: &str) -> bool {
+    let sound = |c: char| !matches!(c, '\\' | '\u{FFFE}' | '\u{FFFF}');
+    let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
+    is_plain_path(path)
+        && path.chars().all(sound)
+        && !path.split('/').any(|part| part.starts_with('.'))
+        && !folders.split('/').any(|folder| folder.to_ascii_lowercase().ends_with(".rpm"))
+}
+
+/// What a quarantine record's name has more than its file's.
+const RECORD_SUFFIX: &str = ".json";
+
+/// Where a rejected file goes. A path that could climb out, confuse a URL or outgrow the limits of
+/// a key or of a file's name is kept under its hash; its record names it.
+fn quarantine(path: &str, id: Ulid) -> String {
+    let key = format!("quarantine/{path}.{id}");
+    let name_bytes = key.rsplit('/').next().map_or(0, str::len) + RECORD_SUFFIX.len();
+    let fits = key.len() + RECORD_SUFFIX.len() <= MAX_KEY_BYTES && name_bytes <= MAX_NAME_BYTES;
+    if is_plain_path(path) && fits { key } else { format!("quarantine/_odd/{}.{id}", Sha256::of(path.as_bytes())) }
 }

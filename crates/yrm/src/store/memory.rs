@@ -163,7 +163,7 @@ impl Store for MemoryStore {
         let more = objects.len() > PAGE_OBJECTS;
         objects.truncate(PAGE_OBJECTS);
         let next = objects.last().filter(|_| more).map(|object| object.key.clone());
-        Ok(Page { objects, next })
+        Ok(Page { objects, next, unreadable: Vec::new() })
     }
 
     async fn head(&self, key: &str) -> Result<Option<Object>> {

@@ -76,6 +76,9 @@ pub struct Page {
     pub objects: Vec<Object>,
     /// Where the next page starts; `None` on the last.
     pub next: Option<String>,
+    /// Folders that the page should go into and that may not be read: a page with any is partial.
+    /// Only a directory has such.
+    pub unreadable: Vec<String>,
 }
 
 /// An object's bytes, or the part that was asked for. `object.size_bytes` is the whole size.

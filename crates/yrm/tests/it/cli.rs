@@ -92,6 +92,21 @@ fn an_uploaders_key_cannot_steer_the_terminal() {
 }
 
 #[test]
+fn a_rejection_is_said_once_and_a_log_file_keeps_it() {
+    let directory = TempDir::new().unwrap();
+    let inbox = directory.path().join("b/inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    let dropped = std::fs::File::create(inbox.join("a.rpm")).unwrap();
+    std::io::Write::write_all(&mut &dropped, b"not a package").unwrap();
+    dropped.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let text = outcome(&directory, &["run", "-b", "./b", "--log-file", "log"], &[]);
+    assert_eq!(text.matches("not an RPM file").count(), 1, "{text}");
+    assert!(text.ends_with("--- stderr\n"), "{text}");
+    let log = std::fs::read_to_string(directory.path().join("log")).unwrap();
+    assert!(log.contains("WARN") && log.contains("E_NOT_RPM") && log.contains("quarantine/a.rpm"), "{log}");
+}
+
+#[test]
 fn flags_of_the_first_version_without_effect_get_a_note() {
     let directory = TempDir::new().unwrap();
     std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();

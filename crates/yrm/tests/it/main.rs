@@ -5,9 +5,11 @@
 mod cli;
 mod conformance;
 mod demo;
+mod docs;
 mod equality;
 mod floors;
 mod index;
+mod processes;
 mod publish;
 mod s3_faults;
 mod s3_server;

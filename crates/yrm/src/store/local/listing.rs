@@ -7,7 +7,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use super::tree::{Identity, MAX_DEPTH, Tree, failure};
+use super::tree::{Identity, KeyPath, MAX_DEPTH, OWN_BYTES, OWN_DEPTH, Tree, failure};
 use crate::error::Result;
 use crate::store::key::MAX_KEY_BYTES;
 use crate::store::{Object, PAGE_OBJECTS, Page};
@@ -18,20 +18,24 @@ pub(super) const HIDDEN: [&str; 3] = [".yrm/tmp/", ".yrm/aside/", ".yrm/lock"];
 /// One page of the regular files whose key starts with `prefix` and comes after `after`.
 ///
 /// Links, special files, names that are not UTF-8, keys too long and folders too deep are left
-/// out (a warning says so); what disappears meanwhile is left out too.
+/// out (a warning says so); what disappears meanwhile is left out too. A prefix that leads through
+/// a link is an error: what is behind it must not look empty.
 pub(super) fn page(tree: &Tree, prefix: &str, after: Option<&str>) -> Result<Page> {
-    let mut walk = Walk { prefix, after: after.unwrap_or(""), hide: true, objects: Vec::new() };
+    if let Ok(path) = KeyPath::parse(&format!("{prefix}-")) {
+        tree.folder_of(path)?;
+    }
+    let mut walk = Walk { prefix, after: after.unwrap_or(""), hide: true, objects: Vec::new(), unreadable: Vec::new() };
     walk.folder(&tree.root()?, "", 0)?;
-    let mut objects = walk.objects;
+    let Walk { mut objects, unreadable, .. } = walk;
     let more = objects.len() > PAGE_OBJECTS;
     objects.truncate(PAGE_OBJECTS);
     let next = objects.last().filter(|_| more).map(|object| object.key.clone());
-    Ok(Page { objects, next })
+    Ok(Page { objects, next, unreadable })
 }
 
 /// The first page's worth of files below `folder` (a key prefix that ends with `/`), the store's own included.
 pub(super) fn own_files(tree: &Tree, folder: &str) -> Result<Vec<Object>> {
-    let mut walk = Walk { prefix: folder, after: "", hide: false, objects: Vec::new() };
+    let mut walk = Walk { prefix: folder, after: "", hide: false, objects: Vec::new(), unreadable: Vec::new() };
     walk.folder(&tree.root()?, "", 0)?;
     Ok(walk.objects)
 }
@@ -41,9 +45,19 @@ struct Walk<'a> {
     after: &'a str,
     hide: bool,
     objects: Vec<Object>,
+    unreadable: Vec<String>,
 }
 
 impl Walk<'_> {
+    /// Bytes of a key; the store's own have another key's in theirs.
+    fn longest(&self) -> usize {
+        if self.hide { MAX_KEY_BYTES } else { MAX_KEY_BYTES + OWN_BYTES }
+    }
+
+    fn deepest(&self) -> usize {
+        if self.hide { MAX_DEPTH } else { MAX_DEPTH + OWN_DEPTH }
+    }
+
     fn full(&self) -> bool {
         self.objects.len() > PAGE_OBJECTS
     }
@@ -108,7 +122,7 @@ impl Walk<'_> {
             if !wanted {
                 continue;
             }
-            if key.len() > MAX_KEY_BYTES {
+            if key.len() > self.longest() {
                 tracing::warn!(folder = path, name = text, "left out of the listing: its key is too long");
                 continue;
             }
@@ -119,7 +133,7 @@ impl Walk<'_> {
     }
 
     fn below(&mut self, parent: &OwnedFd, name: &str, path: &str, depth: usize) -> Result<()> {
-        if depth >= MAX_DEPTH {
+        if depth >= self.deepest() {
             tracing::warn!(folder = path, "left out of the listing: too deep");
             return Ok(());
         }
@@ -128,6 +142,10 @@ impl Walk<'_> {
             Ok(folder) => self.folder(&folder, path, depth),
             // Gone, or something else by now.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
+            Err(Errno::ACCESS | Errno::PERM) if self.hide => {
+                self.unreadable.push(path.to_owned());
+                Ok(())
+            }
             Err(errno) => Err(failure(errno, format!("listing the folder {path:?}"))),
         }
     }

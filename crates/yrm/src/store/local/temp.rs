@@ -246,7 +246,7 @@ pub(super) fn delete_locked(tree: &Tree, path: KeyPath<'_>, if_match: &ETag, _lo
         Some(_) => {}
     }
     let aside_key = format!(".yrm/aside/{}", path.key);
-    let aside_path = KeyPath::parse(&aside_key)?;
+    let aside_path = KeyPath::own(&aside_key)?;
     let aside = tree.make_folder_of(aside_path)?;
     match rustix::fs::renameat(&folder, path.leaf, &aside, aside_path.leaf) {
         Ok(()) => {}
@@ -266,7 +266,7 @@ pub(super) fn delete_locked(tree: &Tree, path: KeyPath<'_>, if_match: &ETag, _lo
 pub(super) fn restore_aside(tree: &Tree, _lock: &Lock) -> Result<()> {
     const ASIDE: &str = ".yrm/aside/";
     for object in super::listing::own_files(tree, ASIDE)? {
-        let aside_path = KeyPath::parse(&object.key)?;
+        let aside_path = KeyPath::own(&object.key)?;
         let path = KeyPath::parse(&object.key[ASIDE.len()..])?;
         let Some(aside) = tree.folder_of(aside_path)? else { continue };
         let folder = tree.make_folder_of(path)?;

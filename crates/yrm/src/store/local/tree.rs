@@ -18,6 +18,11 @@ use crate::store::key::MAX_KEY_BYTES;
 /// Folders above a file, at most: each costs an open file while it is walked.
 pub(super) const MAX_DEPTH: usize = 64;
 
+/// What a key of the store's own, `.yrm/aside/<key>`, may have more than another in bytes …
+pub(super) const OWN_BYTES: usize = 16;
+/// … and in parts.
+pub(super) const OWN_DEPTH: usize = 2;
+
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 
 /// The root, and which directory it was when it was opened.
@@ -41,8 +46,17 @@ pub(super) struct KeyPath<'a> {
 impl<'a> KeyPath<'a> {
     /// Takes `key` apart, or says why no file of a bucket can have that name.
     pub(super) fn parse(key: &'a str) -> Result<Self> {
+        Self::within(key, MAX_KEY_BYTES, MAX_DEPTH)
+    }
+
+    /// Takes apart a key of the store's own, which has another key in it.
+    pub(super) fn own(key: &'a str) -> Result<Self> {
+        Self::within(key, MAX_KEY_BYTES + OWN_BYTES, MAX_DEPTH + OWN_DEPTH)
+    }
+
+    fn within(key: &'a str, max_bytes: usize, max_depth: usize) -> Result<Self> {
         let ordinary = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
-        if key.len() > MAX_KEY_BYTES || key.split('/').count() > MAX_DEPTH || !key.split('/').all(ordinary) {
+        if key.len() > max_bytes || key.split('/').count() > max_depth || !key.split('/').all(ordinary) {
             return Err(Error::new(ErrorKind::Corrupt, format!("using the key {key:?} in a directory")).hint(format!(
                 "a key in a directory has at most {MAX_KEY_BYTES} bytes and {MAX_DEPTH} parts, none of them empty, `.` or `..`"
             )));
@@ -61,8 +75,11 @@ impl Tree {
     pub(super) fn open(path: &Path) -> Result<Self> {
         let doing = || format!("opening the bucket directory {}", path.display());
         let stat = rustix::fs::stat(path).map_err(|errno| {
-            let kind = if errno == Errno::NOENT { ErrorKind::Config } else { kind_of(errno) };
-            Error::new(kind, doing()).because(std::io::Error::from(errno)).hint("create it first: mkdir -p")
+            if errno == Errno::NOENT {
+                let hint = format!("create it first: mkdir -p {}", path.display());
+                return Error::new(ErrorKind::Config, doing()).because("there is no such directory").hint(hint);
+            }
+            Error::new(kind_of(errno), doing()).because(std::io::Error::from(errno))
         })?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(Error::new(ErrorKind::Config, doing()).hint("it is not a directory"));

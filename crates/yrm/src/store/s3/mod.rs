@@ -256,7 +256,7 @@ impl Store for S3Store {
         if output.is_truncated() == Some(true) && next.is_none() {
             return Err(Error::new(ErrorKind::Corrupt, doing).hint("the store says there is more but not where"));
         }
-        Ok(Page { objects, next })
+        Ok(Page { objects, next, unreadable: Vec::new() })
     }
 
     async fn head(&self, key: &str) -> Result<Option<Object>> {

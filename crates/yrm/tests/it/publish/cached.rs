@@ -44,7 +44,9 @@ async fn after_a_restart_metadata_comes_from_the_cache() {
     let first = process(&world, folder.path(), 1 << 20);
     publish(&world, &first, "a").await;
     // From now on the metadata files cannot be fetched.
-    FILES.map(|file| world.hooked.at(Call::Get, file, Effect::Refuse));
+    for file in FILES {
+        world.hooked.at(Call::Get, file, Effect::Refuse);
+    }
     publish_unchecked(&world, &first, "b").await;
     publish_unchecked(&world, &process(&world, folder.path(), 1 << 20), "c").await;
     assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm", "c.rpm"]);

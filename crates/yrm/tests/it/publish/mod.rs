@@ -1,7 +1,9 @@
 //! The publish line over a bucket in memory: what a run does, and what it survives.
 
 mod cached;
+mod directory;
 mod heal;
+mod hostile;
 mod keeping;
 mod races;
 mod run;

@@ -63,19 +63,18 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Re
 pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>) -> Result<Admission> {
     let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
     let target = bucket.path(key);
-    let there = match bucket.store.head(&target).await? {
-        Some(there) => there,
-        None => {
-            tracing::warn!(key = target, "the metadata names it and it is gone; putting it back");
-            let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
-            match settle::copy_settled(bucket.store.as_ref(), copy).await? {
-                Copied::Done(_) => match bucket.store.head(&target).await? {
-                    Some(there) => there,
-                    None => return Ok(Admission::Wait(format!("{target} is gone again; something deletes in repo/"))),
-                },
-                Copied::Occupied(there) => there,
-                Copied::SourceChanged | Copied::SourceMissing => return Ok(Admission::Gone),
-            }
+    let there = if let Some(there) = bucket.store.head(&target).await? {
+        there
+    } else {
+        tracing::warn!(key = target, "the metadata names it and it is gone; putting it back");
+        let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
+        match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+            Copied::Done(_) => match bucket.store.head(&target).await? {
+                Some(there) => there,
+                None => return Ok(Admission::Wait(format!("{target} is gone again; something deletes in repo/"))),
+            },
+            Copied::Occupied(there) => there,
+            Copied::SourceChanged | Copied::SourceMissing => return Ok(Admission::Gone),
         }
     };
     let pkgid = match there.sha256 {

@@ -113,7 +113,12 @@ pub fn require_conditions(abilities: Abilities, single_writer: bool) -> Result<(
     ))
 }
 
-/// Runs work that keeps a core busy where it holds up nobody's requests.
+/// Runs work that keeps a core busy where it holds up nobody's requests: on the few threads that
+/// also render. An allocator that keeps memory for each thread would otherwise hold a catalog for
+/// every thread that ever made one.
 pub async fn aside<T: Send + 'static>(doing: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|source| Error::new(ErrorKind::Internal, doing).because(source))
+    let on_few_threads = move || rayon::scope(|_| work());
+    tokio::task::spawn_blocking(on_few_threads)
+        .await
+        .map_err(|source| Error::new(ErrorKind::Internal, doing).because(source))
 }

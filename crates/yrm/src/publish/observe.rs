@@ -65,6 +65,7 @@ impl State {
     }
 
     /// The same repository, described anew from its packages.
+    #[must_use]
     pub fn adopt(self, catalog: Catalog, fragments: Vec<Fragments>) -> Self {
         let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(fragments)));
         Self { catalog, source, next_retirement: Arc::default(), ..self }

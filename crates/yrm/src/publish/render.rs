@@ -48,6 +48,7 @@ pub struct NewFile {
 }
 
 /// How to render.
+#[derive(Clone, Copy)]
 pub struct Rules<'a> {
     /// Compression of the files.
     pub compression: Compression,

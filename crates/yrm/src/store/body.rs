@@ -166,7 +166,7 @@ impl Spool {
                 self.memory = Vec::new();
             }
             Err(error) => {
-                tracing::warn!(folder = %folder.display(), %error, "using memory instead of a temporary file")
+                tracing::warn!(folder = %folder.display(), %error, "using memory instead of a temporary file");
             }
         }
     }

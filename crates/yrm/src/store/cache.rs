@@ -20,7 +20,7 @@ use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file comes from the store in pieces of this size.
-const PIECE_BYTES: u64 = 8 << 20;
+const PIECE_BYTES: u64 = 4 << 20;
 /// Pieces on their way at once.
 const PIECES_AT_ONCE: usize = 3;
 /// Bytes hashed at a time.

@@ -165,13 +165,12 @@ impl Store for DirectoryStore {
                 Body::File(local) => Temp::adopt(tree, local)?,
                 Body::Memory(_) => None,
             };
-            let temp = match adopted {
-                Some(temp) => temp,
-                None => {
-                    let mut temp = Temp::create(tree)?;
-                    temp.write_body(&body, path.key)?;
-                    temp
-                }
+            let temp = if let Some(temp) = adopted {
+                temp
+            } else {
+                let mut temp = Temp::create(tree)?;
+                temp.write_body(&body, path.key)?;
+                temp
             };
             let sent_bytes = body.length_bytes().saturating_sub(reused_bytes);
             Ok(temp.land(tree, path, &condition, None)?.map(|stored| Assembled { stored, sent_bytes }))

@@ -83,8 +83,8 @@ async fn links_that_uploaders_leave_publish_nothing_from_outside() {
     std::os::unix::fs::symlink(outside.path(), root.path().join("inbox/folder")).unwrap();
     let publisher = publisher(root.path());
     let report = run(&publisher).await;
-    let published: Vec<&str> = report.published.iter().map(|published| published.href.as_str()).collect();
-    assert_eq!((published, report.errors), (vec!["good.rpm"], Vec::new()));
+    let hrefs: Vec<&str> = report.published.iter().map(|published| published.href.as_str()).collect();
+    assert_eq!((hrefs, report.errors), (vec!["good.rpm"], Vec::new()));
     assert!(outside.path().join("secret.rpm").exists());
 }
 

@@ -258,7 +258,7 @@ async fn a_package_dropped_again_as_it_falls_due_is_there_when_its_uploader_is_a
     let report = world.run().await;
     assert!(report.published[0].already_there);
     assert_eq!(world.hrefs("").await, ["a-1.rpm", "a-2.rpm"]);
-    world.advance(Duration::from_secs(60));
+    world.advance(Duration::from_mins(1));
     world.run().await;
     assert_eq!(world.hrefs("").await, ["a-2.rpm"]);
     world.assert_clean().await;

@@ -25,6 +25,12 @@ demo *ARGS:
 demo-packages:
     crates/yrm/demo/build
 
+# compare yrm with createrepo_c and write docs/benchmarks.md (20 minutes, 12 GB of disk, a quiet machine;
+# less with --sizes 1000,10000 or --phases build|change|s3)
+bench *ARGS:
+    cargo build --release -p yrm -p bench
+    target/release/bench run {{ARGS}}
+
 # format and lint
 lint:
     cargo fmt --all

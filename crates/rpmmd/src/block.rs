@@ -138,6 +138,60 @@ fn join(pieces: &mut Vec<Piece>, mut piece: Piece) {
     pieces.push(piece);
 }
 
+/// What a full build aims at: less room to grow than after a split, because whole repositories
+/// are built for size, and a block that outgrows its room is split.
+const BUILD_RAW_BYTES: u64 = 448 * 1024;
+
+/// Cuts packages that arrive one after the other, when no later one is known: each block is
+/// filled up to [`BUILD_RAW_BYTES`]. The last full block is held back, because what comes
+/// after it at the very end may be too short to stand alone.
+#[derive(Debug, Default)]
+pub(crate) struct Filling {
+    held: Option<(usize, Vec<u8>)>,
+    packages: usize,
+    raw: Vec<u8>,
+}
+
+impl Filling {
+    /// Takes in a package's XML. Answers a block that is finished: its packages and their XML.
+    pub(crate) fn push(&mut self, fragment: &[u8]) -> Option<(usize, Vec<u8>)> {
+        let (filled, size) = (self.raw.len() as u64, fragment.len() as u64);
+        let full = filled + size > MAX_RAW_BYTES || filled + size / 2 > BUILD_RAW_BYTES;
+        let finished = if full && self.packages > 0 {
+            let raw = std::mem::take(&mut self.raw);
+            self.held.replace((std::mem::take(&mut self.packages), raw))
+        } else {
+            None
+        };
+        if self.raw.capacity() == 0 {
+            self.raw.reserve_exact(length(MAX_RAW_BYTES).max(fragment.len()));
+        }
+        self.raw.extend_from_slice(fragment);
+        self.packages += 1;
+        finished
+    }
+
+    /// The last blocks: none, one or two.
+    pub(crate) fn finish(&mut self) -> Vec<(usize, Vec<u8>)> {
+        let Self { held, packages, raw } = std::mem::take(self);
+        let last = (packages > 0).then_some((packages, raw));
+        match (held, last) {
+            (Some((before, mut joined)), Some((packages, raw)))
+                if joined.len().min(raw.len()) < length(MIN_RAW_BYTES)
+                    && joined.len() + raw.len() <= length(MAX_RAW_BYTES) =>
+            {
+                joined.extend_from_slice(&raw);
+                vec![(before + packages, joined)]
+            }
+            (held, last) => held.into_iter().chain(last).collect(),
+        }
+    }
+}
+
+fn length(bytes: u64) -> usize {
+    usize::try_from(bytes).expect("a block's length fits a usize")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

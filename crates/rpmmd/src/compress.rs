@@ -1,8 +1,8 @@
 //! How metadata files are compressed: in fragments that stand alone, so that a file can be
 //! joined from old and new ones, and that every client reads as one ordinary file.
 //!
-//! - gz: raw deflate, each fragment ended by a full flush (which cuts the window and aligns to
-//!   a byte), inside **one** gzip member. Real multi-member gzip stops libxml2 2.9 and perl after
+//! - gz: raw deflate, each fragment made alone and ended as by a full flush (an empty stored
+//!   block, which aligns to a byte), inside **one** gzip member. Real multi-member gzip stops libxml2 2.9 and perl after
 //!   the first member (METADATA.md, format decision 1).
 //! - zstd: one frame a fragment, concatenated.
 //!
@@ -11,13 +11,20 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read as _};
+use std::ops::RangeInclusive;
+use std::sync::{Mutex, PoisonError};
 
-use flate2::{Compress, Decompress, FlushCompress, FlushDecompress, Status};
+use flate2::{Decompress, FlushDecompress, Status};
+use libdeflater::CompressionLvl;
 
-/// gzip's own default, and createrepo_c's.
-const GZ_LEVEL: u32 = 6;
-/// The level the block sizes were chosen with (METADATA.md, format decision 4): blocks smaller than gz's.
-const ZSTD_LEVEL: i32 = 10;
+use self::last_block::last_block;
+
+mod last_block;
+
+/// gzip's own default, and createrepo_c's, whose sizes it keeps within 3 %.
+const GZ_LEVEL: u8 = 6;
+/// The fastest whose files are no larger than gz's, each of the three (docs/design/compression.md).
+const ZSTD_LEVEL: u8 = 5;
 
 /// gzip member header: deflate, no flags, no time, no extra flags, operating system unknown.
 const GZ_HEADER: &[u8] = &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 0xff];
@@ -41,6 +48,22 @@ impl Compression {
         match self {
             Self::Gz => "gz",
             Self::Zstd => "zst",
+        }
+    }
+
+    /// The levels there are, the fastest first.
+    pub fn levels(self) -> RangeInclusive<u8> {
+        match self {
+            Self::Gz => 1..=12,
+            Self::Zstd => 1..=19,
+        }
+    }
+
+    /// The level unless another is asked for.
+    pub fn default_level(self) -> u8 {
+        match self {
+            Self::Gz => GZ_LEVEL,
+            Self::Zstd => ZSTD_LEVEL,
         }
     }
 
@@ -69,43 +92,92 @@ impl Compression {
 
 /// Compresses fragments one after the other, with its working memory kept. The same text makes
 /// the same bytes, whatever was compressed before it.
-pub(crate) enum Compressor {
-    Gz(Compress),
+pub(crate) struct Compressor {
+    library: Library,
+    /// Room for the longest fragment so far.
+    room: Vec<u8>,
+}
+
+enum Library {
+    Gz(libdeflater::Compressor),
     Zstd(zstd::bulk::Compressor<'static>),
 }
 
 impl Compressor {
-    pub(crate) fn new(compression: Compression) -> Self {
-        match compression {
-            Compression::Gz => Self::Gz(Compress::new(flate2::Compression::new(GZ_LEVEL), false)),
-            Compression::Zstd => {
-                Self::Zstd(zstd::bulk::Compressor::new(ZSTD_LEVEL).expect("a compressor of a valid level can be made"))
+    /// `level` is one of [`Compression::levels`]; one beyond them is taken for the nearest.
+    pub(crate) fn new(compression: Compression, level: u8) -> Self {
+        let levels = compression.levels();
+        let level = i32::from(level.clamp(*levels.start(), *levels.end()));
+        let library = match compression {
+            Compression::Gz => {
+                let level = CompressionLvl::new(level).expect("libdeflate has levels up to 12");
+                Library::Gz(libdeflater::Compressor::new(level))
             }
-        }
+            Compression::Zstd => {
+                let frame = zstd::bulk::Compressor::new(level);
+                Library::Zstd(frame.expect("a compressor of a valid level can be made"))
+            }
+        };
+        Self { library, room: Vec::new() }
     }
 
     /// Compresses one fragment, which is never empty.
     pub(crate) fn fragment(&mut self, raw: &[u8]) -> Vec<u8> {
-        match self {
-            Self::Gz(deflate) => {
-                deflate.reset();
-                let mut out = Vec::with_capacity(raw.len() / 4 + 1024);
-                loop {
-                    let taken = usize::try_from(deflate.total_in()).expect("no more than the input is taken");
-                    deflate
-                        .compress_vec(&raw[taken..], &mut out, FlushCompress::Full)
-                        .expect("deflating into a growing buffer does not fail");
-                    // A flush is complete once it leaves room in the output (zlib manual).
-                    if out.len() < out.capacity() {
-                        return out;
-                    }
-                    out.reserve(out.len() / 2 + 1024);
-                }
+        let bound = match &mut self.library {
+            Library::Gz(deflate) => deflate.deflate_compress_bound(raw.len()),
+            Library::Zstd(_) => zstd::zstd_safe::compress_bound(raw.len()),
+        };
+        if self.room.len() < bound {
+            self.room.resize(bound, 0);
+        }
+        match &mut self.library {
+            Library::Gz(deflate) => {
+                let compressed = deflate.deflate_compress(raw, &mut self.room);
+                joinable(&self.room[..compressed.expect("the room is of the worst-case size")])
             }
-            Self::Zstd(frame) => {
-                frame.compress(raw).expect("compressing into a buffer of the worst-case size does not fail")
+            Library::Zstd(frame) => {
+                let compressed = frame.compress_to_buffer(raw, self.room.as_mut_slice());
+                self.room[..compressed.expect("the room is of the worst-case size")].to_vec()
             }
         }
+    }
+}
+
+/// A deflate stream as a piece that others can follow: its last block is not the last any more,
+/// and an empty stored block aligns it to a byte.
+fn joinable(stream: &[u8]) -> Vec<u8> {
+    let last = last_block(stream).expect("a compressor makes a whole stream");
+    let mut fragment = Vec::with_capacity(stream.len() + 1 + FLUSH_MARK.len());
+    fragment.extend_from_slice(stream);
+    fragment[last.start / 8] &= !(1 << (last.start % 8));
+    // Three zeros begin the stored block: not the last one, stored. Zeros to the byte's end follow.
+    if stream.len() * 8 - last.end < 3 {
+        fragment.push(0);
+    }
+    fragment.extend_from_slice(FLUSH_MARK);
+    fragment
+}
+
+/// Compressors that are idle: their working memory is long, and making it anew for every block
+/// costs page faults.
+pub(crate) struct Compressors {
+    compression: Compression,
+    level: u8,
+    idle: Mutex<Vec<Compressor>>,
+}
+
+impl Compressors {
+    pub(crate) fn new(compression: Compression, level: u8) -> Self {
+        Self { compression, level, idle: Mutex::default() }
+    }
+
+    /// Does something with a compressor that nobody else uses.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Compressor) -> T) -> T {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut compressor = idle.unwrap_or_else(|| Compressor::new(self.compression, self.level));
+        let done = work(&mut compressor);
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(compressor);
+        done
     }
 }
 
@@ -208,11 +280,13 @@ mod tests {
             (0..300_000u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect(),
             vec![0],
         ];
-        for compression in [Compression::Gz, Compression::Zstd] {
-            let mut reused = Compressor::new(compression);
+        for (compression, level) in
+            [(Compression::Gz, 6), (Compression::Gz, 1), (Compression::Gz, 12), (Compression::Zstd, 5)]
+        {
+            let mut reused = Compressor::new(compression, level);
             for text in &texts {
                 let fragment = reused.fragment(text);
-                assert_eq!(fragment, Compressor::new(compression).fragment(text));
+                assert_eq!(fragment, Compressor::new(compression, level).fragment(text));
                 let crc32 = crc32fast::hash(text);
                 let again = decompress_fragment(compression, &fragment, text.len(), crc32);
                 assert_eq!(again.as_deref(), Some(text.as_slice()));

@@ -112,9 +112,6 @@ fn tell(report: &Report) {
     for rejected in &report.rejected {
         tracing::warn!(run.id = %report.run, key = ?rejected.inbox_key, code = rejected.code, quarantine = ?rejected.quarantine_key, "rejected: {:?}", rejected.message);
     }
-    for error in &report.errors {
-        tracing::error!(run.id = %report.run, "part of the run failed: {error:?}");
-    }
     // A file that waits to be complete is seen by every run: no news.
     let (done, set_aside) = (report.published.len() + report.retired.len(), report.rejected.len());
     let worked = done + set_aside + report.errors.len() > 0 || report.swept > 0;

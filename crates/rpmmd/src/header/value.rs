@@ -2,6 +2,8 @@
 
 use std::iter::FusedIterator;
 
+use memchr::memchr;
+
 /// What an index entry's type number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -57,7 +59,7 @@ impl Kind {
 fn texts_length(data: &[u8], count: u32) -> Result<usize, &'static str> {
     let mut length = 0;
     for _ in 0..count {
-        let text = data[length..].iter().position(|byte| *byte == 0);
+        let text = memchr(0, &data[length..]);
         length += text.ok_or("a string without an end")? + 1;
     }
     Ok(length)
@@ -82,7 +84,7 @@ impl<'a> Iterator for Texts<'a> {
 
     fn next(&mut self) -> Option<&'a [u8]> {
         self.left = self.left.checked_sub(1)?;
-        let end = self.data.iter().position(|byte| *byte == 0).expect("every text was seen to end");
+        let end = memchr(0, self.data).expect("every text was seen to end");
         let text = &self.data[..end];
         self.data = &self.data[end + 1..];
         Some(text)

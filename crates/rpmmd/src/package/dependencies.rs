@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet};
 
+use foldhash::fast::RandomState;
+
 use super::error::PackageError;
 use super::files::even;
 use super::origin::Origin;
@@ -179,21 +181,15 @@ fn select_requires<'a>(
     files: &[File<'a>],
     cleaner: &mut Cleaner,
 ) -> Requires<'a> {
-    let given: HashSet<_> = provides.iter().map(|one| (one.name, one.sense(), one.version)).collect();
-    let is_path = |name: &[u8]| name.starts_with(b"/");
-    let own_paths: HashSet<String> = if stated.iter().any(|one| is_path(one.name)) {
-        files.iter().filter(|file| file.is_primary()).map(File::path).collect()
-    } else {
-        HashSet::new()
-    };
-    let is_own_path = |name| is_path(name) && std::str::from_utf8(name).is_ok_and(|name| own_paths.contains(name));
+    let given: HashSet<_, RandomState> = provides.iter().map(|one| (one.name, one.sense(), one.version)).collect();
+    let own_paths = own_paths(stated, files);
     // By name, the last requirement that was kept.
-    let mut kept = HashMap::new();
+    let mut kept: HashMap<_, _, RandomState> = HashMap::with_capacity_and_hasher(stated.len(), RandomState::default());
     let mut libc: Option<(Stated<'a>, Dependency<'a>)> = None;
     let mut selected = Requires { required: Vec::new(), recommended: Vec::new() };
     for one in stated {
         if one.name.starts_with(b"rpmlib(")
-            || is_own_path(one.name)
+            || own_paths.contains(one.name)
             || given.contains(&(one.name, one.sense(), one.version))
         {
             continue;
@@ -221,6 +217,24 @@ fn select_requires<'a>(
     }
     selected.required.extend(libc.map(|(_, dependency)| dependency));
     selected
+}
+
+/// The required paths that the package has itself, as far as primary shows them.
+fn own_paths<'a>(stated: &[Stated<'a>], files: &[File<'_>]) -> HashSet<&'a [u8], RandomState> {
+    let mut own = HashSet::default();
+    let required: HashSet<_, RandomState> =
+        stated.iter().map(|one| one.name).filter(|name| name.starts_with(b"/")).collect();
+    if required.is_empty() {
+        return own;
+    }
+    let mut path = Vec::new();
+    for file in files.iter().filter(|file| file.is_primary()) {
+        path.clear();
+        path.extend_from_slice(file.dir.as_bytes());
+        path.extend_from_slice(file.base.as_bytes());
+        own.extend(required.get(path.as_slice()));
+    }
+    own
 }
 
 /// Orders `libc.so.6…` names: no parentheses, empty ones, then by the version in the first

@@ -43,25 +43,33 @@ pub(super) fn read<'a>(headers: &HeaderFile<'a>, cleaner: &mut Cleaner) -> Resul
     else {
         return Ok(Vec::new());
     };
-    let paths = match (main.texts(tag::BASENAMES), main.integers(tag::DIRINDEXES)) {
+    let count = |(tag, length)| {
+        even((tag, length), (tag::FILEMODES, modes.len()))?;
+        even((tag, length), (tag::FILEFLAGS, flags.len()))?;
+        even((tag, length), (tag::FILEDIGESTS, digests.len()))
+    };
+    let kinds = modes.clone().zip(flags.clone()).map(|(mode, flags)| kind(mode, flags));
+    match (main.texts(tag::BASENAMES), main.integers(tag::DIRINDEXES)) {
         (Some(bases), Some(dir_indexes)) => {
             even((tag::BASENAMES, bases.len()), (tag::DIRINDEXES, dir_indexes.len()))?;
+            count((tag::BASENAMES, bases.len()))?;
             let dirs = cleaner.clean_all(tag::DIRNAMES, main.texts(tag::DIRNAMES).unwrap_or_default());
-            joined(&dirs, dir_indexes, cleaner.clean_all(tag::BASENAMES, bases))?
+            let dir = |index: u64| usize::try_from(index).ok().and_then(|index| dirs.get(index));
+            let file = |((base, index), kind)| match dir(index) {
+                Some(dir) => Ok(File { dir: dir.clone(), base: cleaner.clean(tag::BASENAMES, base), kind }),
+                None => Err(PackageError::NoSuchDirectory { index, directories: dirs.len() }),
+            };
+            bases.zip(dir_indexes).zip(kinds).map(file).collect()
         }
         // Packages from before rpm 4 have whole paths, which librpm cuts.
-        (None, None) => match main.texts(tag::OLDFILENAMES) {
-            Some(paths) => paths.map(|path| split(path, cleaner)).collect(),
-            None => return Ok(Vec::new()),
-        },
-        (Some(_), None) | (None, Some(_)) => return Ok(Vec::new()),
-    };
-    let count = (tag::BASENAMES, paths.len());
-    even(count, (tag::FILEMODES, modes.len()))?;
-    even(count, (tag::FILEFLAGS, flags.len()))?;
-    even(count, (tag::FILEDIGESTS, digests.len()))?;
-    let files = paths.into_iter().zip(modes.zip(flags));
-    Ok(files.map(|((dir, base), (mode, flags))| File { dir, base, kind: kind(mode, flags) }).collect())
+        (None, None) => {
+            let Some(paths) = main.texts(tag::OLDFILENAMES) else { return Ok(Vec::new()) };
+            count((tag::BASENAMES, paths.len()))?;
+            let paths = paths.map(|path| split(path, cleaner));
+            Ok(paths.zip(kinds).map(|((dir, base), kind)| File { dir, base, kind }).collect())
+        }
+        (Some(_), None) | (None, Some(_)) => Ok(Vec::new()),
+    }
 }
 
 /// DIRNAMES when it is a single one.
@@ -80,22 +88,7 @@ pub(super) fn even((tag, length): (Tag, usize), (other, other_length): (Tag, usi
     if length == other_length { Ok(()) } else { Err(PackageError::Uneven { tag, length, other, other_length }) }
 }
 
-type Path<'a> = (Cow<'a, str>, Cow<'a, str>);
-
-fn joined<'a>(
-    dirs: &[Cow<'a, str>],
-    dir_indexes: impl Iterator<Item = u64>,
-    bases: Vec<Cow<'a, str>>,
-) -> Result<Vec<Path<'a>>, PackageError> {
-    let dir = |index: u64| usize::try_from(index).ok().and_then(|index| dirs.get(index));
-    let path = |(base, index)| match dir(index) {
-        Some(dir) => Ok((dir.clone(), base)),
-        None => Err(PackageError::NoSuchDirectory { index, directories: dirs.len() }),
-    };
-    bases.into_iter().zip(dir_indexes).map(path).collect()
-}
-
-fn split<'a>(path: &'a [u8], cleaner: &mut Cleaner) -> Path<'a> {
+fn split<'a>(path: &'a [u8], cleaner: &mut Cleaner) -> (Cow<'a, str>, Cow<'a, str>) {
     let cut = path.iter().rposition(|byte| *byte == b'/').map_or(0, |slash| slash + 1);
     let (dir, base) = path.split_at(cut);
     (cleaner.clean(tag::OLDFILENAMES, dir), cleaner.clean(tag::OLDFILENAMES, base))

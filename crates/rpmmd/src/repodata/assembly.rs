@@ -9,7 +9,7 @@ use super::render::{RenderError, RenderOptions, Rendered};
 use super::source::{Source, pieces};
 use crate::block::{Block, Layout};
 use crate::checksum::Sha256Stream;
-use crate::compress::{Compression, Compressor};
+use crate::compress::{Compression, Compressor, Compressors};
 
 /// A finished piece of the file.
 pub(super) struct Made<'a> {
@@ -40,7 +40,6 @@ impl Made<'_> {
 pub(super) struct Assembly<W> {
     document: Document,
     compression: Compression,
-    compressor: Compressor,
     out: W,
     file_bytes: u64,
     sha256: Sha256Stream,
@@ -59,14 +58,14 @@ impl<W: Write> Assembly<W> {
         options: RenderOptions,
         packages: usize,
         out: W,
+        compressors: &Compressors,
     ) -> Result<Self, RenderError> {
-        let RenderOptions { compression, open_checksum, generation } = options;
-        let mut compressor = Compressor::new(compression);
-        let head = Made::new(0, document.head(packages, generation), open_checksum, &mut compressor);
+        let RenderOptions { compression, open_checksum, generation, .. } = options;
+        let head = document.head(packages, generation);
+        let head = compressors.with(|compressor| Made::new(0, head, open_checksum, compressor));
         let mut assembly = Self {
             document,
             compression,
-            compressor,
             out,
             file_bytes: 0,
             sha256: Sha256Stream::default(),
@@ -138,9 +137,13 @@ impl<W: Write> Assembly<W> {
     }
 
     /// Ends the file. `fragment_bytes` are the lengths of the packages' XML.
-    pub(super) fn finish(mut self, fragment_bytes: Vec<u32>) -> Result<Rendered, RenderError> {
-        let open = self.open_sha256.is_some();
-        let foot = Made::new(0, self.document.foot().to_vec(), open, &mut self.compressor);
+    pub(super) fn finish(
+        mut self,
+        fragment_bytes: Vec<u32>,
+        compressors: &Compressors,
+    ) -> Result<Rendered, RenderError> {
+        let (foot, open) = (self.document.foot().to_vec(), self.open_sha256.is_some());
+        let foot = compressors.with(|compressor| Made::new(0, foot, open, compressor));
         self.piece(&foot)?;
         let suffix = self.compression.suffix(self.crc32.clone().finalize(), self.open_bytes);
         self.push(&suffix)?;

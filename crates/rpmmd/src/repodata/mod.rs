@@ -2,6 +2,7 @@
 //! `repomd.xml` records out.
 
 mod assembly;
+mod build;
 mod fragments;
 mod read;
 mod render;
@@ -10,8 +11,9 @@ mod source;
 mod tests;
 
 pub use crate::xml::ReadError;
+pub use build::Build;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
-pub use read::{MAX_OPEN_BYTES, read};
+pub use read::{MAX_OPEN_BYTES, generation, read};
 pub use render::{Previous, RenderError, RenderOptions, Rendered, Slot, render};
 pub use source::ReadRange;
 
@@ -38,14 +40,6 @@ impl Document {
             Self::Primary => "primary",
             Self::Filelists => "filelists",
             Self::Other => "other",
-        }
-    }
-
-    pub(crate) fn index(self) -> usize {
-        match self {
-            Self::Primary => 0,
-            Self::Filelists => 1,
-            Self::Other => 2,
         }
     }
 
@@ -77,41 +71,10 @@ impl Document {
     }
 }
 
-/// The three documents of one state of a repository, rendered from nothing.
-#[derive(Debug)]
-pub struct Repodata {
-    files: [(Rendered, Vec<u8>); 3],
-}
-
-impl Repodata {
-    /// Renders the three documents side by side; see [`render`].
-    pub fn render(options: RenderOptions, slots: &[Slot<'_>]) -> Result<Self, RenderError> {
-        let one = |document: Document| {
-            let mut file = Vec::new();
-            Ok::<_, RenderError>((render(document, options, slots, None, &mut file)?, file))
-        };
-        let (primary, (filelists, other)) = rayon::join(
-            || one(Document::Primary),
-            || rayon::join(|| one(Document::Filelists), || one(Document::Other)),
-        );
-        Ok(Self { files: [primary?, filelists?, other?] })
-    }
-
-    /// What is known of one of the files.
-    pub fn get(&self, document: Document) -> &Rendered {
-        &self.files[document.index()].0
-    }
-
-    /// One of the files.
-    pub fn bytes(&self, document: Document) -> &[u8] {
-        &self.files[document.index()].1
-    }
-
-    /// The records that name the files in repomd.xml, in its order. `timestamp` is in seconds
-    /// and must not be less than the last generation's (yum 3 goes back to its old metadata).
-    pub fn records(&self, timestamp: u64) -> Vec<Record> {
-        Document::ALL.into_iter().map(|document| self.get(document).record(document, timestamp)).collect()
-    }
+/// The records that name the three files in repomd.xml, in its order. `timestamp` is in seconds
+/// and must not be less than the last generation's (yum 3 goes back to its old metadata).
+pub fn records(files: &[Rendered; 3], timestamp: u64) -> Vec<Record> {
+    Document::ALL.into_iter().zip(files).map(|(document, file)| file.record(document, timestamp)).collect()
 }
 
 impl Rendered {

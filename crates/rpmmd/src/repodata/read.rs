@@ -1,6 +1,7 @@
 //! A whole repository's metadata back into packages.
 
 use std::collections::HashMap;
+use std::io::Read as _;
 
 use crate::checksum::Sha256;
 use crate::compress::decompress;
@@ -25,6 +26,23 @@ pub fn read(primary: &[u8], filelists: &[u8], other: &[u8]) -> Result<Vec<Packag
         package.changelogs = changelogs.take(package.pkgid)?;
     }
     Ok(packages)
+}
+
+/// The revision that our own rendering notes at the top of each file; `None` for a file that
+/// something else wrote.
+pub fn generation(file: &[u8]) -> Option<u64> {
+    let mut top = Vec::new();
+    // A generation's note stands in the first hundred bytes.
+    let read = match file {
+        [0x1f, 0x8b, ..] => flate2::bufread::GzDecoder::new(file).take(256).read_to_end(&mut top),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+            zstd::stream::read::Decoder::with_buffer(file).ok()?.take(256).read_to_end(&mut top)
+        }
+        plain => plain.take(256).read_to_end(&mut top),
+    };
+    read.ok()?;
+    let (_, note) = std::str::from_utf8(&top).ok()?.split_once("<!-- generation ")?;
+    note.split_once(" -->")?.0.parse().ok()
 }
 
 /// What one document says of each package. The same file published under two paths is in

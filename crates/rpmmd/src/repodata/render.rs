@@ -15,10 +15,10 @@ use super::source::{Place, ReadRange, Source, digest, length};
 use super::{Document, Fragments};
 use crate::block::{Layout, Piece, cut};
 use crate::checksum::Sha256;
-use crate::compress::{Compression, Compressor};
+use crate::compress::{Compression, Compressors};
 
 /// Blocks in flight per thread: enough that none waits for the slowest, few enough to stay small.
-pub(super) const BATCH_PER_THREAD: usize = 4;
+const BATCH_PER_THREAD: usize = 4;
 
 /// One package of the file to be written.
 #[derive(Debug, Clone, Copy)]
@@ -48,6 +48,8 @@ pub struct Previous<'a> {
 pub struct RenderOptions {
     /// Compression of the file. If the previous file had another one, every block is made anew.
     pub compression: Compression,
+    /// One of [`Compression::levels`]. Reused blocks keep the level they were made with.
+    pub level: u8,
     /// Whether to hash the uncompressed document, for which unchanged blocks are decompressed
     /// too. No client checks it for XML (METADATA.md, format decision 7).
     pub open_checksum: bool,
@@ -57,9 +59,9 @@ pub struct RenderOptions {
 }
 
 impl RenderOptions {
-    /// The options of a repository kept by blocks: no open checksum.
+    /// The options of a repository kept by blocks: the default level, no open checksum.
     pub fn new(compression: Compression) -> Self {
-        Self { compression, open_checksum: false, generation: None }
+        Self { compression, level: compression.default_level(), open_checksum: false, generation: None }
     }
 }
 
@@ -132,7 +134,8 @@ pub fn render(
     out: &mut (dyn Write + Send),
 ) -> Result<Rendered, RenderError> {
     let source = previous.map(Source::new).transpose()?;
-    let work = Work { document, options, slots, source: source.as_ref() };
+    let compressors = Compressors::new(options.compression, options.level);
+    let work = Work { document, options, slots, source: source.as_ref(), compressors };
     let Some((file, expected)) = previous.and_then(|previous| Some((previous.file, previous.verify?))) else {
         return work.file(out);
     };
@@ -146,6 +149,7 @@ struct Work<'a> {
     options: RenderOptions,
     slots: &'a [Slot<'a>],
     source: Option<&'a Source<'a>>,
+    compressors: Compressors,
 }
 
 /// What comes next in the file.
@@ -167,7 +171,7 @@ impl<'a> Work<'a> {
         let places = self.places()?;
         let sizes: Vec<u32> = self.slots.iter().zip(&places).map(|(slot, place)| self.size(slot, *place)).collect();
         let steps = self.steps(self.cut(&sizes, &places));
-        let mut assembly = Assembly::begin(self.document, self.options, self.slots.len(), out)?;
+        let mut assembly = Assembly::begin(self.document, self.options, self.slots.len(), out, &self.compressors)?;
         let mut ready = Vec::new();
         for batch in steps.chunks(BATCH_PER_THREAD * rayon::current_num_threads()) {
             let previous = std::mem::take(&mut ready);
@@ -176,7 +180,7 @@ impl<'a> Work<'a> {
             ready = made?;
         }
         self.append(&mut assembly, ready)?;
-        assembly.finish(sizes)
+        assembly.finish(sizes, &self.compressors)
     }
 
     /// Where each kept slot's XML is; `None` for fresh ones.
@@ -229,19 +233,14 @@ impl<'a> Work<'a> {
     }
 
     fn batch(&self, steps: &[Step], places: &[Option<Place>]) -> Result<Vec<Done<'a>>, RenderError> {
-        let done = |compressor: &mut Option<Compressor>, step: &Step| match step {
+        let done = |step: &Step| match step {
             Step::Copy(blocks) => Ok(Done::Copy(blocks.clone())),
-            Step::Make(piece) => self.made(piece, places, compressor).map(Done::Made),
+            Step::Make(piece) => self.made(piece, places).map(Done::Made),
         };
-        steps.par_iter().map_init(|| None, done).collect()
+        steps.par_iter().map(done).collect()
     }
 
-    fn made(
-        &self,
-        piece: &Piece,
-        places: &[Option<Place>],
-        compressor: &mut Option<Compressor>,
-    ) -> Result<Made<'a>, RenderError> {
+    fn made(&self, piece: &Piece, places: &[Option<Place>]) -> Result<Made<'a>, RenderError> {
         if let (Some(index), Some(source)) = (piece.reused, self.source) {
             let (block, from) = source.blocks[index].clone();
             let compressed = source.compressed(index)?;
@@ -249,8 +248,8 @@ impl<'a> Work<'a> {
             return Ok(Made { block, compressed, raw: Some(raw), from: Some(from) });
         }
         let raw = self.splice(piece, places)?;
-        let compressor = compressor.get_or_insert_with(|| Compressor::new(self.options.compression));
-        Ok(Made::new(piece.slots.len(), raw, self.options.open_checksum, compressor))
+        let open = self.options.open_checksum;
+        Ok(self.compressors.with(|compressor| Made::new(piece.slots.len(), raw, open, compressor)))
     }
 
     /// A block's XML from kept and fresh packages.

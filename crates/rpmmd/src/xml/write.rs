@@ -41,12 +41,23 @@ const fn classes() -> [Class; 256] {
 
 /// Appends element content: `& < >` escaped, carriage return as `&#13;`, everything else raw.
 pub(crate) fn escape_text(out: &mut Vec<u8>, text: &str) {
-    escape::<false>(out, text.as_bytes());
+    // Nearly all texts are plain, which is seen many bytes at a time since none ends it early.
+    let special = |byte: u8| matches!(byte, 0..=8 | 11..=31 | b'&' | b'<' | b'>' | 0xef);
+    if text.bytes().fold(false, |any, byte| any | special(byte)) {
+        escape::<false>(out, text.as_bytes());
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
 }
 
 /// Appends an attribute value for double quotes: as content, and `"`, tab and line feed escaped.
 pub(crate) fn escape_attribute(out: &mut Vec<u8>, text: &str) {
-    escape::<true>(out, text.as_bytes());
+    let special = |byte: u8| matches!(byte, 0..=31 | b'"' | b'&' | b'<' | b'>' | 0xef);
+    if text.bytes().fold(false, |any, byte| any | special(byte)) {
+        escape::<true>(out, text.as_bytes());
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
 }
 
 fn escape<const ATTRIBUTE: bool>(out: &mut Vec<u8>, text: &[u8]) {
@@ -120,8 +131,7 @@ pub(crate) fn number_attribute(out: &mut Vec<u8>, name: &str, value: u64) {
 
 /// Appends the digest in hexadecimal.
 pub(crate) fn digest(out: &mut Vec<u8>, digest: &Sha256) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    out.extend(digest.as_bytes().iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|half| DIGITS[usize::from(half)]));
+    out.extend_from_slice(&digest.to_hex());
 }
 
 fn open_attribute(out: &mut Vec<u8>, name: &str) {

@@ -50,7 +50,10 @@ pub(super) fn init(args: &InitArgs, typed: &Typed, output: Output) -> Result<u8>
         Error::new(ErrorKind::Config, format!("writing {}", path.display())).because(error).hint(hint)
     })?;
     output.data(&json!({"written": path}), |_| format!("wrote {}\n", path.display()))?;
-    output.hint("set `bucket` in it, then try `yrm config check`");
+    output.hint(match bucket {
+        None => "set `bucket` in it, then try `yrm config check` and `yrm doctor`",
+        Some(_) => "change what you like in it, then try `yrm config check` and `yrm doctor`",
+    });
     Ok(DONE)
 }
 

@@ -21,6 +21,9 @@ pub(super) struct IndexArgs {
     /// How the metadata files are compressed: gz for every client, zstd for EL 8.4 and later
     #[arg(long, value_enum, default_value_t = Method::Gz, value_name = "METHOD")]
     compression: Method,
+    /// How hard they are compressed: gz 1-12 [default: 6], zstd 1-19 [default: 5]
+    #[arg(long, value_name = "LEVEL")]
+    compression_level: Option<u8>,
     /// Where `repodata/` goes [default: the folder with the packages]
     #[arg(short, long, value_name = "OUT")]
     outputdir: Option<PathBuf>,
@@ -44,12 +47,20 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<u8> {
         Method::Gz => Compression::Gz,
         Method::Zstd => Compression::Zstd,
     };
+    let levels = compression.levels();
+    let level = args.compression_level.unwrap_or(compression.default_level());
+    if !levels.contains(&level) {
+        let (first, last) = levels.into_inner();
+        let refused = Error::new(ErrorKind::Config, format!("compressing at level {level}"));
+        return Err(refused.because(format!("{} has levels {first} to {last}", compression.extension())));
+    }
     let work = move || {
         let progress = |done: usize, total: usize| {
             shown.set_length(total as u64);
             shown.set_position(done as u64);
         };
-        index::index(&dir, &Options { output: &output, compression, now: Timestamp::now(), progress: &progress })
+        let now = Timestamp::now();
+        index::index(&dir, &Options { output: &output, compression, level, now, progress: &progress })
     };
     let indexed = tokio::task::spawn_blocking(work)
         .await
@@ -64,7 +75,8 @@ pub(super) async fn index(args: IndexArgs, context: &Context) -> Result<u8> {
     context.output.data(&as_json(&indexed), |_| {
         let Indexed { packages, changed, skipped, .. } = &indexed;
         let change = if *changed { "" } else { ", nothing changed" };
-        format!("{packages} packages in {}, {} left out{change}", place.display(), skipped.len())
+        let noun = if *packages == 1 { "package" } else { "packages" };
+        format!("{packages} {noun} in {}, {} left out{change}", place.display(), skipped.len())
     })?;
     Ok(if indexed.skipped.is_empty() { DONE } else { ErrorKind::Corrupt.exit_code() })
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::publish::bucket::Bucket;
 use crate::publish::receipt::{self, Receipt};
 use crate::store::ETag;
-use crate::store::key::{Key, MAX_KEY_BYTES, is_plain_path};
+use crate::store::key::{Key, MAX_KEY_BYTES, is_publishable_path};
 
 /// Between two looks at the receipts: at first, and at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -109,8 +109,10 @@ impl PublishArgs {
             };
             let path = joined(&self.to, name);
             let inbox_key = Key::Inbox { path: &path }.path(folders);
-            if !is_plain_path(&path) || inbox_key.len() > MAX_KEY_BYTES {
-                return refuse("the folder and the name make no plain path of at most 1024 bytes");
+            if !is_publishable_path(&path) || inbox_key.len() > MAX_KEY_BYTES {
+                return refuse(
+                    "the folder and the name make no path of at most 1024 bytes that can be published; see docs/bucket.md",
+                );
             }
             if !taken.insert(inbox_key.clone()) {
                 return refuse("another of the files has the same name");

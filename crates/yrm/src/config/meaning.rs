@@ -17,6 +17,9 @@ const KEEP_AT_LEAST: usize = 10;
 const PRUNE_AGE: Duration = Duration::from_hours(60 * 24);
 /// dnf's metadata_expire: a shorter grace can pull a package from under cached metadata.
 const CLIENTS_CACHE: Duration = Duration::from_hours(48);
+/// A publisher may take half an hour from its first copy to its switch, and reuses what is up to
+/// half the grace period old: a shorter grace leaves no room for two.
+const WRITERS_PAUSE: Duration = Duration::from_hours(2);
 /// A key file over this size holds no key.
 const MAX_SECRET_BYTES: usize = 4096;
 
@@ -31,6 +34,12 @@ pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
             if config.policy.grace < CLIENTS_CACHE {
                 warnings.push(
                     "grace is under 48h, which is how long dnf caches metadata: clients may ask for files that are gone"
+                        .to_owned(),
+                );
+            }
+            if config.policy.grace < WRITERS_PAUSE {
+                warnings.push(
+                    "grace is under 2h: run one publisher only, for its sweep may take what another is putting in place"
                         .to_owned(),
                 );
             }

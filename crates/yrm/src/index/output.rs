@@ -7,31 +7,43 @@ use std::io::Write as _;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rpmmd::repodata::{Document, Repodata};
+use rpmmd::repodata::{Document, Rendered, records};
 use rpmmd::repomd::{Record, Repomd};
 
+use super::draft::Draft;
 use super::io_error;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Writes `output/repodata`. Returns whether anything is another than before: the same metadata
-/// again leaves every file alone, because any changed byte of repomd.xml makes every client
-/// fetch everything.
-pub(super) fn replace(output: &Path, repodata: &Repodata, now: Timestamp) -> Result<bool> {
+/// Three files to be written, in [`Document::ALL`]'s order.
+pub(super) fn drafts(output: &Path) -> Result<[Draft; 3]> {
     let folder = output.join("repodata");
     fs::create_dir_all(&folder).map_err(|error| io_error(format!("making {}", folder.display()), error))?;
+    Ok([Draft::create(&folder)?, Draft::create(&folder)?, Draft::create(&folder)?])
+}
+
+/// Makes drafts the metadata in `output/repodata`. Returns whether anything is another than
+/// before: the same metadata again leaves every file alone, because any changed byte of
+/// repomd.xml makes every client fetch everything.
+pub(super) fn replace(output: &Path, drafts: [Draft; 3], rendered: &[Rendered; 3], now: Timestamp) -> Result<bool> {
+    let folder = output.join("repodata");
     let previous = read_repomd(&folder.join("repomd.xml"))?;
-    let next = next_repomd(previous.as_ref(), repodata, now);
+    let next = next_repomd(previous.as_ref(), rendered, now);
+    let files = || Document::ALL.into_iter().zip(rendered);
     if let Some(previous) = &previous
-        && Document::ALL.iter().all(|document| is_unchanged(output, previous, repodata, *document))
         && names(previous) == names(&next)
+        && files().zip(&drafts).all(|((document, rendered), draft)| {
+            draft.equals(&folder.join(rendered.file_name(document))).unwrap_or(false)
+        })
     {
         return Ok(false);
     }
-    for document in Document::ALL {
-        let rendered = repodata.get(document);
-        write(&folder, &rendered.file_name(document), repodata.bytes(document))?;
+    for ((document, rendered), draft) in files().zip(drafts) {
+        draft.publish(&folder.join(rendered.file_name(document)))?;
     }
-    write(&folder, "repomd.xml", &next.write())?;
+    let mut repomd = Draft::create(&folder)?;
+    let path = folder.join("repomd.xml");
+    repomd.file.write_all(&next.write()).map_err(|error| io_error(format!("writing {}", path.display()), error))?;
+    repomd.publish(&path)?;
     sync(&folder)?;
     if let Some(previous) = previous {
         for href in names(&previous).difference(&names(&next)) {
@@ -43,12 +55,12 @@ pub(super) fn replace(output: &Path, repodata: &Repodata, now: Timestamp) -> Res
 
 /// repomd.xml of the new metadata. What `yrm index` does not make of packages (updateinfo,
 /// groups, modules) stays named.
-fn next_repomd(previous: Option<&Repomd>, repodata: &Repodata, now: Timestamp) -> Repomd {
+fn next_repomd(previous: Option<&Repomd>, rendered: &[Rendered; 3], now: Timestamp) -> Repomd {
     let now = u64::try_from(now.as_second()).unwrap_or(0);
     let previous_records = previous.map_or(&[][..], |previous| &previous.records);
     // yum 3 goes back to its cached metadata when the newest timestamp is older than before.
     let newest = previous_records.iter().filter_map(|record| record.timestamp).max().unwrap_or(0);
-    let mut records = repodata.records(now.max(newest));
+    let mut records = records(rendered, now.max(newest));
     records.extend(previous_records.iter().filter(|record| !is_made_of_packages(record)).cloned());
     let revision =
         previous.and_then(|previous| previous.revision.parse().ok()).map_or(now, |last: u64| now.max(last + 1));
@@ -66,14 +78,6 @@ fn is_made_of_packages(record: &Record) -> bool {
     })
 }
 
-/// Whether the previous file of that document has the same name and, on disk, the same bytes.
-fn is_unchanged(output: &Path, previous: &Repomd, repodata: &Repodata, document: Document) -> bool {
-    let rendered = repodata.get(document);
-    let href = format!("repodata/{}", rendered.file_name(document));
-    previous.record(document.name()).is_some_and(|record| record.href == href)
-        && fs::read(output.join(href)).is_ok_and(|bytes| bytes == repodata.bytes(document))
-}
-
 fn names(repomd: &Repomd) -> BTreeSet<String> {
     repomd.records.iter().map(|record| record.href.clone()).collect()
 }
@@ -89,21 +93,6 @@ fn read_repomd(path: &Path) -> Result<Option<Repomd>> {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(io_error(doing(), error)),
     }
-}
-
-/// Writes a file of that name whole or not at all.
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
-    let (path, draft) = (folder.join(name), folder.join(format!(".{name}.{}", std::process::id())));
-    let written = File::create(&draft).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&draft, &path)
-    });
-    written.map_err(|error| {
-        // What went wrong matters more than whether the draft can be removed.
-        let _ = fs::remove_file(&draft);
-        io_error(format!("writing {}", path.display()), error)
-    })
 }
 
 fn sync(folder: &Path) -> Result<()> {

@@ -40,9 +40,13 @@ fn visit(folder: &Path, prefix: &str, above: &mut Vec<PathBuf>, found: &mut Foun
     above.push(real);
     for entry in fs::read_dir(folder).map_err(|error| io_error(doing(), error))? {
         let entry = entry.map_err(|error| io_error(doing(), error))?;
-        // A link that leads nowhere is nothing, as for createrepo_c.
-        let Ok(target) = fs::metadata(entry.path()) else { continue };
         let name = entry.file_name();
+        let target = match entry.file_type() {
+            // A link that leads nowhere is nothing, as for createrepo_c.
+            Ok(kind) if kind.is_symlink() => fs::metadata(entry.path()).map(|target| target.file_type()),
+            known => known,
+        };
+        let Ok(target) = target else { continue };
         let is_package = target.is_file() && name.as_encoded_bytes().ends_with(b".rpm");
         match name.to_str().filter(|name| !name.chars().any(is_forbidden)) {
             Some(name) if target.is_dir() => visit(&entry.path(), &format!("{prefix}{name}/"), above, found)?,

@@ -12,7 +12,7 @@ use super::catalog::Entry;
 use super::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
-use crate::store::settle::{self, Copied};
+use crate::store::settle::Copied;
 use crate::store::{Copy, ETag, Object};
 
 /// A package in place.
@@ -50,7 +50,7 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Re
         return reuse(bucket, candidate, there, now).await;
     }
     let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
-    match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+    match bucket.copy(copy).await? {
         Copied::Done(stored) => placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), now).await,
         Copied::Occupied(there) => reuse(bucket, candidate, there, now).await,
         Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
@@ -63,19 +63,18 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Re
 pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>) -> Result<Admission> {
     let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
     let target = bucket.path(key);
-    let there = if let Some(there) = bucket.store.head(&target).await? {
-        there
-    } else {
+    let mut there = bucket.store.head(&target).await?;
+    if there.is_none() {
         tracing::warn!(key = target, "the metadata names it and it is gone; putting it back");
         let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
-        match settle::copy_settled(bucket.store.as_ref(), copy).await? {
-            Copied::Done(_) => match bucket.store.head(&target).await? {
-                Some(there) => there,
-                None => return Ok(Admission::Wait(format!("{target} is gone again; something deletes in repo/"))),
-            },
-            Copied::Occupied(there) => there,
+        there = match bucket.copy(copy).await? {
+            Copied::Done(_) => bucket.store.head(&target).await?,
+            Copied::Occupied(there) => Some(there),
             Copied::SourceChanged | Copied::SourceMissing => return Ok(Admission::Gone),
-        }
+        };
+    }
+    let Some(there) = there else {
+        return Ok(Admission::Wait(format!("{target} was put back and is gone again; something deletes in repo/")));
     };
     let pkgid = match there.sha256 {
         _ if there.size_bytes != entry.size_bytes => None,

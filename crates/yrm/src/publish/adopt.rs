@@ -39,18 +39,22 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
 
 /// Takes over what `current` describes.
 pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, current: Current, now: Timestamp) -> Result<State> {
-    let described = match read_metadata(bucket, repository, &current.repomd).await {
-        Ok(packages) => packages,
+    let (described, ours) = match read_metadata(bucket, repository, &current.repomd).await {
+        Ok(described) => described,
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             tracing::warn!(%repository, "{}; reading every package's header instead", error.chain());
-            HashMap::new()
+            (HashMap::new(), false)
         }
         Err(error) => return Err(error),
     };
     let mut state = State::fresh(repository.clone(), bucket.policy.compression);
     Arc::make_mut(&mut state.catalog).revision = countable(&current.repomd.revision);
     state.current = Some(current);
-    let packages = packages_of(bucket, repository).await?;
+    let mut packages = packages_of(bucket, repository).await?;
+    if ours {
+        // What our own metadata does not name was removed, or is being put in place.
+        packages.retain(|(href, _)| described.contains_key(href));
+    }
     take_over(bucket, state, described, packages, now).await
 }
 
@@ -83,7 +87,7 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     };
     let damaged = || {
         Error::new(ErrorKind::Corrupt, format!("restoring {repository} from {}", newest.key))
-            .hint("repomd.xml and the last generation's copy are both unusable; see docs/guarantees.md")
+            .hint("repomd.xml and the last generation's copy are both unusable; docs/bucket.md says how to start again")
     };
     let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
     let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;
@@ -107,13 +111,13 @@ async fn packages_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<
         .collect())
 }
 
-/// What primary, filelists and other say, by href. `Corrupt` when a file is missing, damaged, or
+/// What primary, filelists and other say, by href, and whether we wrote them. `Corrupt` when a file is missing, damaged, or
 /// names packages by another checksum than SHA-256.
 async fn read_metadata(
     bucket: &Bucket,
     repository: &RepositoryDir,
     repomd: &Repomd,
-) -> Result<HashMap<String, Package<'static>>> {
+) -> Result<(HashMap<String, Package<'static>>, bool)> {
     let mut files = Vec::with_capacity(3);
     for document in Document::ALL {
         let corrupt =
@@ -126,10 +130,11 @@ async fn read_metadata(
         }
         files.push(read.bytes);
     }
+    let ours = repodata::generation(&files[0]).is_some();
     let packages = aside("reading metadata", move || repodata::read(&files[0], &files[1], &files[2])).await?.map_err(
         |source| Error::new(ErrorKind::Corrupt, format!("reading the metadata of {repository}")).because(source),
     )?;
-    Ok(packages.into_iter().map(|package| (package.href.to_string(), package)).collect())
+    Ok((packages.into_iter().map(|package| (package.href.to_string(), package)).collect(), ours))
 }
 
 /// The state made of what is really there.
@@ -189,6 +194,10 @@ fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry<'stat
 /// could be published.
 async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<(Entry<'static>, Fragments)>> {
     let path = object.key.strip_prefix(root).unwrap_or(&object.key).to_owned();
+    if !key::is_publishable_path(&path) {
+        tracing::warn!(key = object.key, "left out of the repository: no package can be published under this name");
+        return Ok(None);
+    }
     let dropped = Dropped { path, object };
     let mut candidate: Candidate = match inspector.inspect(dropped).await? {
         Verdict::Accept(candidate) => *candidate,

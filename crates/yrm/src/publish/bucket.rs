@@ -11,7 +11,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::cache::Cache;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::probe::probe;
-use crate::store::{Abilities, ETag, Store};
+use crate::store::settle::{self, Copied};
+use crate::store::{Abilities, Copy, ETag, Store};
 
 /// Bytes are hashed in pieces of this size.
 pub const HASH_PIECE_BYTES: u64 = 8 << 20;
@@ -64,6 +65,20 @@ impl Bucket {
     /// The key as the store knows it.
     pub fn path(&self, key: Key<'_>) -> String {
         key.path(&self.policy.folders)
+    }
+
+    /// Copies what was seen to a free target, and looks afterwards where the store does not keep a
+    /// copy's conditions: the source may have been replaced in between.
+    pub async fn copy(&self, copy: Copy<'_>) -> Result<Copied> {
+        let copied = settle::copy_settled(self.store.as_ref(), copy).await?;
+        if matches!(copied, Copied::Done(_)) && !self.abilities().await?.conditional_copy {
+            return Ok(match self.store.head(&copy.source.key).await? {
+                None => Copied::SourceMissing,
+                Some(source) if source.etag != copy.source.etag => Copied::SourceChanged,
+                Some(_) => copied,
+            });
+        }
+        Ok(copied)
     }
 
     /// SHA-256 of an object that must not change meanwhile; `None` when it did, or is gone.

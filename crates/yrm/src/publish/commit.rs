@@ -38,14 +38,10 @@ pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> 
             upload_file(bucket, repository, &layout.href, file, before)
         });
     let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
-    let mut puts = vec![(bucket.path(catalog), catalog.attributes(), generation.catalog_bytes.clone())];
-    if let Some(current) = state.current.as_ref().filter(|current| !current.copied) {
-        let copy = Key::Generation { repository, revision: state.catalog.revision };
-        puts.push((bucket.path(copy), copy.attributes(), current.bytes.clone()));
-    }
-    let puts =
-        puts.iter().map(|(key, attributes, bytes)| settle::put_fixed(bucket.store.as_ref(), key, bytes, attributes));
-    futures::future::try_join(futures::future::try_join_all(files), futures::future::try_join_all(puts)).await?;
+    let (path, attributes) = (bucket.path(catalog), catalog.attributes());
+    let put_catalog = settle::put_fixed(bucket.store.as_ref(), &path, &generation.catalog_bytes, &attributes);
+    let files = futures::future::try_join_all(files);
+    futures::future::try_join3(files, put_catalog, keep_copy_of_current(bucket, state)).await?;
     Ok(())
 }
 
@@ -87,6 +83,14 @@ pub async fn switch(bucket: &Bucket, state: &State, generation: &Generation, com
         Settled::Won(stored) => Switch::Won(stored.etag),
         Settled::Lost => Switch::Lost,
     })
+}
+
+/// The copy of the generation that was found, if it may not have one yet.
+pub async fn keep_copy_of_current(bucket: &Bucket, state: &State) -> Result<()> {
+    let Some(current) = state.current.as_ref().filter(|current| !current.copied) else { return Ok(()) };
+    let copy = Key::Generation { repository: &state.repository, revision: state.catalog.revision };
+    let (key, attributes) = (bucket.path(copy), copy.attributes());
+    settle::put_fixed(bucket.store.as_ref(), &key, &current.bytes, &attributes).await.map(drop)
 }
 
 /// The generation's own copy, for rollback, for diff, and for the sweep to know when the one

@@ -9,7 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::{ETag, Object, Store};
 
 /// Pages of 1,000 keys one run reads at most; what lies behind waits for the next run.
-const MAX_PAGES: usize = 1_000;
+pub(super) const MAX_PAGES: usize = 1_000;
 
 /// One object in the inbox, as the listing showed it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -144,6 +144,9 @@ impl Inspector {
         if target.len() > key::MAX_KEY_BYTES {
             return Err(bad("the key is too long to be published"));
         }
+        if key::longest_of(&self.bucket.policy.folders, &repository) > key::MAX_KEY_BYTES {
+            return Err(bad("the folder's name is too long for a repository"));
+        }
         let href = href.to_owned();
         Ok((repository, href))
     }
@@ -236,7 +239,7 @@ impl Inspector {
                 return false;
             }
         };
-        !self.bucket.store.uploads_are_atomic() && self.now.duration_since(dropped.modified()) < settle
+        !self.bucket.store.uploads_are_atomic() && self.now.duration_since(dropped.modified()).abs() < settle
     }
 }
 

@@ -387,8 +387,9 @@ impl Report {
 
     /// Notes what went wrong; the run goes on.
     fn fault(&mut self, doing: &str, error: &Error) {
-        tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "{doing}: {}", error.chain());
-        self.errors.push(format!("{doing}: {}", error.chain()));
+        let line = format!("{doing}: {}", error.chain());
+        tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
+        self.errors.push(line);
     }
 
     fn finish(&mut self, took: std::time::Duration, usage: Usage) {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::admit::{Admission, Placed, admit, put_back};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
-use super::commit::{Switch, keep_copy, switch, upload};
+use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
 use super::observe::{Current, Observed, State, observe, read_published};
@@ -68,9 +68,9 @@ impl Publisher {
         let keys: Vec<String> = candidates.iter().map(|candidate| candidate.dropped.key().to_owned()).collect();
         let mut settlement = Settlement::default();
         if let Err(error) = self.try_settle(&repository, candidates, run, progress, &mut settlement).await {
-            tracing::error!(run.id = %run.id, %repository, kind = error.kind().name(), hint = error.hint_text(),
-                "publishing {repository}: {}", error.chain());
-            settlement.errors.push(format!("publishing {repository}: {}", error.chain()));
+            let line = format!("publishing {repository}: {}", error.chain());
+            tracing::error!(run.id = %run.id, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
+            settlement.errors.push(line);
             let done = |key: &String| settlement.published.iter().any(|published| published.inbox_key == *key);
             let left: Vec<Waiting> = keys
                 .into_iter()
@@ -100,7 +100,7 @@ impl Publisher {
                 (in_place, began) = (HashMap::new(), Instant::now());
             }
             let state = self.state_of(repository, run).await?;
-            candidates = self.learn_pkgids(&state, candidates, run, settlement).await?;
+            candidates = self.learn_pkgids(&state, candidates, run, settlement).await;
             let prepared = self.prepare(state, candidates, &mut in_place, run, progress, settlement).await?;
             let (before, revision_before) = (prepared.state.adopted(), prepared.state.revision());
             let packages_before = prepared.state.catalog.entries.len();
@@ -116,6 +116,10 @@ impl Publisher {
             if unchanged {
                 self.note_retention(repository, &prepared.state);
                 settlement.repository = Some(report);
+                // Whoever switched to this generation may have died before its copy was made.
+                if let Err(error) = keep_copy_of_current(&self.bucket, &prepared.state).await {
+                    settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+                }
                 self.tidy(&prepared, run, progress, settlement).await;
                 return Ok(());
             }
@@ -135,6 +139,7 @@ impl Publisher {
                     settlement.repository = Some(report);
                     let kept = keep_copy(&self.bucket, repository, &generation).await;
                     if let Err(error) = &kept {
+                        tracing::warn!(run.id = %run.id, %repository, error = error.chain(), "the generation has no copy yet; the next commit makes it");
                         settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
                     }
                     self.remember(repository, generation, etag, kept.is_ok()).await;
@@ -170,20 +175,24 @@ impl Publisher {
         mut candidates: Vec<Candidate>,
         run: RunId,
         settlement: &mut Settlement,
-    ) -> Result<Vec<Candidate>> {
+    ) -> Vec<Candidate> {
         let inspector = Inspector::new(self.bucket.clone(), run.started);
         // Backwards, so that removing one leaves the indexes of those still to do alone.
         for at in undecided(&state.catalog, &candidates).into_iter().rev() {
-            let learned = learn_pkgid(&inspector, &candidates[at].dropped).await?;
-            match learned {
-                Ok(pkgid) => candidates[at].pkgid = Some(pkgid),
-                Err(verdict) => {
+            match learn_pkgid(&inspector, &candidates[at].dropped).await {
+                Ok(Ok(pkgid)) => candidates[at].pkgid = Some(pkgid),
+                Ok(Err(verdict)) => {
                     let candidate = candidates.remove(at);
                     settlement.turned_away(&candidate.dropped, verdict);
                 }
+                // One file that cannot be read holds up nobody else.
+                Err(error) => {
+                    let candidate = candidates.remove(at);
+                    settlement.held_up(&candidate, Err(error));
+                }
             }
         }
-        Ok(candidates)
+        candidates
     }
 
     /// Plans, and puts in place what the plan admits.
@@ -420,6 +429,13 @@ impl Settlement {
             }
             Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
             Err(error) => {
+                tracing::error!(
+                    key = dropped.key(),
+                    kind = error.kind().name(),
+                    hint = error.hint_text(),
+                    error = error.chain(),
+                    "left in the inbox"
+                );
                 self.errors.push(error.chain());
                 self.wait(dropped, error.chain());
             }

@@ -13,7 +13,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 
 use super::bucket::Bucket;
-use super::inbox::list_all;
+use super::inbox::{MAX_PAGES, list_all};
 use super::observe::load_catalog;
 use super::{history, receipt};
 use crate::error::{Error, ErrorKind, Result};
@@ -245,8 +245,18 @@ fn ours(bucket: &Bucket, repository: &RepositoryDir, key: &str) -> bool {
 
 async fn sweep_receipts(bucket: &Bucket, now: Timestamp) -> Result<()> {
     let expires = now.checked_sub(RECEIPTS_KEPT).unwrap_or(Timestamp::MIN);
-    for object in list_all(bucket.store.as_ref(), key::RECEIPTS_PREFIX).await?.iter().filter(|o| o.modified < expires) {
-        delete(bucket, object).await?;
+    let mut after = None;
+    // Page by page: there may be more than anything else in the bucket, and what is left for the
+    // next sweep does no harm.
+    for _ in 0..MAX_PAGES {
+        let page = bucket.store.list(key::RECEIPTS_PREFIX, after.as_deref()).await?;
+        for object in page.objects.iter().filter(|object| object.modified < expires) {
+            delete(bucket, object).await?;
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     let target = Key::Quarantined { path: &dropped.path, id };
     let quarantine_key = bucket.path(target);
     let copy = Copy { source: &dropped.object, target: &quarantine_key, attributes: &target.attributes() };
-    match settle::copy_settled(bucket.store.as_ref(), copy).await? {
+    match bucket.copy(copy).await? {
         // The name is this upload's own: if it is taken, another try put the same file there.
         Copied::Done(_) | Copied::Occupied(_) => {}
         Copied::SourceChanged | Copied::SourceMissing => return Ok(None),

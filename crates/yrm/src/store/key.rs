@@ -147,6 +147,14 @@ pub fn repository_prefix(folders: &Folders, repository: &RepositoryDir) -> Strin
     format!("{}/{}", folders.repo, repository.prefix())
 }
 
+/// Bytes of the longest key that a repository needs for itself.
+pub fn longest_of(folders: &Folders, repository: &RepositoryDir) -> usize {
+    let digest = Sha256::of(b"any");
+    let href = format!("repodata/{digest}-filelists.xml.zst");
+    let keys = [Key::Metadata { repository, href: &href }, Key::Catalog { repository, repomd: digest }];
+    keys.map(|key| key.path(folders).len()).into_iter().max().unwrap_or(0)
+}
+
 /// The prefix of a repository's generations.
 pub fn generations_prefix(repository: &RepositoryDir) -> String {
     format!(".yrm/generations/{}", repository.prefix())

@@ -133,7 +133,12 @@ impl Probe<'_> {
         let copied = self.copy(&source, "digested").await?;
         let Outcome::Done(Stored { sha256, .. }) = copied else { return Ok((false, name(&copied).to_owned())) };
         let ok = sha256 == Some(Sha256::of(b"digest me"));
-        Ok((ok, sha256.map_or_else(|| "no digest in the answer".to_owned(), |sha256| sha256.to_string())))
+        let seen = match sha256 {
+            None => "no digest in the answer".to_owned(),
+            Some(_) if ok => "the same as computed here".to_owned(),
+            Some(other) => format!("another than computed here: {other}"),
+        };
+        Ok((ok, seen))
     }
 
     async fn join_ranges(&self) -> Tried {
@@ -160,7 +165,8 @@ impl Probe<'_> {
         let is_listed = |name: &str| listed.objects.iter().any(|object| object.key == self.key(name));
         let read = self.bytes(second).await?;
         let ok = read.as_deref() == Some(b"odd".as_slice()) && is_listed(first) && is_listed(second);
-        Ok((ok, format!("copy {}; listed {}", name(&copied), is_listed(first) && is_listed(second))))
+        let seen = if is_listed(first) && is_listed(second) { "listed" } else { "not listed" };
+        Ok((ok, format!("copy {}; {seen}", name(&copied))))
     }
 
     /// Refused, and the bytes are as they were.

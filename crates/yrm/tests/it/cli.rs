@@ -57,7 +57,7 @@ fn config_init_writes_a_sound_file_once() {
     --- stdout
     wrote yrm.toml
     --- stderr
-    hint: set `bucket` in it, then try `yrm config check`
+    hint: change what you like in it, then try `yrm config check` and `yrm doctor`
     ");
     insta::assert_snapshot!(outcome(&directory, &["config", "check"], &[]), @r"
     exit 0

@@ -26,7 +26,8 @@ fn folder(packages: &[&str]) -> TempDir {
 
 fn index_at(folder: &Path, now: &str) -> yrm::error::Result<Indexed> {
     let now: Timestamp = now.parse().unwrap();
-    index::index(folder, &Options { output: folder, compression: Compression::Gz, now, progress: &|_, _| () })
+    let (compression, level) = (Compression::Gz, Compression::Gz.default_level());
+    index::index(folder, &Options { output: folder, compression, level, now, progress: &|_, _| () })
 }
 
 fn index(folder: &Path) -> Indexed {
@@ -68,6 +69,14 @@ fn a_damaged_package_is_left_out_and_the_rest_is_indexed() {
     assert_eq!(skipped, ["a", "b", "c", "d", "e"]);
     assert!(indexed.skipped.iter().all(|remark| !remark.text.is_empty()));
     assert!(indexed.skipped[3].text.starts_with("truncated: "), "{}", indexed.skipped[3].text);
+    // The documents count what is in them, and nothing else lies beside them.
+    let files = repodata(folder.path());
+    assert_eq!(files.len(), 4);
+    for (name, bytes) in files.iter().filter(|(name, _)| name != "repomd.xml") {
+        let text = rpmmd::compress::decompress(bytes, 1 << 20).unwrap();
+        assert!(String::from_utf8_lossy(&text).contains("packages=\"2\""), "{name}");
+    }
+    assert_eq!(rpmmd::repomd::Repomd::read(repomd(folder.path()).as_bytes()).unwrap().records.len(), 3);
 }
 
 #[test]

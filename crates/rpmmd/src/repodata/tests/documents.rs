@@ -6,14 +6,15 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::packages::{numbered, package};
+use super::repodata::Repodata;
 use crate::compress::Compression;
 use crate::package::{Changelog, Dependency, File, FileKind, Package, Sense, VersionBound};
-use crate::repodata::{Document, Fragments, ReadError, RenderOptions, Rendered, Repodata, Slot, TooLong, read};
+use crate::repodata::{Document, Fragments, ReadError, RenderOptions, Rendered, TooLong, read, records};
 
 fn rendered(packages: &[Package<'_>], compression: Compression) -> Repodata {
     let fragments: Vec<Fragments> = packages.iter().map(|package| Fragments::of(package).unwrap()).collect();
-    let slots: Vec<Slot<'_>> = fragments.iter().map(Slot::Fresh).collect();
-    Repodata::render(RenderOptions { open_checksum: true, ..RenderOptions::new(compression) }, &slots).unwrap()
+    let options = RenderOptions { open_checksum: true, ..RenderOptions::new(compression) };
+    Repodata::build(options, &fragments)
 }
 
 fn read_back(repodata: &Repodata) -> Result<Vec<Package<'static>>, ReadError> {
@@ -162,7 +163,7 @@ fn a_long_directory_with_many_files_does_not_fill_the_memory() {
 #[test]
 fn records_describe_the_files() {
     let repodata = rendered(&[numbered(1, 10, 3)], Compression::Zstd);
-    let records = repodata.records(12);
+    let records = records(&repodata.files, 12);
     for (document, record) in Document::ALL.into_iter().zip(&records) {
         let file: &Rendered = repodata.get(document);
         let bytes = repodata.bytes(document);

@@ -1,5 +1,7 @@
 //! What holds for any packages and any sequence of changes.
 
 mod blocks;
+mod changes;
 mod documents;
 mod packages;
+mod repodata;

@@ -154,7 +154,8 @@ fn assert_none(differences: &[String]) {
 
 fn index(folder: &Path, output: &Path, compression: Compression) -> Indexed {
     let now = "2026-01-02T03:04:05Z".parse().unwrap();
-    index::index(folder, &index::Options { output, compression, now, progress: &|_, _| () }).unwrap()
+    let level = compression.default_level();
+    index::index(folder, &index::Options { output, compression, level, now, progress: &|_, _| () }).unwrap()
 }
 
 /// A folder with these packages.

@@ -106,3 +106,26 @@ async fn an_inbox_or_a_repository_that_is_a_link_is_an_error_and_not_empty() {
         assert_eq!(files_below(outside.path()), 0);
     }
 }
+
+#[tokio::test]
+async fn a_time_in_the_future_keeps_no_file_waiting() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "inbox/junk.rpm", b"not a package");
+    let file = std::fs::File::options().write(true).open(root.path().join("inbox/junk.rpm")).unwrap();
+    file.set_modified(SystemTime::now() + std::time::Duration::from_hours(24 * 365)).unwrap();
+    assert_eq!(run(&publisher(root.path())).await.rejected.len(), 1);
+}
+
+#[tokio::test]
+async fn a_hidden_package_in_the_folder_does_not_stop_a_takeover() {
+    let root = tempfile::tempdir().unwrap();
+    write(root.path(), "repo/.hidden.rpm", &rpm("hidden", "1").build());
+    write(root.path(), "repo/old.rpm", &rpm("old", "1").build());
+    write(root.path(), "inbox/new.rpm", &rpm("new", "1").build());
+    let publisher = publisher(root.path());
+    let report = run(&publisher).await;
+    assert_eq!((report.errors, report.published.len()), (Vec::new(), 1));
+    let findings = check(publisher.bucket(), Depth::Deep).await.unwrap();
+    assert!(findings.clean());
+    assert_eq!(findings.repositories[0].packages, 2);
+}

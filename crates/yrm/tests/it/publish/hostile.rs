@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use rpmmd::compress::Compression;
 use yrm::config::{Policy, Repositories, Retention};
 use yrm::publish::{Publisher, sweep};
 use yrm::store::Store as _;
@@ -280,5 +281,66 @@ async fn a_foreign_revision_that_cannot_be_counted_up_is_taken_over() {
         assert_eq!(report.errors, Vec::<String>::new());
     }
     assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm", "c.rpm"]);
+    world.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_whose_catalog_is_gone_brings_nothing_back_that_was_removed() {
+    for compression in [Compression::Gz, Compression::Zstd] {
+        let mut world = World::new(Policy { compression, ..policy() });
+        world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+        world.run().await;
+        put(world.memory.as_ref(), "repo/removed.rpm", rpm("removed", "1").build()).await;
+        for key in world.memory.keys().iter().filter(|key| key.starts_with(".yrm/")) {
+            world.remove(key).await;
+        }
+        world.restart();
+        world.drop_rpm("b.rpm", &rpm("b", "1")).await;
+        assert!(world.run().await.repositories[0].adopted);
+        assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm"]);
+        world.assert_clean().await;
+    }
+}
+
+#[tokio::test]
+async fn a_folder_too_long_for_a_repository_is_a_bad_key() {
+    let world = World::new(Policy { repositories: Repositories::Depth(1), ..policy() });
+    world.drop_rpm(&format!("{}/a.rpm", "d".repeat(960)), &rpm("a", "1")).await;
+    let report = world.run().await;
+    assert_eq!((report.errors.len(), report.rejected[0].code.as_str()), (0, "E_BAD_KEY"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_file_that_cannot_be_hashed_holds_up_nobody_else() {
+    let world = World::new(policy());
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    world.run().await;
+    world.drop_rpm("a.rpm", &rpm("a", "1").description("rebuilt")).await;
+    world.drop_rpm("b.rpm", &rpm("b", "1")).await;
+    world.hooked.at(Call::Get, "inbox/a.rpm", Effect::Before(Box::new(|_| async {}.boxed())));
+    world.hooked.at(Call::Get, "inbox/a.rpm", Effect::Refuse);
+    let report = world.run().await;
+    assert!(world.hooked.all_happened());
+    assert_eq!((report.published.len(), report.waiting.len(), report.errors.len()), (1, 1, 1));
+    assert_eq!(world.inbox(), ["inbox/a.rpm"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_copies_whatever_is_there_publishes_nothing_that_was_not_inspected() {
+    let world = World::new(policy());
+    world.hooked.copies_blindly.store(true, std::sync::atomic::Ordering::Relaxed);
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    world.hooked.at(
+        Call::Copy,
+        "repo/a.rpm",
+        Effect::Before(Box::new(|memory| {
+            async move { drop(put(memory.as_ref(), "inbox/a.rpm", rpm("a", "2").build()).await) }.boxed()
+        })),
+    );
+    world.run().await;
+    assert!(world.hooked.all_happened());
+    world.run().await;
+    assert_eq!(world.packages("").await[0].nevra.to_string(), "a-2-1.noarch");
+    assert_eq!(world.inbox(), Vec::<String>::new());
     world.assert_clean().await;
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,7 +58,14 @@ impl World {
         let memory = Arc::new(MemoryStore::with_clock(move || {
             Timestamp::from_second(ticking.fetch_add(1, Ordering::Relaxed)).unwrap()
         }));
-        let hooked = Arc::new(Hooked { inner: Arc::clone(&memory), hooks: Mutex::default() });
+        let hooked = Arc::new(Hooked {
+            inner: Arc::clone(&memory),
+            copies_blindly: AtomicBool::new(false),
+            hooks: Mutex::default(),
+            calls: AtomicUsize::new(0),
+            trouble: Mutex::default(),
+            shuffle: Mutex::default(),
+        });
         let publisher = Publisher::new(Arc::clone(&hooked) as Arc<dyn Store>, policy.clone()).unwrap();
         Self { memory, hooked, publisher, clock, policy }
     }
@@ -180,7 +187,27 @@ pub(crate) enum Effect {
 /// A store between whose calls others act.
 pub(crate) struct Hooked {
     inner: Arc<MemoryStore>,
+    /// Copies whatever is there, as several servers do.
+    pub(crate) copies_blindly: AtomicBool,
     hooks: Mutex<Vec<(Call, String, Effect)>>,
+    /// Calls so far, and what happens at which of them.
+    calls: AtomicUsize,
+    trouble: Mutex<Option<(usize, Trouble)>>,
+    /// How others' calls get in between: by this state of a random sequence.
+    shuffle: Mutex<Option<u64>>,
+}
+
+/// What happens at the call with a certain number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// The process dies before it.
+    DieBefore,
+    /// The process dies after it has applied and before it is answered.
+    DieAfter,
+    /// It fails without having applied.
+    FailBefore,
+    /// It applies, and the answer is lost.
+    FailAfter,
 }
 
 impl std::fmt::Debug for Hooked {
@@ -193,6 +220,7 @@ enum Fate {
     Goes,
     LosesReply,
     LosesRequest,
+    AppliesAndDies,
 }
 
 impl Hooked {
@@ -206,12 +234,56 @@ impl Hooked {
         self.hooks.lock().unwrap().is_empty()
     }
 
+    /// Trouble at the call with this number.
+    pub(crate) fn trouble_at(&self, call: usize, trouble: Trouble) {
+        *self.trouble.lock().unwrap() = Some((call, trouble));
+    }
+
+    /// Whether the trouble has been met. There is none any more.
+    pub(crate) fn end_trouble(&self) -> bool {
+        let calls = self.calls.load(Ordering::Relaxed);
+        self.trouble.lock().unwrap().take().is_some_and(|(at, _)| at < calls)
+    }
+
+    /// From now on each call waits its random turn.
+    pub(crate) fn shuffle(&self, seed: u64) {
+        *self.shuffle.lock().unwrap() = Some(seed);
+    }
+
+    async fn interleave(&self) {
+        let turns = {
+            let mut state = self.shuffle.lock().unwrap();
+            let Some(state) = state.as_mut() else { return };
+            // A linear congruential generator: the upper bits are random enough.
+            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (*state >> 33) % 8
+        };
+        for _ in 0..turns {
+            tokio::task::yield_now().await;
+        }
+    }
+
     async fn fate(&self, call: Call, key: &str) -> Result<Fate> {
         let effect = {
             let mut hooks = self.hooks.lock().unwrap();
             let found = hooks.iter().position(|(at, part, _)| *at == call && key.contains(part.as_str()));
             found.map(|at| hooks.remove(at).2)
         };
+        self.interleave().await;
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        let trouble = *self.trouble.lock().unwrap();
+        if let Some((at, trouble)) = trouble.filter(|(at, _)| *at == number) {
+            assert_eq!(at, number);
+            let reads = matches!(call, Call::List | Call::Head | Call::Get);
+            return match trouble {
+                Trouble::DieBefore => std::future::pending().await,
+                Trouble::DieAfter if reads => std::future::pending().await,
+                Trouble::DieAfter => Ok(Fate::AppliesAndDies),
+                Trouble::FailBefore | Trouble::FailAfter if reads => Err(lost()),
+                Trouble::FailBefore => Ok(Fate::LosesRequest),
+                Trouble::FailAfter => Ok(Fate::LosesReply),
+            };
+        }
         match effect {
             None => Ok(Fate::Goes),
             Some(Effect::Before(act)) => {
@@ -238,6 +310,10 @@ async fn fated<T>(fate: Fate, call: impl Future<Output = Result<Outcome<T>>> + S
             Ok(Outcome::Ambiguous(lost()))
         }
         Fate::LosesRequest => Ok(Outcome::Ambiguous(lost())),
+        Fate::AppliesAndDies => {
+            call.await?;
+            std::future::pending().await
+        }
     }
 }
 
@@ -269,6 +345,10 @@ impl Store for Hooked {
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let fate = self.fate(Call::Copy, copy.target).await?;
+        if self.copies_blindly.load(Ordering::Relaxed) {
+            let source = self.inner.head(&copy.source.key).await?.expect("it is replaced and never deleted");
+            return fated(fate, self.inner.copy(Copy { source: &source, ..copy })).await;
+        }
         fated(fate, self.inner.copy(copy)).await
     }
 
@@ -278,7 +358,8 @@ impl Store for Hooked {
     }
 
     fn abilities(&self) -> Option<Abilities> {
-        self.inner.abilities()
+        let conditional_copy = !self.copies_blindly.load(Ordering::Relaxed);
+        Some(Abilities { conditional_copy, copy_sha256: conditional_copy, ..Abilities::ALL })
     }
 
     fn uploads_are_atomic(&self) -> bool {

@@ -1,0 +1,302 @@
+//! `bench run`: the phases, each comparing the programs side by side in one go.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::{Args, ValueEnum};
+use serde::de::DeserializeOwned;
+
+use crate::fault::{Doing as _, Result};
+use crate::floor::Floor;
+use crate::machine::Machine;
+use crate::measure::{self, folder_bytes};
+use crate::report;
+use crate::results::{FloorRow, Results, Row, State, What};
+use crate::tools::{Method, Tool, Tools};
+use crate::warm::{Done, Step, Task};
+use crate::world::{Packages, Weight, World};
+use crate::{page, s3};
+
+/// What to measure.
+#[derive(Debug, Args)]
+pub(crate) struct RunArgs {
+    /// Packages in a repository
+    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000")]
+    sizes: Vec<usize>,
+    /// Packages of ~140 KB in a full build; 0 leaves it out
+    #[arg(long, default_value_t = 10_000)]
+    heavy: usize,
+    /// What to measure; what is not keeps its last figures
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,change,s3")]
+    phases: Vec<Phase>,
+    /// Times each thing is done below 100,000 packages; from there on createrepo_c's are done once
+    #[arg(long, default_value_t = 3)]
+    repetitions: usize,
+    /// Where packages and repositories are made; made packages are used again
+    #[arg(long, default_value = "target/bench")]
+    data: PathBuf,
+    /// The page that gets the tables, between its markers
+    #[arg(long, default_value = "docs/benchmarks.md")]
+    page: PathBuf,
+    /// The root of the sources, for .test/ and scripts/
+    #[arg(long, default_value = ".")]
+    pub(crate) workspace: PathBuf,
+}
+
+/// A part of the campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Phase {
+    /// Full builds and the floor
+    Build,
+    /// Adding and removing packages, in a directory
+    Change,
+    /// Publishing one package on the S3 test server
+    S3,
+    /// Nothing new: write the page from what was measured
+    Page,
+}
+
+/// From this size on, what takes createrepo_c minutes is done once.
+const LARGE: usize = 50_000;
+
+/// What the phases share.
+pub(crate) struct Campaign {
+    pub(crate) tools: Tools,
+    pub(crate) world: World,
+    repetitions: usize,
+    pub(crate) results: Results,
+    file: PathBuf,
+}
+
+/// Runs it and writes the page.
+pub(crate) fn run(args: &RunArgs) -> Result<()> {
+    let tools = Tools::find(&args.workspace)?;
+    let world = World::new(&args.data)?;
+    let file = args.data.join("results.json");
+    let mut results = Results::read(&file)?;
+    if args.phases.iter().any(|phase| *phase != Phase::Page) {
+        results.machine = Machine::look(&tools)?;
+    }
+    let mut campaign = Campaign { tools, world, repetitions: args.repetitions, results, file };
+    for phase in &args.phases {
+        match phase {
+            Phase::Build => {
+                for size in &args.sizes {
+                    campaign.build(Weight::Light, *size)?;
+                }
+                if args.heavy > 0 {
+                    campaign.build(Weight::Heavy, args.heavy)?;
+                }
+            }
+            Phase::Change => {
+                for size in &args.sizes {
+                    campaign.change(*size)?;
+                }
+            }
+            Phase::S3 => {
+                for size in args.sizes.iter().filter(|size| **size >= 10_000) {
+                    s3::publish(&mut campaign, &args.workspace, *size)?;
+                }
+            }
+            Phase::Page => {}
+        }
+    }
+    page::write(&campaign.results, &args.page)
+}
+
+impl Campaign {
+    pub(crate) fn save(&self) -> Result<()> {
+        self.results.write(&self.file)
+    }
+
+    fn times(&self, tool: Tool, packages: usize) -> usize {
+        match tool {
+            Tool::Newest | Tool::Debian if packages >= LARGE => 1,
+            Tool::Yrm | Tool::Newest | Tool::Debian => self.repetitions,
+        }
+    }
+
+    /// Full builds by everybody, in turns so that all meet the same weather, and the floor.
+    fn build(&mut self, weight: Weight, packages: usize) -> Result<()> {
+        report(&format!("full build of {packages} packages of ~{}", weight.name()));
+        let made = self.world.packages(weight, packages)?;
+        // Once unmeasured, so that the page cache is warm for every program and the floor has its XML.
+        let reference = self.world.empty("build-reference")?;
+        measure::command(&self.tools.build(Tool::Yrm, Method::Gz, &made.folder, &reference))?;
+        for method in Method::ALL {
+            let able = [Tool::Yrm, Tool::Newest, Tool::Debian].into_iter().filter(|tool| self.tools.can(*tool, method));
+            let mut rows: Vec<Row> = able.map(|tool| empty_row(What::Build, tool, weight, packages, method)).collect();
+            for turn in 0..self.repetitions {
+                for row in &mut rows {
+                    if turn < self.times(row.tool, packages) {
+                        let out = self.world.empty("build-out")?;
+                        let (cost, _) = measure::command(&self.tools.build(row.tool, method, &made.folder, &out))?;
+                        row.costs.push(cost);
+                        row.metadata_bytes = folder_bytes(&out.join("repodata"))?;
+                    }
+                }
+            }
+            for row in rows {
+                self.put(row);
+            }
+        }
+        let floor: Floor = part(Command::new(this()?).arg("floor").arg(&made.folder).arg(reference.join("repodata")))?;
+        self.results.put_floor(FloorRow { weight, packages, floor });
+        World::discard(&reference)?;
+        self.save()
+    }
+
+    /// Adds and removes, by everybody.
+    fn change(&mut self, packages: usize) -> Result<()> {
+        report(&format!("adding to and removing from {packages} packages"));
+        let base = self.world.packages(Weight::Light, packages)?;
+        let extras = self.world.extras()?;
+        for tool in [Tool::Newest, Tool::Debian] {
+            self.change_by_createrepo(tool, &base, &extras)?;
+        }
+        let bucket = self.world.empty("change-bucket")?;
+        let repo = bucket.join("repo");
+        base.link_all(&repo)?;
+        measure::command(&self.tools.build(Tool::Yrm, Method::Gz, &repo, &repo))?;
+        let mut supply = Supply { packages: &extras, used: 0 };
+        let steps = [1, 10, 100].into_iter().flat_map(|count| std::iter::repeat_n(count, self.repetitions));
+        let counts: Vec<usize> = steps.collect();
+        // The first step takes the repository over, in this process and on disk.
+        let warming = std::iter::once(Step::Add(supply.take(1)));
+        let steps = warming.chain(counts.iter().map(|count| Step::Add(supply.take(*count)))).collect();
+        let done = self.warm(&bucket, &extras, steps)?;
+        for count in [1, 10, 100] {
+            let of_it: Vec<Done> =
+                done.iter().zip(&counts).filter(|(_, other)| **other == count).map(|(done, _)| done.clone()).collect();
+            self.put(Row::warm(What::Add(count), packages, &of_it));
+        }
+        for count in [1, 10, 100] {
+            let mut row = empty_row(What::Add(count), Tool::Yrm, Weight::Light, packages, Method::Gz);
+            for _ in 0..self.repetitions {
+                extras.link(&supply.take(count), &bucket.join("inbox"))?;
+                let cache = self.world.empty("change-cache")?;
+                let (cost, said) = measure::command(&self.tools.run(&bucket.display().to_string(), &cache, &[]))?;
+                expect_published(&said, count)?;
+                row.costs.push(cost);
+            }
+            row.metadata_bytes = done.last().map_or(0, |done| done.files_bytes);
+            self.put(row);
+        }
+        let retiring = self.world.retiring()?;
+        let steps = vec![Step::Add(retiring.set.paths.clone()), Step::Retire];
+        let done = self.warm(&bucket, &retiring, steps)?;
+        self.put(Row::warm(What::Remove, packages, &done));
+        World::discard(&bucket)?;
+        self.save()
+    }
+
+    fn warm(&self, bucket: &Path, packages: &Packages, steps: Vec<Step>) -> Result<Vec<Done>> {
+        let cache = self.world.empty("change-cache")?;
+        warm(
+            &Task { bucket: bucket.display().to_string(), cache, packages: packages.folder.clone(), steps },
+            &self.world,
+        )
+    }
+
+    /// Debian's takes minutes with 100,000 packages and only adds one there.
+    fn change_by_createrepo(&mut self, tool: Tool, base: &Packages, extras: &Packages) -> Result<()> {
+        let packages = base.set.paths.len();
+        let repo = self.world.empty("change-createrepo")?;
+        base.link_all(&repo)?;
+        // The newest one's metadata will do for both.
+        measure::command(&self.tools.build(Tool::Newest, Method::Gz, &repo, &repo))?;
+        let mut supply = Supply { packages: extras, used: 0 };
+        let all = [What::Add(1), What::Add(10), What::Add(100), What::Remove];
+        let whats = if tool == Tool::Debian && packages >= LARGE { &all[..1] } else { &all[..] };
+        for what in whats {
+            let mut row = empty_row(*what, tool, Weight::Light, packages, Method::Gz);
+            for turn in 0..self.times(tool, packages) {
+                match what {
+                    What::Add(count) => extras.link(&supply.take(*count), &repo)?,
+                    What::Remove => {
+                        let gone = repo.join(&base.set.paths[(turn + 1) * packages / 7]);
+                        std::fs::remove_file(&gone).doing(|| format!("removing {}", gone.display()))?;
+                    }
+                    What::Build => {}
+                }
+                row.costs.push(measure::command(&self.tools.update(tool, Method::Gz, &repo))?.0);
+            }
+            row.metadata_bytes = folder_bytes(&repo.join("repodata"))?;
+            self.put(row);
+        }
+        World::discard(&repo)
+    }
+
+    fn put(&mut self, row: Row) {
+        let cost = row.typical();
+        report(&format!(
+            "  {:?} {:?} {:?} {}: {:.2} s wall, {:.3} s CPU, {} MiB, metadata {} bytes",
+            row.what,
+            row.tool,
+            row.state,
+            row.method.name(),
+            cost.wall,
+            cost.cpu,
+            cost.peak_bytes >> 20,
+            row.metadata_bytes
+        ));
+        self.results.put(row);
+    }
+}
+
+fn empty_row(what: What, tool: Tool, weight: Weight, packages: usize, method: Method) -> Row {
+    let (state, costs, files) = (State::Fresh, Vec::new(), Vec::new());
+    Row { what, tool, state, weight, packages, method, costs, files, metadata_bytes: 0 }
+}
+
+/// Packages to add, none of them twice.
+pub(crate) struct Supply<'a> {
+    pub(crate) packages: &'a Packages,
+    pub(crate) used: usize,
+}
+
+impl Supply<'_> {
+    pub(crate) fn take(&mut self, count: usize) -> Vec<String> {
+        let taken = &self.packages.set.paths[self.used..self.used + count];
+        self.used += count;
+        taken.to_vec()
+    }
+}
+
+/// Publishes in a process of its own that stays between the steps.
+pub(crate) fn warm(task: &Task, world: &World) -> Result<Vec<Done>> {
+    warm_with(task, world, &[])
+}
+
+/// The same, with more in its environment.
+pub(crate) fn warm_with(task: &Task, world: &World, environment: &[(String, String)]) -> Result<Vec<Done>> {
+    let file = world.empty("task")?.join("task.json");
+    let text = serde_json::to_vec(task).expect("a task is plain data");
+    std::fs::write(&file, text).doing(|| format!("writing {}", file.display()))?;
+    let mut command = Command::new(this()?);
+    command.arg("publish-warm").arg(&file).envs(environment.iter().map(|(name, value)| (name, value)));
+    part(&mut command)
+}
+
+/// A run that did not publish everything is no measurement.
+pub(crate) fn expect_published(report: &[u8], count: usize) -> Result<()> {
+    let report: yrm::publish::report::Report =
+        serde_json::from_slice(report).doing(|| "reading a run's report".to_owned())?;
+    if report.published.len() == count && report.errors.is_empty() {
+        return Ok(());
+    }
+    Err(format!("wanted {count} published, not {}: {:?}", report.published.len(), report.errors).into())
+}
+
+fn this() -> Result<PathBuf> {
+    std::env::current_exe().doing(|| "finding this program".to_owned())
+}
+
+/// Runs a part of this program that answers in JSON.
+fn part<T: DeserializeOwned>(command: &mut Command) -> Result<T> {
+    let output = command.output().doing(|| format!("starting {command:?}"))?;
+    if !output.status.success() {
+        return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    }
+    serde_json::from_slice(&output.stdout).doing(|| format!("reading the answer of {command:?}"))
+}

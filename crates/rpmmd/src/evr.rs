@@ -15,9 +15,32 @@ pub struct Evr {
     pub release: String,
 }
 
+/// An [`Evr`] that lies somewhere else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct EvrRef<'a> {
+    /// EPOCH, 0 when the header has none.
+    pub epoch: u32,
+    /// VERSION.
+    pub version: &'a str,
+    /// RELEASE.
+    pub release: &'a str,
+}
+
 impl Evr {
     /// rpm's order: epoch as a number, then version and release by [`rpmvercmp`].
     pub fn vercmp(&self, other: &Self) -> Ordering {
+        self.borrowed().vercmp(other.borrowed())
+    }
+
+    /// The same, borrowed.
+    pub fn borrowed(&self) -> EvrRef<'_> {
+        EvrRef { epoch: self.epoch, version: &self.version, release: &self.release }
+    }
+}
+
+impl EvrRef<'_> {
+    /// rpm's order: epoch as a number, then version and release by [`rpmvercmp`].
+    pub fn vercmp(self, other: EvrRef<'_>) -> Ordering {
         self.epoch
             .cmp(&other.epoch)
             .then_with(|| rpmvercmp(self.version.as_bytes(), other.version.as_bytes()))

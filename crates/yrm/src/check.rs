@@ -191,7 +191,9 @@ async fn check_catalog(
     match load_catalog(bucket, repository, repomd).await {
         Ok(Some(catalog)) => {
             let named: BTreeSet<_> = packages.iter().map(|package| (package.href.as_ref(), package.pkgid)).collect();
-            let held: BTreeSet<_> = catalog.entries.iter().map(|entry| (entry.href.as_str(), entry.pkgid())).collect();
+            let held: BTreeSet<_> = (0..catalog.entries.len())
+                .map(|at| (catalog.entries.href(at), catalog.entries.get(at).pkgid()))
+                .collect();
             if named != held {
                 found.problems.push("the catalog and the metadata name different packages".to_owned());
             }

@@ -3,10 +3,8 @@
 //! A version leaves when it is not among the newest N EVRs of its name and architecture *and*
 //! was first published longer ago than D. The newest never leaves.
 
-use std::collections::HashMap;
-
 use jiff::{SignedDuration, Timestamp};
-use rpmmd::evr::Evr;
+use rpmmd::evr::EvrRef;
 
 use crate::config::Retention;
 
@@ -18,7 +16,7 @@ pub struct Version<'a> {
     /// ARCH.
     pub arch: &'a str,
     /// Epoch, version, release.
-    pub evr: &'a Evr,
+    pub evr: EvrRef<'a>,
     /// By the store's clock.
     pub first_published: Timestamp,
 }
@@ -44,28 +42,27 @@ fn leaves_at(version: Version<'_>, rule: Retention) -> Timestamp {
 /// Those not among the newest `keep` EVRs of their name and architecture. Versions that compare
 /// equal (the same EVR in two folders, or `1.0` and `1.00`) count once and stay or go together.
 fn surplus(versions: &[Version<'_>], keep: usize) -> impl Iterator<Item = usize> {
-    let mut families: HashMap<(&str, &str), Vec<usize>> = HashMap::new();
-    for (at, version) in versions.iter().enumerate() {
-        families.entry((version.name, version.arch)).or_default().push(at);
+    let name_and_arch = |at: usize| (versions[at].name, versions[at].arch);
+    let mut all: Vec<usize> = (0..versions.len()).collect();
+    // Nearly in order already: repositories are sorted by path, and paths begin with names.
+    all.sort_by(|&a, &b| name_and_arch(a).cmp(&name_and_arch(b)));
+    let mut surplus = Vec::new();
+    for family in all.chunk_by_mut(|&a, &b| name_and_arch(a) == name_and_arch(b)) {
+        if family.len() <= keep.max(1) {
+            continue;
+        }
+        family.sort_by(|&a, &b| versions[b].evr.vercmp(versions[a].evr));
+        let equals = family.chunk_by(|&a, &b| versions[a].evr.vercmp(versions[b].evr).is_eq());
+        surplus.extend(equals.skip(keep.max(1)).flatten().copied());
     }
-    families
-        .into_values()
-        .flat_map(|mut family| {
-            family.sort_by(|&a, &b| versions[b].evr.vercmp(versions[a].evr));
-            family
-                .chunk_by(|&a, &b| versions[a].evr.vercmp(versions[b].evr).is_eq())
-                .skip(keep.max(1))
-                .flatten()
-                .copied()
-                .collect::<Vec<_>>()
-        })
-        .collect::<Vec<_>>()
-        .into_iter()
+    surplus.into_iter()
 }
 
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use rpmmd::evr::Evr;
 
     use super::*;
 
@@ -84,7 +81,7 @@ mod tests {
             .map(|((_, day), evr)| Version {
                 name: "a",
                 arch: "noarch",
-                evr,
+                evr: evr.borrowed(),
                 first_published: Timestamp::from_second(day * DAY).unwrap(),
             })
             .collect();
@@ -122,8 +119,8 @@ mod tests {
         let (one, two) = (evr("1"), evr("2"));
         let at = |day: i64| Timestamp::from_second(day * DAY).unwrap();
         let versions = [
-            Version { name: "a", arch: "noarch", evr: &one, first_published: at(3) },
-            Version { name: "a", arch: "noarch", evr: &two, first_published: at(1) },
+            Version { name: "a", arch: "noarch", evr: one.borrowed(), first_published: at(3) },
+            Version { name: "a", arch: "noarch", evr: two.borrowed(), first_published: at(1) },
         ];
         let rule = Retention { keep_at_least: 1, older_than: Duration::from_hours(48) };
         assert_eq!(next_retirement(&versions, rule), Some(at(5)));

@@ -17,6 +17,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::http;
 use crate::publish::Publisher;
 use crate::serve;
+use crate::store::cache::Cache;
 use crate::telemetry::{self, Logging};
 
 /// What `demo` takes.
@@ -57,7 +58,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     let inbox = dir.join("inbox");
     context.output.say(&format!("Dropped {} sample packages into {}", SAMPLES.len(), inbox.display()));
 
-    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?;
+    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
     let bars = Bars::new(context.output);
     let outcome = serve::pass(None, async |run| publisher.run(run, &bars).await).await;
     bars.finish();

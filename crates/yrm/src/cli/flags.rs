@@ -10,10 +10,8 @@ use crate::config::settings::{Group, Kind, SETTINGS, Setting, setting};
 /// The first version's switch for `--repositories per-folder`.
 const PER_FOLDER: &str = "per-folder";
 /// The first version's settings that have nothing left to set, and why.
-const WITHOUT_EFFECT: [(&str, char, &str); 2] = [
-    ("local-staging-area", 'l', "packages are copied inside the bucket and no longer pass through a local disk"),
-    ("cachedir", 'c', "checksums come from the store and the catalog, so there is no local cache to place"),
-];
+const WITHOUT_EFFECT: [(&str, char, &str); 1] =
+    [("local-staging-area", 'l', "packages are copied inside the bucket and no longer pass through a local disk")];
 
 /// A group of flags; the marker says which.
 pub trait Grouped {

@@ -11,6 +11,7 @@ use crate::error::{ErrorKind, Result};
 use crate::publish::Publisher;
 use crate::publish::report::Report;
 use crate::serve;
+use crate::store::cache::Cache;
 
 /// What `run` takes.
 #[derive(Debug, Args)]
@@ -25,7 +26,7 @@ pub(super) struct RunArgs {
 /// something could not be done.
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?;
+    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
     let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
     let bars = Bars::new(context.output);
     let outcome = serve::pass(datadog.as_ref(), async |run| publisher.run(run, &bars).await).await;

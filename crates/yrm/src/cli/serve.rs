@@ -18,6 +18,7 @@ use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
 use crate::serve;
+use crate::store::cache::Cache;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -33,7 +34,7 @@ pub(super) struct ServeArgs {
 /// Builds the world and runs it. The one place where all parts meet.
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?;
+    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
     let listener = http::bind(config.service.listen).await?;
     run_service(&config, &publisher, listener, async |_| Ok(())).await?;
     Ok(DONE)

@@ -99,6 +99,8 @@ pub struct Low {
     pub warnings: Vec<String>,
     /// The file that was read.
     pub file: Option<PathBuf>,
+    /// Where the cache may be when nobody says where.
+    pub usual_caches: Vec<PathBuf>,
 }
 
 impl Low {
@@ -116,6 +118,7 @@ impl Low {
             low.read_file(&path);
         }
         low.read_environment(&typed.environment);
+        low.usual_caches = usual_caches(&typed.environment);
         for (setting, text) in &typed.flags {
             low.set(setting, text, Source::Flag(setting.flag()));
         }
@@ -207,6 +210,17 @@ impl Low {
             }
         }
     }
+}
+
+/// systemd's folder for the service (`CacheDirectory=`), the user's, the system's. Relative paths
+/// do not count (XDG Base Directory Specification).
+fn usual_caches(environment: &[(String, String)]) -> Vec<PathBuf> {
+    let variable = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.as_str());
+    let systemd = variable("CACHE_DIRECTORY").and_then(|folders| folders.split(':').next()).map(PathBuf::from);
+    let xdg = variable("XDG_CACHE_HOME").map(|folder| Path::new(folder).join("yrm"));
+    let home = variable("HOME").map(|folder| Path::new(folder).join(".cache/yrm"));
+    let all = [systemd, xdg, home, Some(PathBuf::from("/var/cache/yrm"))];
+    all.into_iter().flatten().filter(|folder| folder.is_absolute()).collect()
 }
 
 fn find_file(typed: &Typed) -> Option<PathBuf> {

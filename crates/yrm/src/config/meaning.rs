@@ -7,7 +7,9 @@ use std::time::Duration;
 use super::low::{Low, Problem};
 use super::parse::{self, Complaint};
 use super::settings::Kind;
-use super::{BucketUrl, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, settings};
+use super::{
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, settings,
+};
 
 /// What keep-at-least is when only prune-age-days is given.
 const KEEP_AT_LEAST: usize = 10;
@@ -61,9 +63,10 @@ impl Reading<'_> {
         let bucket = self.bucket();
         let s3 = self.s3();
         let policy = self.policy();
+        let cache = self.cache();
         let service = self.service();
         let datadog = self.datadog();
-        Ok(Config { bucket: bucket?, s3: s3?, policy: policy?, service: service?, datadog: datadog? })
+        Ok(Config { bucket: bucket?, s3: s3?, policy: policy?, cache: cache?, service: service?, datadog: datadog? })
     }
 
     fn bucket(&mut self) -> Result<BucketUrl, Wrong> {
@@ -108,6 +111,13 @@ impl Reading<'_> {
             allow_shrink: allow_shrink?,
             sweep_interval: sweep_interval?,
         })
+    }
+
+    fn cache(&mut self) -> Result<CacheConfig, Wrong> {
+        let folder = self.optional("cache-dir", nonempty);
+        let limit_bytes = self.required("cache-size", parse::size);
+        let folders = folder?.map_or_else(|| self.low.usual_caches.clone(), |folder| vec![PathBuf::from(folder)]);
+        Ok(CacheConfig { folders, limit_bytes: limit_bytes? })
     }
 
     fn folders(&mut self) -> Result<Folders, Wrong> {

@@ -28,6 +28,8 @@ pub struct Config {
     pub s3: S3Config,
     /// How a run publishes.
     pub policy: Policy,
+    /// Where metadata is cached.
+    pub cache: CacheConfig,
     /// How the service runs.
     pub service: Service,
     /// Where metrics go, if anywhere.
@@ -95,6 +97,15 @@ pub struct S3Config {
     pub profile: Option<String>,
     /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
     pub path_style: bool,
+}
+
+/// Where metadata is cached.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CacheConfig {
+    /// The first of these that can be written to.
+    pub folders: Vec<PathBuf>,
+    /// How large it may grow.
+    pub limit_bytes: u64,
 }
 
 /// How a run publishes.

@@ -201,6 +201,17 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
         .default("6h"),
     Setting::new(
+        "cache-dir",
+        Group::Publish,
+        "DIR",
+        "Where an S3 bucket's current metadata is kept, so that a run need not fetch it. May be emptied at any time. \
+         Unset, the first that can be written to of systemd's CACHE_DIRECTORY, XDG_CACHE_HOME/yrm, ~/.cache/yrm and \
+         /var/cache/yrm.",
+    )
+    .short('c')
+    .aliases(&["cachedir"]),
+    Setting::new("cache-size", Group::Publish, "SIZE", "How large the cache may grow.").default("2GiB"),
+    Setting::new(
         "datadog-api-key",
         Group::Publish,
         "KEY",

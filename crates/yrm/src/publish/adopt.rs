@@ -16,7 +16,7 @@ use super::bucket::{Bucket, aside, guard_shrink};
 use super::catalog::{Catalog, Entry};
 use super::inbox::{Dropped, list_all};
 use super::inspect::{Inspector, learn_pkgid};
-use super::observe::{Current, Source, State, load_catalog};
+use super::observe::{Current, State, load_catalog};
 use super::verdict::{Candidate, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
@@ -70,7 +70,7 @@ pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<St
     let packages = packages_of(bucket, &state.repository).await?;
     let catalog = Arc::clone(&state.catalog);
     // Only what the generation held: an unnamed file may be removed, or staged by another writer.
-    let packages = packages.into_iter().filter(|(href, _)| catalog.at(href).is_some()).collect();
+    let packages = packages.into_iter().filter(|(href, _)| catalog.entries.position(href).is_some()).collect();
     let repository = state.repository.clone();
     let rebuilt = take_over(bucket, state, HashMap::new(), packages, now).await?;
     guard_shrink(bucket, &repository, before, rebuilt.catalog.entries.len())?;
@@ -92,12 +92,8 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
     let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;
     let catalog = load_catalog(bucket, repository, &read.bytes).await?.ok_or_else(damaged)?;
-    Ok(Some(State {
-        repository: repository.clone(),
-        current: Some(Current { etag: None, bytes: read.bytes, repomd, copied: true }),
-        catalog: Arc::new(catalog),
-        source: Source::Unread,
-    }))
+    let current = Current { etag: None, bytes: read.bytes, repomd, copied: true };
+    Ok(Some(State::published(repository.clone(), current, catalog)))
 }
 
 /// The packages in the repository's folder, by href.
@@ -144,7 +140,7 @@ async fn read_metadata(
 /// The state made of what is really there.
 async fn take_over(
     bucket: &Bucket,
-    mut state: State,
+    state: State,
     described: HashMap<String, Package<'static>>,
     packages: Vec<(String, Object)>,
     now: Timestamp,
@@ -154,7 +150,7 @@ async fn take_over(
     let inspector = Inspector::new(bucket.clone(), now);
     let root = format!("{}/", bucket.policy.folders.repo);
     let (described, inspector, root) = (&described, &inspector, &root);
-    let mut taken: Vec<(Entry, Fragments)> = futures::stream::iter(packages)
+    let mut taken: Vec<(Entry<'static>, Fragments)> = futures::stream::iter(packages)
         .map(|(href, object)| async move {
             match described.get(&href) {
                 Some(package) if package.package_bytes == object.size_bytes => explained(package, &object).map(Some),
@@ -166,30 +162,29 @@ async fn take_over(
         .try_collect::<Vec<_>>()
         .await?;
     taken.sort_by(|(a, _), (b, _)| a.href.as_bytes().cmp(b.href.as_bytes()));
-    let (entries, fragments) = taken.into_iter().unzip();
-    state.catalog =
-        Arc::new(Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) });
-    state.source = Source::Adopted(Arc::new(fragments));
-    Ok(state)
+    let entries = taken.iter().map(|(entry, _)| entry).collect();
+    let fragments = taken.into_iter().map(|(_, fragments)| fragments).collect();
+    let catalog = Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) };
+    Ok(state.adopt(catalog, fragments))
 }
 
 /// An entry for a package that the metadata describes.
-fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry, Fragments)> {
+fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry<'static>, Fragments)> {
     let fragments = Fragments::of(package).map_err(|source| {
         Error::new(ErrorKind::Corrupt, format!("reading the metadata of {}", object.key)).because(source)
     })?;
     let entry = Entry {
-        href: package.href.to_string(),
-        name: package.nevra.name.clone(),
+        href: package.href.to_string().into(),
+        name: package.nevra.name.clone().into(),
         epoch: package.nevra.evr.epoch,
-        version: package.nevra.evr.version.clone(),
-        release: package.nevra.evr.release.clone(),
-        arch: package.nevra.arch.clone(),
+        version: package.nevra.evr.version.clone().into(),
+        release: package.nevra.evr.release.clone().into(),
+        arch: package.nevra.arch.clone().into(),
         pkgid: *package.pkgid.as_bytes(),
         size_bytes: object.size_bytes,
         build_time: package.build_time,
         first_published: object.modified.as_second(),
-        etag: object.etag.as_str().to_owned(),
+        etag: object.etag.as_str().to_owned().into(),
         fragment_bytes: [0; 3],
     };
     Ok((entry, fragments))
@@ -197,7 +192,7 @@ fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry, Frag
 
 /// An entry for a package that only its own header describes; `None` when it is no package that
 /// could be published.
-async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<(Entry, Fragments)>> {
+async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<(Entry<'static>, Fragments)>> {
     let path = object.key.strip_prefix(root).unwrap_or(&object.key).to_owned();
     if !key::is_publishable_path(&path) {
         tracing::warn!(key = object.key, "left out of the repository: no package can be published under this name");
@@ -226,17 +221,17 @@ async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<O
     candidate.fragments.set_pkgid(pkgid);
     let Candidate { dropped, href, nevra, build_time, fragments, .. } = candidate;
     let entry = Entry {
-        href,
-        name: nevra.name,
+        href: href.into(),
+        name: nevra.name.into(),
         epoch: nevra.evr.epoch,
-        version: nevra.evr.version,
-        release: nevra.evr.release,
-        arch: nevra.arch,
+        version: nevra.evr.version.into(),
+        release: nevra.evr.release.into(),
+        arch: nevra.arch.into(),
         pkgid: *pkgid.as_bytes(),
         size_bytes: dropped.object.size_bytes,
         build_time,
         first_published: dropped.modified().as_second(),
-        etag: dropped.etag().as_str().to_owned(),
+        etag: dropped.etag().as_str().to_owned().into(),
         fragment_bytes: [0; 3],
     };
     Ok(Some((entry, fragments)))

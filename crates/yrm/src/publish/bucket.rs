@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 use super::locate::Locator;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::cache::Cache;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::probe::probe;
 use crate::store::settle::{self, Copied};
@@ -29,6 +30,8 @@ pub struct Bucket {
     pub policy: Arc<Policy>,
     /// Which folder is which repository.
     pub locator: Arc<Locator>,
+    /// Metadata files at hand.
+    pub cache: Arc<Cache>,
     abilities: Arc<OnceCell<Abilities>>,
 }
 
@@ -36,7 +39,14 @@ impl Bucket {
     /// A bucket in `store` under `policy`; an error when the policy's globs do not parse.
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
-        Ok(Self { store, policy: Arc::new(policy), locator, abilities: Arc::default() })
+        Ok(Self { store, policy: Arc::new(policy), locator, cache: Arc::default(), abilities: Arc::default() })
+    }
+
+    /// The same bucket with a cache of metadata files on the local disk.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.cache = Arc::new(cache);
+        self
     }
 
     /// What the store can do: known, or probed before the first write. An error of kind `Config`
@@ -118,7 +128,12 @@ pub fn require_conditions(abilities: Abilities, single_writer: bool) -> Result<(
     ))
 }
 
-/// Runs work that keeps a core busy where it holds up nobody's requests.
+/// Runs work that keeps a core busy where it holds up nobody's requests: on the few threads that
+/// also render. An allocator that keeps memory for each thread would otherwise hold a catalog for
+/// every thread that ever made one.
 pub async fn aside<T: Send + 'static>(doing: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|source| Error::new(ErrorKind::Internal, doing).because(source))
+    let on_few_threads = move || rayon::scope(|_| work());
+    tokio::task::spawn_blocking(on_few_threads)
+        .await
+        .map_err(|source| Error::new(ErrorKind::Internal, doing).because(source))
 }

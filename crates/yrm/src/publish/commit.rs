@@ -3,15 +3,19 @@
 
 use std::collections::BTreeMap;
 
+use rpmmd::repodata::ReadRange as _;
 use ulid::Ulid;
 
 use super::bucket::Bucket;
 use super::observe::State;
-use super::render::Generation;
+use super::render::{Generation, NewFile};
 use crate::error::Result;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
-use crate::store::{ETag, PutIf};
+use crate::store::{ETag, PutIf, Reused};
+
+/// A file up to this size is sent whole: joining it would take more calls than it saves bytes.
+const WORTH_JOINING_BYTES: u64 = 16 << 20;
 
 /// How a switch ended; an error means that nobody knows and nothing may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,17 +30,41 @@ pub enum Switch {
 /// replaces.
 pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> Result<()> {
     let repository = &state.repository;
-    let files = generation.catalog.files.iter().flatten().zip(&generation.files).map(|(layout, file)| {
-        let key = Key::Metadata { repository, href: &layout.href };
-        (bucket.path(key), key.attributes(), file.bytes.clone())
-    });
+    let abilities = bucket.abilities().await?;
+    let files =
+        generation.catalog.files.iter().flatten().zip(&generation.files).enumerate().map(|(at, (layout, file))| {
+            let before =
+                state.catalog.files.as_ref().filter(|_| abilities.range_copy).map(|files| files[at].href.as_str());
+            upload_file(bucket, repository, &layout.href, file, before)
+        });
     let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
-    let mut puts: Vec<_> = files.collect();
-    puts.push((bucket.path(catalog), catalog.attributes(), generation.catalog_bytes.clone()));
-    let puts = futures::future::try_join_all(
-        puts.iter().map(|(key, attributes, bytes)| settle::put_fixed(bucket.store.as_ref(), key, bytes, attributes)),
-    );
-    futures::future::try_join(puts, keep_copy_of_current(bucket, state)).await?;
+    let (path, attributes) = (bucket.path(catalog), catalog.attributes());
+    let put_catalog = settle::put_fixed(bucket.store.as_ref(), &path, &generation.catalog_bytes, &attributes);
+    let files = futures::future::try_join_all(files);
+    futures::future::try_join3(files, put_catalog, keep_copy_of_current(bucket, state)).await?;
+    Ok(())
+}
+
+/// Uploads one metadata file, as little of it as the store needs.
+async fn upload_file(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    href: &str,
+    file: &NewFile,
+    before: Option<&str>,
+) -> Result<()> {
+    let key = Key::Metadata { repository, href };
+    let seen = match before.filter(|_| !file.reused.is_empty() && file.body.length_bytes() > WORTH_JOINING_BYTES) {
+        Some(href) => bucket.store.head(&bucket.path(Key::Metadata { repository, href })).await?,
+        None => None,
+    };
+    let reused: Vec<Reused<'_>> = seen
+        .iter()
+        .flat_map(|object| {
+            file.reused.iter().map(move |(at, from)| Reused { at: at.clone(), object, from: from.start })
+        })
+        .collect();
+    settle::assemble_fixed(bucket.store.as_ref(), &bucket.path(key), &file.body, &reused, &key.attributes()).await?;
     Ok(())
 }
 

@@ -43,6 +43,7 @@ use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Store;
+use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
 
@@ -124,6 +125,13 @@ impl Publisher {
             sweep_wanted: Mutex::default(),
             looked_round: Mutex::default(),
         })
+    }
+
+    /// The same publisher with a cache of metadata files on the local disk.
+    #[must_use]
+    pub fn with_cache(mut self, cache: Cache) -> Self {
+        self.bucket = self.bucket.with_cache(cache);
+        self
     }
 
     /// The bucket it publishes in.

@@ -1,18 +1,22 @@
 //! Reading what a repository holds now: its repomd.xml with its ETag, and the catalog that
 //! belongs to exactly those bytes. Never writes, and never takes "refused" for "empty".
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
 use rpmmd::repodata::{Document, Fragments};
 use rpmmd::repomd::Repomd;
 
-use super::bucket::Bucket;
-use super::catalog::{Catalog, Entry};
+use super::bucket::{Bucket, aside};
+use super::catalog::{Catalog, Decoded};
+use super::plan::next_retirement_of;
+use crate::config::Retention;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
+use crate::store::body::Body;
 use crate::store::key::{Key, RepositoryDir};
 
 /// One generation, as read.
@@ -26,6 +30,8 @@ pub struct State {
     pub catalog: Arc<Catalog>,
     /// The packages' XML.
     pub source: Source,
+    /// When retention next has something to do, once that was looked up.
+    next_retirement: Arc<OnceLock<Option<Timestamp>>>,
 }
 
 /// The repomd.xml that was read.
@@ -46,39 +52,39 @@ pub struct Current {
 #[derive(Debug, Clone)]
 pub enum Source {
     /// The published files of this generation, cut as the catalog says.
-    Published(Arc<[PublishedFile; 3]>),
-    /// Not read yet.
-    Unread,
+    Published,
     /// Rendered anew for every entry: the repository was adopted.
     Adopted(Arc<Vec<Fragments>>),
 }
 
-/// One of primary, filelists and other.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PublishedFile {
-    /// The file.
-    pub bytes: Bytes,
-    /// Its digest: what it is named by.
-    pub sha256: Sha256,
-}
-
 impl State {
+    /// A generation that is published.
+    pub fn published(repository: RepositoryDir, current: Current, catalog: Catalog) -> Self {
+        let (catalog, source) = (Arc::new(catalog), Source::Published);
+        Self { repository, current: Some(current), catalog, source, next_retirement: Arc::default() }
+    }
+
+    /// The same repository, described anew from its packages.
+    #[must_use]
+    pub fn adopt(self, catalog: Catalog, fragments: Vec<Fragments>) -> Self {
+        let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(fragments)));
+        Self { catalog, source, next_retirement: Arc::default(), ..self }
+    }
+
+    /// When retention next has something to do. Every package is looked at once a generation.
+    pub fn next_retirement(&self, rule: Retention) -> Option<Timestamp> {
+        *self.next_retirement.get_or_init(|| next_retirement_of(&self.catalog, rule))
+    }
+
     /// A repository that does not exist yet.
     pub fn fresh(repository: RepositoryDir, compression: Compression) -> Self {
-        Self { repository, current: None, catalog: Arc::new(Catalog::empty(compression)), source: Source::Unread }
+        let catalog = Arc::new(Catalog::empty(compression));
+        Self { repository, current: None, catalog, source: Source::Published, next_retirement: Arc::default() }
     }
 
     /// The revision found.
     pub fn revision(&self) -> Option<u64> {
         self.current.as_ref().map(|_| self.catalog.revision)
-    }
-
-    /// Bytes of published files that it keeps at hand.
-    pub fn kept_bytes(&self) -> usize {
-        match &self.source {
-            Source::Published(files) => files.iter().map(|file| file.bytes.len()).sum(),
-            Source::Unread | Source::Adopted(_) => 0,
-        }
     }
 
     /// Whether metadata made by something else was taken over.
@@ -118,12 +124,7 @@ pub async fn observe(bucket: &Bucket, repository: &RepositoryDir, known: Option<
     })?;
     let current = Current { etag: Some(read.object.etag), bytes: read.bytes, repomd, copied: false };
     match load_catalog(bucket, repository, &current.bytes).await {
-        Ok(Some(catalog)) => Ok(Observed::Known(Box::new(State {
-            repository: repository.clone(),
-            current: Some(current),
-            catalog: Arc::new(catalog),
-            source: Source::Unread,
-        }))),
+        Ok(Some(catalog)) => Ok(Observed::Known(Box::new(State::published(repository.clone(), current, catalog)))),
         Ok(None) => Ok(Observed::Unexplained(current)),
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             tracing::warn!(%repository, error = error.chain(), "the catalog is damaged; reading the repository again");
@@ -133,18 +134,29 @@ pub async fn observe(bucket: &Bucket, repository: &RepositoryDir, known: Option<
     }
 }
 
-/// The catalog stored for exactly these repomd.xml bytes.
+/// The catalog stored for exactly these repomd.xml bytes; `None` when it, or what it is stored
+/// as a change of, is gone.
 pub async fn load_catalog(bucket: &Bucket, repository: &RepositoryDir, repomd: &[u8]) -> Result<Option<Catalog>> {
-    let key = bucket.path(Key::Catalog { repository, repomd: Sha256::of(repomd) });
-    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
-    Catalog::decode(&read.bytes).map(Some)
+    let delta = match decoded(bucket, repository, Sha256::of(repomd)).await? {
+        Some(Decoded::Whole(catalog)) => return Ok(Some(catalog)),
+        Some(Decoded::Delta(delta)) => delta,
+        None => return Ok(None),
+    };
+    match decoded(bucket, repository, delta.base()).await? {
+        Some(Decoded::Whole(base)) => aside("reading the catalog", move || delta.on(&base)).await?.map(Some),
+        Some(Decoded::Delta(_)) => Err(Error::new(ErrorKind::Corrupt, "reading the catalog: its base is a change")),
+        None => Ok(None),
+    }
 }
 
-/// The three published files, with the digests that rendering checks them against.
-pub async fn read_published(bucket: &Bucket, state: &State) -> Result<Arc<[PublishedFile; 3]>> {
-    if let Source::Published(files) = &state.source {
-        return Ok(Arc::clone(files));
-    }
+async fn decoded(bucket: &Bucket, repository: &RepositoryDir, repomd: Sha256) -> Result<Option<Decoded>> {
+    let key = bucket.path(Key::Catalog { repository, repomd });
+    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
+    aside("reading the catalog", move || Catalog::decode(&read.bytes)).await?.map(Some)
+}
+
+/// The three published files, each with the digest that repomd.xml states.
+pub async fn read_published(bucket: &Bucket, state: &State) -> Result<[Body; 3]> {
     let mut files = Vec::with_capacity(3);
     for (layout, document) in state.catalog.files.iter().flatten().zip(Document::ALL) {
         let key = bucket.path(Key::Metadata { repository: &state.repository, href: &layout.href });
@@ -155,16 +167,7 @@ pub async fn read_published(bucket: &Bucket, state: &State) -> Result<Arc<[Publi
         };
         let named = state.current.as_ref().and_then(|current| current.repomd.record(document.name()));
         let sha256 = named.and_then(|record| record.checksum.as_sha256()).ok_or_else(missing)?;
-        let bytes = bucket.store.get(&key, None).await?.ok_or_else(missing)?.bytes;
-        files.push(PublishedFile { bytes, sha256 });
+        files.push(bucket.cache.fetch(bucket.store.as_ref(), &key, sha256).await?.ok_or_else(missing)?);
     }
-    let three = files.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "reading the catalog's files"))?;
-    Ok(Arc::new(three))
-}
-
-impl Catalog {
-    /// Of a repository without packages and without files.
-    pub fn empty(compression: Compression) -> Self {
-        Self { revision: 0, compression, entries: Vec::<Entry>::new(), files: None }
-    }
+    files.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "reading the catalog's files"))
 }

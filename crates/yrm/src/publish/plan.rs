@@ -1,14 +1,14 @@
 //! What a run will do to one repository: a pure function of the catalog, the candidates, the
 //! rules and now. Nothing after it makes a choice; the store may still refuse.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
-use rpmmd::evr::Evr;
+use rpmmd::evr::EvrRef;
 use rpmmd::nevra::Nevra;
 
-use super::catalog::{Catalog, Entry};
+use super::catalog::Catalog;
 use super::verdict::Candidate;
 use crate::config::Retention;
 use crate::retention::{Version, next_retirement, retire};
@@ -38,18 +38,45 @@ pub struct Conflict {
     pub message: String,
 }
 
+/// A package's full name, borrowed from where it lies.
+type Name<'a> = (&'a str, EvrRef<'a>, &'a str);
+
+fn name(nevra: &Nevra) -> Name<'_> {
+    (&nevra.name, nevra.evr.borrowed(), &nevra.arch)
+}
+
+/// The first entry of each full name that candidates bear too. One look at every entry's NAME
+/// and at little else: a repository is large, and what arrives is not.
+fn published<'c>(catalog: &'c Catalog, candidates: &'c [Candidate]) -> HashMap<Name<'c>, usize> {
+    let mut wanted: HashMap<&str, HashSet<Name<'c>>> = HashMap::new();
+    for Candidate { nevra, .. } in candidates {
+        wanted.entry(&nevra.name).or_default().insert(name(nevra));
+    }
+    let mut found = HashMap::new();
+    if wanted.is_empty() {
+        return found;
+    }
+    for at in 0..catalog.entries.len() {
+        let Some(names) = wanted.get(catalog.entries.name(at)) else { continue };
+        if let Some(name) = names.get(&catalog.entries.nevra(at)) {
+            found.entry(*name).or_insert(at);
+        }
+    }
+    found
+}
+
 /// The candidates whose SHA-256 must be known before a plan can be made: their path or their
 /// NEVRA is in the catalog or among the other candidates.
 pub fn undecided(catalog: &Catalog, candidates: &[Candidate]) -> Vec<usize> {
-    let published: HashSet<Nevra> = catalog.entries.iter().map(Entry::nevra).collect();
-    let mut arriving: HashMap<&Nevra, usize> = HashMap::new();
+    let published = published(catalog, candidates);
+    let mut arriving: HashMap<Name<'_>, usize> = HashMap::new();
     for candidate in candidates {
-        *arriving.entry(&candidate.nevra).or_default() += 1;
+        *arriving.entry(name(&candidate.nevra)).or_default() += 1;
     }
     let clashes = |candidate: &Candidate| {
-        catalog.at(&candidate.href).is_some()
-            || published.contains(&candidate.nevra)
-            || arriving.get(&candidate.nevra).is_some_and(|&count| count > 1)
+        catalog.entries.position(&candidate.href).is_some()
+            || published.contains_key(&name(&candidate.nevra))
+            || arriving.get(&name(&candidate.nevra)).is_some_and(|&count| count > 1)
     };
     (0..candidates.len()).filter(|&at| candidates[at].pkgid.is_none() && clashes(&candidates[at])).collect()
 }
@@ -58,12 +85,11 @@ pub fn undecided(catalog: &Catalog, candidates: &[Candidate]) -> Vec<usize> {
 /// different bytes the first is admitted.
 pub fn plan(catalog: &Catalog, candidates: &[Candidate], retention: Option<Retention>, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
-    let mut holders: HashMap<Nevra, (Option<Sha256>, &str, Option<usize>)> = HashMap::new();
-    for entry in &catalog.entries {
-        holders.entry(entry.nevra()).or_insert((Some(entry.pkgid()), &entry.href, None));
-    }
+    let held = |at: usize| (Some(catalog.entries.get(at).pkgid()), catalog.entries.href(at), None);
+    let mut holders: HashMap<Name<'_>, (Option<Sha256>, &str, Option<usize>)> =
+        published(catalog, candidates).into_iter().map(|(name, at)| (name, held(at))).collect();
     for (at, candidate) in candidates.iter().enumerate() {
-        if let Some(entry) = catalog.at(&candidate.href) {
+        if let Some(entry) = catalog.entries.at(&candidate.href) {
             if candidate.pkgid == Some(entry.pkgid()) {
                 plan.already.push(at);
             } else {
@@ -72,13 +98,13 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], retention: Option<Reten
             }
             continue;
         }
-        match holders.get(&candidate.nevra) {
+        match holders.get(&name(&candidate.nevra)) {
             Some((pkgid, holder, with)) if *pkgid != candidate.pkgid || pkgid.is_none() => {
                 let message = format!("{} is already published with other bytes as {holder}", candidate.nevra);
                 plan.conflicts.push(Conflict { candidate: at, with: *with, message });
             }
             Some(_) | None => {
-                holders.entry(candidate.nevra.clone()).or_insert((candidate.pkgid, &candidate.href, Some(at)));
+                holders.entry(name(&candidate.nevra)).or_insert((candidate.pkgid, &candidate.href, Some(at)));
                 plan.admit.push(at);
             }
         }
@@ -87,7 +113,7 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], retention: Option<Reten
         plan.retire = retiring(catalog, candidates, &plan.admit, rule, now);
         // Who drops a package again is told that it is published: it leaves in a later run.
         let wanted: HashSet<&str> = plan.already.iter().map(|&at| candidates[at].href.as_str()).collect();
-        plan.retire.retain(|&at| !wanted.contains(catalog.entries[at].href.as_str()));
+        plan.retire.retain(|&at| !wanted.contains(catalog.entries.href(at)));
     }
     plan
 }
@@ -100,36 +126,28 @@ fn retiring(
     rule: Retention,
     now: Timestamp,
 ) -> Vec<usize> {
-    let evrs: Vec<Evr> = catalog.entries.iter().map(Entry::evr).collect();
-    let staying = versions(catalog, &evrs);
+    let staying = versions(catalog);
     let arriving = admit.iter().map(|&at| {
         let Nevra { name, evr, arch } = &candidates[at].nevra;
-        Version { name, arch, evr, first_published: Timestamp::MAX }
+        Version { name, arch, evr: evr.borrowed(), first_published: Timestamp::MAX }
     });
-    let all: Vec<Version<'_>> = staying.into_iter().chain(arriving).collect();
+    let all: Vec<Version<'_>> = staying.chain(arriving).collect();
     let mut leaving = retire(&all, rule, now);
     leaving.retain(|&at| at < catalog.entries.len());
     leaving
 }
 
-/// When retention next has something to do in this repository.
+/// When retention next has something to do in this repository. Looks at every package.
 pub fn next_retirement_of(catalog: &Catalog, rule: Retention) -> Option<Timestamp> {
-    let evrs: Vec<Evr> = catalog.entries.iter().map(Entry::evr).collect();
-    next_retirement(&versions(catalog, &evrs), rule)
+    next_retirement(&versions(catalog).collect::<Vec<_>>(), rule)
 }
 
-fn versions<'a>(catalog: &'a Catalog, evrs: &'a [Evr]) -> Vec<Version<'a>> {
-    catalog
-        .entries
-        .iter()
-        .zip(evrs)
-        .map(|(entry, evr)| Version {
-            name: &entry.name,
-            arch: &entry.arch,
-            evr,
-            first_published: entry.first_published(),
-        })
-        .collect()
+fn versions(catalog: &Catalog) -> impl Iterator<Item = Version<'_>> {
+    let version = |at: usize| {
+        let (name, evr, arch) = catalog.entries.nevra(at);
+        Version { name, arch, evr, first_published: catalog.entries.get(at).first_published() }
+    };
+    (0..catalog.entries.len()).map(version)
 }
 
 /// Where each package of the next generation comes from.
@@ -144,13 +162,29 @@ pub enum Origin {
 /// The next generation in byte order of the hrefs: the catalog without what retires, and what
 /// was put in place.
 pub fn merge(catalog: &Catalog, retire: &[usize], candidates: &[Candidate], placed: &[usize]) -> Vec<Origin> {
-    let retired: HashSet<usize> = retire.iter().copied().collect();
-    let mut next: BTreeMap<&[u8], Origin> = BTreeMap::new();
-    for (at, entry) in catalog.entries.iter().enumerate().filter(|(at, _)| !retired.contains(at)) {
-        next.insert(entry.href.as_bytes(), Origin::Kept(at));
+    let mut retired = retire.to_vec();
+    retired.sort_unstable();
+    let mut arriving = placed.to_vec();
+    arriving.sort_unstable_by(|&a, &b| candidates[a].href.as_bytes().cmp(candidates[b].href.as_bytes()));
+
+    let entries = &catalog.entries;
+    let mut next = Vec::with_capacity(entries.len() + arriving.len());
+    let (mut retired, mut at) = (retired.into_iter().peekable(), 0);
+    let mut keep_until = |next: &mut Vec<Origin>, end: usize| {
+        next.extend((at..end).filter(|at| retired.next_if_eq(at).is_none()).map(Origin::Kept));
+        at = end;
+    };
+    for candidate in arriving {
+        let href = &candidates[candidate].href;
+        let place = entries.lower_bound(href);
+        keep_until(&mut next, place);
+        if place < entries.len() && entries.href(place) == href {
+            let replaced = next.len();
+            keep_until(&mut next, place + 1);
+            next.truncate(replaced);
+        }
+        next.push(Origin::Admitted(candidate));
     }
-    for &at in placed {
-        next.insert(candidates[at].href.as_bytes(), Origin::Admitted(at));
-    }
-    next.into_values().collect()
+    keep_until(&mut next, entries.len());
+    next
 }

@@ -1,18 +1,22 @@
-//! Making the next generation's files and its catalog, in memory. Only computes: run it aside.
+//! Making the next generation's files and its catalog. Works on bodies, never on the store: run it
+//! aside.
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
-use rpmmd::repodata::{Document, Previous, RenderOptions, Rendered, Slot, render as render_document};
+use rpmmd::compress::Compression;
+use rpmmd::repodata::{Document, Previous, RenderError, RenderOptions, Rendered, Slot, render as render_document};
 use rpmmd::repomd::Repomd;
 
 use super::admit::Placed;
-use super::catalog::{Catalog, Entry, FileLayout};
-use super::observe::{PublishedFile, Source, State};
+use super::catalog::{Catalog, Entries, Entry, FileLayout};
+use super::observe::{Source, State};
 use super::plan::Origin;
 use super::verdict::Candidate;
-use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::body::{Body, Spool};
 
 /// A candidate that is in place.
 pub type Admitted = (Candidate, Placed);
@@ -29,49 +33,76 @@ pub struct Generation {
     /// repomd.xml's bytes: what the switch writes.
     pub repomd_bytes: Bytes,
     /// primary, filelists and other, in that order; hrefs are in the catalog.
-    pub files: [PublishedFile; 3],
+    pub files: [NewFile; 3],
+}
+
+/// One of primary, filelists and other.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// The file.
+    pub body: Body,
+    /// Its digest: what it is named by.
+    pub sha256: Sha256,
+    /// Which ranges of it are which ranges of the file that it replaces.
+    pub reused: Vec<(Range<u64>, Range<u64>)>,
+}
+
+/// How to render.
+#[derive(Clone, Copy)]
+pub struct Rules<'a> {
+    /// Compression of the files.
+    pub compression: Compression,
+    /// The generation's time.
+    pub now: Timestamp,
+    /// Gives an empty file to be written.
+    pub spool: &'a dyn Fn() -> Spool,
 }
 
 /// Renders `origins` (indexes into the state's entries and into `admitted`) as the generation
 /// after `state`. `published` are the state's files, if there are any.
 pub fn render(
     state: &State,
-    published: Option<&[PublishedFile; 3]>,
+    published: Option<&[Body; 3]>,
     origins: &[Origin],
     admitted: &[Admitted],
-    policy: &Policy,
-    now: Timestamp,
+    rules: Rules<'_>,
 ) -> Result<Generation> {
+    let Rules { compression, now, spool } = rules;
     let fresh: Vec<_> = admitted.iter().map(|(candidate, _)| &candidate.fragments).collect();
     let slots: Vec<Slot<'_>> = origins
         .iter()
         .map(|origin| match (*origin, &state.source) {
             (Origin::Admitted(at), _) => Slot::Fresh(fresh[at]),
             (Origin::Kept(at), Source::Adopted(fragments)) => Slot::Fresh(&fragments[at]),
-            (Origin::Kept(at), Source::Published(_) | Source::Unread) => Slot::Kept(at),
+            (Origin::Kept(at), Source::Published) => Slot::Kept(at),
         })
         .collect();
     // Equal bytes, and so equal ETags, must never come back.
     let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision.saturating_add(1));
-    let options = RenderOptions { generation: Some(revision), ..RenderOptions::new(policy.compression) };
+    let options = RenderOptions { generation: Some(revision), ..RenderOptions::new(compression) };
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
-        let lengths: Vec<u32> = state.catalog.entries.iter().map(|entry| entry.fragment_bytes[at]).collect();
-        let files = published.zip(state.catalog.files.as_ref());
-        let bytes = files.map(|(files, _)| &*files[at].bytes);
-        let previous = files.zip(bytes.as_ref()).map(|((files, layouts), bytes)| Previous {
+        let lengths = state.catalog.entries.fragment_bytes(at);
+        let previous = published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| Previous {
             layout: &layouts[at].layout,
             fragment_bytes: &lengths,
-            file: bytes,
-            verify: Some(files[at].sha256),
+            file: &files[at],
+            // The cache did.
+            verify: None,
         });
-        let mut file = Vec::new();
+        let mut file = spool();
         let made = render_document(document, options, &slots, previous, &mut file).map_err(|source| {
-            Error::new(ErrorKind::Corrupt, format!("splicing {}", document.name())).because(source)
+            let kind = match &source {
+                RenderError::Read(_) | RenderError::Write(_) => ErrorKind::Unavailable,
+                RenderError::PreviousDamaged | RenderError::PreviousMismatch | RenderError::BadSlot { .. } => {
+                    ErrorKind::Corrupt
+                }
+            };
+            Error::new(kind, format!("splicing {}", document.name())).because(source)
         })?;
-        rendered.push((made, Bytes::from(file)));
+        rendered.push((made, file.finish()));
     }
-    let rendered: [(Rendered, Bytes); 3] =
+    let rendered: [(Rendered, Body); 3] =
         rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
     assemble(state, origins, admitted, rendered, revision, now)
 }
@@ -80,7 +111,7 @@ fn assemble(
     state: &State,
     origins: &[Origin],
     admitted: &[Admitted],
-    rendered: [(Rendered, Bytes); 3],
+    rendered: [(Rendered, Body); 3],
     revision: u64,
     now: Timestamp,
 ) -> Result<Generation> {
@@ -90,28 +121,25 @@ fn assemble(
     let newest = before.into_iter().flat_map(|repomd| &repomd.records).filter_map(|record| record.timestamp).max();
     let timestamp = seconds.max(newest.unwrap_or(0));
 
-    let entries = origins
-        .iter()
-        .enumerate()
-        .map(|(slot, origin)| {
-            let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].0.fragment_bytes[slot]);
-            match *origin {
-                Origin::Kept(at) => Entry { fragment_bytes, ..state.catalog.entries[at].clone() },
-                Origin::Admitted(at) => entry(&admitted[at], fragment_bytes),
-            }
-        })
-        .collect();
+    let mut entries = Entries::with_room(&state.catalog.entries, admitted.len());
+    for (slot, origin) in origins.iter().enumerate() {
+        let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].0.fragment_bytes[slot]);
+        match *origin {
+            Origin::Kept(at) => entries.push_kept(&state.catalog.entries, at, fragment_bytes),
+            Origin::Admitted(at) => entries.push(&entry(&admitted[at], fragment_bytes)),
+        }
+    }
     let compression = rendered[0].0.layout.compression;
     let mut repomd = Repomd { revision: revision.to_string(), ..before.cloned().unwrap_or_default() };
     let mut records = Vec::with_capacity(3);
     let mut files = Vec::with_capacity(3);
     let mut layouts = Vec::with_capacity(3);
-    for (document, (file, bytes)) in Document::ALL.into_iter().zip(rendered) {
+    for (document, (file, body)) in Document::ALL.into_iter().zip(rendered) {
         let record = file.record(document, timestamp);
         let href = record.href.clone();
         records.push(record);
         layouts.push(FileLayout { href, layout: file.layout });
-        files.push(PublishedFile { bytes, sha256: file.sha256 });
+        files.push(NewFile { body, sha256: file.sha256, reused: file.reused });
     }
     // What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made
     // from the replaced files would now be lies.
@@ -124,7 +152,11 @@ fn assemble(
     repomd.records = records;
 
     let three = || Error::new(ErrorKind::Internal, "rendering three documents");
-    let catalog = Catalog { revision, compression, entries, files: Some(layouts.try_into().map_err(|_| three())?) };
+    let layouts = layouts.try_into().map_err(|_| three())?;
+    // Only a catalog that lies in the store can be a base.
+    let base = state.current.as_ref().filter(|_| !state.adopted());
+    let base = base.and_then(|current| state.catalog.base_of_next(Sha256::of(&current.bytes)));
+    let mut catalog = Catalog { revision, compression, entries, files: Some(layouts), base };
     Ok(Generation {
         catalog_bytes: Bytes::from(catalog.encode()?),
         catalog,
@@ -134,19 +166,19 @@ fn assemble(
     })
 }
 
-fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry {
+fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> {
     Entry {
-        href: candidate.href.clone(),
-        name: candidate.nevra.name.clone(),
+        href: candidate.href.as_str().into(),
+        name: candidate.nevra.name.as_str().into(),
         epoch: candidate.nevra.evr.epoch,
-        version: candidate.nevra.evr.version.clone(),
-        release: candidate.nevra.evr.release.clone(),
-        arch: candidate.nevra.arch.clone(),
+        version: candidate.nevra.evr.version.as_str().into(),
+        release: candidate.nevra.evr.release.as_str().into(),
+        arch: candidate.nevra.arch.as_str().into(),
         pkgid: *placed.pkgid.as_bytes(),
         size_bytes: candidate.dropped.object.size_bytes,
         build_time: candidate.build_time,
         first_published: placed.since.as_second(),
-        etag: placed.etag.as_str().to_owned(),
+        etag: placed.etag.as_str().into(),
         fragment_bytes,
     }
 }

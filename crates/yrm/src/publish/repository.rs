@@ -2,7 +2,6 @@
 //! starting again from what the winner wrote whenever the switch is lost.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -12,17 +11,17 @@ use tokio::time::Instant;
 use super::admit::{Admission, Placed, admit, put_back};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
-use super::catalog::Entry;
 use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid};
-use super::observe::{Current, Observed, PublishedFile, Source, State, observe, read_published};
-use super::plan::{Conflict, Plan, merge, next_retirement_of, plan, undecided};
-use super::render::{Admitted, Generation, render};
+use super::observe::{Current, Observed, State, observe, read_published};
+use super::plan::{Conflict, Plan, merge, plan, undecided};
+use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use super::{Progress, Publisher, RunId, Step, lock, sweep, tidy};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::body::Body;
 use crate::store::key::RepositoryDir;
 use crate::store::settle;
 
@@ -31,9 +30,6 @@ const MAX_SWITCHES: u32 = 20;
 /// A writer that has been at it for longer than this looks again before it switches: the sweep
 /// must never be able to reach what it put in place.
 const STALE_AFTER: Duration = Duration::from_mins(30);
-/// Metadata files up to this size, of all repositories together, are kept in memory between runs.
-const KEEP_FILES_BYTES: usize = 64 << 20;
-
 /// What became of one repository's part.
 #[derive(Debug, Default)]
 pub(super) struct Settlement {
@@ -146,7 +142,7 @@ impl Publisher {
                         tracing::warn!(run.id = %run.id, %repository, error = error.chain(), "the generation has no copy yet; the next commit makes it");
                         settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
                     }
-                    self.remember(repository, generation, etag, kept.is_ok());
+                    self.remember(repository, generation, etag, kept.is_ok()).await;
                     self.tidy(&prepared, run, progress, settlement).await;
                     return Ok(());
                 }
@@ -261,9 +257,9 @@ impl Publisher {
         candidates: &[Candidate],
         settlement: &mut Settlement,
     ) -> Vec<usize> {
-        let looks = plan.already.iter().filter_map(|&at| Some((at, state.catalog.at(&candidates[at].href)?)));
+        let looks = plan.already.iter().filter_map(|&at| Some((at, state.catalog.entries.at(&candidates[at].href)?)));
         let looks: Vec<_> = looks
-            .map(|(at, entry)| async move { (at, put_back(&self.bucket, &candidates[at], entry).await) })
+            .map(|(at, entry)| async move { (at, put_back(&self.bucket, &candidates[at], &entry).await) })
             .collect();
         let mut looks = futures::stream::iter(looks).buffered(self.bucket.policy.concurrency);
         let mut already = Vec::with_capacity(plan.already.len());
@@ -300,7 +296,7 @@ impl Publisher {
     async fn render_from(
         &self,
         state: State,
-        published: Option<Arc<[PublishedFile; 3]>>,
+        published: Option<[Body; 3]>,
         prepared: &Prepared,
         run: RunId,
     ) -> Result<(State, Generation)> {
@@ -311,24 +307,28 @@ impl Publisher {
             candidate.fragments.set_pkgid(there.pkgid);
             admitted.push((candidate, there.clone()));
         }
-        let retiring = prepared.plan.retire.iter().map(|&at| &prepared.state.catalog.entries[at].href);
-        let retire: Vec<usize> = retiring.filter_map(|href| state.catalog.position(href)).collect();
+        let retiring = prepared.plan.retire.iter().map(|&at| prepared.state.catalog.entries.href(at));
+        let retire: Vec<usize> = retiring.filter_map(|href| state.catalog.entries.position(href)).collect();
         let all: Vec<Candidate> = admitted.iter().map(|(candidate, _)| candidate.clone()).collect();
         let every: Vec<usize> = (0..all.len()).collect();
         let origins = merge(&state.catalog, &retire, &all, &every);
         guard_shrink(&self.bucket, &state.repository, before, origins.len())?;
-        let (policy, rendered_from) = (self.bucket.policy.clone(), state.clone());
+        let (bucket, rendered_from) = (self.bucket.clone(), state.clone());
         let rendered = aside("rendering", move || {
-            render(&rendered_from, published.as_deref(), &origins, &admitted, &policy, run.started)
+            let spool = || bucket.cache.spool(bucket.store.as_ref());
+            let rules = Rules { compression: bucket.policy.compression, now: run.started, spool: &spool };
+            render(&rendered_from, published.as_ref(), &origins, &admitted, rules)
         })
         .await?;
-        Ok((state, rendered?))
+        // A cached file that cannot be read any more is fetched again next time.
+        Ok((state, rendered.inspect_err(|_| self.bucket.cache.distrust())?))
     }
 
     /// Answers, and empties the inbox of what is published.
     async fn tidy(&self, prepared: &Prepared, run: RunId, progress: &dyn Progress, settlement: &mut Settlement) {
         let Prepared { state, plan, candidates, placed, already } = prepared;
-        let already = already.iter().map(|&at| (at, state.catalog.at(&candidates[at].href).map(Entry::pkgid), true));
+        let entries = &state.catalog.entries;
+        let already = already.iter().map(|&at| (at, entries.at(&candidates[at].href).map(|entry| entry.pkgid()), true));
         let new = placed.iter().map(|(&at, there)| (at, Some(there.pkgid), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
@@ -357,45 +357,45 @@ impl Publisher {
         settlement.retired = plan
             .retire
             .iter()
-            .map(|&at| &state.catalog.entries[at])
+            .map(|&at| state.catalog.entries.get(at))
             .map(|entry| Retired {
                 repository: state.repository.as_str().to_owned(),
-                href: entry.href.clone(),
+                href: entry.href.to_string(),
                 nevra: entry.nevra().to_string(),
             })
             .collect();
     }
 
     /// Remembers the generation that was just made the truth.
-    fn remember(&self, repository: &RepositoryDir, generation: Generation, etag: crate::store::ETag, copied: bool) {
+    async fn remember(
+        &self,
+        repository: &RepositoryDir,
+        generation: Generation,
+        etag: crate::store::ETag,
+        copied: bool,
+    ) {
         let Generation { catalog, repomd, repomd_bytes, files, .. } = generation;
-        let small = files.iter().map(|file| file.bytes.len()).sum::<usize>() <= KEEP_FILES_BYTES;
-        let state = State {
-            repository: repository.clone(),
-            current: Some(Current { etag: Some(etag), bytes: repomd_bytes, repomd, copied }),
-            catalog: Arc::new(catalog),
-            source: if small { Source::Published(Arc::new(files)) } else { Source::Unread },
-        };
-        self.note_retention(repository, &state);
-        let mut known = lock(&self.known);
-        known.insert(repository.clone(), state);
-        if known.values().map(State::kept_bytes).sum::<usize>() > KEEP_FILES_BYTES {
-            for (_, other) in known.iter_mut().filter(|(dir, _)| *dir != repository) {
-                other.source = Source::Unread;
+        for file in &files {
+            if let Err(error) = self.bucket.cache.keep(&file.body, file.sha256).await {
+                tracing::warn!(%repository, error = error.chain(), "a metadata file was not kept in the cache");
             }
         }
+        let current = Current { etag: Some(etag), bytes: repomd_bytes, repomd, copied };
+        let state = State::published(repository.clone(), current, catalog);
+        self.note_retention(repository, &state);
+        lock(&self.known).insert(repository.clone(), state);
     }
 
     fn note_retention(&self, repository: &RepositoryDir, state: &State) {
         if let Some(rule) = self.bucket.policy.retention {
-            lock(&self.retention_due).insert(repository.clone(), next_retirement_of(&state.catalog, rule));
+            lock(&self.retention_due).insert(repository.clone(), state.next_retirement(rule));
         }
     }
 
     /// The time retention goes by: the store's, asked for only when the local clock says that
     /// something may be due. A local clock that jumps ahead retires nothing early.
     async fn retention_clock(&self, state: &State, run: RunId) -> Result<Timestamp> {
-        let due = self.bucket.policy.retention.and_then(|rule| next_retirement_of(&state.catalog, rule));
+        let due = self.bucket.policy.retention.and_then(|rule| state.next_retirement(rule));
         match due {
             Some(due) if due <= run.started => sweep::store_clock(&self.bucket).await,
             Some(_) | None => Ok(run.started),

@@ -118,7 +118,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
     }
     for body in &bodies {
         retained_catalogs.insert(bucket.path(Key::Catalog { repository, repomd: Sha256::of(body) }));
-        if !name_all(bucket, repository, body, &mut named).await? {
+        if !name_all(bucket, repository, body, &mut named, &mut retained_catalogs).await? {
             tracing::info!(%repository, "a retained generation has no catalog; sweeping again when its grace is over");
             return Ok(Swept { deleted: 0, at: now });
         }
@@ -152,11 +152,16 @@ async fn name_all(
     repository: &RepositoryDir,
     body: &[u8],
     named: &mut HashSet<String>,
+    retained_catalogs: &mut HashSet<String>,
 ) -> Result<bool> {
     let Ok(repomd) = Repomd::read(body) else { return Ok(false) };
     let Some(catalog) = load_catalog(bucket, repository, body).await? else { return Ok(false) };
+    // What it is stored as a change of.
+    retained_catalogs.extend(catalog.base.map(|base| bucket.path(Key::Catalog { repository, repomd: base.repomd })));
     named.extend(repomd.records.iter().map(|record| bucket.path(Key::Metadata { repository, href: &record.href })));
-    named.extend(catalog.entries.iter().map(|entry| bucket.path(Key::Package { repository, href: &entry.href })));
+    named.extend(
+        (0..catalog.entries.len()).map(|at| bucket.path(Key::Package { repository, href: catalog.entries.href(at) })),
+    );
     Ok(true)
 }
 

@@ -3,16 +3,19 @@
 //! It counts calls of the trait, not HTTP requests: a listing of three pages is three, an upload
 //! in parts or a retried read is one. It changes no answer.
 
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rpmmd::repodata::ReadRange as _;
 use serde::{Deserialize, Serialize};
 
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored};
+use super::body::Body;
+use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
 use crate::error::Result;
 
 /// Requests and bytes between this program and the store.
@@ -114,6 +117,33 @@ impl Store for Counted {
         // A file that cannot be looked at is the inner store's error to report.
         self.write(tokio::fs::metadata(file).await.map_or(0, |metadata| metadata.len()));
         self.inner.put_file(key, file, attributes).await
+    }
+
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        reused: &[Reused<'_>],
+        attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        let outcome = self.inner.assemble(key, body, reused, attributes, condition).await;
+        // What was sent in vain is not told; it was at most all of it.
+        self.write(match &outcome {
+            Ok(Outcome::Done(assembled)) => assembled.sent_bytes,
+            Ok(Outcome::Lost | Outcome::Conflict | Outcome::Missing | Outcome::Ambiguous(_)) | Err(_) => {
+                body.length_bytes()
+            }
+        });
+        outcome
+    }
+
+    async fn open_local(&self, key: &str) -> Result<Option<File>> {
+        self.inner.open_local(key).await
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        self.inner.scratch()
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {

@@ -18,8 +18,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
+use super::body::Body;
 use super::key::MAX_KEY_BYTES;
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Store, Stored, clip};
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
+    Stored, clip,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The first second of the default clock: 2026-01-01T00:00:00Z.
@@ -193,6 +197,41 @@ impl Store for MemoryStore {
                 unreachable!("an unconditional put into memory always applies")
             }
         }
+    }
+
+    /// Takes the reused ranges from the objects, so that a wrong one shows.
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        reused: &[Reused<'_>],
+        attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        check_key(key)?;
+        let whole = body.whole().map_err(|error| {
+            Error::new(ErrorKind::Unavailable, format!("reading what becomes {key:?}")).because(error)
+        })?;
+        let mut keys = self.lock();
+        let (mut joined, mut sent_bytes) = (whole.to_vec(), whole.len());
+        let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        for Reused { at, object, from } in reused {
+            let Some(source) = keys.get(&object.key).and_then(|versions| current(versions)) else {
+                return Ok(Outcome::Missing);
+            };
+            if source.etag != object.etag {
+                return Ok(Outcome::Lost);
+            }
+            let to = index(at.start)..index(at.end);
+            let from = index(*from)..index(*from).saturating_add(to.len());
+            let (Some(to), Some(from)) = (joined.get_mut(to), source.bytes.get(from)) else {
+                return Err(Error::new(ErrorKind::Internal, format!("joining {key:?} from ranges out of bounds")));
+            };
+            to.copy_from_slice(from);
+            sent_bytes -= from.len();
+        }
+        let outcome = self.store(&mut keys, key, joined.into(), attributes, &condition);
+        Ok(outcome.map(|stored| Assembled { stored, sent_bytes: sent_bytes as u64 }))
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {

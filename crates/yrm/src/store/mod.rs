@@ -3,6 +3,8 @@
 //! A store moves bytes and keeps conditions; it knows nothing of RPM. Nothing here retries a
 //! conditional call: its answer says what is known, and the caller looks before it acts again.
 
+pub mod body;
+pub mod cache;
 pub mod counted;
 pub mod key;
 pub mod local;
@@ -13,8 +15,9 @@ pub mod settle;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -22,8 +25,9 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
+use self::body::Body;
 use crate::config::{BucketUrl, Config};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// The store's name for one state of an object's bytes. Opaque: compare, never parse.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -128,6 +132,26 @@ pub struct Stored {
     pub sha256: Option<Sha256>,
 }
 
+/// A range of a body that an object of the same bucket holds already.
+#[derive(Debug, Clone)]
+pub struct Reused<'a> {
+    /// Where in the body.
+    pub at: Range<u64>,
+    /// The object, as it was seen.
+    pub object: &'a Object,
+    /// Where in the object the range begins.
+    pub from: u64,
+}
+
+/// What [`Store::assemble`] made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Assembled {
+    /// The object.
+    pub stored: Stored,
+    /// Bytes that had to be sent.
+    pub sent_bytes: u64,
+}
+
 /// The answer to a conditional call.
 #[derive(Debug)]
 pub enum Outcome<T> {
@@ -141,6 +165,19 @@ pub enum Outcome<T> {
     Missing,
     /// Nobody knows: a timeout, a lost connection or a 5xx. It may have applied, or may yet.
     Ambiguous(Error),
+}
+
+impl<T> Outcome<T> {
+    /// The same answer about something else.
+    pub fn map<U>(self, made: impl FnOnce(T) -> U) -> Outcome<U> {
+        match self {
+            Self::Done(done) => Outcome::Done(made(done)),
+            Self::Lost => Outcome::Lost,
+            Self::Conflict => Outcome::Conflict,
+            Self::Missing => Outcome::Missing,
+            Self::Ambiguous(error) => Outcome::Ambiguous(error),
+        }
+    }
 }
 
 /// What a store has been seen to do; `store::probe` fills it in.
@@ -157,6 +194,8 @@ pub struct Abilities {
     pub copy_sha256: bool,
     /// `+ ~ ^ %` and spaces in keys survive put, copy, list and get.
     pub odd_keys: bool,
+    /// A new object can be joined from ranges of others.
+    pub range_copy: bool,
 }
 
 impl Abilities {
@@ -167,6 +206,7 @@ impl Abilities {
         conditional_delete: true,
         copy_sha256: true,
         odd_keys: true,
+        range_copy: true,
     };
 }
 
@@ -196,6 +236,36 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Stores a local file under `key`, whatever was there: how a package enters the inbox. Large
     /// files go in parts and are never held in memory.
     async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored>;
+
+    /// Stores `body` under `key` if the condition holds. Its `reused` ranges (in order, and apart)
+    /// hold the same bytes as those objects: a store that can join them by itself need not be
+    /// sent them. `Lost` may also mean that one of those objects has changed, `Missing` that one
+    /// is gone.
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        _reused: &[Reused<'_>],
+        attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        let bytes = body.whole().map_err(|source| {
+            Error::new(ErrorKind::Unavailable, format!("reading what becomes {key:?}")).because(source)
+        })?;
+        let sent_bytes = bytes.len() as u64;
+        let outcome = self.put(key, bytes, attributes, condition).await?;
+        Ok(outcome.map(|stored| Assembled { stored, sent_bytes }))
+    }
+
+    /// The object as a local file, where objects are local files.
+    async fn open_local(&self, _key: &str) -> Result<Option<File>> {
+        Ok(None)
+    }
+
+    /// A local folder from which `assemble` takes files without copying them, if there is one.
+    fn scratch(&self) -> Option<PathBuf> {
+        None
+    }
 
     /// Copies inside the bucket without moving the bytes through this process (where the store can).
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>>;

@@ -7,10 +7,12 @@
 use bytes::Bytes;
 use futures::future::join_all;
 use rpmmd::checksum::Sha256;
+use rpmmd::repodata::ReadRange as _;
 use serde::Serialize;
 
+use super::body::Body;
 use super::key::Key;
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PutIf, Store, Stored};
+use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PutIf, Reused, Store, Stored};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -65,6 +67,7 @@ impl Probe<'_> {
         let copy_source = row("copy if match: a changed source is refused", self.copy_changed_source().await);
         let delete = row("delete if match: a wrong ETag deletes nothing", self.delete_wrong_match().await);
         let copy_sha256 = row("copy: the store computes the SHA-256", self.copy_digest().await);
+        let range_copy = row("objects are joined from ranges of others", self.join_ranges().await);
         let odd_keys = row("keys with + ~ ^ % and spaces survive", self.odd_key().await);
         let abilities = Abilities {
             conditional_put: put_absent.ok && put_match.ok && race.ok,
@@ -72,8 +75,10 @@ impl Probe<'_> {
             conditional_delete: delete.ok,
             copy_sha256: copy_sha256.ok,
             odd_keys: odd_keys.ok,
+            range_copy: range_copy.ok,
         };
-        let rows = vec![put_absent, put_match, race, copy_target, copy_source, delete, copy_sha256, odd_keys];
+        let rows =
+            vec![put_absent, put_match, race, copy_target, copy_source, delete, copy_sha256, range_copy, odd_keys];
         Ok(ProbeReport { rows, abilities })
     }
 
@@ -134,6 +139,21 @@ impl Probe<'_> {
             Some(other) => format!("another than computed here: {other}"),
         };
         Ok((ok, seen))
+    }
+
+    async fn join_ranges(&self) -> Tried {
+        let source = self.write("whole", b"0123456789").await?;
+        let reused = Reused { at: 0..4, object: &source, from: 3 };
+        let body = Body::Memory(Bytes::from_static(b"3456"));
+        let (key, attributes) = (self.key("part"), Attributes::default());
+        let joined = self.store.assemble(&key, &body, &[reused], &attributes, PutIf::Absent).await?;
+        let read = self.bytes("part").await?;
+        let sent = match &joined {
+            Outcome::Done(assembled) => assembled.sent_bytes,
+            Outcome::Lost | Outcome::Conflict | Outcome::Missing | Outcome::Ambiguous(_) => body.length_bytes(),
+        };
+        let ok = sent == 0 && read.as_deref() == Some(b"3456".as_slice());
+        Ok((ok, format!("{}; {sent} of 4 bytes sent", name(&joined))))
     }
 
     async fn odd_key(&self) -> Tried {

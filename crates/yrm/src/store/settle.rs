@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use rpmmd::checksum::Sha256;
+use rpmmd::repodata::ReadRange as _;
 
-use super::{Attributes, Copy, ETag, Object, Outcome, PutIf, Store, Stored};
+use super::body::Body;
+use super::{Attributes, Copy, ETag, Object, Outcome, PutIf, Reused, Store, Stored};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Times one call is tried.
@@ -111,6 +113,39 @@ pub async fn put_fixed(store: &dyn Store, key: &str, bytes: &Bytes, attributes: 
         }
     }
     Err(unsettled(format!("putting {key:?}"), None))
+}
+
+/// Puts a body whose name says what it holds: already there is done. One there of another size
+/// is damaged and is replaced. Gives the bytes that had to be sent.
+pub async fn assemble_fixed(
+    store: &dyn Store,
+    key: &str,
+    body: &Body,
+    mut reused: &[Reused<'_>],
+    attributes: &Attributes,
+) -> Result<u64> {
+    let (mut condition, mut doubt) = (PutIf::Absent, None);
+    for attempt in 0..TRIES {
+        pause(attempt).await;
+        match store.assemble(key, body, reused, attributes, condition.clone()).await {
+            Ok(Outcome::Done(assembled)) => return Ok(assembled.sent_bytes),
+            Ok(Outcome::Conflict) => continue,
+            Ok(Outcome::Lost | Outcome::Missing) => {}
+            Ok(Outcome::Ambiguous(error)) => doubt = Some(error),
+            // A store that can put but not join.
+            Err(error) if !reused.is_empty() => doubt = Some(error),
+            Err(error) => return Err(error),
+        }
+        // Whatever it was that could not be joined is sent.
+        reused = &[];
+        match store.head(key).await {
+            Ok(Some(there)) if there.size_bytes == body.length_bytes() => return Ok(0),
+            Ok(Some(there)) => condition = PutIf::Matches(there.etag),
+            Ok(None) => condition = PutIf::Absent,
+            Err(error) => doubt = Some(error),
+        }
+    }
+    Err(unsettled(format!("putting {key:?}"), doubt))
 }
 
 /// Puts an object that nobody else writes, or whose newest version is the right one.

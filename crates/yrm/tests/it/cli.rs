@@ -110,9 +110,9 @@ fn a_rejection_is_said_once_and_a_log_file_keeps_it() {
 fn flags_of_the_first_version_without_effect_get_a_note() {
     let directory = TempDir::new().unwrap();
     std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();
-    let text = outcome(&directory, &["run", "--bucket-name", "./b", "-c", "/var/cache/x"], &[]);
+    let text = outcome(&directory, &["run", "--bucket-name", "./b", "-l", "/var/tmp/x"], &[]);
     assert!(text.starts_with("exit 0"), "{text}");
-    assert!(text.contains("note: --cachedir has no effect: "), "{text}");
+    assert!(text.contains("note: --local-staging-area has no effect: "), "{text}");
 }
 
 #[test]

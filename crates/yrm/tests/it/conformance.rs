@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use futures::future::join_all;
 use rpmmd::checksum::Sha256;
+use yrm::store::body::{Body, Spool};
 use yrm::store::probe::probe;
-use yrm::store::{Abilities, Attributes, Copy, ETag, Object, Outcome, PutIf, Store, Stored};
+use yrm::store::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PutIf, Reused, Store, Stored};
 
 /// Runs every behaviour against every store.
 macro_rules! conformance {
@@ -51,6 +52,9 @@ conformance! {
     an_empty_object_is_an_object
     a_listing_is_in_byte_order_and_whole
     a_file_is_stored_whatever_was_there
+    a_body_is_joined_from_ranges_of_objects_and_keeps_its_condition
+    a_join_from_an_object_that_changed_is_refused
+    a_large_body_is_sent_but_for_what_the_store_has
     the_probe_finds_every_ability_and_leaves_nothing
 }
 
@@ -286,6 +290,75 @@ async fn a_file_is_stored_whatever_was_there(store: &dyn Store) {
     let missing = store.put_file("inbox/b.rpm", &folder.path().join("b.rpm"), &Attributes::default()).await;
     assert!(missing.is_err());
     assert_eq!(keys(store, "").await, ["inbox/a.rpm"]);
+}
+
+async fn assemble(
+    store: &dyn Store,
+    key: &str,
+    body: &Body,
+    reused: &[Reused<'_>],
+    condition: PutIf,
+) -> Outcome<Assembled> {
+    store.assemble(key, body, reused, &Attributes::default(), condition).await.unwrap()
+}
+
+async fn a_body_is_joined_from_ranges_of_objects_and_keeps_its_condition(store: &dyn Store) {
+    write(store, "digits", "0123456789").await;
+    let digits = seen(store, "digits").await;
+    let body = Body::Memory(Bytes::from_static(b"34567"));
+    let reused = [Reused { at: 0..5, object: &digits, from: 3 }];
+    let made = done(assemble(store, "joined", &body, &reused, PutIf::Absent).await);
+    assert_eq!((bytes(store, "joined").await, made.sent_bytes), (Bytes::from_static(b"34567"), 0));
+    assert_eq!(seen(store, "joined").await.etag, made.stored.etag);
+
+    assert!(matches!(assemble(store, "joined", &body, &reused, PutIf::Absent).await, Outcome::Lost));
+    let nobodys = PutIf::Matches(ETag::new(NOBODYS));
+    assert!(matches!(assemble(store, "joined", &body, &[], nobodys.clone()).await, Outcome::Lost));
+    assert!(matches!(assemble(store, "none", &body, &reused, nobodys).await, Outcome::Missing));
+
+    let other = Body::Memory(Bytes::from_static(b"a34b"));
+    let reused = [Reused { at: 1..3, object: &digits, from: 3 }];
+    let matches = PutIf::Matches(made.stored.etag);
+    done(assemble(store, "joined", &other, &reused, matches).await);
+    assert_eq!(bytes(store, "joined").await, "a34b");
+    let empty = Body::Memory(Bytes::new());
+    done(assemble(store, "empty", &empty, &[], PutIf::Absent).await);
+    assert_eq!(bytes(store, "empty").await, "");
+}
+
+async fn a_join_from_an_object_that_changed_is_refused(store: &dyn Store) {
+    write(store, "digits", "0123456789").await;
+    let digits = seen(store, "digits").await;
+    let body = Body::Memory(Bytes::from_static(b"34567"));
+    let reused = [Reused { at: 0..5, object: &digits, from: 3 }];
+    write(store, "digits", "9876543210").await;
+    assert!(matches!(assemble(store, "joined", &body, &reused, PutIf::Absent).await, Outcome::Lost));
+    store.delete("digits", &seen(store, "digits").await.etag).await.unwrap();
+    assert!(matches!(assemble(store, "joined", &body, &reused, PutIf::Absent).await, Outcome::Missing));
+    assert_eq!(keys(store, "").await, Vec::<String>::new());
+}
+
+/// Of 30 MiB, the first and one byte in the middle are new.
+async fn a_large_body_is_sent_but_for_what_the_store_has(store: &dyn Store) {
+    const SIZE: usize = 30 << 20;
+    let before: Vec<u8> = (0..SIZE).map(|at| u8::try_from((at ^ at >> 9) & 0xff).unwrap()).collect();
+    write(store, "before", before.clone()).await;
+    let object = seen(store, "before").await;
+    let middle = SIZE / 2;
+    let mut after = before;
+    after[0] ^= 1;
+    after.insert(middle, 7);
+    let mut spool = Spool::new(store.scratch());
+    std::io::Write::write_all(&mut spool, &after).unwrap();
+    let (middle, size) = (middle as u64, SIZE as u64);
+    let reused = [
+        Reused { at: 1..middle, object: &object, from: 1 },
+        Reused { at: middle + 1..size + 1, object: &object, from: middle },
+    ];
+    let made = done(assemble(store, "after", &spool.finish(), &reused, PutIf::Absent).await);
+    assert!(made.sent_bytes <= 10 << 20, "{} bytes were sent", made.sent_bytes);
+    assert!(bytes(store, "after").await == after);
+    assert_eq!(keys(store, "").await, ["after", "before"]);
 }
 
 async fn the_probe_finds_every_ability_and_leaves_nothing(store: &dyn Store) {

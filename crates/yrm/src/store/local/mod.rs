@@ -20,10 +20,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rpmmd::repodata::ReadRange as _;
 
 use self::temp::{Lock, Temp, delete_locked, open_file, remove_stale, restore_aside};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored, clip};
+use super::body::Body;
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored, clip,
+};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Times a read starts again because the file changed under it.
@@ -133,6 +137,57 @@ impl Store for DirectoryStore {
             }
         })
         .await
+    }
+
+    /// Bytes travel nowhere here: a body from `scratch` is put in place as it is.
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        reused: &[Reused<'_>],
+        _attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        let (key, body) = (key.to_owned(), body.clone());
+        let reused_bytes: u64 = reused.iter().map(|reused| reused.at.end - reused.at.start).sum();
+        let mut seen: Vec<Object> = reused.iter().map(|reused| reused.object.clone()).collect();
+        seen.dedup();
+        self.blocking(move |tree| {
+            for object in seen {
+                match open_file(tree, KeyPath::parse(&object.key)?)? {
+                    None => return Ok(Outcome::Missing),
+                    Some((_, identity)) if identity.etag() != object.etag => return Ok(Outcome::Lost),
+                    Some(_) => {}
+                }
+            }
+            let path = KeyPath::parse(&key)?;
+            let adopted = match &body {
+                Body::File(local) => Temp::adopt(tree, local)?,
+                Body::Memory(_) => None,
+            };
+            let temp = if let Some(temp) = adopted {
+                temp
+            } else {
+                let mut temp = Temp::create(tree)?;
+                temp.write_body(&body, path.key)?;
+                temp
+            };
+            let sent_bytes = body.length_bytes().saturating_sub(reused_bytes);
+            Ok(temp.land(tree, path, &condition, None)?.map(|stored| Assembled { stored, sent_bytes }))
+        })
+        .await
+    }
+
+    async fn open_local(&self, key: &str) -> Result<Option<File>> {
+        let key = key.to_owned();
+        self.blocking(move |tree| Ok(open_file(tree, KeyPath::parse(&key)?)?.map(|(file, _)| file))).await
+    }
+
+    /// `.yrm/tmp`, where files wait to be put in place; what a process that dies leaves there goes
+    /// at a later start.
+    fn scratch(&self) -> Option<PathBuf> {
+        let made = KeyPath::parse(".yrm/tmp/x").and_then(|path| self.tree.make_folder_of(path));
+        made.is_ok().then(|| temp::scratch(&self.tree))
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {

@@ -3,14 +3,17 @@
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
 
 use rpmmd::checksum::{Sha256, Sha256Stream};
+use rpmmd::repodata::ReadRange as _;
 use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::tree::{Identity, KeyPath, Tree, failure, io_failure, irregular, stat_at};
 use crate::error::Result;
+use crate::store::body::{Body, LocalFile};
 use crate::store::{ETag, Outcome, PutIf, Stored};
 
 /// Bytes read and hashed at a time.
@@ -43,6 +46,11 @@ impl Lock {
     }
 }
 
+/// The folder of files in the making.
+pub(super) fn scratch(tree: &Tree) -> PathBuf {
+    tree.path().join(".yrm/tmp")
+}
+
 /// A file in `.yrm/tmp`; removed when dropped.
 #[derive(Debug)]
 pub(super) struct Temp {
@@ -60,6 +68,34 @@ impl Temp {
         let file = rustix::fs::openat(&folder, name.as_str(), flags, Mode::from_raw_mode(0o644))
             .map_err(|errno| failure(errno, "creating a file in .yrm/tmp"))?;
         Ok(Self { folder, name, file: file.into() })
+    }
+
+    /// A file that lies in `.yrm/tmp` already, complete; `None` when this is none of those.
+    pub(super) fn adopt(tree: &Tree, local: &LocalFile) -> Result<Option<Self>> {
+        let Some(path) = local.path() else { return Ok(None) };
+        let Some(name) = path.strip_prefix(scratch(tree)).ok().and_then(Path::to_str) else { return Ok(None) };
+        let key = format!(".yrm/tmp/{name}");
+        let key = KeyPath::parse(&key)?;
+        let Some(folder) = tree.folder_of(key)? else { return Ok(None) };
+        let doing = || format!("taking in {:?}", path.display());
+        let file = local.file().try_clone().map_err(|error| io_failure(error, doing()))?;
+        let stat = rustix::fs::fstat(&file).map_err(|errno| failure(errno, doing()))?;
+        // It may have been taken in before, or be gone.
+        let same = stat_at(&folder, key.leaf, key.key)? == Some(Identity::of(&stat));
+        Ok(same.then(|| Self { folder, name: name.to_owned(), file }))
+    }
+
+    /// Writes all of a body.
+    pub(super) fn write_body(&mut self, body: &Body, key: &str) -> Result<()> {
+        let size_bytes = body.length_bytes();
+        let mut at = 0;
+        while at < size_bytes {
+            let end = size_bytes.min(at + COPY_BYTES as u64);
+            let piece = body.read(at..end);
+            self.write(&piece.map_err(|error| io_failure(error, format!("reading what becomes {key:?}")))?, key)?;
+            at = end;
+        }
+        Ok(())
     }
 
     /// Writes all of `bytes`.

@@ -8,6 +8,7 @@
 //! them apart, and every run begins with a listing.
 
 mod answer;
+mod assemble;
 mod multipart;
 mod spelling;
 
@@ -30,7 +31,11 @@ use rpmmd::checksum::Sha256;
 
 use self::answer::Answer;
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Store, Stored};
+use super::body::Body;
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
+    Stored,
+};
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -52,6 +57,10 @@ pub struct Limits {
     pub part_bytes: u64,
     /// Bytes of a copied part, at least.
     pub copy_part_bytes: u64,
+    /// A body up to this size is sent in one call, even if the store has most of it.
+    pub single_assemble_bytes: u64,
+    /// Bytes of every part but the last, at least: S3's own limit.
+    pub min_part_bytes: u64,
     /// How long the store may keep silent.
     pub read_timeout: Duration,
 }
@@ -63,6 +72,8 @@ impl Default for Limits {
             single_copy_bytes: 5 << 30,
             part_bytes: 16 << 20,
             copy_part_bytes: 512 << 20,
+            single_assemble_bytes: 16 << 20,
+            min_part_bytes: 5 << 20,
             read_timeout: Duration::from_mins(1),
         }
     }
@@ -137,6 +148,15 @@ impl S3Store {
 
     fn full(&self, key: &str) -> String {
         format!("{}{key}", self.prefix)
+    }
+
+    /// The client and the headers that a condition needs.
+    fn conditional(&self, condition: &PutIf) -> (&Client, Option<String>, Option<String>) {
+        match condition {
+            PutIf::Always => (&self.patient, None, None),
+            PutIf::Absent => (&self.once, Some("*".to_owned()), None),
+            PutIf::Matches(etag) => (&self.once, None, Some(quoted(etag))),
+        }
     }
 
     async fn copy_at_once(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
@@ -276,11 +296,7 @@ impl Store for S3Store {
 
     async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
         let doing = format!("putting {key:?}");
-        let (client, if_none_match, if_match) = match &condition {
-            PutIf::Always => (&self.patient, None, None),
-            PutIf::Absent => (&self.once, Some("*".to_owned()), None),
-            PutIf::Matches(etag) => (&self.once, None, Some(quoted(etag))),
-        };
+        let (client, if_none_match, if_match) = self.conditional(&condition);
         let answer = client
             .put_object()
             .bucket(&self.bucket)
@@ -320,6 +336,17 @@ impl Store for S3Store {
             Outcome::Conflict => Err(Answer::Conflict.error(&doing)),
             Outcome::Missing => Err(Answer::Missing.error(&doing)),
         }
+    }
+
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        reused: &[Reused<'_>],
+        attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        self.join(key, body, reused, attributes, condition).await
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {

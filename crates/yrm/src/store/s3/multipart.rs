@@ -2,24 +2,26 @@
 //! aborted, so that no invisible parts are paid for; a bucket's lifecycle rule catches the rest.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::answer::Answer;
 use super::spelling::{copy_source, quoted};
 use super::{S3Store, copying, stored, user_metadata};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{Attributes, Copy, Outcome, Stored};
+use crate::store::{Attributes, Copy, Object, Outcome, PutIf, Stored};
 
 /// S3 takes no more parts.
 const MAX_PARTS: u64 = 10_000;
 
 /// Parts in flight: each uploaded one is held in memory.
-const UPLOADS_AT_ONCE: usize = 4;
+pub(super) const UPLOADS_AT_ONCE: usize = 4;
 
 /// Copied parts in flight.
 const COPIES_AT_ONCE: usize = 8;
@@ -39,13 +41,6 @@ fn parts(size_bytes: u64, part_bytes: u64) -> Vec<Part> {
         .zip((0..size_bytes).step_by(usize::try_from(part_bytes).unwrap_or(usize::MAX)))
         .map(|(number, start)| Part { number, start, end: size_bytes.min(start.saturating_add(part_bytes)) })
         .collect()
-}
-
-/// When a finished upload may appear.
-#[derive(Debug, Clone, Copy)]
-enum Appear {
-    Always,
-    IfAbsent,
 }
 
 impl S3Store {
@@ -69,7 +64,7 @@ impl S3Store {
             .try_collect()
             .await;
         let outcome = match sent {
-            Ok(sent) => self.complete(key, &upload, sent, Appear::Always, &doing).await,
+            Ok(sent) => self.complete(key, &upload, sent, PutIf::Always, &doing).await,
             Err(error) => Err(error),
         };
         self.abort_unless_done(key, &upload, &outcome).await;
@@ -82,19 +77,19 @@ impl S3Store {
         let upload = self.begin(copy.target, copy.attributes, &doing).await?;
         let sent: Result<Vec<CompletedPart>, Answer> =
             futures::stream::iter(parts(copy.source.size_bytes, self.limits.copy_part_bytes))
-                .map(|part| self.copy_part(copy, &upload, part, &doing))
+                .map(|part| self.copy_part(copy.source, copy.target, &upload, part.number, part.start..part.end))
                 .buffer_unordered(COPIES_AT_ONCE)
                 .try_collect()
                 .await;
         let outcome = match sent {
-            Ok(sent) => self.complete(copy.target, &upload, sent, Appear::IfAbsent, &doing).await,
+            Ok(sent) => self.complete(copy.target, &upload, sent, PutIf::Absent, &doing).await,
             Err(answer) => answer.outcome(&doing),
         };
         self.abort_unless_done(copy.target, &upload, &outcome).await;
         outcome
     }
 
-    async fn begin(&self, key: &str, attributes: &Attributes, doing: &str) -> Result<String> {
+    pub(super) async fn begin(&self, key: &str, attributes: &Attributes, doing: &str) -> Result<String> {
         let answer = self
             .patient
             .create_multipart_upload()
@@ -129,6 +124,17 @@ impl S3Store {
             .await
             .map_err(|error| Error::new(ErrorKind::Internal, doing).because(error))?
             .map_err(|error| Error::new(ErrorKind::Unavailable, doing).because(error))?;
+        self.send_part(key, upload, part.number, bytes.into()).await.map_err(|answer| answer.error(doing))
+    }
+
+    /// Uploads one part.
+    pub(super) async fn send_part(
+        &self,
+        key: &str,
+        upload: &str,
+        number: i32,
+        bytes: Bytes,
+    ) -> Result<CompletedPart, Answer> {
         // A body in memory is signed with its SHA-256, so the part arrives whole or not at all.
         let answer = self
             .patient
@@ -136,46 +142,51 @@ impl S3Store {
             .bucket(&self.bucket)
             .key(self.full(key))
             .upload_id(upload)
-            .part_number(part.number)
+            .part_number(number)
             .body(bytes.into())
             .send()
             .await;
-        let output = answer.map_err(|error| Answer::of(error, doing).error(doing))?;
-        Ok(CompletedPart::builder().part_number(part.number).set_e_tag(output.e_tag().map(str::to_owned)).build())
+        let output = answer.map_err(|error| Answer::of(error, format!("uploading a part of {key:?}")))?;
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(output.e_tag().map(str::to_owned)).build())
     }
 
-    async fn copy_part(&self, copy: Copy<'_>, upload: &str, part: Part, doing: &str) -> Result<CompletedPart, Answer> {
+    /// Copies a range of an object, as it was seen, to one part.
+    pub(super) async fn copy_part(
+        &self,
+        source: &Object,
+        target: &str,
+        upload: &str,
+        number: i32,
+        range: Range<u64>,
+    ) -> Result<CompletedPart, Answer> {
         // Retrying is safe: a part has no condition on the target, and it is not visible yet.
         let answer = self
             .patient
             .upload_part_copy()
             .bucket(&self.bucket)
-            .key(self.full(copy.target))
+            .key(self.full(target))
             .upload_id(upload)
-            .part_number(part.number)
-            .copy_source(copy_source(&self.bucket, &self.full(&copy.source.key)))
-            .copy_source_if_match(quoted(&copy.source.etag))
-            .copy_source_range(format!("bytes={}-{}", part.start, part.end - 1))
+            .part_number(number)
+            .copy_source(copy_source(&self.bucket, &self.full(&source.key)))
+            .copy_source_if_match(quoted(&source.etag))
+            .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
             .send()
             .await;
-        let output = answer.map_err(|error| Answer::of(error, doing))?;
+        let output = answer.map_err(|error| Answer::of(error, format!("copying a part to {target:?}")))?;
         let etag = output.copy_part_result().and_then(|result| result.e_tag()).map(str::to_owned);
-        Ok(CompletedPart::builder().part_number(part.number).set_e_tag(etag).build())
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
     }
 
-    async fn complete(
+    pub(super) async fn complete(
         &self,
         key: &str,
         upload: &str,
         mut sent: Vec<CompletedPart>,
-        appear: Appear,
+        condition: PutIf,
         doing: &str,
     ) -> Result<Outcome<Stored>> {
         sent.sort_by_key(CompletedPart::part_number);
-        let (client, if_none_match) = match appear {
-            Appear::Always => (&self.patient, None),
-            Appear::IfAbsent => (&self.once, Some("*".to_owned())),
-        };
+        let (client, if_none_match, if_match) = self.conditional(&condition);
         let answer = client
             .complete_multipart_upload()
             .bucket(&self.bucket)
@@ -183,6 +194,7 @@ impl S3Store {
             .upload_id(upload)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(sent)).build())
             .set_if_none_match(if_none_match)
+            .set_if_match(if_match)
             .send()
             .await;
         match answer {
@@ -193,7 +205,7 @@ impl S3Store {
     }
 
     /// After an ambiguous completion too: had it applied, there is no upload left to abort.
-    async fn abort_unless_done(&self, key: &str, upload: &str, outcome: &Result<Outcome<Stored>>) {
+    pub(super) async fn abort_unless_done(&self, key: &str, upload: &str, outcome: &Result<Outcome<Stored>>) {
         if matches!(outcome, Ok(Outcome::Done(_))) {
             return;
         }

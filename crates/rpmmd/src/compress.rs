@@ -3,7 +3,7 @@
 //!
 //! - gz: raw deflate, each fragment made alone and ended as by a full flush (an empty stored
 //!   block, which aligns to a byte), inside **one** gzip member. Real multi-member gzip stops libxml2 2.9 and perl after
-//!   the first member (METADATA.md, format decision 1).
+//!   the first member.
 //! - zstd: one frame a fragment, concatenated.
 //!
 //! Also decompresses what other programs wrote, within a limit.

@@ -5,8 +5,8 @@ use std::io::Write;
 use std::ops::Range;
 
 use super::Document;
-use super::render::{RenderError, RenderOptions, Rendered};
 use super::source::{Source, pieces};
+use super::terms::{RenderError, RenderOptions, Rendered};
 use crate::block::{Block, Layout};
 use crate::checksum::Sha256Stream;
 use crate::compress::{Compression, Compressor, Compressors};

@@ -9,7 +9,7 @@ use std::io::Write;
 use rayon::prelude::*;
 
 use super::assembly::{Assembly, Made};
-use super::render::{RenderError, RenderOptions, Rendered};
+use super::terms::{RenderError, RenderOptions, Rendered};
 use super::{Document, Fragments};
 use crate::block::Filling;
 use crate::compress::Compressors;

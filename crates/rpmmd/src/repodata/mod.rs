@@ -7,6 +7,7 @@ mod fragments;
 mod read;
 mod render;
 mod source;
+mod terms;
 #[cfg(test)]
 mod tests;
 
@@ -14,8 +15,8 @@ pub use crate::xml::ReadError;
 pub use build::Build;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
 pub use read::{MAX_OPEN_BYTES, generation, read};
-pub use render::{Previous, RenderError, RenderOptions, Rendered, Slot, render};
-pub use source::ReadRange;
+pub use render::render;
+pub use terms::{Previous, ReadRange, RenderError, RenderOptions, Rendered, Slot};
 
 use crate::repomd::{AnyChecksum, Record};
 

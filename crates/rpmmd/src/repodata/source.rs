@@ -1,51 +1,15 @@
 //! The previous file of a document: where its blocks and its packages' XML stand in it.
 
 use std::borrow::Cow;
-use std::io;
 use std::ops::Range;
 
-use super::render::{Previous, RenderError};
+use super::terms::{Previous, ReadRange, RenderError};
 use crate::block::{Block, Layout};
 use crate::checksum::{Sha256, Sha256Stream};
 use crate::compress::{Compression, decompress_fragment};
 
 /// How much of the previous file is read at a time.
 pub(super) const READ_BYTES: u64 = 1024 * 1024;
-
-/// A file that can be read at any place: in memory, or in pieces from wherever it is kept.
-pub trait ReadRange: Sync {
-    /// The file's length.
-    fn length_bytes(&self) -> u64;
-
-    /// The bytes of a range within the file. Fewer than were asked for are an error.
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>>;
-}
-
-impl ReadRange for &[u8] {
-    fn length_bytes(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
-        slice(self, range)
-    }
-}
-
-impl ReadRange for Vec<u8> {
-    fn length_bytes(&self) -> u64 {
-        self.len() as u64
-    }
-
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
-        slice(self, range)
-    }
-}
-
-fn slice(file: &[u8], range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
-    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    let bytes = file.get(place(range.start)..place(range.end)).ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(Cow::Borrowed(bytes))
-}
 
 /// The previous file, with its layout spelled out.
 pub(super) struct Source<'a> {

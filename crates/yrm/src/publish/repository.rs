@@ -1,7 +1,7 @@
 //! One repository's part of a run: from its candidates to a won switch and tidied inbox objects,
 //! starting again from what the winner wrote whenever the switch is lost.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -18,7 +18,8 @@ use super::observe::{Current, Observed, State, observe, read_published};
 use super::plan::{Conflict, Plan, merge, plan, undecided};
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
-use super::verdict::{Candidate, Reason, Rejection, Verdict};
+use super::settlement::{Settlement, published};
+use super::verdict::{Candidate, Reason, Rejection};
 use super::{Progress, Publisher, RunId, Step, lock, sweep, tidy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::Body;
@@ -30,19 +31,6 @@ const MAX_SWITCHES: u32 = 20;
 /// A writer that has been at it for longer than this looks again before it switches: the sweep
 /// must never be able to reach what it put in place.
 const STALE_AFTER: Duration = Duration::from_mins(30);
-/// What became of one repository's part.
-#[derive(Debug, Default)]
-pub(super) struct Settlement {
-    pub(super) repository: Option<RepositoryReport>,
-    pub(super) published: Vec<Published>,
-    pub(super) conflicts: Vec<Rejection>,
-    pub(super) waiting: Vec<Waiting>,
-    pub(super) gone: usize,
-    pub(super) retired: Vec<Retired>,
-    pub(super) errors: Vec<String>,
-    /// The repository, when a path in it waits for nothing but a sweep.
-    pub(super) sweep: Option<RepositoryDir>,
-}
 
 /// What is at hand before the switch.
 struct Prepared {
@@ -400,65 +388,5 @@ impl Publisher {
             Some(due) if due <= run.started => sweep::store_clock(&self.bucket).await,
             Some(_) | None => Ok(run.started),
         }
-    }
-}
-
-impl Settlement {
-    fn wait(&mut self, dropped: &Dropped, reason: String) {
-        self.waiting.push(Waiting { inbox_key: dropped.key().to_owned(), reason });
-    }
-
-    fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
-        match verdict {
-            Verdict::Wait { why, .. } => self.wait(dropped, why),
-            Verdict::Reject(rejection) => self.conflicts.push(rejection),
-            Verdict::Gone | Verdict::Accept(_) => self.gone += 1,
-        }
-    }
-
-    /// A candidate that did not get to its place.
-    fn held_up(&mut self, candidate: &Candidate, admission: Result<Admission>) {
-        let dropped = &candidate.dropped;
-        match admission {
-            Ok(Admission::Wait(reason)) => self.wait(dropped, reason),
-            Ok(Admission::Taken { reason, overdue }) => {
-                self.wait(dropped, reason);
-                if overdue {
-                    self.sweep = Some(candidate.repository.clone());
-                }
-            }
-            Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
-            Err(error) => {
-                tracing::error!(
-                    key = dropped.key(),
-                    kind = error.kind().name(),
-                    hint = error.hint_text(),
-                    error = error.chain(),
-                    "left in the inbox"
-                );
-                self.errors.push(error.chain());
-                self.wait(dropped, error.chain());
-            }
-        }
-    }
-
-    /// After a lost switch everything is judged again, except what has left the line already.
-    fn forget(&mut self, again: &[Candidate]) {
-        let again: HashSet<&str> = again.iter().map(|candidate| candidate.dropped.key()).collect();
-        self.conflicts.retain(|rejection| !again.contains(rejection.dropped.key()));
-        self.waiting.retain(|waiting| !again.contains(waiting.inbox_key.as_str()));
-    }
-}
-
-fn published(candidate: &Candidate, pkgid: Option<rpmmd::checksum::Sha256>, already_there: bool) -> Published {
-    Published {
-        inbox_key: candidate.dropped.key().to_owned(),
-        etag: candidate.dropped.etag().to_string(),
-        repository: candidate.repository.as_str().to_owned(),
-        href: candidate.href.clone(),
-        nevra: candidate.nevra.to_string(),
-        pkgid: pkgid.map(|pkgid| pkgid.to_string()).unwrap_or_default(),
-        size_bytes: candidate.dropped.object.size_bytes,
-        already_there,
     }
 }

@@ -1,0 +1,87 @@
+//! What became of one repository's part of a run: collected on the way, judged by nobody.
+
+use std::collections::HashSet;
+
+use rpmmd::checksum::Sha256;
+
+use super::admit::Admission;
+use super::inbox::Dropped;
+use super::report::{Published, RepositoryReport, Retired, Waiting};
+use super::verdict::{Candidate, Rejection, Verdict};
+use crate::error::Result;
+use crate::store::key::RepositoryDir;
+
+/// What became of one repository's part.
+#[derive(Debug, Default)]
+pub(super) struct Settlement {
+    pub(super) repository: Option<RepositoryReport>,
+    pub(super) published: Vec<Published>,
+    pub(super) conflicts: Vec<Rejection>,
+    pub(super) waiting: Vec<Waiting>,
+    pub(super) gone: usize,
+    pub(super) retired: Vec<Retired>,
+    pub(super) errors: Vec<String>,
+    /// The repository, when a path in it waits for nothing but a sweep.
+    pub(super) sweep: Option<RepositoryDir>,
+}
+
+impl Settlement {
+    pub(super) fn wait(&mut self, dropped: &Dropped, reason: String) {
+        self.waiting.push(Waiting { inbox_key: dropped.key().to_owned(), reason });
+    }
+
+    pub(super) fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
+        match verdict {
+            Verdict::Wait { why, .. } => self.wait(dropped, why),
+            Verdict::Reject(rejection) => self.conflicts.push(rejection),
+            Verdict::Gone | Verdict::Accept(_) => self.gone += 1,
+        }
+    }
+
+    /// A candidate that did not get to its place.
+    pub(super) fn held_up(&mut self, candidate: &Candidate, admission: Result<Admission>) {
+        let dropped = &candidate.dropped;
+        match admission {
+            Ok(Admission::Wait(reason)) => self.wait(dropped, reason),
+            Ok(Admission::Taken { reason, overdue }) => {
+                self.wait(dropped, reason);
+                if overdue {
+                    self.sweep = Some(candidate.repository.clone());
+                }
+            }
+            Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
+            Err(error) => {
+                tracing::error!(
+                    key = dropped.key(),
+                    kind = error.kind().name(),
+                    hint = error.hint_text(),
+                    error = error.chain(),
+                    "left in the inbox"
+                );
+                self.errors.push(error.chain());
+                self.wait(dropped, error.chain());
+            }
+        }
+    }
+
+    /// After a lost switch everything is judged again, except what has left the line already.
+    pub(super) fn forget(&mut self, again: &[Candidate]) {
+        let again: HashSet<&str> = again.iter().map(|candidate| candidate.dropped.key()).collect();
+        self.conflicts.retain(|rejection| !again.contains(rejection.dropped.key()));
+        self.waiting.retain(|waiting| !again.contains(waiting.inbox_key.as_str()));
+    }
+}
+
+/// The report of one package that clients can install.
+pub(super) fn published(candidate: &Candidate, pkgid: Option<Sha256>, already_there: bool) -> Published {
+    Published {
+        inbox_key: candidate.dropped.key().to_owned(),
+        etag: candidate.dropped.etag().to_string(),
+        repository: candidate.repository.as_str().to_owned(),
+        href: candidate.href.clone(),
+        nevra: candidate.nevra.to_string(),
+        pkgid: pkgid.map(|pkgid| pkgid.to_string()).unwrap_or_default(),
+        size_bytes: candidate.dropped.object.size_bytes,
+        already_there,
+    }
+}

@@ -265,7 +265,7 @@ pub fn show(low: &Low) -> Vec<Shown> {
         let value = low.get(setting.name);
         let text = value.map(|value| match setting.kind {
             Kind::Secret => "(set, not shown)".to_owned(),
-            Kind::Text | Kind::Number | Kind::Switch => value.text.clone(),
+            Kind::Text | Kind::Number | Kind::Switch => without_password(&value.text),
         });
         Shown {
             name: setting.name,
@@ -274,6 +274,14 @@ pub fn show(low: &Low) -> Vec<Shown> {
         }
     };
     settings::SETTINGS.iter().map(row).collect()
+}
+
+/// An address that was typed with a password, which no setting takes, is shown without it.
+fn without_password(text: &str) -> String {
+    match text.split_once("://").and_then(|(scheme, rest)| Some((scheme, rest.rsplit_once('@')?.1))) {
+        Some((scheme, host)) => format!("{scheme}://(not shown)@{host}"),
+        None => text.to_owned(),
+    }
 }
 
 /// The commented file that `config init` writes: every setting, its help and its default.

@@ -118,6 +118,10 @@ fn a_secret_comes_from_its_file_and_is_never_shown() {
     let text = problems(&Low::gather(&both));
     assert!(text.contains("both set it") && !text.contains("envkey"), "{text}");
 
+    let address = typed(&[], &[("bucket", "./b"), ("endpoint", "https://user:hunter2@host:9000")]);
+    let shown = format!("{:?} {}", show(&Low::gather(&address)), problems(&Low::gather(&address)));
+    assert!(shown.contains("(not shown)@host:9000") && !shown.contains("hunter2"), "{shown}");
+
     let broken = typed(&[("YRM_DATADOG_API_KEY", "two words")], &[("bucket", "./b")]);
     assert!(!problems(&Low::gather(&broken)).contains("two words"));
 }

@@ -151,6 +151,8 @@ pub(crate) mod tests {
             rejected: vec![],
             waiting: vec![],
             retired: vec![],
+            removed: vec![],
+            replaced: vec![],
             repositories: vec![],
             swept: 0,
             errors: vec![],

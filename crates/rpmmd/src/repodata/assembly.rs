@@ -60,8 +60,8 @@ impl<W: Write> Assembly<W> {
         out: W,
         compressors: &Compressors,
     ) -> Result<Self, RenderError> {
-        let RenderOptions { compression, open_checksum, generation, .. } = options;
-        let head = document.head(packages, generation);
+        let RenderOptions { compression, open_checksum, mark, .. } = options;
+        let head = document.head(packages, mark);
         let head = compressors.with(|compressor| Made::new(0, head, open_checksum, compressor));
         let mut assembly = Self {
             document,

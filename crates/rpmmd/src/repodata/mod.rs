@@ -16,7 +16,7 @@ pub use build::Build;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
 pub use read::{MAX_OPEN_BYTES, generation, read};
 pub use render::render;
-pub use terms::{Previous, ReadRange, RenderError, RenderOptions, Rendered, Slot};
+pub use terms::{Mark, Previous, ReadRange, RenderError, RenderOptions, Rendered, Slot};
 
 use crate::repomd::{AnyChecksum, Record};
 
@@ -45,10 +45,10 @@ impl Document {
     }
 
     /// The XML before the packages.
-    fn head(self, packages: usize, generation: Option<u64>) -> Vec<u8> {
+    fn head(self, packages: usize, mark: Option<Mark>) -> Vec<u8> {
         let mut head = b"<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n".to_vec();
-        if let Some(generation) = generation {
-            head.extend_from_slice(format!("<!-- generation {generation} -->\n").as_bytes());
+        if let Some(Mark { revision, writer }) = mark {
+            head.extend_from_slice(format!("<!-- generation {revision} by {writer:032x} -->\n").as_bytes());
         }
         head.extend_from_slice(match self {
             Self::Primary => {

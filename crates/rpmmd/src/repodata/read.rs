@@ -42,7 +42,7 @@ pub fn generation(file: &[u8]) -> Option<u64> {
     };
     read.ok()?;
     let (_, note) = std::str::from_utf8(&top).ok()?.split_once("<!-- generation ")?;
-    note.split_once(" -->")?.0.parse().ok()
+    note.split_once(' ')?.0.parse().ok()
 }
 
 /// What one document says of each package. The same file published under two paths is in

@@ -45,13 +45,23 @@ pub struct RenderOptions {
     pub open_checksum: bool,
     /// Written into a comment at the top, so that no two generations' files ever have the same
     /// name: a file that is about to be swept is never the one that is about to be published.
-    pub generation: Option<u64>,
+    pub mark: Option<Mark>,
+}
+
+/// Which generation a file belongs to, and who made it: two writers' files differ although they
+/// hold the same packages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mark {
+    /// The revision in repomd.xml.
+    pub revision: u64,
+    /// The writer's own, random number.
+    pub writer: u128,
 }
 
 impl RenderOptions {
     /// The options of a repository kept by blocks: the default level, no open checksum.
     pub fn new(compression: Compression) -> Self {
-        Self { compression, level: compression.default_level(), open_checksum: false, generation: None }
+        Self { compression, level: compression.default_level(), open_checksum: false, mark: None }
     }
 }
 

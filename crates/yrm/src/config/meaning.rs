@@ -99,6 +99,7 @@ impl Reading<'_> {
         let single_writer = self.required("single-writer", parse::switch);
         let allow_shrink = self.required("allow-shrink", parse::switch);
         let sweep_interval = self.required("sweep-interval", parse::duration);
+        let on_conflict = self.required("on-conflict", parse::on_conflict);
         Ok(Policy {
             folders: folders?,
             repositories: repositories?,
@@ -110,6 +111,7 @@ impl Reading<'_> {
             single_writer: single_writer?,
             allow_shrink: allow_shrink?,
             sweep_interval: sweep_interval?,
+            on_conflict: on_conflict?,
         })
     }
 

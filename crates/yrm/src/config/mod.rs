@@ -131,6 +131,17 @@ pub struct Policy {
     pub allow_shrink: bool,
     /// How often a repository is swept at most.
     pub sweep_interval: Duration,
+    /// What becomes of a package whose path or name other bytes have.
+    pub on_conflict: OnConflict,
+}
+
+/// What becomes of a package whose path or name other bytes have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// It goes to quarantine.
+    Reject,
+    /// It is published under a path of its own, and the other leaves.
+    Replace,
 }
 
 /// The configurable names of the two folders people see.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BucketUrl, Repositories};
+use super::{BucketUrl, OnConflict, Repositories};
 
 /// What is wrong, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -95,6 +95,15 @@ pub fn switch(text: &str) -> Parsed<bool> {
         "true" | "yes" | "1" => Ok(true),
         "false" | "no" | "0" => Ok(false),
         _ => Err(Complaint::new(format!("{text:?} is neither true nor false"))),
+    }
+}
+
+/// `reject` or `replace`.
+pub fn on_conflict(text: &str) -> Parsed<OnConflict> {
+    match text {
+        "reject" => Ok(OnConflict::Reject),
+        "replace" => Ok(OnConflict::Replace),
+        _ => Err(Complaint::new(format!("{text:?} is neither reject nor replace"))),
     }
 }
 

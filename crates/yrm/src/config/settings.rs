@@ -198,6 +198,14 @@ pub const SETTINGS: &[Setting] = &[
     )
     .kind(Kind::Switch)
     .default("false"),
+    Setting::new(
+        "on-conflict",
+        Group::Publish,
+        "reject|replace",
+        "What becomes of a package whose path or name is published with other bytes: it goes to quarantine, or it is \
+         published under a path of its own and the other leaves the metadata.",
+    )
+    .default("reject"),
     Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
         .default("6h"),
     Setting::new(

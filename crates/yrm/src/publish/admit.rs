@@ -61,7 +61,7 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Re
 /// still be fetched: what vanished from `repo/` is put back. `Placed` when it is there. The
 /// dropped file may be the only good copy left, so it never goes while anything else is.
 pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>) -> Result<Admission> {
-    let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
+    let key = Key::Package { repository: &candidate.repository, href: &entry.href };
     let target = bucket.path(key);
     let mut there = bucket.store.head(&target).await?;
     if there.is_none() {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use rpmmd::repodata::ReadRange as _;
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::bucket::Bucket;
@@ -11,7 +12,7 @@ use super::observe::State;
 use super::render::{Generation, NewFile};
 use crate::error::Result;
 use crate::store::key::{Key, RepositoryDir};
-use crate::store::settle::{self, Settled};
+use crate::store::settle::{self, Put, Settled};
 use crate::store::{ETag, PutIf, Reused};
 
 /// A file up to this size is sent whole: joining it would take more calls than it saves bytes.
@@ -68,8 +69,15 @@ async fn upload_file(
     Ok(())
 }
 
-/// Makes the generation the truth, if the truth is still what `state` read.
-pub async fn switch(bucket: &Bucket, state: &State, generation: &Generation, commit: Ulid) -> Result<Switch> {
+/// Makes the generation the truth, if the truth is still what `state` read. Nothing is tried after
+/// `until`: the sweep may then be about to take what the generation names. Late is lost.
+pub async fn switch(
+    bucket: &Bucket,
+    state: &State,
+    generation: &Generation,
+    commit: Ulid,
+    until: Instant,
+) -> Result<Switch> {
     let key = Key::Repomd { repository: &state.repository };
     let mut attributes = key.attributes();
     attributes.user = BTreeMap::from([("commit-id".to_owned(), commit.to_string())]);
@@ -78,7 +86,8 @@ pub async fn switch(bucket: &Bucket, state: &State, generation: &Generation, com
         None => PutIf::Absent,
     };
     let bytes = &generation.repomd_bytes;
-    let settled = settle::put_settled(bucket.store.as_ref(), &bucket.path(key), bytes, &attributes, &condition).await?;
+    let put = Put { key: &bucket.path(key), bytes, attributes: &attributes, condition: &condition };
+    let settled = settle::put_until(bucket.store.as_ref(), put, Some(until)).await?;
     Ok(match settled {
         Settled::Won(stored) => Switch::Won(stored.etag),
         Settled::Lost => Switch::Lost,

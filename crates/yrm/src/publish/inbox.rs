@@ -31,6 +31,11 @@ impl Dropped {
         &self.object.etag
     }
 
+    /// Whether it lies in the inbox; a package that is promoted lies elsewhere.
+    pub fn is_in_inbox(&self, folders: &Folders) -> bool {
+        self.key().strip_prefix(folders.inbox.as_str()).is_some_and(|path| path.starts_with('/'))
+    }
+
     /// When the store got it.
     pub fn modified(&self) -> Timestamp {
         self.object.modified

@@ -140,8 +140,7 @@ impl Inspector {
             let message = format!("{path} lies in no folder that is a repository");
             return Err(Stop::Reject(Reason::NoRepository, message));
         };
-        let target = Key::Package { repository: &repository, href }.path(&self.bucket.policy.folders);
-        if target.len() > key::MAX_KEY_BYTES {
+        if !self.fits(&repository, href) {
             return Err(bad("the key is too long to be published"));
         }
         if key::longest_of(&self.bucket.policy.folders, &repository) > key::MAX_KEY_BYTES {
@@ -149,6 +148,12 @@ impl Inspector {
         }
         let href = href.to_owned();
         Ok((repository, href))
+    }
+
+    /// Whether a package can have this path: the key and its last part are not too long.
+    fn fits(&self, repository: &RepositoryDir, href: &str) -> bool {
+        let target = Key::Package { repository, href }.path(&self.bucket.policy.folders);
+        target.len() <= key::MAX_KEY_BYTES
     }
 
     /// The file from its start to the end of its header.
@@ -249,8 +254,36 @@ pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Res
         let prefix = inspector.read_header(dropped).await?;
         inspector.digest(dropped, &prefix.bytes).await
     };
-    Ok(match learned.await {
-        Ok(pkgid) => Ok(pkgid),
+    judged(dropped, learned.await)
+}
+
+/// The same candidate under the path that its bytes alone can have; `None` when that path is too
+/// long. Its header is read again.
+pub async fn under_own_href(
+    inspector: &Inspector,
+    candidate: &Candidate,
+) -> Result<Result<Option<Candidate>, Verdict>> {
+    let dropped = &candidate.dropped;
+    let renamed = async {
+        let prefix = inspector.read_header(dropped).await?;
+        let pkgid = match candidate.pkgid {
+            Some(pkgid) => pkgid,
+            None => inspector.digest(dropped, &prefix.bytes).await?,
+        };
+        let known = Candidate { pkgid: Some(pkgid), ..candidate.clone() };
+        let Some(href) = known.own_href().filter(|href| inspector.fits(&candidate.repository, href)) else {
+            return Ok(None);
+        };
+        let renamed = describe(dropped, candidate.repository.clone(), &href, &prefix.bytes)?;
+        Ok(Some(Candidate { pkgid: Some(pkgid), ..renamed }))
+    };
+    judged(dropped, renamed.await)
+}
+
+/// What came of a further look at a file that was accepted before.
+fn judged<T>(dropped: &Dropped, outcome: Result<T, Stop>) -> Result<Result<T, Verdict>> {
+    Ok(match outcome {
+        Ok(found) => Ok(found),
         Err(Stop::Fault(error)) => return Err(error),
         Err(Stop::Gone) => Err(Verdict::Gone),
         Err(Stop::Wait(why)) => Err(Verdict::Wait { dropped: dropped.clone(), why }),

@@ -9,6 +9,7 @@ pub mod adopt;
 pub mod bucket;
 pub mod catalog;
 pub mod commit;
+pub mod errand;
 pub mod history;
 pub mod inbox;
 pub mod inspect;
@@ -19,12 +20,13 @@ pub mod receipt;
 pub mod render;
 pub mod report;
 mod repository;
+mod rollback;
 mod settlement;
 pub mod sweep;
 mod tidy;
 pub mod verdict;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -35,10 +37,12 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use self::bucket::Bucket;
+use self::errand::Errand;
 use self::inbox::Dropped;
 use self::inspect::Inspector;
 use self::observe::State;
 use self::report::{Rejected, Report, Waiting};
+use self::repository::Work;
 use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
@@ -47,6 +51,7 @@ use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
+use crate::store::pace::Paced;
 
 /// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
@@ -91,15 +96,24 @@ impl Progress for Unwatched {
     fn step(&self, _step: Step, _done: usize, _total: usize) {}
 }
 
+/// What the steps of one run share.
+#[derive(Debug, Clone, Copy)]
+struct Pass<'a> {
+    run: RunId,
+    progress: &'a dyn Progress,
+    /// When the inbox was listed.
+    listed: Instant,
+}
+
 /// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
 /// can be read again.
 #[derive(Debug)]
 pub struct Publisher {
     bucket: Bucket,
     counted: Arc<Counted>,
-    known: Mutex<HashMap<RepositoryDir, State>>,
-    retention_due: Mutex<HashMap<RepositoryDir, Option<Timestamp>>>,
-    swept: Mutex<HashMap<RepositoryDir, Timestamp>>,
+    known: Mutex<BTreeMap<RepositoryDir, State>>,
+    retention_due: Mutex<BTreeMap<RepositoryDir, Option<Timestamp>>>,
+    swept: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
     /// Where a path waits for nothing but a sweep.
     sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
     /// When every repository was last looked up, to retire and to sweep where nothing arrives.
@@ -118,7 +132,7 @@ impl Publisher {
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let counted = Arc::new(Counted::new(store));
         Ok(Self {
-            bucket: Bucket::new(Arc::clone(&counted) as Arc<dyn Store>, policy)?,
+            bucket: Bucket::new(Arc::new(Paced::new(Arc::clone(&counted) as Arc<dyn Store>)), policy)?,
             counted,
             known: Mutex::default(),
             retention_due: Mutex::default(),
@@ -163,12 +177,13 @@ impl Publisher {
         if !dropped.is_empty() {
             self.bucket.abilities().await?;
         }
+        let pass = Pass { run, progress, listed: began };
         let mut rest = dropped.as_slice();
         while !rest.is_empty() {
-            let judged = self.batch(&rest[..rest.len().min(BATCH)], run, progress, &mut report).await;
+            let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, &mut report).await;
             rest = &rest[judged..];
         }
-        self.retire_where_due(run, progress, &mut report).await;
+        self.retire_where_due(pass, &mut report).await;
         self.sweep_where_due(run, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
         if self.is_news(&report).await
@@ -190,10 +205,12 @@ impl Publisher {
     }
 
     /// Judges and publishes some of what was dropped; how many.
-    async fn batch(&self, batch: &[Dropped], run: RunId, progress: &dyn Progress, report: &mut Report) -> usize {
-        let (accepted, rejections, judged) = self.judge(batch, run, progress, report).await;
+    async fn batch(&self, batch: &[Dropped], pass: Pass<'_>, report: &mut Report) -> usize {
+        let (accepted, rejections, judged) = self.judge(batch, pass, report).await;
         let settlements: Vec<Settlement> = futures::stream::iter(accepted)
-            .map(|(repository, candidates)| self.settle(repository, candidates, run, progress))
+            .map(|(repository, candidates)| async move {
+                self.settle(Work { repository: &repository, errand: &Errand::Publish, pass }, candidates).await
+            })
             .buffered(REPOSITORIES_AT_ONCE)
             .collect()
             .await;
@@ -210,10 +227,10 @@ impl Publisher {
     async fn judge(
         &self,
         batch: &[Dropped],
-        run: RunId,
-        progress: &dyn Progress,
+        pass: Pass<'_>,
         report: &mut Report,
     ) -> (BTreeMap<RepositoryDir, Vec<Candidate>>, Vec<Rejection>, usize) {
+        let Pass { run, progress, .. } = pass;
         let inspector = Inspector::new(self.bucket.clone(), run.started);
         let inspections: Vec<_> = batch
             .iter()
@@ -250,12 +267,25 @@ impl Publisher {
 
     /// Adds a repository's settlement to the report and quarantines what it turned down.
     async fn take_in(&self, settlement: Settlement, report: &mut Report) {
-        let Settlement { repository, published, conflicts, waiting, gone: _, retired, errors, sweep } = settlement;
+        let Settlement {
+            repository,
+            published,
+            conflicts,
+            waiting,
+            gone: _,
+            retired,
+            removed,
+            replaced,
+            errors,
+            sweep,
+        } = settlement;
         lock(&self.sweep_wanted).extend(sweep);
         report.repositories.extend(repository);
         report.published.extend(published);
         report.waiting.extend(waiting);
         report.retired.extend(retired);
+        report.removed.extend(removed);
+        report.replaced.extend(replaced);
         report.errors.extend(errors);
         let rejected = self.quarantine(conflicts, report).await;
         report.rejected.extend(rejected);
@@ -283,18 +313,19 @@ impl Publisher {
 
     /// Retention runs whether or not the inbox has work: in every repository where, by what the
     /// last look said, something is due.
-    async fn retire_where_due(&self, run: RunId, progress: &dyn Progress, report: &mut Report) {
+    async fn retire_where_due(&self, pass: Pass<'_>, report: &mut Report) {
         if self.bucket.policy.retention.is_none() {
             return;
         }
-        let due = match self.retention_due_at(run.started).await {
+        let due = match self.retention_due_at(pass.run.started).await {
             Ok(due) => due,
             Err(error) => return report.fault("looking for repositories with old versions", &error),
         };
         // Where something arrived the plan has looked at what is old already.
         let planned: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
         for repository in due.into_iter().filter(|repository| !planned.contains(repository.as_str())) {
-            let settlement = self.settle(repository, Vec::new(), run, progress).await;
+            let work = Work { repository: &repository, errand: &Errand::Publish, pass };
+            let settlement = self.settle(work, Vec::new()).await;
             self.take_in(settlement, report).await;
         }
     }
@@ -375,6 +406,8 @@ impl Report {
             rejected: Vec::new(),
             waiting: Vec::new(),
             retired: Vec::new(),
+            removed: Vec::new(),
+            replaced: Vec::new(),
             repositories: Vec::new(),
             swept: 0,
             errors: Vec::new(),
@@ -404,7 +437,8 @@ impl Report {
 
     /// Whether anything changed. A file that waits, run after run, is no change.
     pub fn changed(&self) -> bool {
-        self.published.len() + self.rejected.len() + self.retired.len() > 0 || self.swept > 0
+        let lists = [self.published.len(), self.rejected.len(), self.retired.len(), self.removed.len()];
+        lists.iter().sum::<usize>() > 0 || self.swept > 0
     }
 
     /// Whether anything changed or went wrong.

@@ -55,6 +55,17 @@ pub enum Source {
     Published,
     /// Rendered anew for every entry: the repository was adopted.
     Adopted(Arc<Vec<Fragments>>),
+    /// The files of an earlier generation, to which the repository is rolled back.
+    Earlier(Box<Earlier>),
+}
+
+/// An earlier generation.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    /// Its repomd.xml.
+    pub bytes: Bytes,
+    /// What that says.
+    pub repomd: Repomd,
 }
 
 impl State {
@@ -69,6 +80,25 @@ impl State {
     pub fn adopt(self, catalog: Catalog, fragments: Vec<Fragments>) -> Self {
         let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(fragments)));
         Self { catalog, source, next_retirement: Arc::default(), ..self }
+    }
+
+    /// The same repository, holding again what an earlier generation held.
+    #[must_use]
+    pub fn roll_back(self, earlier: Earlier, catalog: Catalog) -> Self {
+        // Counted from the present: a revision never comes twice.
+        let catalog = Catalog { revision: self.catalog.revision, ..catalog };
+        let source = Source::Earlier(Box::new(earlier));
+        Self { catalog: Arc::new(catalog), source, next_retirement: Arc::default(), ..self }
+    }
+
+    /// The repomd.xml that names the files of the catalog, if there is one.
+    pub fn described_by(&self) -> Option<(&Bytes, &Repomd)> {
+        match &self.source {
+            Source::Earlier(earlier) => Some((&earlier.bytes, &earlier.repomd)),
+            Source::Published | Source::Adopted(_) => {
+                self.current.as_ref().map(|current| (&current.bytes, &current.repomd))
+            }
+        }
     }
 
     /// When retention next has something to do. Every package is looked at once a generation.
@@ -90,6 +120,12 @@ impl State {
     /// Whether metadata made by something else was taken over.
     pub fn adopted(&self) -> bool {
         matches!(self.source, Source::Adopted(_))
+    }
+
+    /// Whether this is not what clients see: the next generation differs although nothing comes or
+    /// goes.
+    pub fn is_news(&self) -> bool {
+        !matches!(self.source, Source::Published)
     }
 }
 
@@ -165,7 +201,7 @@ pub async fn read_published(bucket: &Bucket, state: &State) -> Result<[Body; 3]>
                 "the file that repomd.xml names is gone or damaged; the repository is read again from its packages",
             )
         };
-        let named = state.current.as_ref().and_then(|current| current.repomd.record(document.name()));
+        let named = state.described_by().and_then(|(_, repomd)| repomd.record(document.name()));
         let sha256 = named.and_then(|record| record.checksum.as_sha256()).ok_or_else(missing)?;
         files.push(bucket.cache.fetch(bucket.store.as_ref(), &key, sha256).await?.ok_or_else(missing)?);
     }

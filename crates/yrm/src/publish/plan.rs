@@ -10,7 +10,7 @@ use rpmmd::nevra::Nevra;
 
 use super::catalog::Catalog;
 use super::verdict::Candidate;
-use crate::config::Retention;
+use crate::config::{OnConflict, Policy, Retention};
 use crate::retention::{Version, next_retirement, retire};
 
 /// What is to happen. The numbers are indexes of candidates, or of the catalog's entries.
@@ -24,6 +24,52 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// Entries that retention takes out.
     pub retire: Vec<usize>,
+    /// Entries that an operator takes out, ascending.
+    pub remove: Vec<usize>,
+    /// Admitted candidates that other packages make room for.
+    pub replace: Vec<Replacement>,
+    /// Candidates that wait for another of this run, which they are to replace.
+    pub later: Vec<usize>,
+}
+
+/// A candidate with the path or the name of packages of other bytes, which leave as it comes. It goes
+/// under a path of its own: bytes never change under one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Replacement {
+    /// The candidate.
+    pub candidate: usize,
+    /// The entries that leave.
+    pub entries: Vec<usize>,
+}
+
+impl Plan {
+    /// The plan of an operator who takes these paths out, and wants nothing else.
+    pub fn removing(catalog: &Catalog, hrefs: &[String]) -> Self {
+        let mut remove: Vec<usize> = hrefs.iter().filter_map(|href| catalog.entries.position(href)).collect();
+        remove.sort_unstable();
+        remove.dedup();
+        Self { remove, ..Self::default() }
+    }
+
+    /// The entries that leave when these candidates are in place, ascending.
+    pub fn leaving(&self, is_placed: impl Fn(usize) -> bool) -> Vec<usize> {
+        let replaced = self.replaced(is_placed);
+        let mut leaving: Vec<usize> = self.retire.iter().chain(&self.remove).copied().chain(replaced).collect();
+        leaving.sort_unstable();
+        leaving.dedup();
+        leaving
+    }
+
+    /// The entries that candidates replace which are in place.
+    pub fn replaced(&self, is_placed: impl Fn(usize) -> bool) -> impl Iterator<Item = usize> {
+        let placed = self.replace.iter().filter(move |replacement| is_placed(replacement.candidate));
+        placed.flat_map(|replacement| replacement.entries.iter().copied())
+    }
+
+    /// Whether this candidate goes under a path of its own.
+    pub fn replaces(&self, candidate: usize) -> bool {
+        self.replace.iter().any(|replacement| replacement.candidate == candidate)
+    }
 }
 
 /// A candidate whose path or name other bytes have.
@@ -83,39 +129,67 @@ pub fn undecided(catalog: &Catalog, candidates: &[Candidate]) -> Vec<usize> {
 
 /// Decides. Candidates are in byte order of their keys; of two new ones with the same NEVRA and
 /// different bytes the first is admitted.
-pub fn plan(catalog: &Catalog, candidates: &[Candidate], retention: Option<Retention>, now: Timestamp) -> Plan {
+pub fn plan(catalog: &Catalog, candidates: &[Candidate], policy: &Policy, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     let held = |at: usize| (Some(catalog.entries.get(at).pkgid()), catalog.entries.href(at), None);
     let mut holders: HashMap<Name<'_>, (Option<Sha256>, &str, Option<usize>)> =
         published(catalog, candidates).into_iter().map(|(name, at)| (name, held(at))).collect();
     for (at, candidate) in candidates.iter().enumerate() {
-        if let Some(entry) = catalog.entries.at(&candidate.href) {
-            if candidate.pkgid == Some(entry.pkgid()) {
-                plan.already.push(at);
-            } else {
-                let message = format!("{} is already published with other bytes", candidate.href);
-                plan.conflicts.push(Conflict { candidate: at, with: None, message });
-            }
+        if candidate.own_href().is_some_and(|own| catalog.entries.position(&own).is_some()) {
+            plan.already.push(at);
             continue;
         }
-        match holders.get(&name(&candidate.nevra)) {
-            Some((pkgid, holder, with)) if *pkgid != candidate.pkgid || pkgid.is_none() => {
-                let message = format!("{} is already published with other bytes as {holder}", candidate.nevra);
-                plan.conflicts.push(Conflict { candidate: at, with: *with, message });
+        let there = catalog.entries.position(&candidate.href);
+        if there.is_some_and(|there| candidate.pkgid == Some(catalog.entries.get(there).pkgid())) {
+            plan.already.push(at);
+            continue;
+        }
+        let holder = holders.get(&name(&candidate.nevra)).copied();
+        let other = holder.filter(|(pkgid, ..)| *pkgid != candidate.pkgid || pkgid.is_none());
+        match (there, other, policy.on_conflict) {
+            (None, None, _) => plan.admit.push(at),
+            (_, Some((.., Some(_))), OnConflict::Replace) => {
+                plan.later.push(at);
+                continue;
             }
-            Some(_) | None => {
-                holders.entry(name(&candidate.nevra)).or_insert((candidate.pkgid, &candidate.href, Some(at)));
+            (_, _, OnConflict::Replace) => {
+                let entries = of_other_bytes(catalog, candidate).collect();
+                plan.replace.push(Replacement { candidate: at, entries });
                 plan.admit.push(at);
             }
+            (Some(_), _, OnConflict::Reject) => {
+                let message = format!("{} is already published with other bytes", candidate.href);
+                plan.conflicts.push(Conflict { candidate: at, with: None, message });
+                continue;
+            }
+            (None, Some((_, holder, with)), OnConflict::Reject) => {
+                let message = format!("{} is already published with other bytes as {holder}", candidate.nevra);
+                plan.conflicts.push(Conflict { candidate: at, with, message });
+                continue;
+            }
+        }
+        let itself = (candidate.pkgid, candidate.href.as_str(), Some(at));
+        match policy.on_conflict {
+            OnConflict::Replace => drop(holders.insert(name(&candidate.nevra), itself)),
+            OnConflict::Reject => drop(holders.entry(name(&candidate.nevra)).or_insert(itself)),
         }
     }
-    if let Some(rule) = retention {
+    if let Some(rule) = policy.retention {
         plan.retire = retiring(catalog, candidates, &plan.admit, rule, now);
         // Who drops a package again is told that it is published: it leaves in a later run.
         let wanted: HashSet<&str> = plan.already.iter().map(|&at| candidates[at].href.as_str()).collect();
         plan.retire.retain(|&at| !wanted.contains(catalog.entries.href(at)));
     }
     plan
+}
+
+/// The entries with a candidate's path or full name and other bytes. Looks at every package.
+fn of_other_bytes<'c>(catalog: &'c Catalog, candidate: &'c Candidate) -> impl Iterator<Item = usize> + 'c {
+    let wanted = name(&candidate.nevra);
+    (0..catalog.entries.len()).filter(move |&at| {
+        let is_its = catalog.entries.href(at) == candidate.href || catalog.entries.nevra(at) == wanted;
+        is_its && candidate.pkgid != Some(catalog.entries.get(at).pkgid())
+    })
 }
 
 /// Retention looks at the repository as it will be: what arrives counts, and never leaves.

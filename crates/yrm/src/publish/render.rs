@@ -7,9 +7,12 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
-use rpmmd::repodata::{Document, Previous, RenderError, RenderOptions, Rendered, Slot, render as render_document};
+use rpmmd::repodata::{
+    Document, Mark, Previous, RenderError, RenderOptions, Rendered, Slot, render as render_document,
+};
 use rpmmd::repomd::Repomd;
 
+use super::RunId;
 use super::admit::Placed;
 use super::catalog::{Catalog, Entries, Entry, FileLayout};
 use super::observe::{Source, State};
@@ -52,8 +55,8 @@ pub struct NewFile {
 pub struct Rules<'a> {
     /// Compression of the files.
     pub compression: Compression,
-    /// The generation's time.
-    pub now: Timestamp,
+    /// Whose generation it is, and its time.
+    pub run: RunId,
     /// Gives an empty file to be written.
     pub spool: &'a dyn Fn() -> Spool,
 }
@@ -67,19 +70,20 @@ pub fn render(
     admitted: &[Admitted],
     rules: Rules<'_>,
 ) -> Result<Generation> {
-    let Rules { compression, now, spool } = rules;
+    let Rules { compression, run, spool } = rules;
+    let now = run.started;
     let fresh: Vec<_> = admitted.iter().map(|(candidate, _)| &candidate.fragments).collect();
     let slots: Vec<Slot<'_>> = origins
         .iter()
         .map(|origin| match (*origin, &state.source) {
             (Origin::Admitted(at), _) => Slot::Fresh(fresh[at]),
             (Origin::Kept(at), Source::Adopted(fragments)) => Slot::Fresh(&fragments[at]),
-            (Origin::Kept(at), Source::Published) => Slot::Kept(at),
+            (Origin::Kept(at), Source::Published | Source::Earlier(_)) => Slot::Kept(at),
         })
         .collect();
     // Equal bytes, and so equal ETags, must never come back.
     let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision.saturating_add(1));
-    let options = RenderOptions { generation: Some(revision), ..RenderOptions::new(compression) };
+    let options = RenderOptions { mark: Some(Mark { revision, writer: run.id.0 }), ..RenderOptions::new(compression) };
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
         let lengths = state.catalog.entries.fragment_bytes(at);
@@ -116,9 +120,11 @@ fn assemble(
     now: Timestamp,
 ) -> Result<Generation> {
     let seconds = u64::try_from(now.as_second()).unwrap_or(0);
-    let before = state.current.as_ref().map(|current| &current.repomd);
+    let before = state.described_by().map(|(_, repomd)| repomd);
+    let current = state.current.as_ref().map(|current| &current.repomd);
     // yum 3 wants times that never fall.
-    let newest = before.into_iter().flat_map(|repomd| &repomd.records).filter_map(|record| record.timestamp).max();
+    let records = before.into_iter().chain(current).flat_map(|repomd| &repomd.records);
+    let newest = records.filter_map(|record| record.timestamp).max();
     let timestamp = seconds.max(newest.unwrap_or(0));
 
     let mut entries = Entries::with_room(&state.catalog.entries, admitted.len());
@@ -154,8 +160,8 @@ fn assemble(
     let three = || Error::new(ErrorKind::Internal, "rendering three documents");
     let layouts = layouts.try_into().map_err(|_| three())?;
     // Only a catalog that lies in the store can be a base.
-    let base = state.current.as_ref().filter(|_| !state.adopted());
-    let base = base.and_then(|current| state.catalog.base_of_next(Sha256::of(&current.bytes)));
+    let base = state.described_by().filter(|_| !state.adopted());
+    let base = base.and_then(|(bytes, _)| state.catalog.base_of_next(Sha256::of(bytes)));
     let mut catalog = Catalog { revision, compression, entries, files: Some(layouts), base };
     Ok(Generation {
         catalog_bytes: Bytes::from(catalog.encode()?),

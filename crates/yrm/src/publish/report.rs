@@ -27,6 +27,12 @@ pub struct Report {
     pub waiting: Vec<Waiting>,
     /// What retention took out of a repository.
     pub retired: Vec<Retired>,
+    /// What an operator took out of a repository.
+    #[serde(default)]
+    pub removed: Vec<Retired>,
+    /// What made room for a package of the same path or name.
+    #[serde(default)]
+    pub replaced: Vec<Retired>,
     /// The repositories that were looked at.
     pub repositories: Vec<RepositoryReport>,
     /// Objects the sweep deleted.

@@ -1,7 +1,7 @@
 //! One repository's part of a run: from its candidates to a won switch and tidied inbox objects,
 //! starting again from what the winner wrote whenever the switch is lost.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
@@ -11,16 +11,18 @@ use tokio::time::Instant;
 use super::admit::{Admission, Placed, admit, put_back};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
+use super::catalog::{Catalog, Entry};
 use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
+use super::errand::Errand;
 use super::inbox::Dropped;
-use super::inspect::{Inspector, learn_pkgid};
+use super::inspect::{Inspector, learn_pkgid, under_own_href};
 use super::observe::{Current, Observed, State, observe, read_published};
 use super::plan::{Conflict, Plan, merge, plan, undecided};
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::settlement::{Settlement, published};
-use super::verdict::{Candidate, Reason, Rejection};
-use super::{Progress, Publisher, RunId, Step, lock, sweep, tidy};
+use super::verdict::{Candidate, Reason, Rejection, Verdict};
+use super::{Pass, Publisher, RunId, Step, lock, sweep, tidy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::Body;
 use crate::store::key::RepositoryDir;
@@ -32,30 +34,67 @@ const MAX_SWITCHES: u32 = 20;
 /// must never be able to reach what it put in place.
 const STALE_AFTER: Duration = Duration::from_mins(30);
 
+/// The catalog's entry of a candidate that is published already: at its path, or at its own.
+fn entry_of<'c>(catalog: &'c Catalog, candidate: &Candidate) -> Option<Entry<'c>> {
+    let own = candidate.own_href().and_then(|own| catalog.entries.at(&own));
+    own.or_else(|| catalog.entries.at(&candidate.href))
+}
+
 /// What is at hand before the switch.
 struct Prepared {
     state: State,
     plan: Plan,
     /// The candidates, and which of them are in place.
     candidates: Vec<Candidate>,
-    placed: HashMap<usize, Placed>,
+    placed: BTreeMap<usize, Placed>,
     /// Those of the plan's `already` that really are.
     already: Vec<usize>,
+}
+
+impl Prepared {
+    /// The entries that are not in the next generation.
+    fn leaving(&self) -> Vec<usize> {
+        self.plan.leaving(|candidate| self.placed.contains_key(&candidate))
+    }
+
+    /// Whether clients see already what was wanted.
+    fn is_unchanged(&self) -> bool {
+        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news()
+    }
+}
+
+/// What became of putting a candidate in place, and the candidate as it is called there if that is
+/// not the path it came with.
+type Placement = (Admission, Option<Candidate>);
+
+/// One commit's work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Work<'a> {
+    pub(super) repository: &'a RepositoryDir,
+    pub(super) errand: &'a Errand,
+    pub(super) pass: Pass<'a>,
+}
+
+/// The report of a repository that was only looked at yet.
+fn repository_report(state: &State, attempts: u32) -> RepositoryReport {
+    RepositoryReport {
+        repository: state.repository.as_str().to_owned(),
+        revision_before: state.revision(),
+        revision_after: state.revision(),
+        packages: state.catalog.entries.len() as u64,
+        attempts,
+        adopted: state.adopted(),
+    }
 }
 
 impl Publisher {
     /// Publishes `candidates` into `repository` and retires what is old. A failure leaves
     /// everything in the inbox and is told in the settlement.
-    pub(super) async fn settle(
-        &self,
-        repository: RepositoryDir,
-        candidates: Vec<Candidate>,
-        run: RunId,
-        progress: &dyn Progress,
-    ) -> Settlement {
+    pub(super) async fn settle(&self, work: Work<'_>, candidates: Vec<Candidate>) -> Settlement {
+        let Work { repository, pass: Pass { run, .. }, .. } = work;
         let keys: Vec<String> = candidates.iter().map(|candidate| candidate.dropped.key().to_owned()).collect();
         let mut settlement = Settlement::default();
-        if let Err(error) = self.try_settle(&repository, candidates, run, progress, &mut settlement).await {
+        if let Err(error) = self.try_settle(work, candidates, &mut settlement).await {
             let line = format!("publishing {repository}: {}", error.chain());
             tracing::error!(run.id = %run.id, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
             settlement.errors.push(line);
@@ -68,58 +107,44 @@ impl Publisher {
             settlement.waiting = left;
             // What was about to be set aside is judged again next time.
             settlement.conflicts.clear();
-            lock(&self.known).remove(&repository);
+            lock(&self.known).remove(repository);
         }
         settlement
     }
 
-    async fn try_settle(
+    /// One commit, tried again from the winner's generation whenever another writer was first.
+    pub(super) async fn try_settle(
         &self,
-        repository: &RepositoryDir,
+        work: Work<'_>,
         mut candidates: Vec<Candidate>,
-        run: RunId,
-        progress: &dyn Progress,
         settlement: &mut Settlement,
     ) -> Result<()> {
-        let mut in_place: HashMap<String, Placed> = HashMap::new();
+        let Work { repository, errand, pass: Pass { run, progress, .. } } = work;
+        let mut in_place: BTreeMap<String, Placed> = BTreeMap::new();
         let mut began = Instant::now();
         for attempt in 1..=MAX_SWITCHES {
             if began.elapsed() > STALE_AFTER {
-                (in_place, began) = (HashMap::new(), Instant::now());
+                (in_place, began) = (BTreeMap::new(), Instant::now());
             }
             let state = self.state_of(repository, run).await?;
+            let state = errand.start_from(&self.bucket, state).await?;
             candidates = self.learn_pkgids(&state, candidates, run, settlement).await;
-            let prepared = self.prepare(state, candidates, &mut in_place, run, progress, settlement).await?;
-            let (before, revision_before) = (prepared.state.adopted(), prepared.state.revision());
-            let packages_before = prepared.state.catalog.entries.len();
-            let unchanged = prepared.placed.is_empty() && prepared.plan.retire.is_empty() && !before;
-            let mut report = RepositoryReport {
-                repository: repository.as_str().to_owned(),
-                revision_before,
-                revision_after: revision_before,
-                packages: packages_before as u64,
-                attempts: attempt,
-                adopted: before,
-            };
-            if unchanged {
+            let prepared = self.prepare(work, state, candidates, &mut in_place, settlement).await?;
+            let mut report = repository_report(&prepared.state, attempt);
+            if prepared.is_unchanged() {
                 self.note_retention(repository, &prepared.state);
                 settlement.repository = Some(report);
                 // Whoever switched to this generation may have died before its copy was made.
                 if let Err(error) = keep_copy_of_current(&self.bucket, &prepared.state).await {
                     settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
                 }
-                self.tidy(&prepared, run, progress, settlement).await;
+                self.tidy(work.pass, &prepared, settlement).await;
                 return Ok(());
             }
             progress.step(Step::Upload, 0, prepared.placed.len());
             let (state, generation) = self.next_generation(&prepared, run).await?;
             upload(&self.bucket, &state, &generation).await?;
-            let switched = if began.elapsed() > STALE_AFTER {
-                Switch::Lost
-            } else {
-                switch(&self.bucket, &state, &generation, run.id).await?
-            };
-            match switched {
+            match switch(&self.bucket, &state, &generation, run.id, began + STALE_AFTER).await? {
                 Switch::Won(etag) => {
                     progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
                     report.revision_after = Some(generation.catalog.revision);
@@ -131,14 +156,15 @@ impl Publisher {
                         settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
                     }
                     self.remember(repository, generation, etag, kept.is_ok()).await;
-                    self.tidy(&prepared, run, progress, settlement).await;
+                    self.tidy(work.pass, &prepared, settlement).await;
                     return Ok(());
                 }
                 Switch::Lost => {
                     tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its generation");
+                    errand.may_start_again()?;
                     candidates = prepared.candidates;
                     settlement.forget(&candidates);
-                    settle::pause(attempt).await;
+                    settle::pause(self.bucket.store.as_ref(), attempt).await;
                 }
             }
         }
@@ -147,7 +173,7 @@ impl Publisher {
     }
 
     /// What the repository holds now, taken over first if nobody knows.
-    async fn state_of(&self, repository: &RepositoryDir, run: RunId) -> Result<State> {
+    pub(super) async fn state_of(&self, repository: &RepositoryDir, run: RunId) -> Result<State> {
         let known = lock(&self.known).get(repository).cloned();
         match observe(&self.bucket, repository, known.as_ref()).await? {
             Observed::Known(state) => Ok(*state),
@@ -186,44 +212,57 @@ impl Publisher {
     /// Plans, and puts in place what the plan admits.
     async fn prepare(
         &self,
+        work: Work<'_>,
         state: State,
-        candidates: Vec<Candidate>,
-        in_place: &mut HashMap<String, Placed>,
-        run: RunId,
-        progress: &dyn Progress,
+        mut candidates: Vec<Candidate>,
+        in_place: &mut BTreeMap<String, Placed>,
         settlement: &mut Settlement,
     ) -> Result<Prepared> {
+        let Work { errand, pass: Pass { run, progress, .. }, .. } = work;
         let now = self.retention_clock(&state, run).await?;
-        let plan = plan(&state.catalog, &candidates, self.bucket.policy.retention, now);
-        let mut placed = HashMap::new();
+        let plan = match errand {
+            Errand::Publish => plan(&state.catalog, &candidates, &self.bucket.policy, now),
+            Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
+            Errand::RollBack(_) => Plan::default(),
+        };
+        let mut placed = BTreeMap::new();
         let admissions: Vec<_> = plan
             .admit
             .iter()
             .map(|&at| {
-                let candidate = &candidates[at];
-                let known = in_place.get(&candidate.href).cloned();
+                let (candidate, known) = (&candidates[at], in_place.get(&candidates[at].href));
+                let apart = plan.replaces(at);
                 async move {
-                    match known {
-                        Some(placed) => (at, Ok(Admission::Placed(placed))),
-                        None => (at, admit(&self.bucket, candidate, run.started).await),
-                    }
+                    let outcome = match known {
+                        Some(placed) => self.still_in_place(candidate, placed).await,
+                        None if apart => self.put_apart(candidate, run).await,
+                        None => self.put_in_place(candidate, run).await,
+                    };
+                    (at, outcome)
                 }
             })
             .collect();
         let mut admissions = futures::stream::iter(admissions).buffered(self.bucket.policy.concurrency);
-        let mut done = 0;
-        while let Some((at, admission)) = admissions.next().await {
+        let (mut done, mut renamed) = (0, Vec::new());
+        while let Some((at, outcome)) = admissions.next().await {
             done += 1;
             progress.step(Step::Admit, done, plan.admit.len());
-            match admission {
-                Ok(Admission::Placed(there)) => {
+            match outcome {
+                Ok((Admission::Placed(there), own)) => {
                     placed.insert(at, there);
+                    renamed.extend(own.map(|own| (at, own)));
                 }
-                other => settlement.held_up(&candidates[at], other),
+                other => settlement.held_up(&candidates[at], other.map(|(admission, _)| admission)),
             }
         }
         drop(admissions);
+        for (at, own) in renamed {
+            candidates[at] = own;
+        }
         let already = self.confirm(&state, &plan, &candidates, settlement).await;
+        for &at in &plan.later {
+            settlement.wait(&candidates[at].dropped, "it replaces another file of this run, in the next".to_owned());
+        }
         for Conflict { candidate, with, message } in &plan.conflicts {
             let Candidate { dropped, pkgid: sha256, .. } = candidates[*candidate].clone();
             if with.is_some_and(|with| !placed.contains_key(&with)) {
@@ -237,6 +276,40 @@ impl Publisher {
         Ok(Prepared { state, plan, candidates, placed, already })
     }
 
+    /// What an earlier try put in place. Since then another writer may have published it and an
+    /// operator have removed it: it goes on only while its upload is there.
+    async fn still_in_place(&self, candidate: &Candidate, placed: &Placed) -> Result<Placement> {
+        let there = self.bucket.store.head(candidate.dropped.key()).await?;
+        let is_it = there.is_some_and(|object| object.etag == *candidate.dropped.etag());
+        Ok((if is_it { Admission::Placed(placed.clone()) } else { Admission::Gone }, None))
+    }
+
+    /// Puts one candidate in place, apart if its path holds what nobody published.
+    async fn put_in_place(&self, candidate: &Candidate, run: RunId) -> Result<Placement> {
+        match admit(&self.bucket, candidate, run.started).await? {
+            Admission::Taken { reason, overdue } => match self.put_apart(candidate, run).await? {
+                (Admission::Taken { .. }, _) => Ok((Admission::Taken { reason, overdue }, None)),
+                placement => Ok(placement),
+            },
+            admission => Ok((admission, None)),
+        }
+    }
+
+    /// Puts one candidate in place under the path that its bytes alone can have.
+    async fn put_apart(&self, candidate: &Candidate, run: RunId) -> Result<Placement> {
+        let inspector = Inspector::new(self.bucket.clone(), run.started);
+        match under_own_href(&inspector, candidate).await? {
+            Ok(Some(own)) => Ok((admit(&self.bucket, &own, run.started).await?, Some(own))),
+            Ok(None) => {
+                let reason = "its path is taken, and one of its own would be too long".to_owned();
+                Ok((Admission::Taken { reason, overdue: false }, None))
+            }
+            Err(Verdict::Wait { why, .. }) => Ok((Admission::Wait(why), None)),
+            // The next run says what is wrong with it.
+            Err(Verdict::Gone | Verdict::Reject(_) | Verdict::Accept(_)) => Ok((Admission::Gone, None)),
+        }
+    }
+
     /// Which of the plan's `already` can be fetched, after what had vanished was put back.
     async fn confirm(
         &self,
@@ -245,7 +318,7 @@ impl Publisher {
         candidates: &[Candidate],
         settlement: &mut Settlement,
     ) -> Vec<usize> {
-        let looks = plan.already.iter().filter_map(|&at| Some((at, state.catalog.entries.at(&candidates[at].href)?)));
+        let looks = plan.already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));
         let looks: Vec<_> = looks
             .map(|(at, entry)| async move { (at, put_back(&self.bucket, &candidates[at], &entry).await) })
             .collect();
@@ -288,23 +361,24 @@ impl Publisher {
         prepared: &Prepared,
         run: RunId,
     ) -> Result<(State, Generation)> {
-        let before = prepared.state.catalog.entries.len() - prepared.plan.retire.len();
+        let leaving = prepared.leaving();
+        let before = prepared.state.catalog.entries.len() - leaving.len();
         let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.placed.len());
         for (&at, there) in &prepared.placed {
             let mut candidate = prepared.candidates[at].clone();
             candidate.fragments.set_pkgid(there.pkgid);
             admitted.push((candidate, there.clone()));
         }
-        let retiring = prepared.plan.retire.iter().map(|&at| prepared.state.catalog.entries.href(at));
-        let retire: Vec<usize> = retiring.filter_map(|href| state.catalog.entries.position(href)).collect();
+        let leaving = leaving.into_iter().map(|at| prepared.state.catalog.entries.href(at));
+        let leaving: Vec<usize> = leaving.filter_map(|href| state.catalog.entries.position(href)).collect();
         let all: Vec<Candidate> = admitted.iter().map(|(candidate, _)| candidate.clone()).collect();
         let every: Vec<usize> = (0..all.len()).collect();
-        let origins = merge(&state.catalog, &retire, &all, &every);
+        let origins = merge(&state.catalog, &leaving, &all, &every);
         guard_shrink(&self.bucket, &state.repository, before, origins.len())?;
         let (bucket, rendered_from) = (self.bucket.clone(), state.clone());
         let rendered = aside("rendering", move || {
             let spool = || bucket.cache.spool(bucket.store.as_ref());
-            let rules = Rules { compression: bucket.policy.compression, now: run.started, spool: &spool };
+            let rules = Rules { compression: bucket.policy.compression, run, spool: &spool };
             render(&rendered_from, published.as_ref(), &origins, &admitted, rules)
         })
         .await?;
@@ -313,23 +387,26 @@ impl Publisher {
     }
 
     /// Answers, and empties the inbox of what is published.
-    async fn tidy(&self, prepared: &Prepared, run: RunId, progress: &dyn Progress, settlement: &mut Settlement) {
+    async fn tidy(&self, pass: Pass<'_>, prepared: &Prepared, settlement: &mut Settlement) {
+        let Pass { run, progress, listed } = pass;
         let Prepared { state, plan, candidates, placed, already } = prepared;
         let entries = &state.catalog.entries;
-        let already = already.iter().map(|&at| (at, entries.at(&candidates[at].href).map(|entry| entry.pkgid()), true));
-        let new = placed.iter().map(|(&at, there)| (at, Some(there.pkgid), false));
+        let already = already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));
+        let already = already.map(|(at, entry)| (at, entry.pkgid(), entry.href.into_owned(), true));
+        let new = placed.iter().map(|(&at, there)| (at, there.pkgid, candidates[at].href.clone(), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
-            .map(|(at, pkgid, already_there)| {
-                (&candidates[at].dropped, published(&candidates[at], pkgid, already_there))
+            .map(|(at, pkgid, href, already_there)| {
+                let published = Published { href, already_there, ..published(&candidates[at], pkgid) };
+                (&candidates[at].dropped, published)
             })
             .collect();
-        let answers: Vec<_> =
-            done.iter()
-                .map(|(dropped, published)| async move {
-                    (published, tidy::published(&self.bucket, dropped, published).await)
-                })
-                .collect();
+        let answers: Vec<_> = done
+            .iter()
+            .map(|(dropped, published)| async move {
+                (published, tidy::published(&self.bucket, dropped, published, listed).await)
+            })
+            .collect();
         let mut answers = futures::stream::iter(answers).buffer_unordered(self.bucket.policy.concurrency);
         let mut count = 0;
         while let Some((published, tidied)) = answers.next().await {
@@ -342,16 +419,20 @@ impl Publisher {
                 settlement.errors.push(format!("tidying {}: {}", published.inbox_key, error.chain()));
             }
         }
-        settlement.retired = plan
-            .retire
-            .iter()
-            .map(|&at| state.catalog.entries.get(at))
-            .map(|entry| Retired {
-                repository: state.repository.as_str().to_owned(),
-                href: entry.href.to_string(),
-                nevra: entry.nevra().to_string(),
-            })
-            .collect();
+        let left = |leaving: &[usize]| {
+            let entries = leaving.iter().map(|&at| entries.get(at));
+            entries
+                .map(|entry| Retired {
+                    repository: state.repository.as_str().to_owned(),
+                    href: entry.href.to_string(),
+                    nevra: entry.nevra().to_string(),
+                })
+                .collect()
+        };
+        let replaced: Vec<usize> = plan.replaced(|candidate| placed.contains_key(&candidate)).collect();
+        settlement.retired = left(&plan.retire);
+        settlement.removed = left(&plan.remove);
+        settlement.replaced = left(&replaced);
     }
 
     /// Remembers the generation that was just made the truth.

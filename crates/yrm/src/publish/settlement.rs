@@ -20,6 +20,8 @@ pub(super) struct Settlement {
     pub(super) waiting: Vec<Waiting>,
     pub(super) gone: usize,
     pub(super) retired: Vec<Retired>,
+    pub(super) removed: Vec<Retired>,
+    pub(super) replaced: Vec<Retired>,
     pub(super) errors: Vec<String>,
     /// The repository, when a path in it waits for nothing but a sweep.
     pub(super) sweep: Option<RepositoryDir>,
@@ -73,15 +75,15 @@ impl Settlement {
 }
 
 /// The report of one package that clients can install.
-pub(super) fn published(candidate: &Candidate, pkgid: Option<Sha256>, already_there: bool) -> Published {
+pub(super) fn published(candidate: &Candidate, pkgid: Sha256) -> Published {
     Published {
         inbox_key: candidate.dropped.key().to_owned(),
         etag: candidate.dropped.etag().to_string(),
         repository: candidate.repository.as_str().to_owned(),
         href: candidate.href.clone(),
         nevra: candidate.nevra.to_string(),
-        pkgid: pkgid.map(|pkgid| pkgid.to_string()).unwrap_or_default(),
+        pkgid: pkgid.to_string(),
         size_bytes: candidate.dropped.object.size_bytes,
-        already_there,
+        already_there: false,
     }
 }

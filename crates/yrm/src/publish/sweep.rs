@@ -6,11 +6,13 @@
 //! committed before it can be missed; what cannot be understood is left alone.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
+use tokio::time::Instant;
 
 use super::bucket::Bucket;
 use super::inbox::{MAX_PAGES, list_all};
@@ -18,7 +20,14 @@ use super::observe::load_catalog;
 use super::{history, receipt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{self, Key, RepositoryDir};
-use crate::store::{Object, Outcome, settle};
+use crate::store::settle::{self, Settled};
+use crate::store::{Object, Outcome, PutIf};
+
+/// A sweep stops after this long: the next must never begin while it is still at it.
+const LONGEST_SWEEP: Duration = Duration::from_mins(30);
+/// However short the configured interval is. A request that is under way is refused by S3 after 15
+/// minutes.
+const SHORTEST_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Receipts are kept this long: far longer than anyone waits for one.
 const RECEIPTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
@@ -69,11 +78,13 @@ pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>>
 
 /// What time it is in the store: the modification time of something just written.
 pub async fn store_clock(bucket: &Bucket) -> Result<Timestamp> {
-    written_at(bucket, Key::Clock, Bytes::from_static(b"now")).await
+    let path = bucket.path(Key::Clock);
+    settle::put_always(bucket.store.as_ref(), &path, &Bytes::from_static(b"now"), &Key::Clock.attributes()).await?;
+    time_of(bucket, &path).await
 }
 
 /// Sweeps if the last sweep was longer ago than the interval. `last` is when this process last
-/// swept; without it the bucket is asked.
+/// swept; without it the bucket is asked. `None` when somebody else sweeps.
 pub async fn sweep_if_due(
     bucket: &Bucket,
     repository: &RepositoryDir,
@@ -84,17 +95,17 @@ pub async fn sweep_if_due(
         Some(last) => Some(last),
         None => bucket.store.head(&bucket.path(Key::Swept { repository })).await?.map(|object| object.modified),
     };
-    let interval = signed(bucket.policy.sweep_interval);
+    let interval = signed(bucket.policy.sweep_interval.max(SHORTEST_INTERVAL));
     match last {
         Some(last) if now.duration_since(last) < interval => Ok(Some(Swept { deleted: 0, at: last })),
-        Some(_) | None => sweep(bucket, repository).await.map(Some),
+        Some(_) | None => sweep(bucket, repository).await,
     }
 }
 
-/// Sweeps now.
-pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept> {
-    let now =
-        written_at(bucket, Key::Swept { repository }, receipt::to_json(&serde_json::json!({"swept": true}))?).await?;
+/// Sweeps now, unless somebody else has just begun to.
+pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Swept>> {
+    let began = Instant::now();
+    let Some(now) = claim(bucket, repository).await? else { return Ok(None) };
     let store = bucket.store.as_ref();
     let listed = list_all(store, &key::repository_prefix(&bucket.policy.folders, repository)).await?;
     let (generations, mut others) = generations(bucket, repository).await?;
@@ -120,7 +131,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
         retained_catalogs.insert(bucket.path(Key::Catalog { repository, repomd: Sha256::of(body) }));
         if !name_all(bucket, repository, body, &mut named, &mut retained_catalogs).await? {
             tracing::info!(%repository, "a retained generation has no catalog; sweeping again when its grace is over");
-            return Ok(Swept { deleted: 0, at: now });
+            return Ok(Some(Swept { deleted: 0, at: now }));
         }
     }
     let prefix = key::repository_prefix(&bucket.policy.folders, repository);
@@ -138,11 +149,31 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Swept>
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
     let mut deleted = 0;
     for object in unnamed.chain(forgotten).chain(&over) {
+        if began.elapsed() > LONGEST_SWEEP {
+            tracing::info!(%repository, deleted, "the sweep has taken its time; the next one goes on");
+            return Ok(Some(Swept { deleted, at: now }));
+        }
         deleted += u64::from(delete_old(bucket, object, expires).await?);
     }
     sweep_receipts(bucket, now).await?;
     history::trim(bucket).await?;
-    Ok(Swept { deleted, at: now })
+    Ok(Some(Swept { deleted, at: now }))
+}
+
+/// Announces a sweep, and tells what time it is in the store. `None` when another was announced
+/// first: two at once could take a package that was swept by the one and published anew before the
+/// other came to it.
+async fn claim(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Timestamp>> {
+    let (store, key) = (bucket.store.as_ref(), Key::Swept { repository });
+    let path = bucket.path(key);
+    let before = store.head(&path).await?.map(|object| object.etag);
+    // No two announcements are equal, so that an answer that was lost can be told from another's.
+    let bytes = receipt::to_json(&serde_json::json!({"after": before, "sweeper": store.jitter()}))?;
+    let condition = before.map_or(PutIf::Absent, PutIf::Matches);
+    match settle::put_settled(store, &path, &bytes, &key.attributes(), &condition).await? {
+        Settled::Won(_) => time_of(bucket, &path).await.map(Some),
+        Settled::Lost => Ok(None),
+    }
 }
 
 /// Adds every key that a generation names. `false` when its catalog is gone, so that nobody
@@ -182,7 +213,10 @@ fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Time
 
 /// The repository's generations, and the folders below it that have generations of their own:
 /// repositories of another setting.
-async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<(Vec<(u64, Object)>, HashSet<String>)> {
+pub(super) async fn generations(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+) -> Result<(Vec<(u64, Object)>, HashSet<String>)> {
     let prefix = key::generations_prefix(repository);
     let listed = list_all(bucket.store.as_ref(), &prefix).await?;
     let others = listed.iter().filter_map(|object| object.key[prefix.len()..].rsplit_once('/'));
@@ -279,15 +313,14 @@ async fn delete(bucket: &Bucket, object: &Object) -> Result<bool> {
     })
 }
 
-async fn written_at(bucket: &Bucket, key: Key<'_>, bytes: Bytes) -> Result<Timestamp> {
-    let path = bucket.path(key);
-    settle::put_always(bucket.store.as_ref(), &path, &bytes, &key.attributes()).await?;
-    let written = bucket.store.head(&path).await?;
+/// When the store got what was just written.
+async fn time_of(bucket: &Bucket, path: &str) -> Result<Timestamp> {
+    let written = bucket.store.head(path).await?;
     written
         .map(|object| object.modified)
         .ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("reading the store's clock from {path}")))
 }
 
-fn signed(duration: std::time::Duration) -> SignedDuration {
+fn signed(duration: Duration) -> SignedDuration {
     SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
 }

@@ -4,7 +4,10 @@
 //! An inbox object goes only while it has the ETag that was published or set aside; a file that
 //! replaced it meanwhile stays for the next run.
 
+use std::time::Duration;
+
 use rpmmd::checksum::Sha256;
+use tokio::time::Instant;
 use ulid::Ulid;
 
 use super::bucket::Bucket;
@@ -17,10 +20,32 @@ use crate::store::Copy;
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
 
-/// Answers the uploader and takes the published object out of the inbox.
-pub(super) async fn published(bucket: &Bucket, dropped: &Dropped, published: &Published) -> Result<()> {
+/// After this long the inbox is looked at again before anything is taken out of it: somebody may
+/// have published the file, and have dropped the same bytes anew after an operator removed them.
+const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+
+/// Answers the uploader and takes the published object out of the inbox. `listed` is when that was
+/// seen. What was not uploaded (a promoted package) is nobody's to answer or to take out.
+pub(super) async fn published(
+    bucket: &Bucket,
+    dropped: &Dropped,
+    published: &Published,
+    listed: Instant,
+) -> Result<()> {
+    if !dropped.is_in_inbox(&bucket.policy.folders) {
+        return Ok(());
+    }
     receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
+    if listed.elapsed() > LOOK_AGAIN_AFTER && is_another_upload(bucket, dropped).await? {
+        return Ok(());
+    }
     take_out(bucket, dropped).await
+}
+
+/// Whether the inbox object is another than the one that was judged, be it of the same bytes.
+async fn is_another_upload(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
+    let there = bucket.store.head(dropped.key()).await?;
+    Ok(there.is_none_or(|object| object.etag != *dropped.etag() || object.modified != dropped.modified()))
 }
 
 /// Moves a rejected file to quarantine, with its record. `None` when it had left the inbox or

@@ -114,6 +114,23 @@ pub struct Candidate {
     pub fragments: Fragments,
 }
 
+impl Candidate {
+    /// The path that these bytes alone can have: where they go when other bytes have theirs.
+    /// Known once the pkgid is.
+    pub fn own_href(&self) -> Option<String> {
+        let digits = &self.pkgid?.to_string()[..OWN_DIGITS];
+        let stem = self.href.len() - RPM_SUFFIX.len();
+        let (stem, suffix) = self.href.split_at_checked(stem)?;
+        let there_already = stem.strip_suffix(digits).is_some_and(|stem| stem.ends_with('.'));
+        Some(if there_already { self.href.clone() } else { format!("{stem}.{digits}{suffix}") })
+    }
+}
+
+/// Digits of the pkgid in a path of one's own.
+const OWN_DIGITS: usize = 16;
+/// Every package's path ends in it, in some case.
+const RPM_SUFFIX: &str = ".rpm";
+
 /// What is thought of one inbox object.
 #[derive(Debug)]
 pub enum Verdict {

@@ -156,6 +156,10 @@ impl Store for Counted {
         self.inner.delete(key, if_match).await
     }
 
+    fn jitter(&self) -> f64 {
+        self.inner.jitter()
+    }
+
     fn abilities(&self) -> Option<Abilities> {
         self.inner.abilities()
     }

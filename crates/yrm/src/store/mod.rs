@@ -6,9 +6,11 @@
 pub mod body;
 pub mod cache;
 pub mod counted;
+pub mod fault;
 pub mod key;
 pub mod local;
 pub mod memory;
+pub mod pace;
 pub mod probe;
 pub mod s3;
 pub mod settle;
@@ -272,6 +274,11 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Deletes the object if it still has this ETag. `Missing` when there is none.
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>>;
+
+    /// A random number from 0 to 1, by which writers that collided once do not meet again.
+    fn jitter(&self) -> f64 {
+        rand::random()
+    }
 
     /// What this store can do, where that is known; `None` where it must be probed.
     fn abilities(&self) -> Option<Abilities>;

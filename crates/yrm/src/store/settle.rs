@@ -10,6 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rpmmd::checksum::Sha256;
 use rpmmd::repodata::ReadRange as _;
+use tokio::time::Instant;
 
 use super::body::Body;
 use super::{Attributes, Copy, ETag, Object, Outcome, PutIf, Reused, Store, Stored};
@@ -50,6 +51,19 @@ pub enum Copied {
     SourceMissing,
 }
 
+/// What is to be put, and when that applies.
+#[derive(Debug, Clone, Copy)]
+pub struct Put<'a> {
+    /// Where.
+    pub key: &'a str,
+    /// What.
+    pub bytes: &'a Bytes,
+    /// What is stored beside it.
+    pub attributes: &'a Attributes,
+    /// When.
+    pub condition: &'a PutIf,
+}
+
 /// Puts `bytes` under `key` under `condition`. Won when the object there holds exactly these
 /// bytes by this call. Lost may also mean that they were there and have been replaced since.
 /// An error leaves open whether the put applied.
@@ -60,9 +74,18 @@ pub async fn put_settled(
     attributes: &Attributes,
     condition: &PutIf,
 ) -> Result<Settled<Stored>> {
+    put_until(store, Put { key, bytes, attributes, condition }, None).await
+}
+
+/// The same, but nothing is put any more after `until`: then it is lost.
+pub async fn put_until(store: &dyn Store, put: Put<'_>, until: Option<Instant>) -> Result<Settled<Stored>> {
+    let Put { key, bytes, attributes, condition } = put;
     let mut doubt = None;
     for attempt in 0..TRIES {
-        pause(attempt).await;
+        pause(store, attempt).await;
+        if until.is_some_and(|until| Instant::now() > until) {
+            return Ok(Settled::Lost);
+        }
         match store.put(key, bytes.clone(), attributes, condition.clone()).await {
             Ok(Outcome::Done(stored)) => return Ok(Settled::Won(stored)),
             Ok(Outcome::Lost | Outcome::Missing) if doubt.is_none() => return Ok(Settled::Lost),
@@ -126,7 +149,7 @@ pub async fn assemble_fixed(
 ) -> Result<u64> {
     let (mut condition, mut doubt) = (PutIf::Absent, None);
     for attempt in 0..TRIES {
-        pause(attempt).await;
+        pause(store, attempt).await;
         match store.assemble(key, body, reused, attributes, condition.clone()).await {
             Ok(Outcome::Done(assembled)) => return Ok(assembled.sent_bytes),
             Ok(Outcome::Conflict) => continue,
@@ -158,7 +181,7 @@ pub async fn put_always(store: &dyn Store, key: &str, bytes: &Bytes, attributes:
 pub async fn delete_settled(store: &dyn Store, key: &str, if_match: &ETag) -> Result<Settled<()>> {
     let mut doubt = None;
     for attempt in 0..TRIES {
-        pause(attempt).await;
+        pause(store, attempt).await;
         match store.delete(key, if_match).await? {
             Outcome::Done(()) | Outcome::Missing => return Ok(Settled::Won(())),
             Outcome::Lost => return Ok(Settled::Lost),
@@ -183,7 +206,7 @@ pub async fn copy_settled(store: &dyn Store, copy: Copy<'_>) -> Result<Copied> {
     let copy = Copy { attributes: &attributes, ..copy };
     let mut doubt = None;
     for attempt in 0..TRIES {
-        pause(attempt).await;
+        pause(store, attempt).await;
         match store.copy(copy).await? {
             Outcome::Done(stored) => return Ok(Copied::Done(stored)),
             Outcome::Conflict => continue,
@@ -199,23 +222,24 @@ pub async fn copy_settled(store: &dyn Store, copy: Copy<'_>) -> Result<Copied> {
     Err(unsettled(format!("copying {:?} to {:?}", copy.source.key, copy.target), doubt))
 }
 
-/// What a copy's two ends say; `None` when all is as it was before the copy.
+/// What a copy's two ends say; `None` when all is as it was before the copy. A target that holds the
+/// source's bytes counts only while the source is there: else it may be what somebody else copied,
+/// published and removed again.
 async fn look_at_both(store: &dyn Store, copy: Copy<'_>) -> Result<Option<Copied>> {
-    if let Some(target) = store.head(copy.target).await? {
-        let same_digest = target.sha256.is_some() && target.sha256 == copy.source.sha256;
-        let same_source = target.user.get(SOURCE_ETAG).is_some_and(|etag| etag == copy.source.etag.as_str());
-        let same_size = target.size_bytes == copy.source.size_bytes;
-        return Ok(Some(if same_size && (same_digest || same_source) {
-            Copied::Done(Stored { etag: target.etag, sha256: target.sha256 })
-        } else {
-            Copied::Occupied(target)
-        }));
+    match store.head(&copy.source.key).await? {
+        None => return Ok(Some(Copied::SourceMissing)),
+        Some(source) if source.etag != copy.source.etag => return Ok(Some(Copied::SourceChanged)),
+        Some(_) => {}
     }
-    Ok(match store.head(&copy.source.key).await? {
-        None => Some(Copied::SourceMissing),
-        Some(source) if source.etag != copy.source.etag => Some(Copied::SourceChanged),
-        Some(_) => None,
-    })
+    let Some(target) = store.head(copy.target).await? else { return Ok(None) };
+    let same_digest = target.sha256.is_some() && target.sha256 == copy.source.sha256;
+    let same_source = target.user.get(SOURCE_ETAG).is_some_and(|etag| etag == copy.source.etag.as_str());
+    let same_size = target.size_bytes == copy.source.size_bytes;
+    Ok(Some(if same_size && (same_digest || same_source) {
+        Copied::Done(Stored { etag: target.etag, sha256: target.sha256 })
+    } else {
+        Copied::Occupied(target)
+    }))
 }
 
 enum Look {
@@ -253,10 +277,10 @@ fn unsettled(doing: String, doubt: Option<Error>) -> Error {
 
 /// The pause before try number `attempt` (none before the first). Full jitter: writers that
 /// collided once do not meet again.
-pub async fn pause(attempt: u32) {
+pub async fn pause(store: &dyn Store, attempt: u32) {
     let Some(doublings) = attempt.checked_sub(1) else { return };
     let longest = FIRST_PAUSE.saturating_mul(1 << doublings.min(16)).min(LONGEST_PAUSE);
-    tokio::time::sleep(longest.mul_f64(rand::random::<f64>())).await;
+    tokio::time::sleep(longest.mul_f64(store.jitter())).await;
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
+mod chaos;
 mod cli;
 mod conformance;
 mod demo;

@@ -135,7 +135,7 @@ async fn the_sweep_takes_what_nothing_names_after_grace_and_nothing_else() {
     assert!(world.bytes(&first_primary[0]).await.is_some(), "readers of the first generation still need it");
 
     world.advance(2 * DAY);
-    let swept = sweep::sweep(world.publisher.bucket(), &repository).await.unwrap();
+    let swept = sweep::sweep(world.publisher.bucket(), &repository).await.unwrap().unwrap();
     assert!(swept.deleted > 0);
     assert!(world.bytes(&first_primary[0]).await.is_none());
     assert!(world.bytes("repo/RPM-GPG-KEY-ours").await.is_some());
@@ -144,7 +144,7 @@ async fn the_sweep_takes_what_nothing_names_after_grace_and_nothing_else() {
 
     // Everything was needed: nothing more goes, and publishing goes on.
     world.advance(9 * DAY);
-    assert_eq!(sweep::sweep(world.publisher.bucket(), &repository).await.unwrap().deleted, 0);
+    assert_eq!(sweep::sweep(world.publisher.bucket(), &repository).await.unwrap().unwrap().deleted, 0);
     world.drop_rpm("d.rpm", &rpm("d", "1")).await;
     world.run().await;
     world.assert_clean().await;

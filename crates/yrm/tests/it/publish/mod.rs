@@ -1,7 +1,6 @@
 //! The publish line over a bucket in memory: what a run does, and what it survives.
 
 mod cached;
-mod campaign;
 mod directory;
 mod heal;
 mod hostile;

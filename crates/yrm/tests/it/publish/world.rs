@@ -37,6 +37,7 @@ pub(crate) fn policy() -> Policy {
         concurrency: 4,
         single_writer: false,
         allow_shrink: false,
+        on_conflict: yrm::config::OnConflict::Reject,
         sweep_interval: DAY / 4,
     }
 }

@@ -1,0 +1,263 @@
+//! Every call of every story goes wrong, one at a time and in pairs: the process dies at it, it fails
+//! before or after it applied, it comes late, the process sleeps at it while others go on, and the
+//! uploader changes his mind at it (F1, F2, F5, F7).
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{Either, select};
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+use tokio::sync::Notify;
+use yrm::publish::sweep;
+use yrm::store::fault::{Call, Fate, Turn};
+use yrm::store::key::RepositoryDir;
+
+use super::judge::Who;
+use super::stories::Story;
+use super::world::{GRACE, HOUR, MINUTE, World, rpm};
+use super::{play, size, tell};
+
+/// Plays `story` with these fates, by number of the call; then again in peace. Answers how many calls
+/// the troubled play made.
+async fn troubled(story: Story, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
+    let world = World::new(story.policy(), 1);
+    story.prepare(&world).await;
+    let who = story.player(&world).await;
+    let died = Arc::new(Notify::new());
+    let tell = Arc::clone(&died);
+    let script = move |call: Call<'_>| {
+        let fate = fates.get(&call.number).copied().unwrap_or_default();
+        let dies = matches!(fate, Fate::DiesBefore | Fate::DiesAfter);
+        let tell = Arc::clone(&tell);
+        let before = dies.then(|| async move { tell.notify_one() }.boxed());
+        Turn { before, fate, after: None }
+    };
+    let (publisher, store) = world.publisher(who.clone(), script);
+    tokio::select! {
+        biased;
+        // What was asked for fails or does not; only what is left behind counts.
+        _ = story.play(&world, &publisher) => {}
+        () = died.notified() => {}
+    }
+    let calls = store.calls();
+    drop((publisher, store));
+    // What was still under way has arrived.
+    tokio::time::sleep(MINUTE).await;
+    if let Err(error) = story.play(&world, &world.calm(who)).await {
+        world.judge.broken(format!("G12: played again in peace: {}", error.chain()));
+    }
+    world.heal(what).await;
+    if !story.is_at_its_end(&world) {
+        world.judge.broken(format!("the end is not reached: {:?}", world.hrefs()));
+    }
+    world.assert_kept(what);
+    calls
+}
+
+/// Plays every story once for every call and fate. Answers how often.
+fn singles(fates: &[Fate]) -> u64 {
+    let mut played = 0;
+    for story in Story::ALL {
+        let calls = play(troubled(story, BTreeMap::new(), "in peace"));
+        for fate in fates {
+            for call in 0..calls {
+                let what = format!("{story:?} with {fate:?} at call {call}");
+                play(troubled(story, BTreeMap::from([(call, *fate)]), &what));
+                played += 1;
+            }
+        }
+    }
+    played
+}
+
+#[test]
+fn f1_a_process_that_dies_at_any_call_loses_nothing() {
+    let played = singles(&[Fate::DiesBefore, Fate::DiesAfter]);
+    tell(&format!("F1: {played} stories, each with a death before or after one call; 0 violations"));
+    assert!(played > 500, "{played}");
+}
+
+const FAILURES: [Fate; 5] =
+    [Fate::Lost, Fate::Unanswered, Fate::Late(Duration::from_secs(20)), Fate::Conflicts, Fate::Refused];
+
+#[test]
+fn f2_a_call_that_fails_loses_nothing_whether_it_applied_or_not() {
+    let played = singles(&FAILURES);
+    tell(&format!("F2: {played} stories, each with one call failing in one way; 0 violations"));
+    assert!(played > 1_000, "{played}");
+}
+
+#[test]
+fn f2_pairs_of_failures_lose_nothing() {
+    let pairs = size("YRM_CHAOS_PAIRS", 150);
+    let from = size("YRM_CHAOS_SEED", 0);
+    for seed in from..from + pairs {
+        let mut dice = StdRng::seed_from_u64(seed);
+        let story = Story::ALL[dice.random_range(0..Story::ALL.len())];
+        let longest = if story == Story::PublishMany { 250 } else { 45 };
+        let first = dice.random_range(0..longest);
+        // The second is often met while the first is being mended.
+        let second =
+            first + if dice.random_bool(0.5) { dice.random_range(1..4) } else { dice.random_range(1..longest) };
+        let mut fate = || match dice.random_range(0..8) {
+            0 => Fate::DiesBefore,
+            1 => Fate::DiesAfter,
+            other => FAILURES[other % FAILURES.len()],
+        };
+        let fates = BTreeMap::from([(first, fate()), (second, fate())]);
+        let what =
+            format!("{story:?} with {fates:?}; again: YRM_CHAOS_SEED={seed} YRM_CHAOS_PAIRS=1 just chaos-one f2_pairs");
+        play(troubled(story, fates, &what));
+    }
+    tell(&format!("F2: {pairs} pairs from seed {from}; 0 violations"));
+}
+
+/// What others do while a publisher sleeps.
+async fn meanwhile(world: &World) {
+    let other = world.calm(Who::Manager(1));
+    for _ in 0..2 {
+        world.run_by(&other).await.unwrap();
+    }
+    world.drop_rpm("z-1.rpm", &rpm("z", "1", 0)).await;
+    world.run_by(&other).await.unwrap();
+    // The operator takes out what the sleeper may be about to publish.
+    if let Some(href) = world.hrefs().into_iter().find(|href| *href != "z-1.rpm" && *href != "b-1.rpm") {
+        let who = Who::Removing { repository: String::new(), hrefs: vec![href.clone()] };
+        let run = world.run_id(jiff::SignedDuration::ZERO);
+        world.calm(who).remove(&RepositoryDir::new(""), vec![href], run).await.unwrap();
+    }
+}
+
+/// Whether the sleeper slept before the call was made, or before it heard the answer.
+#[derive(Debug, Clone, Copy)]
+enum Sleeps {
+    Before,
+    After,
+}
+
+/// One publisher falls asleep at a call, others go on, and it wakes up.
+async fn stalled(story: Story, at: u64, sleeps: Sleeps, how_long: Duration, what: &str) {
+    let world = World::new(story.policy(), 1);
+    story.prepare(&world).await;
+    let who = story.player(&world).await;
+    let asleep = Arc::new(Notify::new());
+    let tell = Arc::clone(&asleep);
+    let script = move |call: Call<'_>| {
+        if call.number != at {
+            return Turn::default();
+        }
+        let tell = Arc::clone(&tell);
+        let sleep = async move {
+            tell.notify_one();
+            tokio::time::sleep(how_long).await;
+        }
+        .boxed();
+        match sleeps {
+            // AWS takes no request that was signed more than 15 minutes ago.
+            Sleeps::Before if how_long > 15 * MINUTE && call.verb.writes() => {
+                Turn { before: Some(sleep), fate: Fate::Refused, after: None }
+            }
+            Sleeps::Before => Turn { before: Some(sleep), ..Turn::default() },
+            Sleeps::After => Turn { after: Some(sleep), ..Turn::default() },
+        }
+    };
+    let (publisher, store) = world.publisher(who, script);
+    let others = async {
+        asleep.notified().await;
+        meanwhile(&world).await;
+        // Long enough asleep for what is named by nothing to be swept.
+        if how_long > GRACE {
+            tokio::time::sleep(how_long - HOUR).await;
+            let other = world.calm(Who::Manager(1));
+            sweep::sweep(other.bucket(), &RepositoryDir::new("")).await.unwrap();
+        }
+    };
+    let sleeper = story.play(&world, &publisher);
+    match select(others.boxed_local(), sleeper.boxed_local()).await {
+        // What it was asked for fails or does not; only what is left behind counts.
+        Either::Left(((), sleeper)) => drop(sleeper.await),
+        // A sleeper that never slept woke nobody.
+        Either::Right((_, others)) if store.calls() > at => others.await,
+        Either::Right(_) => {}
+    }
+    world.heal(what).await;
+    world.assert_kept(what);
+}
+
+#[test]
+fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
+    // Less and more than S3 takes a signed request for, than a publisher trusts what it has seen, and
+    // than the grace period.
+    let naps = [10 * MINUTE, 40 * MINUTE, GRACE + 3 * HOUR];
+    let mut played = 0;
+    for story in Story::ALL {
+        let calls = play(troubled(story, BTreeMap::new(), "in peace"));
+        for sleeps in [Sleeps::Before, Sleeps::After] {
+            for nap in naps {
+                for at in 0..calls {
+                    let what = format!("{story:?} asleep {sleeps:?} call {at} for {nap:?}");
+                    play(stalled(story, at, sleeps, nap, &what));
+                    played += 1;
+                }
+            }
+        }
+    }
+    tell(&format!("F5: {played} stories, each with a sleep at one call; 0 violations"));
+    assert!(played > 1_000, "{played}");
+}
+
+/// What the uploader does.
+#[derive(Debug, Clone, Copy)]
+enum Mind {
+    Replaces,
+    Withdraws,
+    DropsTheSame,
+}
+
+/// Just before a call the uploader of `x/c-1.rpm` changes his mind.
+async fn second_thoughts(at: u64, mind: Mind, what: &str) -> u64 {
+    let world = Arc::new(World::new(Story::PublishOne.policy(), 1));
+    Story::PublishOne.prepare(&world).await;
+    let acts = Arc::new(Mutex::new(Some(Arc::clone(&world))));
+    let script = move |call: Call<'_>| {
+        if call.number != at {
+            return Turn::default();
+        }
+        let world = acts.lock().unwrap().take().expect("a number comes once");
+        let act = async move {
+            match mind {
+                Mind::Replaces => world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 1)).await,
+                Mind::Withdraws => world.judge.withdraw("inbox/x/c-1.rpm").await,
+                Mind::DropsTheSame => world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await,
+            }
+        };
+        Turn { before: Some(act.boxed()), ..Turn::default() }
+    };
+    let (publisher, store) = world.publisher(Who::Manager(0), script);
+    world.run_by(&publisher).await.unwrap();
+    world.heal(what).await;
+    world.assert_kept(what);
+    store.calls()
+}
+
+#[test]
+fn f7_an_inbox_object_that_changes_at_any_call_is_published_or_set_aside_as_what_it_is() {
+    let mut played = 0;
+    for mind in [Mind::Replaces, Mind::Withdraws, Mind::DropsTheSame] {
+        let mut at = 0;
+        loop {
+            let what = format!("the uploader {mind:?} before call {at}");
+            let calls = play(second_thoughts(at, mind, &what));
+            played += 1;
+            at += 1;
+            if at >= calls {
+                break;
+            }
+        }
+    }
+    tell(&format!("F7: {played} stories, each with a change before one call; 0 violations"));
+    assert!(played > 20, "{played}");
+}

@@ -1,0 +1,498 @@
+//! The judge: sits between every process and the bucket, lets each call through and looks at what it
+//! did. Every promise that can be broken by one write is checked at that write (docs/guarantees.md).
+//!
+//! It knows nothing of how the publisher works: it reads repomd.xml and primary as a client would,
+//! and keeps its own books of what was uploaded, published, removed and retired.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use rpmmd::checksum::Sha256;
+use rpmmd::nevra::Nevra;
+use rpmmd::repodata;
+use rpmmd::repomd::Repomd;
+use yrm::config::{OnConflict, Policy, Retention};
+use yrm::error::Result;
+use yrm::store::body::Body;
+use yrm::store::memory::MemoryStore;
+use yrm::store::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
+};
+
+/// Who makes a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Who {
+    /// A publisher.
+    Manager(usize),
+    /// An operator who wants these paths out of that repository.
+    Removing { repository: String, hrefs: Vec<String> },
+    /// An operator who wants that repository as it was in that generation.
+    RollingBack { repository: String, revision: u64 },
+    /// An operator who puts packages of one folder into another.
+    Promoting,
+}
+
+/// One generation, as a client reads it.
+#[derive(Debug, Clone)]
+struct Generation {
+    revision: u64,
+    since: Timestamp,
+    packages: BTreeMap<String, Named>,
+    /// Keys of its metadata files.
+    files: BTreeSet<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Named {
+    sha256: Sha256,
+    nevra: Nevra,
+    first_published: Timestamp,
+}
+
+/// What lies in the inbox under one key.
+#[derive(Debug, Clone)]
+struct Upload {
+    sha256: Sha256,
+    since: Timestamp,
+}
+
+/// When the bytes last left a repository, and whether an upload of them waited then.
+#[derive(Debug, Clone, Copy)]
+struct Gone {
+    at: Timestamp,
+    pending: bool,
+}
+
+#[derive(Debug, Default)]
+struct Books {
+    inbox: BTreeMap<String, Upload>,
+    /// When these bytes were last uploaded.
+    uploaded: BTreeMap<Sha256, Timestamp>,
+    generations: BTreeMap<String, Vec<Generation>>,
+    gone: BTreeMap<(String, Sha256), Gone>,
+    violations: Vec<String>,
+    trace: Vec<String>,
+    writes: u64,
+}
+
+/// The judge of one bucket.
+#[derive(Debug)]
+pub(crate) struct Judge {
+    pub(crate) memory: Arc<MemoryStore>,
+    policy: Policy,
+    clock: fn() -> Timestamp,
+    books: Mutex<Books>,
+}
+
+/// One process's way to the bucket.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    judge: Arc<Judge>,
+    who: Who,
+}
+
+impl Judge {
+    pub(crate) fn new(policy: Policy, clock: fn() -> Timestamp) -> Arc<Self> {
+        let memory = Arc::new(MemoryStore::with_clock(clock));
+        Arc::new(Self { memory, policy, clock, books: Mutex::default() })
+    }
+
+    pub(crate) fn seat(self: &Arc<Self>, who: Who) -> Arc<dyn Store> {
+        Arc::new(Seat { judge: Arc::clone(self), who })
+    }
+
+    /// What an uploader does: whatever was under the key is replaced.
+    pub(crate) async fn upload(&self, path: &str, bytes: Bytes) {
+        let (key, sha256, since) = (format!("inbox/{path}"), Sha256::of(&bytes), (self.clock)());
+        let put = self.memory.put(&key, bytes, &Attributes::default(), PutIf::Always).await;
+        assert!(matches!(put, Ok(Outcome::Done(_))), "{put:?}");
+        let mut books = self.books();
+        books.trace.push(format!("{since} upload {key} {sha256}"));
+        books.inbox.insert(key, Upload { sha256, since });
+        books.uploaded.insert(sha256, since);
+    }
+
+    /// What an uploader does who has thought better of it.
+    pub(crate) async fn withdraw(&self, key: &str) {
+        let Some(object) = self.memory.head(key).await.unwrap() else { return };
+        self.memory.delete(key, &object.etag).await.unwrap();
+        let mut books = self.books();
+        books.trace.push(format!("{} withdraw {key}", (self.clock)()));
+        books.inbox.remove(key);
+    }
+
+    /// Keys in the inbox that are work.
+    pub(crate) fn inbox(&self) -> Vec<String> {
+        self.books().inbox.keys().cloned().collect()
+    }
+
+    /// Whether the bytes left a repository less than `within` ago.
+    pub(crate) fn left_lately(&self, sha256: Sha256, within: SignedDuration) -> bool {
+        let now = (self.clock)();
+        self.books().gone.iter().any(|((_, bytes), gone)| *bytes == sha256 && now.duration_since(gone.at) < within)
+    }
+
+    /// The repositories and the paths of their packages, as clients see them.
+    pub(crate) fn published(&self) -> BTreeMap<String, Vec<String>> {
+        let books = self.books();
+        let hrefs = |generations: &Vec<Generation>| {
+            generations.last().map(|last| last.packages.keys().cloned().collect()).unwrap_or_default()
+        };
+        books.generations.iter().map(|(repository, generations)| (repository.clone(), hrefs(generations))).collect()
+    }
+
+    /// The revisions of a repository's generations.
+    pub(crate) fn revisions(&self, repository: &str) -> Vec<u64> {
+        let books = self.books();
+        books.generations.get(repository).into_iter().flatten().map(|generation| generation.revision).collect()
+    }
+
+    /// Everything that the newest generations name; and what a reader who came now would have to be
+    /// able to fetch for the whole grace period.
+    pub(crate) fn held(&self) -> Vec<(String, Option<Sha256>)> {
+        let books = self.books();
+        let mut held = Vec::new();
+        for (repository, generations) in &books.generations {
+            let Some(last) = generations.last() else { continue };
+            held.extend(last.files.iter().map(|key| (key.clone(), None)));
+            held.extend(last.packages.iter().map(|(href, named)| (key_of(repository, href), Some(named.sha256))));
+        }
+        held
+    }
+
+    /// Calls that changed something, so far.
+    pub(crate) fn writes(&self) -> u64 {
+        self.books().writes
+    }
+
+    /// What was broken, and everything that happened.
+    pub(crate) fn verdict(&self) -> (Vec<String>, Vec<String>) {
+        let books = self.books();
+        (books.violations.clone(), books.trace.clone())
+    }
+
+    /// Notes that a promise was broken.
+    pub(crate) fn broken(&self, what: String) {
+        self.books().violations.push(what);
+    }
+
+    /// Packages that retention should have taken out long ago (G8).
+    pub(crate) fn overdue(&self, since: SignedDuration) -> Vec<String> {
+        let (books, Some(rule)) = (self.books(), self.policy.retention) else { return Vec::new() };
+        let until = (self.clock)().checked_sub(since).unwrap();
+        let mut overdue = Vec::new();
+        for (repository, generations) in &books.generations {
+            let Some(last) = generations.last() else { continue };
+            let all = last.packages.values().collect::<Vec<_>>();
+            let due = last.packages.iter().filter(|(_, named)| may_retire(named, &all, rule, until));
+            overdue.extend(due.map(|(href, _)| format!("{repository}/{href}")));
+        }
+        overdue
+    }
+
+    fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap()
+    }
+
+    fn bytes(&self, key: &str) -> Option<Bytes> {
+        self.memory.versions(key).pop().flatten().map(|version| version.bytes)
+    }
+
+    fn modified(&self, key: &str) -> Option<Timestamp> {
+        self.memory.versions(key).pop().flatten().map(|version| version.modified)
+    }
+
+    /// Whether a write may go to this key at all (G10).
+    fn confined(&self, who: &Who, what: &str, key: &str) {
+        let allowed = ["repo/", "quarantine/", ".yrm/"];
+        let may = allowed.iter().any(|prefix| key.starts_with(prefix));
+        if !may {
+            self.broken(format!("G10: {who:?} wrote outside: {what} {key}"));
+        }
+    }
+
+    /// Before a put: what is there may not be overwritten (G6), and the truth only conditionally (G4).
+    fn before_put(&self, who: &Who, key: &str, condition: &PutIf) {
+        self.confined(who, "put", key);
+        if key.ends_with("/repodata/repomd.xml") && *condition == PutIf::Always {
+            self.broken(format!("G4: {who:?} switched {key} without a condition"));
+        }
+        if key.ends_with(".rpm") && key.starts_with("repo/") {
+            self.broken(format!("G6: {who:?} put a package instead of copying it: {key}"));
+        }
+    }
+
+    fn after_write(&self, who: &Who, what: &str, key: &str) {
+        let digest = self.bytes(key).map(|bytes| Sha256::of(&bytes).to_string()[..8].to_owned());
+        let line = format!("{} {who:?} {what} {key} {}", (self.clock)(), digest.unwrap_or_default());
+        {
+            let mut books = self.books();
+            books.writes += 1;
+            books.trace.push(line);
+        }
+        if what == "put"
+            && let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix("repodata/repomd.xml"))
+        {
+            self.switched(who, repository.trim_end_matches('/'));
+        }
+    }
+
+    /// A new generation of `repository` is the truth: everything about it.
+    fn switched(&self, who: &Who, repository: &str) {
+        let generation = match self.read(repository) {
+            Ok(generation) => generation,
+            Err(why) => return self.broken(format!("G2: {who:?} published {repository:?}: {why}")),
+        };
+        let mut books = self.books();
+        let mut broken = Vec::new();
+        let history = books.generations.entry(repository.to_owned()).or_default().clone();
+        let nothing = BTreeMap::new();
+        let before = history.last().map_or(&nothing, |last| &last.packages);
+        if history.last().is_some_and(|last| last.revision >= generation.revision) {
+            broken.push(format!("G4: the revision of {repository:?} went to {}", generation.revision));
+        }
+        let left: Vec<(&String, &Named)> =
+            before.iter().filter(|(href, named)| generation.packages.get(*href) != Some(named)).collect();
+        let came: Vec<(&String, &Named)> =
+            generation.packages.iter().filter(|(href, named)| before.get(*href) != Some(named)).collect();
+        let all: Vec<&Named> = before.values().chain(came.iter().map(|(_, named)| *named)).collect();
+        for (href, named) in &left {
+            let wanted = match who {
+                Who::Removing { repository: of, hrefs } => of == repository && hrefs.contains(href),
+                Who::RollingBack { repository: of, .. } => of == repository,
+                Who::Manager(_) | Who::Promoting => {
+                    let rule = self.policy.retention;
+                    rule.is_some_and(|rule| may_retire(named, &all, rule, generation.since))
+                        || self.policy.on_conflict == OnConflict::Replace
+                            && came.iter().any(|new| replaces(*new, (href, named)))
+                }
+            };
+            if !wanted {
+                broken.push(format!("G1, G4, G8: {who:?} lost {href} of {repository:?}"));
+            }
+        }
+        for (href, named) in &came {
+            let uploaded = books.uploaded.get(&named.sha256);
+            let gone = books.gone.get(&(repository.to_owned(), named.sha256));
+            let anew = uploaded.is_some_and(|at| gone.is_none_or(|gone| *at >= gone.at || gone.pending));
+            let wanted = match who {
+                Who::Manager(_) => anew,
+                Who::Removing { .. } => false,
+                Who::RollingBack { revision, .. } => {
+                    history.iter().any(|old| old.revision == *revision && old.packages.get(*href) == Some(named))
+                }
+                Who::Promoting => uploaded.is_some(),
+            };
+            if !wanted {
+                broken.push(format!("G5: {who:?} brought back {href} of {repository:?}"));
+            }
+        }
+        let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.sha256).collect();
+        let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.sha256).collect();
+        for sha256 in gone.into_iter().filter(|sha256| !still.contains(sha256)) {
+            let pending = books.inbox.values().any(|upload| upload.sha256 == sha256);
+            books.gone.insert((repository.to_owned(), sha256), Gone { at: generation.since, pending });
+        }
+        books.generations.entry(repository.to_owned()).or_default().push(generation);
+        books.violations.extend(broken);
+    }
+
+    /// The generation that clients find now, or what they would trip over (G2).
+    fn read(&self, repository: &str) -> Result<Generation, String> {
+        let key = key_of(repository, "repodata/repomd.xml");
+        let repomd = Repomd::read(&self.bytes(&key).ok_or("no repomd.xml")?).map_err(|error| error.to_string())?;
+        let (mut files, mut keys) = (Vec::new(), BTreeSet::new());
+        for kind in ["primary", "filelists", "other"] {
+            let record = repomd.record(kind).ok_or("a record is missing")?;
+            let key = key_of(repository, &record.href);
+            let bytes = self.bytes(&key).ok_or_else(|| format!("{key} is not there"))?;
+            if record.size != Some(bytes.len() as u64) || record.checksum.as_sha256() != Some(Sha256::of(&bytes)) {
+                return Err(format!("{key} is not what repomd.xml says"));
+            }
+            files.push(bytes);
+            keys.insert(key);
+        }
+        let listed = repodata::read(&files[0], &files[1], &files[2]).map_err(|error| error.to_string())?;
+        let mut packages = BTreeMap::new();
+        for package in listed {
+            let key = key_of(repository, &package.href);
+            let bytes = self.bytes(&key).ok_or_else(|| format!("{key} is not there"))?;
+            if Sha256::of(&bytes) != package.pkgid {
+                return Err(format!("{key} has other bytes"));
+            }
+            let first_published = self.modified(&key).ok_or("gone")?;
+            let named = Named { sha256: package.pkgid, nevra: package.nevra, first_published };
+            if packages.insert(package.href.into_owned(), named).is_some() {
+                return Err(format!("{key} is named twice"));
+            }
+        }
+        let revision = repomd.revision.parse().map_err(|_| "a revision that is no number")?;
+        Ok(Generation { revision, since: (self.clock)(), packages, files: keys })
+    }
+
+    /// Before an object goes: whether it may (G1 in the inbox, G3 elsewhere).
+    fn before_delete(&self, who: &Who, key: &str) -> Vec<String> {
+        if key.starts_with("inbox/") { self.may_leave_the_inbox(who, key) } else { self.may_be_swept(who, key) }
+    }
+
+    /// What leaves the inbox is published, was published since it came, or lies in quarantine.
+    fn may_leave_the_inbox(&self, who: &Who, key: &str) -> Vec<String> {
+        let books = self.books();
+        let Some(upload) = books.inbox.get(key) else { return Vec::new() };
+        let published = books.generations.values().any(|generations| {
+            let mut since = generations.iter().rev();
+            let newest = since.next();
+            let held =
+                |generation: &Generation| generation.packages.values().any(|named| named.sha256 == upload.sha256);
+            newest.is_some_and(held) || since.any(|old| old.since >= upload.since && held(old))
+        });
+        drop(books);
+        let path = key.strip_prefix("inbox/").unwrap_or(key);
+        let prefix = format!("quarantine/{path}.");
+        let aside: Vec<String> = self.memory.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect();
+        let quarantined = aside.iter().any(|key| {
+            self.bytes(key).is_some_and(|bytes| {
+                Some(Sha256::of(&bytes)) == self.books().inbox.get(&format!("inbox/{path}")).map(|upload| upload.sha256)
+            }) && aside.contains(&format!("{key}.json"))
+        });
+        if published || quarantined {
+            return Vec::new();
+        }
+        vec![format!("G1: {who:?} deleted {key}, which is neither published nor in quarantine")]
+    }
+
+    /// What is swept is named by no generation that a reader may hold, and is older than the grace.
+    fn may_be_swept(&self, who: &Who, key: &str) -> Vec<String> {
+        let (now, grace) = ((self.clock)(), SignedDuration::try_from(self.policy.grace).unwrap());
+        if !key.starts_with("repo/") && !key.starts_with(".yrm/") {
+            return vec![format!("G10: {who:?} deleted outside: {key}")];
+        }
+        if !key.starts_with("repo/") {
+            return Vec::new();
+        }
+        let mut broken = Vec::new();
+        if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
+            broken.push(format!("G3: {who:?} swept {key}, which is younger than the grace period"));
+        }
+        for (repository, generations) in &self.books().generations {
+            for (at, generation) in generations.iter().enumerate() {
+                let over = generations.get(at + 1).is_some_and(|next| now.duration_since(next.since) >= grace);
+                let names = generation.files.contains(key)
+                    || key
+                        .strip_prefix(&key_of(repository, ""))
+                        .is_some_and(|href| generation.packages.contains_key(href));
+                if names && !over {
+                    broken.push(format!("G3: {who:?} swept {key}, which generation {} names", generation.revision));
+                }
+            }
+        }
+        broken
+    }
+}
+
+/// Whether one package may take the other's place: by its name, or by its path but for the digits of
+/// a path of its own.
+fn replaces((new_href, new): (&String, &Named), (old_href, old): (&String, &Named)) -> bool {
+    let plain = |href: &str| match href.strip_suffix(".rpm").and_then(|stem| stem.rsplit_once('.')) {
+        Some((stem, digits)) if digits.len() == 16 => stem.to_owned(),
+        _ => href.trim_end_matches(".rpm").to_owned(),
+    };
+    new.nevra == old.nevra || plain(new_href) == plain(old_href)
+}
+
+fn key_of(repository: &str, href: &str) -> String {
+    if repository.is_empty() { format!("repo/{href}") } else { format!("repo/{repository}/{href}") }
+}
+
+/// Retention's rule in other words than the product's: N newer versions exist, and it is old.
+fn may_retire(named: &Named, all: &[&Named], rule: Retention, now: Timestamp) -> bool {
+    let mut newer: Vec<&Named> = Vec::new();
+    for other in all.iter().filter(|other| other.nevra.name == named.nevra.name && other.nevra.arch == named.nevra.arch)
+    {
+        let is_newer = other.nevra.evr.vercmp(&named.nevra.evr).is_gt();
+        if is_newer && !newer.iter().any(|known| known.nevra.evr.vercmp(&other.nevra.evr).is_eq()) {
+            newer.push(other);
+        }
+    }
+    let age = now.duration_since(named.first_published);
+    newer.len() >= rule.keep_at_least.max(1) && age >= SignedDuration::try_from(rule.older_than).unwrap()
+}
+
+#[async_trait]
+impl Store for Seat {
+    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
+        self.judge.memory.list(prefix, after).await
+    }
+
+    async fn head(&self, key: &str) -> Result<Option<Object>> {
+        self.judge.memory.head(key).await
+    }
+
+    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
+        self.judge.memory.get(key, range).await
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
+        self.judge.before_put(&self.who, key, &condition);
+        let outcome = self.judge.memory.put(key, bytes, attributes, condition).await?;
+        if matches!(outcome, Outcome::Done(_)) {
+            self.judge.after_write(&self.who, "put", key);
+        }
+        Ok(outcome)
+    }
+
+    async fn put_file(&self, key: &str, _file: &Path, _attributes: &Attributes) -> Result<Stored> {
+        panic!("no publisher uploads files: {key}")
+    }
+
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        reused: &[Reused<'_>],
+        attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        self.judge.before_put(&self.who, key, &condition);
+        let outcome = self.judge.memory.assemble(key, body, reused, attributes, condition).await?;
+        if matches!(outcome, Outcome::Done(_)) {
+            self.judge.after_write(&self.who, "put", key);
+        }
+        Ok(outcome)
+    }
+
+    async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
+        self.judge.confined(&self.who, "copy", copy.target);
+        let outcome = self.judge.memory.copy(copy).await?;
+        if matches!(outcome, Outcome::Done(_)) {
+            self.judge.after_write(&self.who, "copy", copy.target);
+        }
+        Ok(outcome)
+    }
+
+    async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
+        let broken = self.judge.before_delete(&self.who, key);
+        let outcome = self.judge.memory.delete(key, if_match).await?;
+        if matches!(outcome, Outcome::Done(())) {
+            let mut books = self.judge.books();
+            books.inbox.remove(key);
+            books.violations.extend(broken);
+            drop(books);
+            self.judge.after_write(&self.who, "delete", key);
+        }
+        Ok(outcome)
+    }
+
+    fn abilities(&self) -> Option<Abilities> {
+        self.judge.memory.abilities()
+    }
+
+    fn uploads_are_atomic(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,191 @@
+//! The stories that every call of is broken in turn: each is prepared in peace, played by one
+//! publisher, and has an end that must be reached whatever happened on the way.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use yrm::config::Policy;
+use yrm::error::Result;
+use yrm::publish::errand::Promotion;
+use yrm::publish::{Publisher, sweep};
+use yrm::store::key::RepositoryDir;
+use yrm::store::{Attributes, PutIf, Store as _};
+
+use super::judge::Who;
+use super::world::{GRACE, HOUR, World, policy, retaining, rpm};
+
+/// What is played.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Story {
+    FirstRun,
+    PublishOne,
+    PublishMany,
+    Conflict,
+    Replace,
+    Prune,
+    TakeOver,
+    Promote,
+    Remove,
+    RollBack,
+    Sweep,
+}
+
+impl Story {
+    pub(crate) const ALL: [Self; 11] = [
+        Self::FirstRun,
+        Self::PublishOne,
+        Self::PublishMany,
+        Self::Conflict,
+        Self::Replace,
+        Self::Prune,
+        Self::TakeOver,
+        Self::Promote,
+        Self::Remove,
+        Self::RollBack,
+        Self::Sweep,
+    ];
+
+    pub(crate) fn policy(self) -> Policy {
+        match self {
+            Self::Prune => retaining(),
+            Self::Replace => Policy { on_conflict: yrm::config::OnConflict::Replace, ..policy() },
+            _ => policy(),
+        }
+    }
+
+    /// Who plays it: an operator may do what a publisher must not.
+    pub(crate) async fn player(self, world: &World) -> Who {
+        let repository = String::new();
+        match self {
+            Self::Promote => Who::Promoting,
+            Self::Remove => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned()] },
+            Self::RollBack => Who::RollingBack { repository, revision: world.judge.revisions("")[0] },
+            _ => Who::Manager(0),
+        }
+    }
+
+    /// What is there before.
+    pub(crate) async fn prepare(self, world: &World) {
+        let calm = world.calm(Who::Manager(8));
+        if self == Self::TakeOver {
+            return foreign(world).await;
+        }
+        if self != Self::FirstRun {
+            for (path, package) in [("a-1.rpm", rpm("a", "1", 0)), ("b-1.rpm", rpm("b", "1", 0))] {
+                world.drop_rpm(path, &package).await;
+            }
+            world.run_by(&calm).await.unwrap();
+        }
+        match self {
+            Self::FirstRun | Self::PublishOne => world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await,
+            Self::PublishMany => {
+                for number in 0..25 {
+                    let name = format!("n{number}");
+                    world.drop_rpm(&format!("f{}/{name}.rpm", number % 3), &rpm(&name, "1", 0)).await;
+                }
+                world.drop_bytes("f1/junk.rpm", "no package, but long enough to be looked at").await;
+            }
+            Self::Conflict | Self::Replace => {
+                world.drop_rpm("a-1.rpm", &rpm("a", "1", 7)).await;
+                world.drop_rpm("b-1.rpm", &rpm("b", "1", 0)).await;
+            }
+            Self::Prune => {
+                world.drop_rpm("a-2.rpm", &rpm("a", "2", 0)).await;
+                world.run_by(&calm).await.unwrap();
+                tokio::time::sleep(3 * HOUR).await;
+            }
+            Self::RollBack => {
+                world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+                world.run_by(&calm).await.unwrap();
+            }
+            Self::Sweep => {
+                world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+                world.run_by(&calm).await.unwrap();
+                tokio::time::sleep(GRACE + 2 * HOUR).await;
+            }
+            Self::TakeOver | Self::Promote | Self::Remove => {}
+        }
+    }
+
+    /// What is played, and played again after a crash.
+    pub(crate) async fn play(self, world: &World, publisher: &Publisher) -> Result<()> {
+        let (repository, run) = (RepositoryDir::new(""), world.run_id(jiff::SignedDuration::ZERO));
+        match self {
+            Self::Promote => {
+                let promotion = Promotion { from: "a-1.rpm".to_owned(), to: "stable/a-1.rpm".to_owned() };
+                publisher.promote(&[promotion], run).await.map(drop)
+            }
+            Self::Remove => {
+                if !world.hrefs().contains(&"a-1.rpm".to_owned()) {
+                    return Ok(());
+                }
+                publisher.remove(&repository, vec!["a-1.rpm".to_owned()], run).await.map(drop)
+            }
+            Self::RollBack => {
+                let first = world.judge.revisions("")[0];
+                publisher.roll_back(&repository, first, run).await.map(drop)
+            }
+            Self::Sweep => sweep::sweep(publisher.bucket(), &repository).await.map(drop),
+            _ => world.run_by(publisher).await.map(drop),
+        }
+    }
+
+    /// What is published in the end.
+    pub(crate) fn end(self) -> Vec<String> {
+        let mut end: Vec<String> = match self {
+            Self::FirstRun => vec!["x/c-1.rpm"],
+            Self::PublishOne => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
+            Self::PublishMany => vec!["a-1.rpm", "b-1.rpm"],
+            Self::Conflict | Self::RollBack => vec!["a-1.rpm", "b-1.rpm"],
+            Self::Replace => vec!["b-1.rpm"],
+            Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
+            Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
+            Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
+            Self::Remove => vec!["b-1.rpm"],
+            Self::Sweep => vec!["a-1.rpm", "b-1.rpm", "c-1.rpm"],
+        }
+        .into_iter()
+        .map(str::to_owned)
+        .collect();
+        if self == Self::PublishMany {
+            end.extend((0..25).map(|number| format!("f{}/n{number}.rpm", number % 3)));
+        }
+        if self == Self::Replace {
+            let bytes = Bytes::from(rpm("a", "1", 7).build());
+            let digits = rpmmd::checksum::Sha256::of(&bytes).to_string();
+            end.push(format!("a-1.{}.rpm", &digits[..16]));
+        }
+        end.sort();
+        end
+    }
+
+    /// Whether the end is reached; a path of its own counts for the path.
+    pub(crate) fn is_at_its_end(self, world: &World) -> bool {
+        let plain = |href: &String| match href.strip_suffix(".rpm").and_then(|stem| stem.rsplit_once('.')) {
+            Some((stem, digits)) if digits.len() == 16 && self != Self::Replace => format!("{stem}.rpm"),
+            _ => href.clone(),
+        };
+        let mut hrefs: Vec<String> = world.hrefs().iter().map(plain).collect();
+        hrefs.sort();
+        hrefs == self.end()
+    }
+}
+
+/// A repository that something else made: packages and their metadata, without a catalog.
+async fn foreign(world: &World) {
+    for (name, key) in [("a", "old/a.rpm"), ("b", "old/b.rpm")] {
+        world.drop_rpm(key, &rpm(name, "1", 0)).await;
+    }
+    world.run_by(&world.calm(Who::Manager(8))).await.unwrap();
+    let memory = Arc::clone(&world.judge.memory);
+    for key in memory.keys().into_iter().filter(|key| key.starts_with(".yrm/")) {
+        let object = memory.head(&key).await.unwrap().unwrap();
+        memory.delete(&key, &object.etag).await.unwrap();
+    }
+    // What no program of ours wrote has no note of ours at its top.
+    let repomd = memory.get("repo/repodata/repomd.xml", None).await.unwrap().unwrap();
+    let text = String::from_utf8(repomd.bytes.to_vec()).unwrap();
+    let foreign = text.replace("<revision>", "<!-- by hand --><revision>");
+    memory.put("repo/repodata/repomd.xml", foreign.into(), &Attributes::default(), PutIf::Always).await.unwrap();
+    world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+}

@@ -1,0 +1,158 @@
+//! What every story plays in: a judged bucket, its time, packages to drop, and publishers that meet
+//! what a script says.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use forge::Rpm;
+use jiff::{SignedDuration, Timestamp};
+use rpmmd::compress::Compression;
+use tokio::time::Instant;
+use ulid::Ulid;
+use yrm::check::{Depth, check};
+use yrm::config::{Folders, Policy, Repositories, Retention};
+use yrm::publish::report::Report;
+use yrm::publish::{Publisher, RunId, Unwatched};
+use yrm::store::fault::{FaultStore, Script};
+
+use super::judge::{Judge, Who};
+
+/// When the story begins, by the store's clock.
+const FIRST_SECOND: i64 = 1_767_225_600;
+
+pub(crate) const MINUTE: Duration = Duration::from_mins(1);
+pub(crate) const HOUR: Duration = Duration::from_hours(1);
+pub(crate) const GRACE: Duration = Duration::from_hours(6);
+/// Younger packages are never retired.
+pub(crate) const RETIRED_AFTER: Duration = Duration::from_hours(2);
+
+thread_local! {
+    /// When this thread's story began, in its own time.
+    static BEGAN: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
+}
+
+/// The store's clock: whole seconds, as S3 tells them.
+pub(crate) fn store_clock() -> Timestamp {
+    let began = BEGAN.get().expect("the story has begun");
+    Timestamp::from_second(FIRST_SECOND + i64::try_from(began.elapsed().as_secs()).unwrap()).unwrap()
+}
+
+/// The rules of most stories.
+pub(crate) fn policy() -> Policy {
+    Policy {
+        folders: Folders::default(),
+        repositories: Repositories::Single,
+        compression: Compression::Gz,
+        retention: None,
+        grace: GRACE,
+        max_package_bytes: 1 << 30,
+        concurrency: 4,
+        single_writer: false,
+        allow_shrink: false,
+        on_conflict: yrm::config::OnConflict::Reject,
+        sweep_interval: HOUR,
+    }
+}
+
+/// The same with retention.
+pub(crate) fn retaining() -> Policy {
+    Policy { retention: Some(Retention { keep_at_least: 1, older_than: RETIRED_AFTER }), ..policy() }
+}
+
+/// A story's bucket.
+pub(crate) struct World {
+    pub(crate) judge: Arc<Judge>,
+    pub(crate) policy: Policy,
+    runs: AtomicU64,
+    seed: u64,
+}
+
+impl World {
+    /// A new bucket; time begins. Needs a runtime of one thread whose clock is paused.
+    pub(crate) fn new(policy: Policy, seed: u64) -> Self {
+        BEGAN.set(Some(Instant::now()));
+        Self { judge: Judge::new(policy.clone(), store_clock), policy, runs: AtomicU64::new(0), seed }
+    }
+
+    /// A publisher that meets what `script` says.
+    pub(crate) fn publisher(&self, who: Who, script: impl Script + 'static) -> (Publisher, Arc<FaultStore>) {
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        let store = Arc::new(FaultStore::new(self.judge.seat(who), self.seed ^ (number << 32), script));
+        (Publisher::new(Arc::clone(&store) as _, self.policy.clone()).unwrap(), store)
+    }
+
+    /// A publisher that meets nothing.
+    pub(crate) fn calm(&self, who: Who) -> Publisher {
+        self.publisher(who, |_: yrm::store::fault::Call<'_>| yrm::store::fault::Turn::default()).0
+    }
+
+    /// The next run, whose starter's clock is `ahead` of the store's.
+    pub(crate) fn run_id(&self, ahead: SignedDuration) -> RunId {
+        let started = store_clock() + ahead;
+        let number = self.runs.fetch_add(1, Ordering::Relaxed);
+        let id = Ulid::from_parts(
+            u64::try_from(started.as_millisecond()).unwrap(),
+            u128::from(self.seed) << 16 | u128::from(number),
+        );
+        RunId { id, started }
+    }
+
+    pub(crate) async fn run_by(&self, publisher: &Publisher) -> yrm::error::Result<Report> {
+        publisher.run(self.run_id(SignedDuration::ZERO), &Unwatched).await
+    }
+
+    pub(crate) async fn drop_rpm(&self, path: &str, rpm: &Rpm) {
+        self.judge.upload(path, rpm.build().into()).await;
+    }
+
+    pub(crate) async fn drop_bytes(&self, path: &str, bytes: &'static str) {
+        self.judge.upload(path, Bytes::from_static(bytes.as_bytes())).await;
+    }
+
+    /// What is published in the one repository.
+    pub(crate) fn hrefs(&self) -> Vec<String> {
+        self.judge.published().remove("").unwrap_or_default()
+    }
+
+    /// After the faults: two good runs publish what is left (G12), a third writes nothing (G9), and
+    /// what clients see is whole.
+    pub(crate) async fn heal(&self, what: &str) {
+        let publisher = self.calm(Who::Manager(9));
+        let mut waiting = Vec::new();
+        for _ in 0..2 {
+            let report = self.run_by(&publisher).await.unwrap();
+            if !report.errors.is_empty() {
+                self.judge.broken(format!("G12: {what}: {:?}", report.errors));
+            }
+            waiting = report.waiting;
+        }
+        if !self.judge.inbox().is_empty() {
+            self.judge.broken(format!("G12: {what}: left in the inbox: {:?}, {waiting:?}", self.judge.inbox()));
+        }
+        let writes = self.judge.writes();
+        self.run_by(&publisher).await.unwrap();
+        if self.judge.writes() != writes {
+            self.judge.broken(format!("G9: {what}: an idle run wrote"));
+        }
+        let findings = check(publisher.bucket(), Depth::Deep).await.unwrap();
+        if !findings.clean() {
+            self.judge.broken(format!("G2: {what}: {findings:?}"));
+        }
+    }
+
+    /// Panics when the judge has seen a promise broken.
+    pub(crate) fn assert_kept(&self, what: &str) {
+        let (violations, trace) = self.judge.verdict();
+        if !violations.is_empty() {
+            let tail: Vec<&String> = trace.iter().rev().take(60).rev().collect();
+            panic!("{what}:\n{}\nthe last writes:\n{tail:#?}", violations.join("\n"));
+        }
+    }
+}
+
+/// A small package. `build` makes other bytes of the same name.
+pub(crate) fn rpm(name: &str, version: &str, build: u32) -> Rpm {
+    Rpm::new(name, version, "1", "noarch").build_time(1_700_000_000 + build)
+}

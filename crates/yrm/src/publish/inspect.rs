@@ -257,12 +257,8 @@ pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Res
     judged(dropped, learned.await)
 }
 
-/// The same candidate under the path that its bytes alone can have; `None` when that path is too
-/// long. Its header is read again.
-pub async fn under_own_href(
-    inspector: &Inspector,
-    candidate: &Candidate,
-) -> Result<Result<Option<Candidate>, Verdict>> {
+/// The same candidate under each of the paths that its bytes alone can have. Its header is read again.
+pub async fn under_own_hrefs(inspector: &Inspector, candidate: &Candidate) -> Result<Result<Vec<Candidate>, Verdict>> {
     let dropped = &candidate.dropped;
     let renamed = async {
         let prefix = inspector.read_header(dropped).await?;
@@ -271,11 +267,13 @@ pub async fn under_own_href(
             None => inspector.digest(dropped, &prefix.bytes).await?,
         };
         let known = Candidate { pkgid: Some(pkgid), ..candidate.clone() };
-        let Some(href) = known.own_href().filter(|href| inspector.fits(&candidate.repository, href)) else {
-            return Ok(None);
-        };
-        let renamed = describe(dropped, candidate.repository.clone(), &href, &prefix.bytes)?;
-        Ok(Some(Candidate { pkgid: Some(pkgid), ..renamed }))
+        let hrefs = known.own_hrefs().filter(|href| inspector.fits(&candidate.repository, href));
+        hrefs
+            .map(|href| {
+                let renamed = describe(dropped, candidate.repository.clone(), &href, &prefix.bytes)?;
+                Ok(Candidate { pkgid: Some(pkgid), ..renamed })
+            })
+            .collect()
     };
     judged(dropped, renamed.await)
 }

@@ -10,7 +10,7 @@ use rpmmd::nevra::Nevra;
 
 use super::catalog::Catalog;
 use super::verdict::Candidate;
-use crate::config::{OnConflict, Policy, Retention};
+use crate::config::{OnConflict, Retention};
 use crate::retention::{Version, next_retirement, retire};
 
 /// What is to happen. The numbers are indexes of candidates, or of the catalog's entries.
@@ -129,13 +129,13 @@ pub fn undecided(catalog: &Catalog, candidates: &[Candidate]) -> Vec<usize> {
 
 /// Decides. Candidates are in byte order of their keys; of two new ones with the same NEVRA and
 /// different bytes the first is admitted.
-pub fn plan(catalog: &Catalog, candidates: &[Candidate], policy: &Policy, now: Timestamp) -> Plan {
+pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict) -> Plan {
     let mut plan = Plan::default();
     let held = |at: usize| (Some(catalog.entries.get(at).pkgid()), catalog.entries.href(at), None);
     let mut holders: HashMap<Name<'_>, (Option<Sha256>, &str, Option<usize>)> =
         published(catalog, candidates).into_iter().map(|(name, at)| (name, held(at))).collect();
     for (at, candidate) in candidates.iter().enumerate() {
-        if candidate.own_href().is_some_and(|own| catalog.entries.position(&own).is_some()) {
+        if candidate.own_hrefs().any(|own| catalog.entries.position(&own).is_some()) {
             plan.already.push(at);
             continue;
         }
@@ -146,7 +146,7 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], policy: &Policy, now: T
         }
         let holder = holders.get(&name(&candidate.nevra)).copied();
         let other = holder.filter(|(pkgid, ..)| *pkgid != candidate.pkgid || pkgid.is_none());
-        match (there, other, policy.on_conflict) {
+        match (there, other, on_conflict) {
             (None, None, _) => plan.admit.push(at),
             (_, Some((.., Some(_))), OnConflict::Replace) => {
                 plan.later.push(at);
@@ -169,18 +169,25 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], policy: &Policy, now: T
             }
         }
         let itself = (candidate.pkgid, candidate.href.as_str(), Some(at));
-        match policy.on_conflict {
+        match on_conflict {
             OnConflict::Replace => drop(holders.insert(name(&candidate.nevra), itself)),
             OnConflict::Reject => drop(holders.entry(name(&candidate.nevra)).or_insert(itself)),
         }
     }
-    if let Some(rule) = policy.retention {
-        plan.retire = retiring(catalog, candidates, &plan.admit, rule, now);
-        // Who drops a package again is told that it is published: it leaves in a later run.
-        let wanted: HashSet<&str> = plan.already.iter().map(|&at| candidates[at].href.as_str()).collect();
-        plan.retire.retain(|&at| !wanted.contains(catalog.entries.href(at)));
-    }
+    let wanted = wanted(catalog, candidates, &plan);
+    let (early, replace) = std::mem::take(&mut plan.replace)
+        .into_iter()
+        .partition::<Vec<_>, _>(|replacement| replacement.entries.iter().any(|entry| wanted.contains(entry)));
+    plan.replace = replace;
+    plan.later.extend(early.iter().map(|replacement| replacement.candidate));
+    plan.admit.retain(|at| !early.iter().any(|replacement| replacement.candidate == *at));
     plan
+}
+
+/// The entry of a candidate that is published already: at its path, or at its own.
+pub fn published_as(catalog: &Catalog, candidate: &Candidate) -> Option<usize> {
+    let own = candidate.own_hrefs().find_map(|own| catalog.entries.position(&own));
+    own.or_else(|| catalog.entries.position(&candidate.href))
 }
 
 /// The entries with a candidate's path or full name and other bytes. Looks at every package.
@@ -190,6 +197,26 @@ fn of_other_bytes<'c>(catalog: &'c Catalog, candidate: &'c Candidate) -> impl It
         let is_its = catalog.entries.href(at) == candidate.href || catalog.entries.nevra(at) == wanted;
         is_its && candidate.pkgid != Some(catalog.entries.get(at).pkgid())
     })
+}
+
+/// The entries that somebody has dropped again.
+fn wanted(catalog: &Catalog, candidates: &[Candidate], plan: &Plan) -> HashSet<usize> {
+    plan.already.iter().filter_map(|&at| published_as(catalog, &candidates[at])).collect()
+}
+
+/// What retention takes out, once it is known which candidates are in place: only those count as newer
+/// versions. Who drops a package again is told that it is published: it leaves in a later run.
+pub fn retirements(
+    catalog: &Catalog,
+    candidates: &[Candidate],
+    plan: &Plan,
+    placed: &[usize],
+    (rule, now): (Retention, Timestamp),
+) -> Vec<usize> {
+    let wanted = wanted(catalog, candidates, plan);
+    let mut leaving = retiring(catalog, candidates, placed, rule, now);
+    leaving.retain(|at| !wanted.contains(at));
+    leaving
 }
 
 /// Retention looks at the repository as it will be: what arrives counts, and never leaves.

@@ -15,9 +15,9 @@ use super::catalog::{Catalog, Entry};
 use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::errand::Errand;
 use super::inbox::Dropped;
-use super::inspect::{Inspector, learn_pkgid, under_own_href};
+use super::inspect::{Inspector, learn_pkgid, under_own_hrefs};
 use super::observe::{Current, Observed, State, observe, read_published};
-use super::plan::{Conflict, Plan, merge, plan, undecided};
+use super::plan::{Conflict, Plan, merge, plan, published_as, retirements, undecided};
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::settlement::{Settlement, published};
@@ -34,10 +34,9 @@ const MAX_SWITCHES: u32 = 20;
 /// must never be able to reach what it put in place.
 const STALE_AFTER: Duration = Duration::from_mins(30);
 
-/// The catalog's entry of a candidate that is published already: at its path, or at its own.
+/// The catalog's entry of a candidate that is published already.
 fn entry_of<'c>(catalog: &'c Catalog, candidate: &Candidate) -> Option<Entry<'c>> {
-    let own = candidate.own_href().and_then(|own| catalog.entries.at(&own));
-    own.or_else(|| catalog.entries.at(&candidate.href))
+    published_as(catalog, candidate).map(|at| catalog.entries.get(at))
 }
 
 /// What is at hand before the switch.
@@ -219,9 +218,8 @@ impl Publisher {
         settlement: &mut Settlement,
     ) -> Result<Prepared> {
         let Work { errand, pass: Pass { run, progress, .. }, .. } = work;
-        let now = self.retention_clock(&state, run).await?;
-        let plan = match errand {
-            Errand::Publish => plan(&state.catalog, &candidates, &self.bucket.policy, now),
+        let mut plan = match errand {
+            Errand::Publish => plan(&state.catalog, &candidates, self.bucket.policy.on_conflict),
             Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
             Errand::RollBack(_) => Plan::default(),
         };
@@ -258,6 +256,14 @@ impl Publisher {
         drop(admissions);
         for (at, own) in renamed {
             candidates[at] = own;
+        }
+        if let (Errand::Publish, Some(rule)) = (errand, self.bucket.policy.retention) {
+            let newer: Vec<usize> = placed.keys().copied().collect();
+            let due_at = |now| retirements(&state.catalog, &candidates, &plan, &newer, (rule, now));
+            // The local clock may be ahead: the store's is asked before anything leaves by it.
+            let some_may_be_due = !due_at(run.started).is_empty();
+            let due = if some_may_be_due { due_at(sweep::store_clock(&self.bucket).await?) } else { Vec::new() };
+            plan.retire = due;
         }
         let already = self.confirm(&state, &plan, &candidates, settlement).await;
         for &at in &plan.later {
@@ -298,10 +304,15 @@ impl Publisher {
     /// Puts one candidate in place under the path that its bytes alone can have.
     async fn put_apart(&self, candidate: &Candidate, run: RunId) -> Result<Placement> {
         let inspector = Inspector::new(self.bucket.clone(), run.started);
-        match under_own_href(&inspector, candidate).await? {
-            Ok(Some(own)) => Ok((admit(&self.bucket, &own, run.started).await?, Some(own))),
-            Ok(None) => {
-                let reason = "its path is taken, and one of its own would be too long".to_owned();
+        match under_own_hrefs(&inspector, candidate).await? {
+            Ok(own) => {
+                for own in own {
+                    let admission = admit(&self.bucket, &own, run.started).await?;
+                    if !matches!(admission, Admission::Taken { .. }) {
+                        return Ok((admission, Some(own)));
+                    }
+                }
+                let reason = "its path is taken, and there is none of its own that is short enough and free".to_owned();
                 Ok((Admission::Taken { reason, overdue: false }, None))
             }
             Err(Verdict::Wait { why, .. }) => Ok((Admission::Wait(why), None)),
@@ -458,16 +469,6 @@ impl Publisher {
     fn note_retention(&self, repository: &RepositoryDir, state: &State) {
         if let Some(rule) = self.bucket.policy.retention {
             lock(&self.retention_due).insert(repository.clone(), state.next_retirement(rule));
-        }
-    }
-
-    /// The time retention goes by: the store's, asked for only when the local clock says that
-    /// something may be due. A local clock that jumps ahead retires nothing early.
-    async fn retention_clock(&self, state: &State, run: RunId) -> Result<Timestamp> {
-        let due = self.bucket.policy.retention.and_then(|rule| state.next_retirement(rule));
-        match due {
-            Some(due) if due <= run.started => sweep::store_clock(&self.bucket).await,
-            Some(_) | None => Ok(run.started),
         }
     }
 }

@@ -115,19 +115,26 @@ pub struct Candidate {
 }
 
 impl Candidate {
-    /// The path that these bytes alone can have: where they go when other bytes have theirs.
-    /// Known once the pkgid is.
-    pub fn own_href(&self) -> Option<String> {
-        let digits = &self.pkgid?.to_string()[..OWN_DIGITS];
-        let stem = self.href.len() - RPM_SUFFIX.len();
-        let (stem, suffix) = self.href.split_at_checked(stem)?;
-        let there_already = stem.strip_suffix(digits).is_some_and(|stem| stem.ends_with('.'));
-        Some(if there_already { self.href.clone() } else { format!("{stem}.{digits}{suffix}") })
+    /// The paths that these bytes alone can have, the first of them first: where they go when their
+    /// path is taken. Known once the pkgid is.
+    pub fn own_hrefs(&self) -> impl Iterator<Item = String> {
+        let dir = self.repository.as_str();
+        let came_as = self.dropped.path.strip_prefix(dir).unwrap_or(&self.href).trim_start_matches('/');
+        let split = came_as.len().checked_sub(RPM_SUFFIX.len()).and_then(|stem| came_as.split_at_checked(stem));
+        let parts = split.zip(self.pkgid);
+        parts.into_iter().flat_map(|((stem, suffix), pkgid)| {
+            (0..OWN_PATHS).map(move |number| {
+                let digest = if number == 0 { pkgid } else { Sha256::of(format!("{pkgid} {number}").as_bytes()) };
+                format!("{stem}.{}{suffix}", &digest.to_string()[..OWN_DIGITS])
+            })
+        })
     }
 }
 
 /// Digits of the pkgid in a path of one's own.
 const OWN_DIGITS: usize = 16;
+/// Paths of its own that a package has: those before may be about to be swept.
+const OWN_PATHS: u8 = 16;
 /// Every package's path ends in it, in some case.
 const RPM_SUFFIX: &str = ".rpm";
 

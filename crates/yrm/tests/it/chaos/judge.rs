@@ -273,7 +273,12 @@ impl Judge {
                 }
             };
             if !wanted {
-                broken.push(format!("G1, G4, G8: {who:?} lost {href} of {repository:?}"));
+                let kin = all.iter().filter(|other| other.nevra.name == named.nevra.name);
+                let kin: Vec<String> = kin.map(|kin| format!("{} of {}", kin.nevra, kin.first_published)).collect();
+                broken.push(format!(
+                    "G1, G4, G8: {who:?} lost {href} of {repository:?} at {}: {kin:?}",
+                    generation.since
+                ));
             }
         }
         for (href, named) in &came {
@@ -481,7 +486,8 @@ impl Store for Seat {
         if matches!(outcome, Outcome::Done(())) {
             let mut books = self.judge.books();
             books.inbox.remove(key);
-            books.violations.extend(broken);
+            let at = (self.judge.clock)();
+            books.violations.extend(broken.into_iter().map(|broken| format!("{at}: {broken}")));
             drop(books);
             self.judge.after_write(&self.who, "delete", key);
         }

@@ -265,6 +265,9 @@ async fn live(seed: u64) -> (Vec<String>, Vec<String>) {
 
 fn assert_lives(seed: u64) -> usize {
     let (violations, trace) = play(live(seed));
+    if let Some(file) = std::env::var_os("YRM_CHAOS_TRACE") {
+        std::fs::write(file, trace.join("\n")).unwrap();
+    }
     if !violations.is_empty() {
         let tail: Vec<&String> = trace.iter().rev().take(80).rev().collect();
         panic!(

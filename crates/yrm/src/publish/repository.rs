@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::admit::{Admission, Placed, admit, put_back};

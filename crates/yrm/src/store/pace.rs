@@ -245,7 +245,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_store_that_stays_silent_is_left_alone_for_a_while() {
-        let (paced, store) = silent_for(Duration::from_secs(60));
+        let (paced, store) = silent_for(Duration::from_mins(1));
         for _ in 0..50 {
             paced.head("a").await.unwrap_err();
         }

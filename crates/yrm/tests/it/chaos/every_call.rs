@@ -25,25 +25,25 @@ use super::{play, size, tell};
 async fn troubled(story: Story, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
     let world = World::new(story.policy(), 1);
     story.prepare(&world).await;
-    let who = story.player(&world).await;
+    let who = story.player(&world);
     let died = Arc::new(Notify::new());
     let tell = Arc::clone(&died);
     let script = move |call: Call<'_>| {
         let fate = fates.get(&call.number).copied().unwrap_or_default();
-        let dies = matches!(fate, Fate::DiesBefore | Fate::DiesAfter);
+        let deadly = matches!(fate, Fate::DiesBefore | Fate::DiesAfter);
         let tell = Arc::clone(&tell);
-        let before = dies.then(|| async move { tell.notify_one() }.boxed());
+        let before = deadly.then(|| async move { tell.notify_one() }.boxed());
         Turn { before, fate, after: None }
     };
-    let (publisher, store) = world.publisher(who.clone(), script);
+    let (publisher, faults) = world.publisher(who.clone(), script);
     tokio::select! {
         biased;
         // What was asked for fails or does not; only what is left behind counts.
         _ = story.play(&world, &publisher) => {}
         () = died.notified() => {}
     }
-    let calls = store.calls();
-    drop((publisher, store));
+    let calls = faults.calls();
+    drop((publisher, faults));
     // What was still under way has arrived.
     tokio::time::sleep(MINUTE).await;
     if let Err(error) = story.play(&world, &world.calm(who)).await {
@@ -142,7 +142,7 @@ enum Sleeps {
 async fn stalled(story: Story, at: u64, sleeps: Sleeps, how_long: Duration, what: &str) {
     let world = World::new(story.policy(), 1);
     story.prepare(&world).await;
-    let who = story.player(&world).await;
+    let who = story.player(&world);
     let asleep = Arc::new(Notify::new());
     let tell = Arc::clone(&asleep);
     let script = move |call: Call<'_>| {
@@ -164,13 +164,13 @@ async fn stalled(story: Story, at: u64, sleeps: Sleeps, how_long: Duration, what
             Sleeps::After => Turn { after: Some(sleep), ..Turn::default() },
         }
     };
-    let (publisher, store) = world.publisher(who, script);
+    let (publisher, faults) = world.publisher(who, script);
     let others = async {
         asleep.notified().await;
         meanwhile(&world).await;
         // Long enough asleep for what is named by nothing to be swept.
         if how_long > GRACE {
-            tokio::time::sleep(how_long - HOUR).await;
+            tokio::time::sleep(how_long.saturating_sub(HOUR)).await;
             let other = world.calm(Who::Manager(1));
             sweep::sweep(other.bucket(), &RepositoryDir::new("")).await.unwrap();
         }
@@ -180,7 +180,7 @@ async fn stalled(story: Story, at: u64, sleeps: Sleeps, how_long: Duration, what
         // What it was asked for fails or does not; only what is left behind counts.
         Either::Left(((), sleeper)) => drop(sleeper.await),
         // A sleeper that never slept woke nobody.
-        Either::Right((_, others)) if store.calls() > at => others.await,
+        Either::Right((_, others)) if faults.calls() > at => others.await,
         Either::Right(_) => {}
     }
     world.heal(what).await;
@@ -236,11 +236,11 @@ async fn second_thoughts(at: u64, mind: Mind, what: &str) -> u64 {
         };
         Turn { before: Some(act.boxed()), ..Turn::default() }
     };
-    let (publisher, store) = world.publisher(Who::Manager(0), script);
+    let (publisher, faults) = world.publisher(Who::Manager(0), script);
     world.run_by(&publisher).await.unwrap();
     world.heal(what).await;
     world.assert_kept(what);
-    store.calls()
+    faults.calls()
 }
 
 #[test]

@@ -222,7 +222,7 @@ impl Judge {
         if key.ends_with("/repodata/repomd.xml") && *condition == PutIf::Always {
             self.broken(format!("G4: {who:?} switched {key} without a condition"));
         }
-        if key.ends_with(".rpm") && key.starts_with("repo/") {
+        if key.starts_with("repo/") && key.to_ascii_lowercase().ends_with(".rpm") {
             self.broken(format!("G6: {who:?} put a package instead of copying it: {key}"));
         }
     }

@@ -87,11 +87,11 @@ fn weather(day: &Arc<Day>, mut dice: StdRng, died: &Arc<Notify>) -> impl Fn(Call
         // AWS takes no request that was signed more than 15 minutes ago.
         let refused = wait > 15 * MINUTE && call.verb.writes();
         let fate = if refused { Fate::Refused } else { fate };
-        let dies = matches!(fate, Fate::DiesBefore | Fate::DiesAfter);
+        let deadly = matches!(fate, Fate::DiesBefore | Fate::DiesAfter);
         let died = Arc::clone(&died);
         let before = async move {
             tokio::time::sleep(wait).await;
-            if dies {
+            if deadly {
                 died.notify_one();
             }
         };
@@ -160,7 +160,7 @@ async fn reader(day: Arc<Day>, mut dice: StdRng) {
     while !day.is_over() {
         tokio::time::sleep(Duration::from_secs(dice.random_range(1..7_200))).await;
         let held = day.world.judge.held();
-        let patience = GRACE.mul_f64(dice.random::<f64>()) - Duration::from_secs(1).min(GRACE);
+        let patience = GRACE.mul_f64(dice.random::<f64>()).saturating_sub(Duration::from_secs(1));
         tokio::time::sleep(patience.min(DAY)).await;
         for (key, sha256) in held {
             let read = day.world.judge.memory.get(&key, None).await.unwrap();

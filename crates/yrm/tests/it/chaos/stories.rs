@@ -54,7 +54,7 @@ impl Story {
     }
 
     /// Who plays it: an operator may do what a publisher must not.
-    pub(crate) async fn player(self, world: &World) -> Who {
+    pub(crate) fn player(self, world: &World) -> Who {
         let repository = String::new();
         match self {
             Self::Promote => Who::Promoting,
@@ -135,13 +135,11 @@ impl Story {
         let mut end: Vec<String> = match self {
             Self::FirstRun => vec!["x/c-1.rpm"],
             Self::PublishOne => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
-            Self::PublishMany => vec!["a-1.rpm", "b-1.rpm"],
-            Self::Conflict | Self::RollBack => vec!["a-1.rpm", "b-1.rpm"],
-            Self::Replace => vec!["b-1.rpm"],
+            Self::PublishMany | Self::Conflict | Self::RollBack => vec!["a-1.rpm", "b-1.rpm"],
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
             Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
             Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
-            Self::Remove => vec!["b-1.rpm"],
+            Self::Replace | Self::Remove => vec!["b-1.rpm"],
             Self::Sweep => vec!["a-1.rpm", "b-1.rpm", "c-1.rpm"],
         }
         .into_iter()

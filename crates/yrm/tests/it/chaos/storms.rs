@@ -13,17 +13,17 @@ use super::{play, tell};
 
 /// Publishes a batch every minute until all is published; the storm begins at a call and lasts. How
 /// many calls the store got.
-async fn weathered(story: Story, storm: Option<(u64, Duration)>) -> u64 {
+async fn weathered(story: Story, bad_weather: Option<(u64, Duration)>) -> u64 {
     let world = World::new(story.policy(), 1);
     story.prepare(&world).await;
     let began = std::sync::OnceLock::new();
     let script = move |call: Call<'_>| {
-        let Some((at, lasts)) = storm.filter(|(at, _)| call.number >= *at) else { return Turn::default() };
+        let Some((at, lasts)) = bad_weather.filter(|(at, _)| call.number >= *at) else { return Turn::default() };
         debug_assert!(call.number >= at);
-        let stormy = began.get_or_init(Instant::now).elapsed() < lasts;
-        if stormy { Fate::Lost.into() } else { Turn::default() }
+        let is_silent = began.get_or_init(Instant::now).elapsed() < lasts;
+        if is_silent { Fate::Lost.into() } else { Turn::default() }
     };
-    let (publisher, store) = world.publisher(Who::Manager(0), script);
+    let (publisher, faults) = world.publisher(Who::Manager(0), script);
     for _ in 0..60 {
         // A listing that fails ends the run; the next minute tries again.
         drop(world.run_by(&publisher).await);
@@ -32,8 +32,8 @@ async fn weathered(story: Story, storm: Option<(u64, Duration)>) -> u64 {
         }
         tokio::time::sleep(MINUTE).await;
     }
-    let calls = store.calls();
-    let what = format!("{story:?} in {storm:?}");
+    let calls = faults.calls();
+    let what = format!("{story:?} in {bad_weather:?}");
     world.heal(&what).await;
     if !story.is_at_its_end(&world) {
         world.judge.broken(format!("the end is not reached: {:?}", world.hrefs()));

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,9 +17,11 @@ use rpmmd::repomd::Repomd;
 use ulid::Ulid;
 use yrm::check::{Depth, Findings, check};
 use yrm::config::{Folders, Policy, Repositories};
-use yrm::error::{Error, ErrorKind, Result};
+use yrm::error::Result;
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
+pub(crate) use yrm::store::fault::Verb as Call;
+use yrm::store::fault::{Fate, FaultStore, Turn};
 use yrm::store::memory::MemoryStore;
 use yrm::store::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored};
 
@@ -59,14 +61,7 @@ impl World {
         let memory = Arc::new(MemoryStore::with_clock(move || {
             Timestamp::from_second(ticking.fetch_add(1, Ordering::Relaxed)).unwrap()
         }));
-        let hooked = Arc::new(Hooked {
-            inner: Arc::clone(&memory),
-            copies_blindly: AtomicBool::new(false),
-            hooks: Mutex::default(),
-            calls: AtomicUsize::new(0),
-            trouble: Mutex::default(),
-            shuffle: Mutex::default(),
-        });
+        let hooked = Arc::new(Hooked::new(&memory));
         let publisher = Publisher::new(Arc::clone(&hooked) as Arc<dyn Store>, policy.clone()).unwrap();
         Self { memory, hooked, publisher, clock, policy }
     }
@@ -160,17 +155,6 @@ pub(crate) async fn put(store: &dyn Store, key: &str, bytes: impl Into<Bytes>) -
     }
 }
 
-/// A kind of call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Call {
-    List,
-    Head,
-    Get,
-    Put,
-    Copy,
-    Delete,
-}
-
 /// What happens at a call, once.
 pub(crate) enum Effect {
     /// Something else happens first.
@@ -186,176 +170,96 @@ pub(crate) enum Effect {
 }
 
 /// A store between whose calls others act.
+#[derive(Debug)]
 pub(crate) struct Hooked {
-    inner: Arc<MemoryStore>,
+    store: FaultStore,
+    memory: Arc<MemoryStore>,
     /// Copies whatever is there, as several servers do.
     pub(crate) copies_blindly: AtomicBool,
-    hooks: Mutex<Vec<(Call, String, Effect)>>,
-    /// Calls so far, and what happens at which of them.
-    calls: AtomicUsize,
-    trouble: Mutex<Option<(usize, Trouble)>>,
-    /// How others' calls get in between: by this state of a random sequence.
-    shuffle: Mutex<Option<u64>>,
+    hooks: Hooks,
 }
 
-/// What happens at the call with a certain number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// The process dies before it.
-    DieBefore,
-    /// The process dies after it has applied and before it is answered.
-    DieAfter,
-    /// It fails without having applied.
-    FailBefore,
-    /// It applies, and the answer is lost.
-    FailAfter,
-}
+/// What is still to happen: at which call, to which keys.
+#[derive(Clone, Default)]
+struct Hooks(Arc<Mutex<Vec<(Call, String, Effect)>>>);
 
-impl std::fmt::Debug for Hooked {
+impl std::fmt::Debug for Hooks {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Hooked")
+        f.write_str("Hooks")
     }
 }
 
-enum Fate {
-    Goes,
-    LosesReply,
-    LosesRequest,
-    AppliesAndDies,
+impl Hooks {
+    /// The first effect that waits for this call.
+    fn turn(&self, memory: &Arc<MemoryStore>, verb: Call, key: &str) -> Turn {
+        let mut hooks = self.0.lock().unwrap();
+        let Some(found) = hooks.iter().position(|(at, part, _)| *at == verb && key.contains(part.as_str())) else {
+            return Turn::default();
+        };
+        match hooks.remove(found).2 {
+            Effect::Before(act) => Turn { before: Some(act(Arc::clone(memory))), ..Turn::default() },
+            Effect::LoseReply => Fate::Unanswered.into(),
+            Effect::LoseRequest => Fate::Lost.into(),
+            Effect::Refuse => Fate::Refused.into(),
+            Effect::Die => Fate::DiesBefore.into(),
+        }
+    }
 }
 
 impl Hooked {
+    fn new(memory: &Arc<MemoryStore>) -> Self {
+        let (hooks, below) = (Hooks::default(), Arc::clone(memory));
+        let script = {
+            let hooks = hooks.clone();
+            move |call: yrm::store::fault::Call<'_>| hooks.turn(&below, call.verb, call.key)
+        };
+        let store = FaultStore::new(Arc::clone(memory) as Arc<dyn Store>, 1, script);
+        Self { store, memory: Arc::clone(memory), copies_blindly: AtomicBool::new(false), hooks }
+    }
+
     /// At the next `call` whose key contains `part`.
     pub(crate) fn at(&self, call: Call, part: &str, effect: Effect) {
-        self.hooks.lock().unwrap().push((call, part.to_owned(), effect));
+        self.hooks.0.lock().unwrap().push((call, part.to_owned(), effect));
     }
 
     /// All hooks have happened.
     pub(crate) fn all_happened(&self) -> bool {
-        self.hooks.lock().unwrap().is_empty()
-    }
-
-    /// Trouble at the call with this number.
-    pub(crate) fn trouble_at(&self, call: usize, trouble: Trouble) {
-        *self.trouble.lock().unwrap() = Some((call, trouble));
-    }
-
-    /// Whether the trouble has been met. There is none any more.
-    pub(crate) fn end_trouble(&self) -> bool {
-        let calls = self.calls.load(Ordering::Relaxed);
-        self.trouble.lock().unwrap().take().is_some_and(|(at, _)| at < calls)
-    }
-
-    /// From now on each call waits its random turn.
-    pub(crate) fn shuffle(&self, seed: u64) {
-        *self.shuffle.lock().unwrap() = Some(seed);
-    }
-
-    async fn interleave(&self) {
-        let turns = {
-            let mut state = self.shuffle.lock().unwrap();
-            let Some(state) = state.as_mut() else { return };
-            // A linear congruential generator: the upper bits are random enough.
-            *state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (*state >> 33) % 8
-        };
-        for _ in 0..turns {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    async fn fate(&self, call: Call, key: &str) -> Result<Fate> {
-        let effect = {
-            let mut hooks = self.hooks.lock().unwrap();
-            let found = hooks.iter().position(|(at, part, _)| *at == call && key.contains(part.as_str()));
-            found.map(|at| hooks.remove(at).2)
-        };
-        self.interleave().await;
-        let number = self.calls.fetch_add(1, Ordering::Relaxed);
-        let trouble = *self.trouble.lock().unwrap();
-        if let Some((at, trouble)) = trouble.filter(|(at, _)| *at == number) {
-            assert_eq!(at, number);
-            let reads = matches!(call, Call::List | Call::Head | Call::Get);
-            return match trouble {
-                Trouble::DieBefore => std::future::pending().await,
-                Trouble::DieAfter if reads => std::future::pending().await,
-                Trouble::DieAfter => Ok(Fate::AppliesAndDies),
-                Trouble::FailBefore | Trouble::FailAfter if reads => Err(lost()),
-                Trouble::FailBefore => Ok(Fate::LosesRequest),
-                Trouble::FailAfter => Ok(Fate::LosesReply),
-            };
-        }
-        match effect {
-            None => Ok(Fate::Goes),
-            Some(Effect::Before(act)) => {
-                act(Arc::clone(&self.inner)).await;
-                Ok(Fate::Goes)
-            }
-            Some(Effect::LoseReply) => Ok(Fate::LosesReply),
-            Some(Effect::LoseRequest) => Ok(Fate::LosesRequest),
-            Some(Effect::Refuse) => Err(Error::new(ErrorKind::Denied, format!("calling for {key}"))),
-            Some(Effect::Die) => std::future::pending().await,
-        }
-    }
-}
-
-fn lost() -> Error {
-    Error::new(ErrorKind::Unavailable, "waiting for the answer")
-}
-
-async fn fated<T>(fate: Fate, call: impl Future<Output = Result<Outcome<T>>> + Send) -> Result<Outcome<T>> {
-    match fate {
-        Fate::Goes => call.await,
-        Fate::LosesReply => {
-            call.await?;
-            Ok(Outcome::Ambiguous(lost()))
-        }
-        Fate::LosesRequest => Ok(Outcome::Ambiguous(lost())),
-        Fate::AppliesAndDies => {
-            call.await?;
-            std::future::pending().await
-        }
+        self.hooks.0.lock().unwrap().is_empty()
     }
 }
 
 #[async_trait]
 impl Store for Hooked {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
-        self.fate(Call::List, prefix).await?;
-        self.inner.list(prefix, after).await
+        self.store.list(prefix, after).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<Object>> {
-        self.fate(Call::Head, key).await?;
-        self.inner.head(key).await
+        self.store.head(key).await
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
-        self.fate(Call::Get, key).await?;
-        self.inner.get(key, range).await
+        self.store.get(key, range).await
     }
 
     async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
-        let fate = self.fate(Call::Put, key).await?;
-        fated(fate, self.inner.put(key, bytes, attributes, condition)).await
+        self.store.put(key, bytes, attributes, condition).await
     }
 
     async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored> {
-        self.inner.put_file(key, file, attributes).await
+        self.store.put_file(key, file, attributes).await
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
-        let fate = self.fate(Call::Copy, copy.target).await?;
         if self.copies_blindly.load(Ordering::Relaxed) {
-            let source = self.inner.head(&copy.source.key).await?.expect("it is replaced and never deleted");
-            return fated(fate, self.inner.copy(Copy { source: &source, ..copy })).await;
+            let source = self.memory.head(&copy.source.key).await?.expect("it is replaced and never deleted");
+            return self.store.copy(Copy { source: &source, ..copy }).await;
         }
-        fated(fate, self.inner.copy(copy)).await
+        self.store.copy(copy).await
     }
 
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
-        let fate = self.fate(Call::Delete, key).await?;
-        fated(fate, self.inner.delete(key, if_match)).await
+        self.store.delete(key, if_match).await
     }
 
     fn abilities(&self) -> Option<Abilities> {
@@ -364,6 +268,6 @@ impl Store for Hooked {
     }
 
     fn uploads_are_atomic(&self) -> bool {
-        self.inner.uploads_are_atomic()
+        self.store.uploads_are_atomic()
     }
 }

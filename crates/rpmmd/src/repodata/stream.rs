@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 
-use super::read::{generation_in, MAX_OPEN_BYTES};
+use super::read::{MAX_OPEN_BYTES, generation_in};
 use super::source::READ_BYTES;
 use super::{Document, MAX_FRAGMENTS_BYTES, ReadRange};
 use crate::checksum::Sha256;

@@ -245,8 +245,7 @@ mod tests {
     fn a_piece_ends_where_its_element_does() {
         let document = "<?xml version=\"1.0\"?><!-- <r> --><p:r a='>'>\n<a x=\"</a>>\"><a/>\
                         <![CDATA[</a>]]><!--</a>--></a> text <b/><?x </b>?></p:r> \n";
-        let expected =
-            ["\n<a x=\"</a>>\"><a/><![CDATA[</a>]]><!--</a>--></a>".to_owned(), " text <b/>".to_owned()];
+        let expected = ["\n<a x=\"</a>>\"><a/><![CDATA[</a>]]><!--</a>--></a>".to_owned(), " text <b/>".to_owned()];
         assert_eq!(pieces(document.as_bytes()).unwrap(), expected);
         assert_eq!(pieces(b"<r/>").unwrap(), [""; 0]);
         assert_eq!(pieces(b"<r></r>").unwrap(), [""; 0]);

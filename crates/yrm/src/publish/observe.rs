@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rpmmd::block::Layout;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
-use rpmmd::repodata::{Document, Fragments};
+use rpmmd::repodata::Document;
 use rpmmd::repomd::Repomd;
 
 use super::bucket::{Bucket, aside};
@@ -53,8 +54,18 @@ pub struct Current {
 pub enum Source {
     /// The published files of this generation, cut as the catalog says.
     Published,
-    /// Rendered anew for every entry: the repository was adopted.
-    Adopted(Arc<Vec<Fragments>>),
+    /// Rendered anew, in files that nobody else sees: the repository was adopted. Primary, filelists
+    /// and other, in that order, of the catalog's entries.
+    Adopted(Arc<[Rerendered; 3]>),
+}
+
+/// A document of an adopted repository.
+#[derive(Debug)]
+pub struct Rerendered {
+    /// The file.
+    pub body: Body,
+    /// How it is cut.
+    pub layout: Layout,
 }
 
 impl State {
@@ -66,8 +77,8 @@ impl State {
 
     /// The same repository, described anew from its packages.
     #[must_use]
-    pub fn adopt(self, catalog: Catalog, fragments: Vec<Fragments>) -> Self {
-        let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(fragments)));
+    pub fn adopt(self, catalog: Catalog, files: [Rerendered; 3]) -> Self {
+        let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(files)));
         Self { catalog, source, next_retirement: Arc::default(), ..self }
     }
 

@@ -79,7 +79,8 @@ fn a_file_cut_or_damaged_anywhere_is_an_error_and_never_short() {
 #[test]
 fn what_is_between_packages_is_passed_over_and_errors_tell_where() {
     let one = |pkgid: char| format!("<package pkgid=\"{}\"><file>/f</file></package>", pkgid.to_string().repeat(64));
-    let document = format!("<filelists><x><package/></x>{} text <!-- {} -->{}</filelists>", one('a'), one('b'), one('c'));
+    let document =
+        format!("<filelists><x><package/></x>{} text <!-- {} -->{}</filelists>", one('a'), one('b'), one('c'));
     let packages = all(Document::Filelists, document.as_bytes()).unwrap();
     assert_eq!(packages.len(), 2);
     let broken = document.replace("pkgid=\"c", "pkgid=\"x");

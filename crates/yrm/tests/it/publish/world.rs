@@ -65,6 +65,7 @@ impl World {
             calls: AtomicUsize::new(0),
             trouble: Mutex::default(),
             shuffle: Mutex::default(),
+            gets: Mutex::default(),
         });
         let publisher = Publisher::new(Arc::clone(&hooked) as Arc<dyn Store>, policy.clone()).unwrap();
         Self { memory, hooked, publisher, clock, policy }
@@ -195,6 +196,8 @@ pub(crate) struct Hooked {
     trouble: Mutex<Option<(usize, Trouble)>>,
     /// How others' calls get in between: by this state of a random sequence.
     shuffle: Mutex<Option<u64>>,
+    /// The keys of all gets, and whether only a range was asked for.
+    gets: Mutex<Vec<(String, bool)>>,
 }
 
 /// What happens at the call with a certain number.
@@ -243,6 +246,11 @@ impl Hooked {
     pub(crate) fn end_trouble(&self) -> bool {
         let calls = self.calls.load(Ordering::Relaxed);
         self.trouble.lock().unwrap().take().is_some_and(|(at, _)| at < calls)
+    }
+
+    /// All gets so far: their keys, and whether only a range was asked for.
+    pub(crate) fn gets(&self) -> Vec<(String, bool)> {
+        self.gets.lock().unwrap().clone()
     }
 
     /// From now on each call waits its random turn.
@@ -330,6 +338,7 @@ impl Store for Hooked {
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
+        self.gets.lock().unwrap().push((key.to_owned(), range.is_some()));
         self.fate(Call::Get, key).await?;
         self.inner.get(key, range).await
     }

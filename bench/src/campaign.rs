@@ -11,7 +11,7 @@ use crate::floor::Floor;
 use crate::machine::Machine;
 use crate::measure::{self, folder_bytes};
 use crate::report;
-use crate::results::{FloorRow, Results, Row, State, What};
+use crate::results::{FloorRow, Found, Results, Row, State, What};
 use crate::tools::{Method, Tool, Tools};
 use crate::warm::{Done, Step, Task};
 use crate::world::{Packages, Weight, World};
@@ -27,7 +27,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 10_000)]
     heavy: usize,
     /// What to measure; what is not keeps its last figures
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,change,s3")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,adopt,change,s3")]
     phases: Vec<Phase>,
     /// Times each thing is done below 100,000 packages; from there on createrepo_c's are done once
     #[arg(long, default_value_t = 3)]
@@ -48,6 +48,8 @@ pub(crate) struct RunArgs {
 pub(crate) enum Phase {
     /// Full builds and the floor
     Build,
+    /// Taking repositories over, in a directory
+    Adopt,
     /// Adding and removing packages, in a directory
     Change,
     /// Publishing one package on the S3 test server
@@ -86,6 +88,11 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
                 }
                 if args.heavy > 0 {
                     campaign.build(Weight::Heavy, args.heavy)?;
+                }
+            }
+            Phase::Adopt => {
+                for size in &args.sizes {
+                    campaign.adopt(*size)?;
                 }
             }
             Phase::Change => {
@@ -146,6 +153,35 @@ impl Campaign {
         self.save()
     }
 
+    /// Takes over what createrepo_c made, and packages without metadata.
+    fn adopt(&mut self, packages: usize) -> Result<()> {
+        report(&format!("taking over {packages} packages"));
+        let base = self.world.packages(Weight::Light, packages)?;
+        let extras = self.world.extras()?;
+        let made = self.world.empty("adopt-metadata")?;
+        measure::command(&self.tools.build(Tool::Newest, Method::Gz, &base.folder, &made))?;
+        for found in [Found::Metadata, Found::Packages] {
+            let mut row = empty_row(What::TakeOver(found), Tool::Yrm, Weight::Light, packages, Method::Gz);
+            for _ in 0..self.repetitions {
+                let bucket = self.world.empty("adopt-bucket")?;
+                base.link_all(&bucket.join("repo"))?;
+                if found == Found::Metadata {
+                    copy_files(&made.join("repodata"), &bucket.join("repo/repodata"))?;
+                }
+                extras.link(&extras.set.paths[..1], &bucket.join("inbox"))?;
+                let cache = self.world.empty("adopt-cache")?;
+                let (cost, said) = measure::command(&self.tools.run(&bucket.display().to_string(), &cache, &[]))?;
+                expect_published(&said, 1)?;
+                row.costs.push(cost);
+                row.metadata_bytes = folder_bytes(&bucket.join("repo/repodata"))?;
+                World::discard(&bucket)?;
+            }
+            self.put(row);
+        }
+        World::discard(&made)?;
+        self.save()
+    }
+
     /// Adds and removes, by everybody.
     fn change(&mut self, packages: usize) -> Result<()> {
         report(&format!("adding to and removing from {packages} packages"));
@@ -161,7 +197,12 @@ impl Campaign {
         let mut supply = Supply { packages: &extras, used: 0 };
         let steps = [1, 10, 100].into_iter().flat_map(|count| std::iter::repeat_n(count, self.repetitions));
         let counts: Vec<usize> = steps.collect();
-        // The first step takes the repository over, in this process and on disk.
+        // The repository is taken over by a process that ends: what that took is not in the others' figures.
+        extras.link(&supply.take(1), &bucket.join("inbox"))?;
+        let cache = self.world.empty("change-cache")?;
+        let (_, said) = measure::command(&self.tools.run(&bucket.display().to_string(), &cache, &[]))?;
+        expect_published(&said, 1)?;
+        // The first step reads the catalog.
         let warming = std::iter::once(Step::Add(supply.take(1)));
         let steps = warming.chain(counts.iter().map(|count| Step::Add(supply.take(*count)))).collect();
         let done = self.warm(&bucket, &extras, steps)?;
@@ -217,7 +258,7 @@ impl Campaign {
                         let gone = repo.join(&base.set.paths[(turn + 1) * packages / 7]);
                         std::fs::remove_file(&gone).doing(|| format!("removing {}", gone.display()))?;
                     }
-                    What::Build => {}
+                    What::Build | What::TakeOver(_) => {}
                 }
                 row.costs.push(measure::command(&self.tools.update(tool, Method::Gz, &repo))?.0);
             }
@@ -276,6 +317,17 @@ pub(crate) fn warm_with(task: &Task, world: &World, environment: &[(String, Stri
     let mut command = Command::new(this()?);
     command.arg("publish-warm").arg(&file).envs(environment.iter().map(|(name, value)| (name, value)));
     part(&mut command)
+}
+
+/// Copies a folder's files, folders below it left out.
+fn copy_files(from: &Path, to: &Path) -> Result<()> {
+    std::fs::create_dir_all(to).doing(|| format!("creating {}", to.display()))?;
+    for entry in std::fs::read_dir(from).doing(|| format!("listing {}", from.display()))? {
+        let path = entry.doing(|| format!("listing {}", from.display()))?.path();
+        let name = path.file_name().expect("an entry has a name");
+        std::fs::copy(&path, to.join(name)).doing(|| format!("copying {}", path.display()))?;
+    }
+    Ok(())
 }
 
 /// A run that did not publish everything is no measurement.

@@ -6,8 +6,9 @@ use std::path::Path;
 use crate::fault::{Doing as _, Result};
 use crate::measure::Cost;
 use crate::plot::{self, Line};
-use crate::results::{Results, Row, S3Row, State, What, typical};
+use crate::results::{Found, Results, Row, S3Row, State, What, typical};
 use crate::tools::{Method, Tool};
+use crate::world::Weight;
 
 const BEGIN: &str = "<!-- figures: begin; `just bench` writes what stands here -->\n";
 const END: &str = "<!-- figures: end -->\n";
@@ -32,8 +33,8 @@ fn splice(text: &str, tables: &str) -> Option<String> {
 }
 
 fn tables(results: &Results) -> String {
-    let parts = [machine(results), builds(results), floors(results), changes(results), growth(results), s3(results)];
-    parts.join("\n")
+    let parts = [machine, builds, floors, take_overs, changes, growth, s3];
+    parts.map(|part| part(results)).join("\n")
 }
 
 /// Rows of cells under a heading.
@@ -150,8 +151,47 @@ fn floors(results: &Results) -> String {
     )
 }
 
+/// Beside what createrepo_c needs to make the same metadata from nothing.
+fn take_overs(results: &Results) -> String {
+    let taken = [What::TakeOver(Found::Metadata), What::TakeOver(Found::Packages)];
+    let sizes = results.rows.iter().filter(|row| row.what == taken[0]).map(|row| row.packages);
+    let mut sizes: Vec<usize> = sizes.collect();
+    sizes.sort_unstable();
+    let rows = sizes.into_iter().flat_map(|packages| {
+        let find = |what, tool| results.find(what, tool, State::Fresh, (Weight::Light, packages, Method::Gz));
+        let theirs = find(What::Build, Tool::Newest).map(Row::typical);
+        let against = |figure: fn(&Cost) -> f64, ours: &Cost| {
+            theirs.map_or_else(|| "-".to_owned(), |theirs| one_in(figure(&theirs), figure(ours)))
+        };
+        let row = |row: &Row| {
+            let cost = row.typical();
+            [
+                packages.to_string(),
+                program(results, row),
+                what(row.what),
+                seconds(cost.cpu),
+                against(|cost| cost.cpu, &cost),
+                seconds(cost.wall),
+                against(|cost| cost.wall, &cost),
+                mib(cost.peak_bytes),
+            ]
+        };
+        let ours = taken.map(|what| find(what, Tool::Yrm));
+        let rows = ours.into_iter().chain([find(What::Build, Tool::Newest)]).flatten();
+        rows.map(row).collect::<Vec<_>>()
+    });
+    let heading = ["packages", "program", "what", "CPU s", "ratio", "wall s", "ratio", "memory"];
+    format!(
+        "### Taking a repository over, in a directory, gz\n\nA fresh process of yrm finds what createrepo_c made, or only \
+         the packages, and publishes one more. Ratios: createrepo_c of PyPI takes so many times as long to make the same \
+         metadata from nothing.\n\n{}",
+        table(heading, rows)
+    )
+}
+
 fn changes(results: &Results) -> String {
-    let mut rows: Vec<&Row> = results.rows.iter().filter(|row| row.what != What::Build).collect();
+    let changed = |row: &&Row| matches!(row.what, What::Add(_) | What::Remove);
+    let mut rows: Vec<&Row> = results.rows.iter().filter(changed).collect();
     rows.sort_by_key(|row| (row.packages, order(row.what), row.tool, row.state as u8));
     let rows = rows.into_iter().map(|row| {
         let cost = row.typical();
@@ -275,7 +315,7 @@ fn lines(results: &Results) -> Vec<Line> {
 
 fn order(what: What) -> usize {
     match what {
-        What::Build => 0,
+        What::Build | What::TakeOver(_) => 0,
         What::Add(count) => count,
         What::Remove => usize::MAX,
     }
@@ -284,6 +324,8 @@ fn order(what: What) -> usize {
 fn what(what: What) -> String {
     match what {
         What::Build => "build".to_owned(),
+        What::TakeOver(Found::Metadata) => "take over metadata".to_owned(),
+        What::TakeOver(Found::Packages) => "take over packages without metadata".to_owned(),
         What::Add(count) => format!("add {count}"),
         What::Remove => "remove 1".to_owned(),
     }

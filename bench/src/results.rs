@@ -18,10 +18,21 @@ use crate::world::Weight;
 pub(crate) enum What {
     /// A full build.
     Build,
+    /// Taking over what something else has made, while one package is published.
+    TakeOver(Found),
     /// So many packages added in one go.
     Add(usize),
     /// One removed.
     Remove,
+}
+
+/// What is there to be taken over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum Found {
+    /// Packages and createrepo_c's metadata.
+    Metadata,
+    /// Packages only.
+    Packages,
 }
 
 /// In what state the program was. createrepo_c is always a fresh process.

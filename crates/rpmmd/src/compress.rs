@@ -18,8 +18,10 @@ use flate2::{Decompress, FlushDecompress, Status};
 use libdeflater::CompressionLvl;
 
 use self::last_block::last_block;
+pub(crate) use self::open::OpenText;
 
 mod last_block;
+mod open;
 
 /// gzip's own default, and createrepo_c's, whose sizes it keeps within 3 %.
 const GZ_LEVEL: u8 = 6;
@@ -240,20 +242,38 @@ impl std::error::Error for DecompressError {
     }
 }
 
+/// How a file that anybody may have written is compressed.
+enum Packing {
+    Gz,
+    Zstd,
+    Plain,
+}
+
+impl Packing {
+    /// By the file's first bytes.
+    fn of(file: &[u8]) -> Result<Self, DecompressError> {
+        match file {
+            [0x1f, 0x8b, ..] => Ok(Self::Gz),
+            [0x28, 0xb5, 0x2f, 0xfd, ..] => Ok(Self::Zstd),
+            [0xfd, b'7', b'z', b'X', b'Z', ..] => Err(DecompressError::Unsupported("xz")),
+            [b'B', b'Z', b'h', ..] => Err(DecompressError::Unsupported("bzip2")),
+            [0, b'Z', b'C', b'K', ..] => Err(DecompressError::Unsupported("zchunk")),
+            _ => Ok(Self::Plain),
+        }
+    }
+}
+
 /// Decompresses a whole file by what its first bytes say: gzip (any number of members), zstd
 /// (any number of frames), or plain text, which is returned as it is.
 pub fn decompress(file: &[u8], limit_bytes: u64) -> Result<Cow<'_, [u8]>, DecompressError> {
-    let text = match file {
-        [0x1f, 0x8b, ..] => bounded(flate2::bufread::MultiGzDecoder::new(file), limit_bytes)?,
-        [0x28, 0xb5, 0x2f, 0xfd, ..] => {
+    let text = match Packing::of(file)? {
+        Packing::Gz => bounded(flate2::bufread::MultiGzDecoder::new(file), limit_bytes)?,
+        Packing::Zstd => {
             let frames = zstd::stream::read::Decoder::with_buffer(file).map_err(DecompressError::Damaged)?;
             bounded(frames, limit_bytes)?
         }
-        [0xfd, b'7', b'z', b'X', b'Z', ..] => return Err(DecompressError::Unsupported("xz")),
-        [b'B', b'Z', b'h', ..] => return Err(DecompressError::Unsupported("bzip2")),
-        [0, b'Z', b'C', b'K', ..] => return Err(DecompressError::Unsupported("zchunk")),
-        _ if file.len() as u64 > limit_bytes => return Err(DecompressError::TooLong { limit_bytes }),
-        _ => return Ok(Cow::Borrowed(file)),
+        Packing::Plain if file.len() as u64 > limit_bytes => return Err(DecompressError::TooLong { limit_bytes }),
+        Packing::Plain => return Ok(Cow::Borrowed(file)),
     };
     Ok(Cow::Owned(text))
 }

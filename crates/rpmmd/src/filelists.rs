@@ -27,13 +27,19 @@ pub(crate) fn write_head(out: &mut Vec<u8>, package: &Package<'_>) {
 
 /// Reads filelists.xml (uncompressed): each package's files, in the document's order.
 pub fn read(document: &[u8]) -> Result<Vec<(Sha256, Vec<File<'static>>)>, ReadError> {
-    read_packages(document, "filelists", |elements, element| {
-        if element.name() == "file" {
-            return read_file(elements, element).map(Some);
-        }
-        elements.skip()?;
-        Ok(None)
-    })
+    read_packages(document, "filelists", read_child)
+}
+
+/// Reads one child of a `package` element, if it is a file.
+pub(crate) fn read_child<'a>(
+    elements: &mut Elements<'a>,
+    element: &Element<'a>,
+) -> Result<Option<File<'static>>, ReadError> {
+    if element.name() == "file" {
+        return read_file(elements, element).map(Some);
+    }
+    elements.skip()?;
+    Ok(None)
 }
 
 /// Reads a document of `package` elements named by pkgid, each child through `read_child`.
@@ -49,13 +55,25 @@ pub(crate) fn read_packages<'a, T>(
             elements.skip()?;
             continue;
         }
-        let pkgid = package.required("pkgid", "package pkgid")?;
-        let pkgid = package.parse(&pkgid, "package pkgid")?;
-        let mut children = Vec::new();
-        while let Some(element) = elements.child()? {
-            children.extend(read_child(&mut elements, &element)?);
-        }
-        packages.push((pkgid, children));
+        let pkgid = read_pkgid(&package)?;
+        packages.push((pkgid, read_children(&mut elements, &read_child)?));
     }
     Ok(packages)
+}
+
+/// The pkgid in a `package` element's start.
+pub(crate) fn read_pkgid(package: &Element<'_>) -> Result<Sha256, ReadError> {
+    package.parse(&package.required("pkgid", "package pkgid")?, "package pkgid")
+}
+
+/// Reads the children of the open `package` element.
+pub(crate) fn read_children<'a, T>(
+    elements: &mut Elements<'a>,
+    read_child: impl Fn(&mut Elements<'a>, &Element<'a>) -> Result<Option<T>, ReadError>,
+) -> Result<Vec<T>, ReadError> {
+    let mut children = Vec::new();
+    while let Some(element) = elements.child()? {
+        children.extend(read_child(elements, &element)?);
+    }
+    Ok(children)
 }

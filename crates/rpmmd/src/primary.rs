@@ -137,20 +137,34 @@ pub fn read(document: &[u8]) -> Result<Vec<Package<'static>>, ReadError> {
     Ok(packages)
 }
 
-fn read_package(elements: &mut Elements<'_>, start: &Element<'_>) -> Result<Package<'static>, ReadError> {
+/// The pkgid of a package whose `package` element is open; what comes before it is passed over.
+pub(crate) fn read_pkgid(elements: &mut Elements<'_>, start: &Element<'_>) -> Result<Sha256, ReadError> {
+    while let Some(element) = elements.child()? {
+        if element.name() == "checksum" {
+            return read_checksum(elements, &element);
+        }
+        elements.skip()?;
+    }
+    Err(start.invalid("the package's checksum", None))
+}
+
+fn read_checksum(elements: &mut Elements<'_>, element: &Element<'_>) -> Result<Sha256, ReadError> {
+    let kind = element.required("type", "the checksum's type")?;
+    if kind != "sha256" {
+        return Err(ReadError::ChecksumType { found: kind.into_owned() });
+    }
+    element.parse(&elements.text()?, "the package's checksum")
+}
+
+/// Reads the package whose `package` element is open, as [`read`] does.
+pub(crate) fn read_package(elements: &mut Elements<'_>, start: &Element<'_>) -> Result<Package<'static>, ReadError> {
     let (mut name, mut pkgid, mut version) = (None, None, None);
     let mut package = empty();
     while let Some(element) = elements.child()? {
         match element.name() {
             "name" => name = Some(elements.text()?),
             "arch" => package.nevra.arch = elements.text()?,
-            "checksum" => {
-                let kind = element.required("type", "the checksum's type")?;
-                if kind != "sha256" {
-                    return Err(ReadError::ChecksumType { found: kind.into_owned() });
-                }
-                pkgid = Some(element.parse::<Sha256>(&elements.text()?, "the package's checksum")?);
-            }
+            "checksum" => pkgid = Some(read_checksum(elements, &element)?),
             "summary" => package.summary = text(elements)?,
             "description" => package.description = text(elements)?,
             "packager" => package.packager = text(elements)?,

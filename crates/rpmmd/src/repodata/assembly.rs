@@ -136,12 +136,12 @@ impl<W: Write> Assembly<W> {
         self.out.write_all(bytes).map_err(RenderError::Write)
     }
 
-    /// Ends the file. `fragment_bytes` are the lengths of the packages' XML.
+    /// Ends the file, and gives it back. `fragment_bytes` are the lengths of the packages' XML.
     pub(super) fn finish(
         mut self,
         fragment_bytes: Vec<u32>,
         compressors: &Compressors,
-    ) -> Result<Rendered, RenderError> {
+    ) -> Result<(Rendered, W), RenderError> {
         let (foot, open) = (self.document.foot().to_vec(), self.open_sha256.is_some());
         let foot = compressors.with(|compressor| Made::new(0, foot, open, compressor));
         self.piece(&foot)?;
@@ -149,7 +149,7 @@ impl<W: Write> Assembly<W> {
         self.push(&suffix)?;
         self.out.flush().map_err(RenderError::Write)?;
         let layout = Layout { compression: self.compression, head: self.head, blocks: self.blocks, foot: foot.block };
-        Ok(Rendered {
+        let rendered = Rendered {
             file_bytes: self.file_bytes,
             sha256: self.sha256.finish(),
             open_bytes: self.open_bytes,
@@ -157,6 +157,7 @@ impl<W: Write> Assembly<W> {
             layout,
             fragment_bytes,
             reused: self.reused,
-        })
+        };
+        Ok((rendered, self.out))
     }
 }

@@ -43,7 +43,12 @@ impl<W: Write + Send> Build<W> {
 
     /// Ends the files. A number of packages other than announced shows in the answers, whose
     /// `fragment_bytes` has one entry a package; the files say the number that was announced.
-    pub fn finish(mut self) -> Result<[Rendered; 3], RenderError> {
+    pub fn finish(self) -> Result<[Rendered; 3], RenderError> {
+        self.finish_with_files().map(|files| files.map(|(rendered, _)| rendered))
+    }
+
+    /// The same, and gives the files back.
+    pub fn finish_with_files(mut self) -> Result<[(Rendered, W); 3], RenderError> {
         for document in &mut self.documents {
             document.full.extend(document.filling.finish());
         }

@@ -71,6 +71,17 @@ impl Fragments {
         }
     }
 
+    /// The three pieces one after the other, and where the first two end.
+    pub fn as_parts(&self) -> (&[u8], [usize; 2]) {
+        (&self.bytes, self.ends)
+    }
+
+    /// From what [`Fragments::as_parts`] gave; `None` from anything else.
+    pub fn from_parts(bytes: Vec<u8>, ends: [usize; 2]) -> Option<Self> {
+        let within = ends[0] <= ends[1] && ends[1] <= bytes.len() && bytes.len() <= MAX_FRAGMENTS_BYTES;
+        within.then_some(Self { bytes, ends })
+    }
+
     /// The package's XML in one document.
     pub fn get(&self, document: Document) -> &[u8] {
         match document {

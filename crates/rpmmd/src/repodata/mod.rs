@@ -7,6 +7,7 @@ mod fragments;
 mod read;
 mod render;
 mod source;
+mod stream;
 mod terms;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ pub use build::Build;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
 pub use read::{MAX_OPEN_BYTES, generation, read};
 pub use render::render;
+pub use stream::{PackageStream, PackageXml, join};
 pub use terms::{Mark, Previous, ReadRange, RenderError, RenderOptions, Rendered, Slot};
 
 use crate::repomd::{AnyChecksum, Record};
@@ -41,6 +43,15 @@ impl Document {
             Self::Primary => "primary",
             Self::Filelists => "filelists",
             Self::Other => "other",
+        }
+    }
+
+    /// The root element's local name.
+    fn root(self) -> &'static str {
+        match self {
+            Self::Primary => "metadata",
+            Self::Filelists => "filelists",
+            Self::Other => "otherdata",
         }
     }
 

@@ -41,7 +41,12 @@ pub fn generation(file: &[u8]) -> Option<u64> {
         plain => plain.take(256).read_to_end(&mut top),
     };
     read.ok()?;
-    let (_, note) = std::str::from_utf8(&top).ok()?.split_once("<!-- generation ")?;
+    generation_in(&top)
+}
+
+/// The same from the text's beginning.
+pub(super) fn generation_in(top: &[u8]) -> Option<u64> {
+    let (_, note) = std::str::from_utf8(top).ok()?.split_once("<!-- generation ")?;
     note.split_once(' ')?.0.parse().ok()
 }
 

@@ -74,7 +74,7 @@ impl<'a> Work<'a> {
             ready = made?;
         }
         self.append(&mut assembly, ready)?;
-        assembly.finish(sizes, &self.compressors)
+        assembly.finish(sizes, &self.compressors).map(|(rendered, _)| rendered)
     }
 
     /// Where each kept slot's XML is; `None` for fresh ones.

@@ -1,9 +1,11 @@
 //! XML as the metadata documents use it: what may stand in a text, how it is escaped, and a
 //! small reader that knows elements, attributes and text and nothing else of XML.
 
+mod pieces;
 mod read;
 mod write;
 
+pub(crate) use pieces::Pieces;
 pub use read::ReadError;
 pub(crate) use read::{Element, Elements};
 pub(crate) use write::{attribute, digest, escape_text, number, number_attribute, text_element};

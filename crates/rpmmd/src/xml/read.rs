@@ -54,6 +54,17 @@ pub enum ReadError {
     },
 }
 
+impl ReadError {
+    /// The same error in a document in which what was read begins at `position`.
+    pub(crate) fn at(self, begin: u64) -> Self {
+        match self {
+            Self::Malformed { position, problem } => Self::Malformed { position: begin + position, problem },
+            Self::Invalid { position, what, found } => Self::Invalid { position: begin + position, what, found },
+            Self::Decompress(_) | Self::ChecksumType { .. } | Self::Unmatched { .. } => self,
+        }
+    }
+}
+
 impl fmt::Display for ReadError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -102,6 +113,15 @@ pub(crate) struct Element<'a> {
 impl<'a> Elements<'a> {
     /// Enters the document's root element, which must have the local name `root`.
     pub(crate) fn enter(document: &'a [u8], root: &'static str) -> Result<(Self, Element<'a>), ReadError> {
+        let (elements, element) = Self::begin(document)?;
+        if element.name() == root {
+            return Ok((elements, element));
+        }
+        Err(element.invalid("the root element", Some(element.name().to_owned())))
+    }
+
+    /// Enters the first element, whatever it is.
+    pub(crate) fn begin(document: &'a [u8]) -> Result<(Self, Element<'a>), ReadError> {
         let document = std::str::from_utf8(document).map_err(|error| ReadError::Malformed {
             position: error.valid_up_to() as u64,
             problem: "not UTF-8".to_owned(),
@@ -111,8 +131,7 @@ impl<'a> Elements<'a> {
         reader.config_mut().expand_empty_elements = true;
         let mut elements = Self { reader, document, depth: 0 };
         match elements.child()? {
-            Some(element) if element.name() == root => Ok((elements, element)),
-            Some(element) => Err(element.invalid("the root element", Some(element.name().to_owned()))),
+            Some(element) => Ok((elements, element)),
             None => Err(elements.malformed("no root element")),
         }
     }
@@ -139,6 +158,15 @@ impl<'a> Elements<'a> {
                 // Text between elements carries nothing.
                 _ => {}
             }
+        }
+    }
+
+    /// Makes sure that after the root's end nothing more comes: a piece of a document was cut where
+    /// this reader would have cut it.
+    pub(crate) fn finish(mut self) -> Result<(), ReadError> {
+        match (self.depth, self.child()?) {
+            (0, None) => Ok(()),
+            (_, Some(_) | None) => Err(self.malformed("a second root element")),
         }
     }
 

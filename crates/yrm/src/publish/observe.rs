@@ -5,9 +5,10 @@ use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rpmmd::block::Layout;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
-use rpmmd::repodata::{Document, Fragments};
+use rpmmd::repodata::Document;
 use rpmmd::repomd::Repomd;
 
 use super::bucket::{Bucket, aside};
@@ -53,10 +54,11 @@ pub struct Current {
 pub enum Source {
     /// The published files of this generation, cut as the catalog says.
     Published,
-    /// Rendered anew for every entry: the repository was adopted.
-    Adopted(Arc<Vec<Fragments>>),
     /// The files of an earlier generation, to which the repository is rolled back.
     Earlier(Box<Earlier>),
+    /// Rendered anew, in files that nobody else sees: the repository was adopted. Primary, filelists
+    /// and other, in that order, of the catalog's entries.
+    Adopted(Arc<[Rerendered; 3]>),
 }
 
 /// An earlier generation.
@@ -68,6 +70,15 @@ pub struct Earlier {
     pub repomd: Repomd,
 }
 
+/// A document of an adopted repository.
+#[derive(Debug)]
+pub struct Rerendered {
+    /// The file.
+    pub body: Body,
+    /// How it is cut.
+    pub layout: Layout,
+}
+
 impl State {
     /// A generation that is published.
     pub fn published(repository: RepositoryDir, current: Current, catalog: Catalog) -> Self {
@@ -77,8 +88,8 @@ impl State {
 
     /// The same repository, described anew from its packages.
     #[must_use]
-    pub fn adopt(self, catalog: Catalog, fragments: Vec<Fragments>) -> Self {
-        let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(fragments)));
+    pub fn adopt(self, catalog: Catalog, files: [Rerendered; 3]) -> Self {
+        let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(files)));
         Self { catalog, source, next_retirement: Arc::default(), ..self }
     }
 

@@ -75,10 +75,9 @@ pub fn render(
     let fresh: Vec<_> = admitted.iter().map(|(candidate, _)| &candidate.fragments).collect();
     let slots: Vec<Slot<'_>> = origins
         .iter()
-        .map(|origin| match (*origin, &state.source) {
-            (Origin::Admitted(at), _) => Slot::Fresh(fresh[at]),
-            (Origin::Kept(at), Source::Adopted(fragments)) => Slot::Fresh(&fragments[at]),
-            (Origin::Kept(at), Source::Published | Source::Earlier(_)) => Slot::Kept(at),
+        .map(|origin| match *origin {
+            Origin::Admitted(at) => Slot::Fresh(fresh[at]),
+            Origin::Kept(at) => Slot::Kept(at),
         })
         .collect();
     // Equal bytes, and so equal ETags, must never come back.
@@ -87,13 +86,14 @@ pub fn render(
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
         let lengths = state.catalog.entries.fragment_bytes(at);
-        let previous = published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| Previous {
-            layout: &layouts[at].layout,
-            fragment_bytes: &lengths,
-            file: &files[at],
-            // The cache did.
-            verify: None,
-        });
+        let before = match &state.source {
+            Source::Adopted(files) => Some((&files[at].layout, &files[at].body)),
+            Source::Published | Source::Earlier(_) => {
+                published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| (&layouts[at].layout, &files[at]))
+            }
+        };
+        // The cache has verified the file, or this process has written it.
+        let previous = before.map(|(layout, file)| Previous { layout, fragment_bytes: &lengths, file, verify: None });
         let mut file = spool();
         let made = render_document(document, options, &slots, previous, &mut file).map_err(|source| {
             let kind = match &source {
@@ -145,7 +145,9 @@ fn assemble(
         let href = record.href.clone();
         records.push(record);
         layouts.push(FileLayout { href, layout: file.layout });
-        files.push(NewFile { body, sha256: file.sha256, reused: file.reused });
+        // Files of an adopted repository's XML are in no store that could copy from them.
+        let reused = if state.adopted() { Vec::new() } else { file.reused };
+        files.push(NewFile { body, sha256: file.sha256, reused });
     }
     // What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made
     // from the replaced files would now be lies.

@@ -53,6 +53,13 @@ impl LocalFile {
         &self.file
     }
 
+    fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
+        let mut bytes = vec![0; length];
+        self.file.read_exact_at(&mut bytes, range.start)?;
+        Ok(bytes)
+    }
+
     /// Its temporary name, if it has one.
     pub(super) fn path(&self) -> Option<PathBuf> {
         self.temporary.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -120,12 +127,7 @@ impl ReadRange for Body {
                 let bytes = bytes.get(place(range.start)..place(range.end)).ok_or(io::ErrorKind::UnexpectedEof)?;
                 Ok(Cow::Borrowed(bytes))
             }
-            Self::File(local) => {
-                let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
-                let mut bytes = vec![0; length];
-                local.file.read_exact_at(&mut bytes, range.start)?;
-                Ok(Cow::Owned(bytes))
-            }
+            Self::File(local) => local.read(range).map(Cow::Owned),
         }
     }
 }
@@ -142,6 +144,23 @@ impl Spool {
     /// An empty one, which goes to a file in `folder` when it grows large.
     pub fn new(folder: Option<PathBuf>) -> Self {
         Self { folder, memory: Vec::new(), file: None }
+    }
+
+    /// How much was written so far.
+    pub fn written_bytes(&self) -> u64 {
+        self.file.as_ref().map_or(self.memory.len() as u64, |file| file.size_bytes)
+    }
+
+    /// A range of what was written so far.
+    pub fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
+        match &self.file {
+            Some(local) => local.read(range),
+            None => {
+                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+                let bytes = self.memory.get(place(range.start)..place(range.end));
+                bytes.map(<[u8]>::to_vec).ok_or(io::ErrorKind::UnexpectedEof.into())
+            }
+        }
     }
 
     /// What was written.
@@ -242,6 +261,20 @@ mod tests {
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
         drop(large);
         assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_written_can_be_read_while_more_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut spool = Spool::new(Some(folder.path().to_owned()));
+        for piece in 1..=12 {
+            spool.write_all(&vec![piece; 1 << 20]).unwrap();
+            let written = u64::from(piece) << 20;
+            assert_eq!(spool.written_bytes(), written);
+            assert_eq!(spool.read(written - 2..written).unwrap(), [piece; 2]);
+            assert_eq!(spool.read(0..2).unwrap(), [1; 2]);
+            assert!(spool.read(written - 1..written + 1).is_err());
+        }
     }
 
     #[test]

@@ -89,6 +89,16 @@ impl Cache {
         Ok(Some(body))
     }
 
+    /// The object under `key`, whatever it holds: nobody knows its SHA-256. Not kept.
+    pub async fn fetch_unnamed(&self, store: &dyn Store, key: &str) -> Result<Option<Body>> {
+        if let Some(file) = store.open_local(key).await? {
+            let local = LocalFile::kept(file)
+                .map_err(|source| Error::new(ErrorKind::Unavailable, format!("reading {key:?}")).because(source))?;
+            return Ok(Some(Body::File(Arc::new(local))));
+        }
+        Ok(self.download(store, key).await?.map(|(body, _)| body))
+    }
+
     /// Keeps a body that has this SHA-256. That it could not be kept is no error.
     pub async fn keep(self: &Arc<Self>, body: &Body, sha256: Sha256) -> Result<()> {
         let body = body.clone();

@@ -5,3 +5,4 @@ mod changes;
 mod documents;
 mod packages;
 mod repodata;
+mod stream;

@@ -5,6 +5,7 @@
 //! distribution, and those of real `rpmbuild`. Both repositories are read by this test's own
 //! reader and compared package by package: every attribute, every element, in their order.
 
+mod adopted;
 mod clients;
 mod forged;
 mod random;

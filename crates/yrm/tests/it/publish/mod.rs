@@ -1,5 +1,6 @@
 //! The publish line over a bucket in memory: what a run does, and what it survives.
 
+mod adopted;
 mod cached;
 mod directory;
 mod heal;

@@ -177,6 +177,8 @@ pub(crate) struct Hooked {
     /// Copies whatever is there, as several servers do.
     pub(crate) copies_blindly: AtomicBool,
     hooks: Hooks,
+    /// The keys of all gets, and whether only a range was asked for.
+    gets: Mutex<Vec<(String, bool)>>,
 }
 
 /// What is still to happen: at which call, to which keys.
@@ -214,7 +216,13 @@ impl Hooked {
             move |call: yrm::store::fault::Call<'_>| hooks.turn(&below, call.verb, call.key)
         };
         let store = FaultStore::new(Arc::clone(memory) as Arc<dyn Store>, 1, script);
-        Self { store, memory: Arc::clone(memory), copies_blindly: AtomicBool::new(false), hooks }
+        Self {
+            store,
+            memory: Arc::clone(memory),
+            copies_blindly: AtomicBool::new(false),
+            hooks,
+            gets: Mutex::default(),
+        }
     }
 
     /// At the next `call` whose key contains `part`.
@@ -225,6 +233,11 @@ impl Hooked {
     /// All hooks have happened.
     pub(crate) fn all_happened(&self) -> bool {
         self.hooks.0.lock().unwrap().is_empty()
+    }
+
+    /// All gets so far: their keys, and whether only a range was asked for.
+    pub(crate) fn gets(&self) -> Vec<(String, bool)> {
+        self.gets.lock().unwrap().clone()
     }
 }
 
@@ -239,6 +252,7 @@ impl Store for Hooked {
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
+        self.gets.lock().unwrap().push((key.to_owned(), range.is_some()));
         self.store.get(key, range).await
     }
 

@@ -2,25 +2,34 @@
 //! what the metadata explains is believed as far as the listing bears it out, and the other
 //! packages' headers are read. Never deletes, and never takes a refusal for absence.
 
-use std::collections::HashMap;
+mod described;
+mod taking;
+
 use std::sync::Arc;
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use jiff::Timestamp;
-use rpmmd::checksum::Sha256;
-use rpmmd::package::Package;
-use rpmmd::repodata::{self, Document, Fragments};
 use rpmmd::repomd::Repomd;
 
+use self::described::Described;
+use self::taking::{Found, Taking};
 use super::bucket::{Bucket, aside, guard_shrink};
-use super::catalog::{Catalog, Entry};
+use super::catalog::Entry;
 use super::inbox::{Dropped, list_all};
 use super::inspect::{Inspector, learn_pkgid};
 use super::observe::{Current, State, load_catalog};
 use super::verdict::{Candidate, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{self, Key, RepositoryDir};
+use crate::store::key::{self, RepositoryDir};
+
+/// Packages that one thread works on while others are read: enough for some blocks.
+const BATCH_PER_THREAD: usize = 96;
+
+/// Packages that go through together.
+fn batch_packages() -> usize {
+    BATCH_PER_THREAD * rayon::current_num_threads()
+}
 
 /// The state of a repository without repomd.xml: the last generation when there was one, what
 /// lies in its folder when there was none, and empty only when there is nothing.
@@ -34,16 +43,16 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
         return Ok(State::fresh(repository.clone(), bucket.policy.compression));
     }
     let fresh = State::fresh(repository.clone(), bucket.policy.compression);
-    take_over(bucket, fresh, HashMap::new(), packages, now).await
+    take_over(bucket, fresh, Described::nothing(), packages, now).await
 }
 
 /// Takes over what `current` describes.
 pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, current: Current, now: Timestamp) -> Result<State> {
-    let (described, ours) = match read_metadata(bucket, repository, &current.repomd).await {
+    let described = match described::read(bucket, repository, &current.repomd).await {
         Ok(described) => described,
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             tracing::warn!(%repository, "{}; reading every package's header instead", error.chain());
-            (HashMap::new(), false)
+            Described::nothing()
         }
         Err(error) => return Err(error),
     };
@@ -51,9 +60,10 @@ pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, current: Current
     Arc::make_mut(&mut state.catalog).revision = countable(&current.repomd.revision);
     state.current = Some(current);
     let mut packages = packages_of(bucket, repository).await?;
-    if ours {
+    if described.ours {
         // What our own metadata does not name was removed, or is being put in place.
-        packages.retain(|(href, _)| described.contains_key(href));
+        let folder = key::repository_prefix(&bucket.policy.folders, repository).len();
+        packages.retain(|object| described.find(&object.key[folder..]).is_some());
     }
     take_over(bucket, state, described, packages, now).await
 }
@@ -67,12 +77,12 @@ fn countable(revision: &str) -> u64 {
 /// The same generation again, from the packages: its published files are gone or damaged.
 pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<State> {
     let before = state.catalog.entries.len();
-    let packages = packages_of(bucket, &state.repository).await?;
-    let catalog = Arc::clone(&state.catalog);
+    let mut packages = packages_of(bucket, &state.repository).await?;
+    let folder = key::repository_prefix(&bucket.policy.folders, &state.repository).len();
     // Only what the generation held: an unnamed file may be removed, or staged by another writer.
-    let packages = packages.into_iter().filter(|(href, _)| catalog.entries.position(href).is_some()).collect();
+    packages.retain(|object| state.catalog.entries.position(&object.key[folder..]).is_some());
     let repository = state.repository.clone();
-    let rebuilt = take_over(bucket, state, HashMap::new(), packages, now).await?;
+    let rebuilt = take_over(bucket, state, Described::nothing(), packages, now).await?;
     guard_shrink(bucket, &repository, before, rebuilt.catalog.entries.len())?;
     Ok(rebuilt)
 }
@@ -96,103 +106,66 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     Ok(Some(State::published(repository.clone(), current, catalog)))
 }
 
-/// The packages in the repository's folder, by href.
-async fn packages_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<(String, Object)>> {
+/// The packages in the repository's folder, in byte order.
+async fn packages_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Object>> {
     let folders = &bucket.policy.folders;
-    let listed = list_all(bucket.store.as_ref(), &key::repository_prefix(folders, repository)).await?;
+    let mut packages = list_all(bucket.store.as_ref(), &key::repository_prefix(folders, repository)).await?;
     let root = format!("{}/", folders.repo);
-    Ok(listed
-        .into_iter()
-        .filter_map(|object| {
-            let (dir, href) = bucket.locator.locate(object.key.strip_prefix(&root)?)?;
-            let is_package = dir == *repository && href.to_ascii_lowercase().ends_with(".rpm") && object.size_bytes > 0;
-            is_package.then(|| (href.to_owned(), object.clone()))
+    packages.retain(|object| {
+        let located = object.key.strip_prefix(&root).and_then(|path| bucket.locator.locate(path));
+        located.is_some_and(|(dir, href)| {
+            dir == *repository && href.to_ascii_lowercase().ends_with(".rpm") && object.size_bytes > 0
         })
-        .collect())
+    });
+    // It is, but for stores that list in an order of their own.
+    packages.sort_by(|a, b| a.key.cmp(&b.key));
+    Ok(packages)
 }
 
-/// What primary, filelists and other say, by href, and whether we wrote them. `Corrupt` when a file is missing, damaged, or
-/// names packages by another checksum than SHA-256.
-async fn read_metadata(
-    bucket: &Bucket,
-    repository: &RepositoryDir,
-    repomd: &Repomd,
-) -> Result<(HashMap<String, Package<'static>>, bool)> {
-    let mut files = Vec::with_capacity(3);
-    for document in Document::ALL {
-        let corrupt =
-            |what: &str| Error::new(ErrorKind::Corrupt, format!("reading {} of {repository}: {what}", document.name()));
-        let record = repomd.record(document.name()).ok_or_else(|| corrupt("repomd.xml does not name it"))?;
-        let key = bucket.path(Key::Metadata { repository, href: &record.href });
-        let read = bucket.store.get(&key, None).await?.ok_or_else(|| corrupt("the file is missing"))?;
-        if record.checksum.as_sha256().is_some_and(|stated| stated != Sha256::of(&read.bytes)) {
-            return Err(corrupt("its checksum does not match"));
-        }
-        files.push(read.bytes);
-    }
-    let ours = repodata::generation(&files[0]).is_some();
-    let packages = aside("reading metadata", move || repodata::read(&files[0], &files[1], &files[2])).await?.map_err(
-        |source| Error::new(ErrorKind::Corrupt, format!("reading the metadata of {repository}")).because(source),
-    )?;
-    Ok((packages.into_iter().map(|package| (package.href.to_string(), package)).collect(), ours))
-}
-
-/// The state made of what is really there.
+/// The state made of what is really there: of `packages`, which are all in its folder.
 async fn take_over(
     bucket: &Bucket,
     state: State,
-    described: HashMap<String, Package<'static>>,
-    packages: Vec<(String, Object)>,
+    described: Described,
+    packages: Vec<Object>,
     now: Timestamp,
 ) -> Result<State> {
-    let there = packages.iter().filter(|(href, _)| described.contains_key(href)).count();
+    let folder = key::repository_prefix(&bucket.policy.folders, &state.repository).len();
+    let there = packages.iter().filter(|object| described.find(&object.key[folder..]).is_some()).count();
     guard_shrink(bucket, &state.repository, described.len(), there)?;
     let inspector = Inspector::new(bucket.clone(), now);
     let root = format!("{}/", bucket.policy.folders.repo);
-    let (described, inspector, root) = (&described, &inspector, &root);
-    let mut taken: Vec<(Entry<'static>, Fragments)> = futures::stream::iter(packages)
-        .map(|(href, object)| async move {
-            match described.get(&href) {
-                Some(package) if package.package_bytes == object.size_bytes => explained(package, &object).map(Some),
-                Some(_) | None => examined(inspector, root, object).await,
+    let (inspector, root, described) = (&inspector, &root, Arc::new(described));
+    let compression = bucket.policy.compression;
+    let spools = [(); 3].map(|()| bucket.cache.spool(bucket.store.as_ref()));
+    let mut taking = Taking::begin(compression, packages.len(), spools)?;
+    let mut found = futures::stream::iter(packages)
+        .map(|object| {
+            let explained = described.find(&object.key[folder..]);
+            let explained = explained.filter(|at| described.entry(*at).size_bytes == object.size_bytes);
+            async move {
+                match explained {
+                    Some(at) => Ok(Some(Found::Explained(at, object))),
+                    None => examined(inspector, root, object).await,
+                }
             }
         })
-        .buffered(bucket.policy.concurrency)
-        .try_filter_map(|taken| async move { Ok(taken) })
-        .try_collect::<Vec<_>>()
-        .await?;
-    taken.sort_by(|(a, _), (b, _)| a.href.as_bytes().cmp(b.href.as_bytes()));
-    let entries = taken.iter().map(|(entry, _)| entry).collect();
-    let fragments = taken.into_iter().map(|(_, fragments)| fragments).collect();
-    let catalog = Catalog { revision: state.catalog.revision, entries, ..Catalog::empty(bucket.policy.compression) };
-    Ok(state.adopt(catalog, fragments))
-}
-
-/// An entry for a package that the metadata describes.
-fn explained(package: &Package<'static>, object: &Object) -> Result<(Entry<'static>, Fragments)> {
-    let fragments = Fragments::of(package).map_err(|source| {
-        Error::new(ErrorKind::Corrupt, format!("reading the metadata of {}", object.key)).because(source)
-    })?;
-    let entry = Entry {
-        href: package.href.to_string().into(),
-        name: package.nevra.name.clone().into(),
-        epoch: package.nevra.evr.epoch,
-        version: package.nevra.evr.version.clone().into(),
-        release: package.nevra.evr.release.clone().into(),
-        arch: package.nevra.arch.clone().into(),
-        pkgid: *package.pkgid.as_bytes(),
-        size_bytes: object.size_bytes,
-        build_time: package.build_time,
-        first_published: object.modified.as_second(),
-        etag: object.etag.as_str().to_owned().into(),
-        fragment_bytes: [0; 3],
-    };
-    Ok((entry, fragments))
+        .buffered(bucket.policy.concurrency);
+    let mut batch = taking::batch(&mut found, &described).await?;
+    while !batch.is_empty() {
+        let explaining = Arc::clone(&described);
+        let taken_in = aside("rendering", move || taking.take_in(batch, &explaining).map(|()| taking));
+        let (taken_in, next) = futures::future::try_join(taken_in, taking::batch(&mut found, &described)).await?;
+        (taking, batch) = (taken_in?, next);
+    }
+    let revision = state.catalog.revision;
+    let (catalog, files) = aside("rendering", move || taking.finish(compression, revision)).await??;
+    Ok(state.adopt(catalog, files))
 }
 
 /// An entry for a package that only its own header describes; `None` when it is no package that
 /// could be published.
-async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<(Entry<'static>, Fragments)>> {
+async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<Found>> {
     let path = object.key.strip_prefix(root).unwrap_or(&object.key).to_owned();
     if !key::is_publishable_path(&path) {
         tracing::warn!(key = object.key, "left out of the repository: no package can be published under this name");
@@ -234,5 +207,5 @@ async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<O
         etag: dropped.etag().as_str().to_owned().into(),
         fragment_bytes: [0; 3],
     };
-    Ok(Some((entry, fragments)))
+    Ok(Some(Found::Examined(Box::new((entry, fragments)))))
 }

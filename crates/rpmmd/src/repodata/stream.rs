@@ -1,0 +1,124 @@
+//! The three documents as streams: each package's element by itself, in the document's order.
+//!
+//! Holds one element and what was read ahead, however long the document is. [`super::read`] is
+//! its twin for documents that fit into memory.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead, Read};
+
+use super::read::{MAX_OPEN_BYTES, generation_in};
+use super::source::READ_BYTES;
+use super::{Document, MAX_FRAGMENTS_BYTES, ReadRange};
+use crate::checksum::Sha256;
+use crate::compress::OpenText;
+use crate::package::Package;
+use crate::xml::{Element, Elements, Pieces, ReadError};
+use crate::{filelists, other, primary};
+
+/// A document that is read as its packages are asked for.
+pub struct PackageStream<'a> {
+    document: Document,
+    pieces: Pieces<'a>,
+    generation: Option<u64>,
+}
+
+/// What one document says of a package, not yet read but for its pkgid.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageXml {
+    /// The package.
+    pub pkgid: Sha256,
+    /// Its element, and the text before it.
+    pub xml: Vec<u8>,
+    /// Where that stands in the uncompressed document.
+    pub position: u64,
+}
+
+impl<'a> PackageStream<'a> {
+    /// Begins a document as it is published (gzip, zstd or plain).
+    pub fn open(document: Document, file: &'a dyn ReadRange) -> Result<Self, ReadError> {
+        let text = OpenText::new(InOrder { file, at: 0, piece: Cow::Borrowed(&[]), used: 0 }, MAX_OPEN_BYTES)?;
+        let (pieces, head) = Pieces::enter(text, document.root(), MAX_FRAGMENTS_BYTES)?;
+        Ok(Self { document, pieces, generation: generation_in(&head) })
+    }
+
+    /// The revision that our own rendering notes at the top; `None` for a file that something else
+    /// wrote.
+    pub fn generation(&self) -> Option<u64> {
+        self.generation
+    }
+
+    /// The next package; `None` when the document and its file have ended soundly.
+    pub fn next_package(&mut self) -> Result<Option<PackageXml>, ReadError> {
+        while let Some(piece) = self.pieces.next()? {
+            let read = |(mut elements, start): (Elements<'_>, Element<'_>)| match self.document {
+                _ if start.name() != "package" => Ok(None),
+                Document::Primary => primary::read_pkgid(&mut elements, &start).map(Some),
+                Document::Filelists | Document::Other => filelists::read_pkgid(&start).map(Some),
+            };
+            let pkgid = Elements::begin(piece.xml).and_then(read).map_err(|error| error.at(piece.position))?;
+            if let Some(pkgid) = pkgid {
+                return Ok(Some(PackageXml { pkgid, xml: piece.xml.to_vec(), position: piece.position }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Reads a package from what the three documents, in [`Document::ALL`]'s order, say of it.
+pub fn join([primary, filelists, other]: [&PackageXml; 3]) -> Result<Package<'static>, ReadError> {
+    for (document, said) in [(Document::Filelists, filelists), (Document::Other, other)] {
+        if said.pkgid != primary.pkgid {
+            return Err(ReadError::Unmatched { document: document.name(), pkgid: primary.pkgid });
+        }
+    }
+    let mut package = primary.read(primary::read_package)?;
+    package.files = filelists.read(|elements, _| filelists::read_children(elements, filelists::read_child))?;
+    package.changelogs = other.read(|elements, _| filelists::read_children(elements, other::read_child))?;
+    Ok(package)
+}
+
+impl PackageXml {
+    fn read<'x, T>(
+        &'x self,
+        read: impl FnOnce(&mut Elements<'x>, &Element<'x>) -> Result<T, ReadError>,
+    ) -> Result<T, ReadError> {
+        let whole = || {
+            let (mut elements, start) = Elements::begin(&self.xml)?;
+            let value = read(&mut elements, &start)?;
+            elements.finish().map(|()| value)
+        };
+        whole().map_err(|error| error.at(self.position))
+    }
+}
+
+/// A file from its start to its end.
+struct InOrder<'a> {
+    file: &'a dyn ReadRange,
+    /// Where the next piece begins.
+    at: u64,
+    piece: Cow<'a, [u8]>,
+    used: usize,
+}
+
+impl BufRead for InOrder<'_> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.used == self.piece.len() {
+            let end = self.file.length_bytes().min(self.at + READ_BYTES);
+            self.piece = self.file.read_range(self.at..end)?;
+            (self.at, self.used) = (end, 0);
+        }
+        Ok(&self.piece[self.used..])
+    }
+
+    fn consume(&mut self, amount: usize) {
+        self.used += amount;
+    }
+}
+
+impl Read for InOrder<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let read = self.fill_buf()?.read(into)?;
+        self.consume(read);
+        Ok(read)
+    }
+}

@@ -153,14 +153,12 @@ impl Spool {
 
     /// A range of what was written so far.
     pub fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
-        match &self.file {
-            Some(local) => local.read(range),
-            None => {
-                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-                let bytes = self.memory.get(place(range.start)..place(range.end));
-                bytes.map(<[u8]>::to_vec).ok_or(io::ErrorKind::UnexpectedEof.into())
-            }
+        if let Some(local) = &self.file {
+            return local.read(range);
         }
+        let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let bytes = self.memory.get(place(range.start)..place(range.end));
+        bytes.map(<[u8]>::to_vec).ok_or(io::ErrorKind::UnexpectedEof.into())
     }
 
     /// What was written.

@@ -65,7 +65,7 @@ impl Taking {
             Found::Explained(at, object) => {
                 let unpack = unpack.as_mut().map_err(|error| unread(error.kind().into()))?;
                 let fragments = described.fragments(at, unpack).map_err(unread)?;
-                Ok((explained(described.entry(at), object), fragments))
+                Ok((explained(described.entry(at), &object), fragments))
             }
         };
         let opened: Vec<(Entry<'_>, Fragments)> =
@@ -90,7 +90,7 @@ impl Taking {
 }
 
 /// The entry of a package that the metadata describes and the listing bears out.
-fn explained(said: Entry<'_>, object: Object) -> Entry<'_> {
+fn explained<'a>(said: Entry<'a>, object: &Object) -> Entry<'a> {
     Entry {
         size_bytes: object.size_bytes,
         first_published: object.modified.as_second(),

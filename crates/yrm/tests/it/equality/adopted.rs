@@ -28,19 +28,25 @@ async fn take_over(make_metadata: impl Fn(&Path)) {
     }
     make_metadata(&repo);
     std::fs::create_dir_all(root.path().join("inbox")).unwrap();
-    std::fs::write(root.path().join("inbox/one-more.rpm"), rpm("one-more", "1").build()).unwrap();
+    let dropped = root.path().join("inbox/one-more.rpm");
+    std::fs::write(&dropped, rpm("one-more", "1").build()).unwrap();
+    let dropped_at = std::fs::metadata(&dropped).unwrap().modified().unwrap();
 
     let publisher = Publisher::new(Arc::new(DirectoryStore::open(root.path()).unwrap()), policy()).unwrap();
     let report = publisher.run(RunId { id: ulid::Ulid::new(), started: Timestamp::now() }, &Unwatched).await.unwrap();
     assert_eq!(report.errors, Vec::<String>::new());
     assert!(report.repositories[0].adopted);
 
+    assert!(check(publisher.bucket(), Depth::Deep).await.unwrap().clean());
+
+    // Its time is that of its upload; the copy may be a second younger.
+    let copy = std::fs::File::options().append(true).open(repo.join("one-more.rpm")).unwrap();
+    copy.set_modified(dropped_at).unwrap();
     let built = tempfile::tempdir().unwrap();
     assert_eq!(index(&repo, built.path(), Compression::Gz).skipped, []);
     let (adopted, built) = (Repository::read(&repo).unwrap(), Repository::read(built.path()).unwrap());
     assert_eq!(adopted.packages.len(), PACKAGES + 1);
     assert_none(&adopted.differences(&built));
-    assert!(check(publisher.bucket(), Depth::Deep).await.unwrap().clean());
     let left = std::fs::read_dir(root.path().join(".yrm/tmp")).map_or(0, Iterator::count);
     assert_eq!(left, 0, "what was put aside is gone");
 }

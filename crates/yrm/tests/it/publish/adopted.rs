@@ -14,13 +14,13 @@ const REPOMD: &str = "repo/repodata/repomd.xml";
 const PACKAGES: usize = 12;
 
 /// How one of the three documents is changed: its packages' elements.
-type Change = fn(&mut Vec<String>);
+type Change = fn(&mut [String]);
 
-fn unchanged(_: &mut Vec<String>) {}
-fn reversed(packages: &mut Vec<String>) {
+fn unchanged(_: &mut [String]) {}
+fn reversed(packages: &mut [String]) {
     packages.reverse();
 }
-fn mixed(packages: &mut Vec<String>) {
+fn mixed(packages: &mut [String]) {
     packages.rotate_left(5);
     packages.swap(1, 4);
 }
@@ -32,7 +32,7 @@ async fn foreign(changes: [Change; 3]) -> World {
     for number in 0..PACKAGES {
         let package = rpm(&format!("p{number}"), "1").file(format!("/usr/bin/p{number}").as_str());
         world
-            .drop_rpm(&format!("{}/p{number}.rpm", number % 5), &package.changelog(1, "a", &format!("c{number}")))
+            .drop_rpm(&format!("{}/p{number}.rpm", number % 5), &package.changelog(1, "a", format!("c{number}")))
             .await;
     }
     world.run().await;
@@ -48,8 +48,8 @@ async fn foreign(changes: [Change; 3]) -> World {
         let mut packages: Vec<String> = packages.split("</package>\n<package ").map(str::to_owned).collect();
         assert_eq!(packages.len(), PACKAGES);
         change(&mut packages);
-        let packages: String = packages.iter().map(|package| format!("<package {package}</package>\n")).collect();
-        let text = format!("{head}{packages}{foot}");
+        let packages = packages.join("</package>\n<package ");
+        let text = format!("{head}<package {packages}</package>\n{foot}");
         record.href = format!("repodata/{}.xml", document.name());
         record.checksum = AnyChecksum::sha256(Sha256::of(text.as_bytes()));
         record.size = Some(text.len() as u64);

@@ -14,13 +14,16 @@ const REPOMD: &str = "repo/repodata/repomd.xml";
 const PACKAGES: usize = 12;
 
 /// How one of the three documents is changed: its packages' elements.
-type Change = fn(&mut [String]);
+type Change = fn(&mut Packages);
 
-fn unchanged(_: &mut [String]) {}
-fn reversed(packages: &mut [String]) {
+/// The elements of one document.
+type Packages = Vec<String>;
+
+fn unchanged(_: &mut Packages) {}
+fn reversed(packages: &mut Packages) {
     packages.reverse();
 }
-fn mixed(packages: &mut [String]) {
+fn mixed(packages: &mut Packages) {
     packages.rotate_left(5);
     packages.swap(1, 4);
 }

@@ -40,6 +40,10 @@ chaos:
 chaos-one TEST:
     cargo test -p yrm --test it {{TEST}} -- --nocapture
 
+# break the code on purpose, and expect the campaign to notice (10 minutes)
+mutants *NAMES:
+    scripts/mutants {{NAMES}}
+
 # format and lint
 lint:
     cargo fmt --all

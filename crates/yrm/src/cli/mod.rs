@@ -13,7 +13,9 @@ mod demo;
 mod doctor;
 mod history;
 mod index;
+mod package;
 mod publish;
+mod repo;
 mod run;
 mod serve;
 mod status;
@@ -25,6 +27,8 @@ use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subc
 
 use self::flags::{Flags, ForBucket, Grouped as _};
 use self::output::{Format, Output};
+use self::package::{PromoteArgs, RemoveArgs};
+use self::repo::RollbackArgs;
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Config, Low, Typed};
 use crate::error::Result;
@@ -85,6 +89,12 @@ enum Verb {
     Status(status::StatusArgs),
     /// Show the runs that did work
     History(history::HistoryArgs),
+    /// Show, remove and promote packages
+    #[command(subcommand)]
+    Package(package::PackageVerb),
+    /// Show a repository's generations, and go back to one
+    #[command(subcommand)]
+    Repo(repo::RepoVerb),
     /// Try out what the store can do
     Doctor(doctor::DoctorArgs),
     /// Write metadata for a local directory of packages, as createrepo_c does
@@ -203,9 +213,19 @@ impl Cli {
                 given.extend(args.repositories.given.iter().chain(&args.publish.given).cloned());
                 notes.extend(args.publish.notes.iter().cloned());
             }
+            Verb::Package(
+                package::PackageVerb::Remove(RemoveArgs { rules, .. })
+                | package::PackageVerb::Promote(PromoteArgs { rules, .. }),
+            )
+            | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. })) => {
+                given.extend(rules.repositories.given.iter().chain(&rules.publish.given).cloned());
+                notes.extend(rules.publish.notes.iter().cloned());
+            }
             Verb::Check(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Publish(_)
+            | Verb::Package(package::PackageVerb::Search(_))
+            | Verb::Repo(repo::RepoVerb::Log(_))
             | Verb::History(_)
             | Verb::Doctor(_)
             | Verb::Index(_)
@@ -225,6 +245,8 @@ impl Verb {
             Self::Check(args) => check::check(&args, context).await,
             Self::Status(args) => status::status(&args, context).await,
             Self::History(args) => history::history(&args, context).await,
+            Self::Package(verb) => package::execute(&verb, context).await,
+            Self::Repo(verb) => repo::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,
             Self::Demo(args) => demo::demo(&args, context).await,

@@ -66,6 +66,10 @@ pub(super) fn summary(report: &Report) -> String {
     let retired =
         report.retired.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
     list("Retired", table(["package", "path in the repository"], retired), report.retired.len());
+    for (title, gone) in [("Removed", &report.removed), ("Replaced", &report.replaced)] {
+        let rows = gone.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
+        list(title, table(["package", "path in the repository"], rows), gone.len());
+    }
     let errors = report.errors.iter().map(|error| [error.clone()]);
     list("Errors", table(["what went wrong"], errors), report.errors.len());
     parts.push(format!(

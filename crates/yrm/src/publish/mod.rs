@@ -20,7 +20,7 @@ pub mod receipt;
 pub mod render;
 pub mod report;
 mod repository;
-mod rollback;
+pub mod rollback;
 mod settlement;
 pub mod sweep;
 mod tidy;

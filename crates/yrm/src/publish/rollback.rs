@@ -4,8 +4,9 @@
 
 use std::collections::HashSet;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use rpmmd::repomd::Repomd;
+use serde::Serialize;
 
 use super::bucket::Bucket;
 use super::inbox::list_all;
@@ -13,6 +14,30 @@ use super::observe::{Earlier, State, load_catalog};
 use super::sweep;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{self, Key, RepositoryDir};
+
+/// A generation whose copy is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Generation {
+    /// `<revision>`.
+    pub revision: u64,
+    /// When it was switched to.
+    pub since: Timestamp,
+    /// How many packages it holds, if its catalog is there.
+    pub packages: Option<usize>,
+}
+
+/// The generations of a repository whose copies are kept, newest first.
+pub async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Generation>> {
+    let mut log = Vec::new();
+    for (revision, object) in sweep::generations(bucket, repository).await?.0 {
+        let Some(copy) = bucket.store.get(&object.key, None).await? else { continue };
+        let catalog = load_catalog(bucket, repository, &copy.bytes).await?;
+        let packages = catalog.map(|catalog| catalog.entries.len());
+        log.push(Generation { revision, since: object.modified, packages });
+    }
+    log.sort_by_key(|generation| std::cmp::Reverse(generation.revision));
+    Ok(log)
+}
 
 /// `state` with the content of the generation `revision`.
 pub(super) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<State> {

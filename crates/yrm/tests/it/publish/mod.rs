@@ -2,6 +2,7 @@
 
 mod adopted;
 mod cached;
+mod defects;
 mod directory;
 mod heal;
 mod hostile;

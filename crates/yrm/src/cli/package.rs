@@ -1,0 +1,153 @@
+//! `yrm package`: what the repositories hold, and what an operator does with a package.
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::flags::{Flags, ForPublish, ForRepositories};
+use super::output::table;
+use super::{Context, DONE, open, open_bucket, run};
+use crate::config::Config;
+use crate::error::Result;
+use crate::publish::Publisher;
+use crate::publish::bucket::Bucket;
+use crate::publish::errand::Promotion;
+use crate::publish::{observe, sweep};
+use crate::serve::new_run;
+use crate::store::cache::Cache;
+use crate::store::key::{Key, RepositoryDir};
+
+/// What can be done with packages.
+#[derive(Debug, Subcommand)]
+pub(super) enum PackageVerb {
+    /// Show the packages whose path or name contains a text
+    Search(SearchArgs),
+    /// Take packages out of a repository; clients can fetch them for the grace period still
+    Remove(RemoveArgs),
+    /// Put a published package into another folder too
+    Promote(PromoteArgs),
+}
+
+/// Flags of all that change something.
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    #[command(flatten)]
+    pub(super) repositories: Flags<ForRepositories>,
+    #[command(flatten)]
+    pub(super) publish: Flags<ForPublish>,
+}
+
+/// What `package search` takes.
+#[derive(Debug, Args)]
+pub(super) struct SearchArgs {
+    /// Part of a path or of a name; everything without it
+    #[arg(default_value = "")]
+    text: String,
+}
+
+/// What `package remove` takes.
+#[derive(Debug, Args)]
+pub(super) struct RemoveArgs {
+    /// Paths in the repository, as `yrm package search` shows them
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<String>,
+    /// The repository's folder below `repo/`; without it the one at `repo/` itself
+    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    repository: String,
+    /// Only say what would be removed
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    pub(super) rules: Rules,
+}
+
+/// What `package promote` takes.
+#[derive(Debug, Args)]
+pub(super) struct PromoteArgs {
+    /// Its path below `repo/`
+    #[arg(value_name = "PATH")]
+    from: String,
+    /// Its new path below `repo/`
+    #[arg(long, value_name = "PATH")]
+    to: String,
+    #[command(flatten)]
+    pub(super) rules: Rules,
+}
+
+/// One package for people.
+#[derive(Debug, Serialize)]
+struct Row {
+    repository: RepositoryDir,
+    path: String,
+    nevra: String,
+    pkgid: String,
+    size_bytes: u64,
+}
+
+/// Does what was asked.
+pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    match verb {
+        PackageVerb::Search(args) => search(args, &config, context).await,
+        PackageVerb::Remove(args) => remove(args, &config, context).await,
+        PackageVerb::Promote(args) => promote(args, &config, context).await,
+    }
+}
+
+async fn search(args: &SearchArgs, config: &Config, context: &Context) -> Result<u8> {
+    let bucket = open_bucket(config).await?;
+    let mut rows = Vec::new();
+    for repository in sweep::repositories(&bucket).await? {
+        rows.extend(rows_of(&bucket, &repository).await?);
+    }
+    rows.retain(|row| row.path.contains(&args.text) || row.nevra.contains(&args.text));
+    context.output.data(&rows, |rows| human(rows))?;
+    Ok(DONE)
+}
+
+async fn rows_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Row>> {
+    let key = bucket.path(Key::Repomd { repository });
+    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(Vec::new()) };
+    let catalog = observe::load_catalog(bucket, repository, &read.bytes).await?;
+    let entries = catalog.iter().flat_map(|catalog| catalog.entries.iter());
+    let row = |entry: crate::publish::catalog::Entry<'_>| Row {
+        repository: repository.clone(),
+        path: entry.href.to_string(),
+        nevra: entry.nevra().to_string(),
+        pkgid: entry.pkgid().to_string(),
+        size_bytes: entry.size_bytes,
+    };
+    Ok(entries.map(row).collect())
+}
+
+fn human(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "no package fits\n".to_owned();
+    }
+    let row = |row: &Row| [row.nevra.clone(), row.repository.to_string(), row.path.clone(), row.size_bytes.to_string()];
+    table(["package", "repository", "path", "bytes"], rows.iter().map(row))
+}
+
+async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
+    let repository = RepositoryDir::new(&args.repository);
+    if args.dry_run {
+        let mut rows = rows_of(&open_bucket(config).await?, &repository).await?;
+        rows.retain(|row| args.paths.contains(&row.path));
+        context.output.data(&rows, |rows| human(rows))?;
+        return Ok(DONE);
+    }
+    let report = publisher(config).await?.remove(&repository, args.paths.clone(), new_run()).await?;
+    context.output.data(&report, run::summary)?;
+    Ok(DONE)
+}
+
+async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Result<u8> {
+    let promotion = Promotion { from: args.from.clone(), to: args.to.clone() };
+    let report = publisher(config).await?.promote(&[promotion], new_run()).await?;
+    context.output.data(&report, run::summary)?;
+    Ok(DONE)
+}
+
+/// A publisher for one errand.
+pub(super) async fn publisher(config: &Config) -> Result<Publisher> {
+    Ok(Publisher::new(open(config).await?, config.policy.clone())?.with_cache(Cache::of(config)))
+}

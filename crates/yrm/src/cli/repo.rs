@@ -1,0 +1,69 @@
+//! `yrm repo`: a repository's generations, and going back to one.
+
+use clap::{Args, Subcommand};
+
+use super::output::{table, time};
+use super::package::{Rules, publisher};
+use super::{Context, DONE, open_bucket, run};
+use crate::error::Result;
+use crate::publish::rollback::{Generation, generations};
+use crate::serve::new_run;
+use crate::store::key::RepositoryDir;
+
+/// What can be done with a repository.
+#[derive(Debug, Subcommand)]
+pub(super) enum RepoVerb {
+    /// Show the generations that are kept, newest first
+    Log(LogArgs),
+    /// Publish again what an earlier generation held
+    Rollback(RollbackArgs),
+}
+
+/// What `repo log` takes.
+#[derive(Debug, Args)]
+pub(super) struct LogArgs {
+    /// The repository's folder below `repo/`; without it the one at `repo/` itself
+    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    repository: String,
+}
+
+/// What `repo rollback` takes.
+#[derive(Debug, Args)]
+pub(super) struct RollbackArgs {
+    /// The generation's revision, as `yrm repo log` shows it
+    revision: u64,
+    /// The repository's folder below `repo/`; without it the one at `repo/` itself
+    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    repository: String,
+    #[command(flatten)]
+    pub(super) rules: Rules,
+}
+
+/// Does what was asked.
+pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    match verb {
+        RepoVerb::Log(args) => {
+            let bucket = open_bucket(&config).await?;
+            let log = generations(&bucket, &RepositoryDir::new(&args.repository)).await?;
+            context.output.data(&log, |log| human(log))?;
+        }
+        RepoVerb::Rollback(args) => {
+            let repository = RepositoryDir::new(&args.repository);
+            let report = publisher(&config).await?.roll_back(&repository, args.revision, new_run()).await?;
+            context.output.data(&report, run::summary)?;
+        }
+    }
+    Ok(DONE)
+}
+
+fn human(log: &[Generation]) -> String {
+    if log.is_empty() {
+        return "there is no generation yet\n".to_owned();
+    }
+    let row = |generation: &Generation| {
+        let packages = generation.packages.map_or_else(|| "unknown".to_owned(), |packages| packages.to_string());
+        [generation.revision.to_string(), time(generation.since), packages]
+    };
+    table(["revision", "published", "packages"], log.iter().map(row))
+}

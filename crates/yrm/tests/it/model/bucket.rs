@@ -46,6 +46,9 @@ pub(super) struct Due {
     pub(super) unseen: Vec<(usize, Bytes)>,
     /// Uploads that no switch has published yet: the only ones that may enter a generation.
     pub(super) unspent: Vec<(usize, Bytes)>,
+    /// Uploads that were set aside, and what is in their way is still published: the same again
+    /// has its answer.
+    pub(super) refused: Vec<(usize, Bytes)>,
     /// What every switch that was won, and nothing else, has made of the repository.
     pub(super) packages: [Option<Bytes>; PATHS],
     /// Switches that were won.
@@ -70,7 +73,7 @@ impl Bucket {
         // Whoever replaces a file takes the one before back.
         self.due.unseen.retain(|&(p, b)| p != path || b == bytes);
         insert(&mut self.due.unspent, (path, bytes));
-        if self.current.packages[path] != Some(bytes) {
+        if self.current.packages[path] != Some(bytes) && !self.due.refused.contains(&(path, bytes)) {
             insert(&mut self.due.unseen, (path, bytes));
         }
         self.inbox[path] = Some(upload);
@@ -111,7 +114,10 @@ impl Bucket {
                     self.due.forget(|other| other == upload);
                     self.due.packages[path] = Some(bytes);
                 }
-                None if if_match.packages[path].is_some() => self.due.packages[path] = None,
+                None if if_match.packages[path].is_some() => {
+                    self.due.packages[path] = None;
+                    self.due.refused.retain(|&(p, _)| p != path);
+                }
                 Some(_) | None => {}
             }
         }
@@ -120,11 +126,15 @@ impl Bucket {
         true
     }
 
-    /// The copy inbox → quarantine: its uploader is told.
-    pub(super) fn quarantine(&mut self, path: usize, judged: Upload) {
-        if self.inbox[path].is_some_and(|there| there.bytes == judged.bytes) {
-            self.due.forget(|upload| upload == (path, judged.bytes));
+    /// The copy inbox → quarantine, `If-Match` on the source: its uploader is told.
+    pub(super) fn quarantine(&mut self, path: usize, judged: Upload) -> bool {
+        let unchanged = self.inbox[path].is_some_and(|there| there.bytes == judged.bytes);
+        if unchanged {
+            let upload = (path, judged.bytes);
+            self.due.forget(|other| other == upload);
+            insert(&mut self.due.refused, upload);
         }
+        unchanged
     }
 
     /// The delete in the inbox, `If-Match`.

@@ -94,8 +94,11 @@ impl Writer {
                 _ => self.after_switch(false, protocol),
             },
             Step::SetAside(path) => {
-                bucket.quarantine(path, self.listed[path].expect("it is a conflict"));
-                self.step = Step::TakeOut(path);
+                if bucket.quarantine(path, self.listed[path].expect("it is a conflict")) {
+                    self.step = Step::TakeOut(path);
+                } else {
+                    self.tidy_from(path + 1, protocol);
+                }
             }
             Step::TakeOut(path) => {
                 bucket.take_out(path, self.listed[path].expect("it is published or a conflict"), protocol);

@@ -17,6 +17,14 @@ equality:
     scripts/real-packages
     cargo test -p yrm --test it equality -- --nocapture
 
+# every state of the commit protocol's model within larger bounds (an hour of a core, 2 GB of memory)
+model *ARGS:
+    YRM_MODEL=large cargo test -p yrm --test it model:: -- --nocapture --test-threads 1 {{ARGS}}
+
+# a story over HTTP whose every request fails once, in every way
+wire:
+    YRM_WIRE=all cargo test -p yrm --test it wire:: -- --nocapture
+
 # publish the sample packages into ./yrm-demo and serve them
 demo *ARGS:
     cargo run -p yrm -- demo {{ARGS}}

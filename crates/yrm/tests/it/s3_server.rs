@@ -117,6 +117,17 @@ impl S3Server {
         self.control(&json!({ "kind": kind, "match": matching, "times": times })).await;
     }
 
+    /// Breaks one such request, `after` so many that are left alone.
+    pub(crate) async fn break_one(&self, kind: &str, matching: &str, after: usize) {
+        self.control(&json!({ "kind": kind, "match": matching, "after": after })).await;
+    }
+
+    /// Breaks nothing any more that a regular expression with this bucket's name asked for.
+    pub(crate) async fn mend(&self, bucket: &str) {
+        let url = format!("{}/_fault?bucket={bucket}", self.endpoint);
+        reqwest::Client::new().delete(url).send().await.unwrap().error_for_status().unwrap();
+    }
+
     /// Answers the next such request `seconds` late.
     pub(crate) async fn delay_next(&self, seconds: f64, matching: &str) {
         self.control(&json!({ "kind": "delay", "match": matching, "seconds": seconds })).await;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Child, ChildStderr, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use super::cli::yrm;
 
 /// A `yrm serve`; killed when dropped.
-struct Serve {
+pub(crate) struct Serve {
     child: Child,
     log: BufReader<ChildStderr>,
     address: String,
@@ -33,7 +33,12 @@ impl Serve {
     fn start_under(directory: &Path, notify_socket: Option<&Path>) -> Self {
         let arguments = ["serve", "-b", "./b", "--listen", "127.0.0.1:0", "--log-format", "json", "-v"];
         let notify = notify_socket.map(|socket| ("NOTIFY_SOCKET", socket));
-        let mut child = yrm(directory).args(arguments).stderr(Stdio::piped()).envs(notify).spawn().unwrap();
+        Self::spawn(yrm(directory).args(arguments).envs(notify))
+    }
+
+    /// A service that logs JSON, and says what it does (`-v`).
+    pub(crate) fn spawn(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut serve = Self { child, log, address: String::new() };
         let serving = serve.logged("serving");
@@ -42,7 +47,7 @@ impl Serve {
     }
 
     /// Waits for the log line with this message.
-    fn logged(&mut self, message: &str) -> Value {
+    pub(crate) fn logged(&mut self, message: &str) -> Value {
         let mut line = String::new();
         while self.log.read_line(&mut line).unwrap() > 0 {
             let entry: Value = serde_json::from_str(&line).unwrap();
@@ -54,17 +59,13 @@ impl Serve {
         panic!("the service ended without saying {message:?}");
     }
 
-    fn get(&self, path: &str) -> (u16, String) {
-        let url = format!("http://{}{path}", self.address);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(async {
-            let answer = reqwest::get(url).await.unwrap();
-            (answer.status().as_u16(), answer.text().await.unwrap())
-        })
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
     /// SIGTERM; the exit code and how long it took.
-    fn terminate(mut self) -> (Option<i32>, Duration) {
+    pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let asked = Instant::now();
         let pid = rustix::process::Pid::from_child(&self.child);
         rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
@@ -73,7 +74,7 @@ impl Serve {
 }
 
 /// A file in the inbox that has been there for long.
-fn drop_file(directory: &Path, key: &str, bytes: &[u8]) {
+pub(crate) fn drop_file(directory: &Path, key: &str, bytes: &[u8]) {
     let path = directory.join("b/inbox").join(key);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
@@ -86,27 +87,27 @@ fn keys(history: &Value, name: &str) -> Vec<Vec<String>> {
     entries.filter_map(|entry| serde_json::from_value(entry.get(name)?.clone()).unwrap()).collect()
 }
 
-#[test]
-fn the_service_publishes_answers_stops_within_ten_seconds_and_remembers() {
+#[tokio::test]
+async fn the_service_publishes_answers_stops_within_ten_seconds_and_remembers() {
     let directory = TempDir::new().unwrap();
     drop_file(directory.path(), "el9/a+b.rpm", &forge::Rpm::new("a+b", "1.0~rc1", "1", "noarch").build());
     drop_file(directory.path(), "junk.rpm", b"not a package");
     let mut serve = Serve::start(directory.path());
     assert_eq!(serve.logged("run done")["published"], 1);
-    assert_eq!(serve.get("/readyz"), (200, r#"{"status":"ready"}"#.to_owned()));
-    let history: Value = serde_json::from_str(&serve.get("/history").1).unwrap();
+    assert_eq!(serve.get("/readyz").await, (200, r#"{"status":"ready"}"#.to_owned()));
+    let history: Value = serde_json::from_str(&serve.get("/history").await.1).unwrap();
     assert_eq!(keys(&history, "inboxKeys"), [["inbox/el9/a+b.rpm", "inbox/junk.rpm"]]);
     assert_eq!(keys(&history, "skippedKeys"), [["inbox/junk.rpm"]]);
-    assert_eq!(serve.get("/repo/el9/a+b.rpm").0, 200);
-    assert!(serve.get("/repo/repodata/repomd.xml").1.contains("<repomd"));
-    assert!(serve.get("/metrics").1.contains("yrm_packages_published_total 1"));
+    assert_eq!(serve.get("/repo/el9/a+b.rpm").await.0, 200);
+    assert!(serve.get("/repo/repodata/repomd.xml").await.1.contains("<repomd"));
+    assert!(serve.get("/metrics").await.1.contains("yrm_packages_published_total 1"));
     let (code, took) = serve.terminate();
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(10), "{took:?}");
 
     let mut again = Serve::start(directory.path());
     again.logged("run done");
-    let history: Value = serde_json::from_str(&again.get("/history").1).unwrap();
+    let history: Value = serde_json::from_str(&again.get("/history").await.1).unwrap();
     let expected: [&[&str]; 2] = [&["inbox/el9/a+b.rpm", "inbox/junk.rpm"], &[]];
     assert_eq!(keys(&history, "inboxKeys"), expected);
     assert_eq!(again.terminate().0, Some(0));

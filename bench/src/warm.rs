@@ -127,6 +127,9 @@ fn expect(report: &Report, step: &Step) -> Result<()> {
         .into())
 }
 
+/// Times hashing and writing is done; the cheapest counts, for what it costs at least.
+const TIMES: usize = 5;
+
 /// The current metadata files' bytes, and what hashing and writing them costs alone.
 fn hash_and_write(root: &Path) -> Result<(u64, Option<Cost>)> {
     let repository = root.join("repo");
@@ -136,16 +139,22 @@ fn hash_and_write(root: &Path) -> Result<(u64, Option<Cost>)> {
     let files: Vec<Vec<u8>> =
         repomd.records.iter().map(|record| read(repository.join(&record.href))).collect::<Result<_>>()?;
     let scratch = root.join("scratch.tmp");
-    let watch = Watch::start()?;
-    for file in &files {
-        std::hint::black_box(Sha256::digest(file));
-        let written = File::create(&scratch).and_then(|mut out| {
-            out.write_all(file)?;
-            out.sync_all()
-        });
-        written.doing(|| format!("writing {}", scratch.display()))?;
+    let mut cheapest: Option<Cost> = None;
+    for _ in 0..TIMES {
+        let watch = Watch::start()?;
+        for file in &files {
+            std::hint::black_box(Sha256::digest(file));
+            let written = File::create(&scratch).and_then(|mut out| {
+                out.write_all(file)?;
+                out.sync_all()
+            });
+            written.doing(|| format!("writing {}", scratch.display()))?;
+        }
+        let cost = watch.stop()?;
+        if cheapest.as_ref().is_none_or(|cheapest| cost.cpu < cheapest.cpu) {
+            cheapest = Some(cost);
+        }
     }
-    let cost = watch.stop()?;
     std::fs::remove_file(&scratch).doing(|| format!("removing {}", scratch.display()))?;
-    Ok((files.iter().map(|file| file.len() as u64).sum(), Some(cost)))
+    Ok((files.iter().map(|file| file.len() as u64).sum(), cheapest))
 }

@@ -1,5 +1,5 @@
 //! Two services on one bucket that are killed and stopped at random, behind a store that breaks
-//! one request in five, while packages arrive and `dnf` reads: no read may fail, and every upload
+//! one request in seven, while packages arrive and `dnf` reads: no read may fail, and every upload
 //! must be published or set aside, once.
 //!
 //! `YRM_CHAOS_SEED` repeats a campaign, as far as real processes can be repeated: the uploads, the
@@ -24,19 +24,28 @@ use super::clients::{Dnf, Generation, Got, Onlooker, Reads};
 use super::ledger::{Holdings, Ledger, Tally, uploads};
 use super::place::Place;
 use super::proxy::{Fault, Proxy};
-use super::services::{Blows, Service};
+use super::services::{Blows, Service, torment};
 use crate::s3_server::server;
 
 /// Packages of a campaign in `cargo test`.
 const PACKAGES: usize = 40;
+/// A campaign of so many or more is held to what only chance can bring about.
+const LONG: usize = 100;
 /// Between two uploads, at most.
-const UPLOAD_PAUSE: Duration = Duration::from_millis(600);
+const UPLOAD_PAUSE: Duration = Duration::from_millis(1_100);
+/// Between two blows, at most: a service on S3 needs seconds to begin, with one request in seven broken.
+const QUIET_ON_S3: Duration = Duration::from_secs(6);
+/// The same in a directory.
+const QUIET_IN_A_DIRECTORY: Duration = Duration::from_secs(3);
 /// For everything to be published once the faults stop; the machine may be busy.
 const HEALS_WITHIN: Duration = Duration::from_mins(3);
 /// A campaign that takes longer than this and a few seconds for each package hangs.
 const HANGS_AFTER: Duration = Duration::from_mins(8);
 /// A path that another upload's unpublished file holds is looked at so often before it is believed.
 const BLOCKED_LOOKS: usize = 4;
+
+/// What the services are called, in their folders' names.
+const SERVICES: [&str; 2] = ["one", "two"];
 
 /// How large, and which.
 #[derive(Debug, Clone, Copy)]
@@ -54,7 +63,7 @@ impl Scale {
 
     /// Machines with dnf.
     fn clients(self) -> usize {
-        if self.packages > 100 { 2 } else { 1 }
+        if self.packages >= LONG { 2 } else { 1 }
     }
 }
 
@@ -85,7 +94,7 @@ struct Outcome {
     tally: Tally,
     /// Uploads that waited for a path which a dead service had filled.
     freed: usize,
-    blows: [Blows; 2],
+    blows: Blows,
     reads: Vec<Reads>,
     healed_in: Duration,
 }
@@ -93,11 +102,9 @@ struct Outcome {
 impl Campaign<'_> {
     async fn run(&self) -> Result<Outcome, String> {
         let endpoint = self.proxy.map(Proxy::endpoint);
-        let start = |name: &str| Service::start(self.place, &self.directory.join(name), endpoint);
-        let (mut one, mut two) = (start("one"), start("two"));
-        let blows = async { tokio::try_join!(self.torment("one", &mut one), self.torment("two", &mut two)) };
+        let mut services = SERVICES.map(|name| Service::start(self.place, &self.directory.join(name), endpoint));
         let events = async {
-            let (blows, ()) = tokio::try_join!(blows, self.upload())?;
+            let (blows, ()) = tokio::try_join!(self.torment(&mut services), self.upload())?;
             self.proxy.inspect(|proxy| proxy.calm_down());
             let calm = Instant::now();
             self.heal().await?;
@@ -108,19 +115,21 @@ impl Campaign<'_> {
         let watch = self.onlooker.watch(&url, || self.course.healed.load(Ordering::Relaxed));
         let reads = futures::future::try_join_all((0..self.scale.clients()).map(|client| self.read(client)));
         let ((blows, healed_in), (), reads) = tokio::try_join!(events, watch, reads)?;
-        tokio::try_join!(one.terminate(), two.terminate())?;
+        futures::future::try_join_all(services.map(Service::terminate)).await?;
         let freed = self.free_paths().await?;
         let tally = self.settle(&reads).await?;
-        Ok(Outcome { tally, freed, blows: blows.into(), reads, healed_in })
+        Ok(Outcome { tally, freed, blows, reads, healed_in })
     }
 
     fn random(&self, actor: &str) -> StdRng {
         stream(self.scale.seed, actor)
     }
 
-    async fn torment(&self, name: &str, service: &mut Service<'_>) -> Result<Blows, String> {
+    async fn torment(&self, services: &mut [Service<'_>; 2]) -> Result<Blows, String> {
+        let quiet_at_most = if self.proxy.is_some() { QUIET_ON_S3 } else { QUIET_IN_A_DIRECTORY };
         let generations = || self.onlooker.generations.load(Ordering::Relaxed);
-        service.torment(self.random(name), generations, || self.course.uploaded.load(Ordering::Relaxed)).await
+        let over = || self.course.uploaded.load(Ordering::Relaxed);
+        torment(services, self.random("blows"), quiet_at_most, generations, over).await
     }
 
     async fn upload(&self) -> Result<(), String> {
@@ -269,7 +278,7 @@ impl Campaign<'_> {
             holdings.inbox.insert(key["inbox/".len()..].to_owned());
         }
         let quarantine = self.place.keys("quarantine/").await;
-        for key in quarantine.iter().filter(|key| !key.ends_with(".json")) {
+        for key in quarantine.iter().filter(|key| key.strip_suffix(".json").is_none()) {
             if !quarantine.contains(&format!("{key}.json")) {
                 return Err(format!("{key} has no record"));
             }
@@ -306,7 +315,7 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
     let outcome = match outcome {
         Ok(outcome) => outcome,
         Err(wrong) => {
-            for service in ["one", "two"] {
+            for service in SERVICES {
                 println!("service {service}, at the end:\n{}\n", Service::last_words(&directory.path().join(service)));
             }
             panic!("{wrong}\nfaults: {faults:?}\neverything is in {}; again: {replay}", directory.keep().display());
@@ -314,9 +323,8 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
     };
     println!("{replay}: {:.0?}", began.elapsed());
     println!("  {}; {} of them after waiting for a path", outcome.tally, outcome.freed);
-    for blows in &outcome.blows {
-        println!("  a service killed {} times, stopped while others published {:?}", blows.kills, blows.overtaken_by);
-    }
+    let Blows { kills, overtaken_by } = &outcome.blows;
+    println!("  {kills} kills; {} stops, overtaken by {overtaken_by:?} generations", overtaken_by.len());
     println!("  faults: {faults:?}");
     let (refreshes, downloads) = outcome
         .reads
@@ -329,6 +337,8 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
         assert!(Fault::INJECTED.iter().all(|fault| faults.contains_key(fault)), "{replay}: {faults:?}");
     }
     assert!(refreshes > 0 && downloads > 0 && generations > 1, "{replay}");
+    let is_overtaken = overtaken_by.iter().any(|generations| *generations > 1);
+    assert!(packages < LONG || is_overtaken, "{replay}: nothing happened while a service was stopped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -8,7 +8,6 @@ use std::fmt;
 use forge::Rpm;
 use rand::Rng as _;
 use rand::rngs::StdRng;
-use rand::seq::SliceRandom as _;
 use rpmmd::checksum::Sha256;
 
 /// One file to upload, in its turn.
@@ -72,9 +71,9 @@ impl fmt::Display for Tally {
 /// uploaded again as they are, three with other bytes, and one of those a third time as at first.
 pub(super) fn uploads(packages: usize, random: &mut StdRng) -> Vec<Upload> {
     const FOLDERS: [&str; 4] = ["el9/x86_64", "el9/noarch", "tools", ""];
-    // The last upload may come this much later than the one before it, in uploads.
-    const DISTANCE: f64 = 6.0;
-    let mut turns: Vec<(f64, Upload)> = Vec::new();
+    // Of each path's turn; the next upload of the same path comes up to six paths later.
+    const FINENESS: usize = 1_000;
+    let mut turns: Vec<(usize, Upload)> = Vec::new();
     for number in 0..packages {
         let folder = FOLDERS[number % FOLDERS.len()];
         let name = format!("package-{number:03}");
@@ -89,15 +88,14 @@ pub(super) fn uploads(packages: usize, random: &mut StdRng) -> Vec<Upload> {
             12 => vec![first.clone(), other, first],
             _ => vec![first],
         };
-        let mut turn = random.random_range(0.0..packages as f64);
+        let mut turn = random.random_range(0..packages * FINENESS);
         for bytes in versions {
             let sound = number % 20 != 3;
             turns.push((turn, Upload { path: path.clone(), bytes, sound }));
-            turn += random.random_range(0.0..DISTANCE);
+            turn += random.random_range(0..6 * FINENESS);
         }
     }
-    turns.shuffle(random);
-    turns.sort_by(|(a, _), (b, _)| a.total_cmp(b));
+    turns.sort_by_key(|(turn, _)| *turn);
     turns.into_iter().map(|(_, upload)| upload).collect()
 }
 
@@ -168,7 +166,7 @@ impl Ledger {
                     (false, true) if !upload.sound => tally.no_packages += 1,
                     (false, true) if published.is_some() => tally.conflicts += 1,
                     (false, true) => {
-                        wrong.push(format!("{path}: upload {at} is in quarantine, in conflict with nothing"))
+                        wrong.push(format!("{path}: upload {at} is in quarantine, in conflict with nothing"));
                     }
                     (false, false) if replaced => tally.overwritten += 1,
                     (false, false) => wrong.push(format!("{path}: upload {at} of {} is lost", made.len())),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectError;
 use axum::Router;
 use tokio::process::Command;
 use tower_http::services::ServeDir;
@@ -101,7 +102,7 @@ impl Place {
         match self {
             Self::S3 { client, bucket } => match client.get_object().bucket(bucket).key(key).send().await {
                 Ok(object) => Some(object.body.collect().await.unwrap().to_vec()),
-                Err(error) if error.as_service_error().is_some_and(|error| error.is_no_such_key()) => None,
+                Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => None,
                 Err(error) => panic!("reading {key}: {error:?}"),
             },
             Self::Directory { root, .. } => match std::fs::read(root.join(key)) {

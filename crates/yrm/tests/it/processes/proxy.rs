@@ -26,7 +26,7 @@ use super::chance::{Deck, stream};
 /// No request or answer of a campaign is larger.
 const MAX_BODY_BYTES: usize = 64 << 20;
 /// A late request is applied so much later, at most.
-const LATEST: Duration = Duration::from_millis(2_500);
+const LATEST: Duration = Duration::from_secs(2);
 
 /// What happens to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,12 +51,12 @@ impl Fault {
 
 /// How often each happens.
 const CARDS: [(Fault, usize); 6] = [
-    (Fault::None, 64),
+    (Fault::None, 86),
     (Fault::SlowDown, 4),
-    (Fault::Reset, 3),
+    (Fault::Reset, 2),
     (Fault::LostReply, 4),
     (Fault::CutReply, 2),
-    (Fault::Late, 3),
+    (Fault::Late, 2),
 ];
 
 /// Why a connection is closed.

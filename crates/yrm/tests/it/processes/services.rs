@@ -15,17 +15,14 @@ use tokio::time::{Instant, sleep, timeout};
 use super::chance::Deck;
 use super::place::Place;
 
-/// Between two blows, at most. A run of a debug build takes about a second.
-const QUIET_AT_MOST: Duration = Duration::from_millis(3_000);
 /// A killed service stays away so long, at most.
-const AWAY_AT_MOST: Duration = Duration::from_millis(1_000);
+const AWAY_AT_MOST: Duration = Duration::from_secs(1);
 /// Generations that pass before a stopped service may go on.
 const OVERTAKEN_BY: u64 = 3;
-/// It goes on after this in any case: the other one may be stopped too, or be waiting for a lock
-/// that this one holds.
-const STOPPED_AT_MOST: Duration = Duration::from_secs(8);
+/// It goes on after this in any case: the other one may be waiting for a lock that this one holds.
+const STOPPED_AT_MOST: Duration = Duration::from_secs(10);
 /// A service promises to end within 10 seconds of SIGTERM; the machine may be busy.
-const TERMINATES_WITHIN: Duration = Duration::from_secs(60);
+const TERMINATES_WITHIN: Duration = Duration::from_mins(1);
 
 /// A running `yrm serve`; killed when dropped.
 #[derive(Debug)]
@@ -36,18 +33,60 @@ pub(super) struct Service<'a> {
     child: Child,
 }
 
-/// What a service had to take.
+/// What the services had to take.
 #[derive(Debug, Default)]
 pub(super) struct Blows {
     pub(super) kills: usize,
-    /// One for each time it was stopped: the generations that were published meanwhile.
+    /// One for each time that one was stopped: the generations that the other published meanwhile.
     pub(super) overtaken_by: Vec<u64>,
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Blow {
     Kill,
+    KillBoth,
     Stop,
+}
+
+/// Strikes one of `services` or both, again and again, until each kind of blow has fallen and
+/// `over`. `generations` tells how many were published so far. An error is a service that ended by
+/// itself.
+pub(super) async fn torment(
+    services: &mut [Service<'_>; 2],
+    mut random: StdRng,
+    quiet_at_most: Duration,
+    generations: impl Fn() -> u64,
+    over: impl Fn() -> bool,
+) -> Result<Blows, String> {
+    let mut blows = Blows::default();
+    let mut deck =
+        Deck::new(&[(Blow::Kill, 4), (Blow::KillBoth, 1), (Blow::Stop, 3)], super::chance::fork(&mut random));
+    while !over() || blows.kills == 0 || blows.overtaken_by.is_empty() {
+        sleep(quiet_at_most.mul_f64(random.random())).await;
+        services.iter_mut().try_for_each(Service::lives)?;
+        let blow = deck.draw();
+        let victim = random.random_range(0..services.len());
+        if blow == Blow::Stop {
+            let (began, before) = (Instant::now(), generations());
+            services[victim].signal(Signal::STOP);
+            while began.elapsed() < STOPPED_AT_MOST && generations() < before + OVERTAKEN_BY && !over() {
+                sleep(Duration::from_millis(100)).await;
+            }
+            services[victim].signal(Signal::CONT);
+            blows.overtaken_by.push(generations() - before);
+            continue;
+        }
+        let away = AWAY_AT_MOST.mul_f64(random.random());
+        for (at, service) in services.iter_mut().enumerate() {
+            if at == victim || blow == Blow::KillBoth {
+                service.child.kill().await.unwrap();
+                blows.kills += 1;
+            }
+        }
+        sleep(away).await;
+        services.iter_mut().for_each(Service::revive);
+    }
+    services.iter_mut().try_for_each(Service::lives).map(|()| blows)
 }
 
 impl<'a> Service<'a> {
@@ -58,39 +97,11 @@ impl<'a> Service<'a> {
         Self { place, endpoint, home: home.to_owned(), child }
     }
 
-    /// Strikes at random until it has been killed and stopped at least once each and `over`.
-    /// `generations` tells how many were published so far. An error is a service that ended by
-    /// itself.
-    pub(super) async fn torment(
-        &mut self,
-        mut random: StdRng,
-        generations: impl Fn() -> u64,
-        over: impl Fn() -> bool,
-    ) -> Result<Blows, String> {
-        let mut blows = Blows::default();
-        let mut deck = Deck::new(&[(Blow::Kill, 3), (Blow::Stop, 2)], super::chance::fork(&mut random));
-        while !over() || blows.kills == 0 || blows.overtaken_by.is_empty() {
-            sleep(QUIET_AT_MOST.mul_f64(random.random())).await;
-            self.lives()?;
-            match deck.draw() {
-                Blow::Kill => {
-                    self.child.kill().await.unwrap();
-                    sleep(AWAY_AT_MOST.mul_f64(random.random())).await;
-                    self.child = spawn(self.place.yrm(&self.home, self.endpoint), &log_of(&self.home));
-                    blows.kills += 1;
-                }
-                Blow::Stop => {
-                    let (began, before) = (Instant::now(), generations());
-                    self.signal(Signal::STOP);
-                    while began.elapsed() < STOPPED_AT_MOST && generations() < before + OVERTAKEN_BY {
-                        sleep(Duration::from_millis(100)).await;
-                    }
-                    self.signal(Signal::CONT);
-                    blows.overtaken_by.push(generations() - before);
-                }
-            }
+    /// Starts it again if it was killed.
+    fn revive(&mut self) {
+        if self.child.try_wait().unwrap().is_some() {
+            self.child = spawn(self.place.yrm(&self.home, self.endpoint), &log_of(&self.home));
         }
-        self.lives().map(|()| blows)
     }
 
     fn lives(&mut self) -> Result<(), String> {

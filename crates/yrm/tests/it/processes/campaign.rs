@@ -37,6 +37,10 @@ const UPLOAD_PAUSE: Duration = Duration::from_millis(1_100);
 const QUIET_ON_S3: Duration = Duration::from_secs(6);
 /// The same in a directory.
 const QUIET_IN_A_DIRECTORY: Duration = Duration::from_secs(3);
+/// Between two looks of the onlooker, at most; there the proxy tells of a new generation.
+const LOOK_EVERY_ON_S3: Duration = Duration::from_millis(200);
+/// The same where nobody tells.
+const LOOK_EVERY_IN_A_DIRECTORY: Duration = Duration::from_millis(10);
 /// For everything to be published once the faults stop; the machine may be busy.
 const HEALS_WITHIN: Duration = Duration::from_mins(3);
 /// A campaign that takes longer than this and a few seconds for each package hangs.
@@ -112,7 +116,8 @@ impl Campaign<'_> {
             Ok((blows, calm.elapsed()))
         };
         let url = self.place.repository_url();
-        let watch = self.onlooker.watch(&url, || self.course.healed.load(Ordering::Relaxed));
+        let watch =
+            self.onlooker.watch(&url, async || self.look_again().await, || self.course.healed.load(Ordering::Relaxed));
         let reads = futures::future::try_join_all((0..self.scale.clients()).map(|client| self.read(client)));
         let ((blows, healed_in), (), reads) = tokio::try_join!(events, watch, reads)?;
         futures::future::try_join_all(services.map(Service::terminate)).await?;
@@ -130,6 +135,14 @@ impl Campaign<'_> {
         let generations = || self.onlooker.generations.load(Ordering::Relaxed);
         let over = || self.course.uploaded.load(Ordering::Relaxed);
         torment(services, self.random("blows"), quiet_at_most, generations, over).await
+    }
+
+    /// Returns when it is worth looking for a new generation.
+    async fn look_again(&self) {
+        match self.proxy {
+            Some(proxy) => drop(timeout(LOOK_EVERY_ON_S3, proxy.switched()).await),
+            None => sleep(LOOK_EVERY_IN_A_DIRECTORY).await,
+        }
     }
 
     async fn upload(&self) -> Result<(), String> {

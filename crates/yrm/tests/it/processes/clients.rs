@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use bytes::Bytes;
 use rand::Rng as _;
@@ -18,8 +18,6 @@ use tokio::process::Command;
 
 /// No metadata file of a campaign is larger.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
-/// Between two looks of the onlooker.
-const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// `dnf download` so often at most with the same metadata, which gets old meanwhile.
 const DOWNLOADS_AT_MOST: usize = 3;
 
@@ -36,8 +34,10 @@ pub(super) struct Generation {
 
 /// GET. `None` when it is not there.
 async fn get(url: &str) -> Result<Option<Bytes>, String> {
+    // Making one reads the machine's certificates.
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
     let read = async {
-        let answer = reqwest::get(url).await?;
+        let answer = CLIENT.get(url).send().await?;
         // A bucket that may not be listed says 403 of what is not there.
         if matches!(answer.status().as_u16(), 403 | 404) {
             return Ok(None);
@@ -93,11 +93,17 @@ pub(super) struct Onlooker {
 }
 
 impl Onlooker {
-    /// Looks until `over`. An error is a generation that a client must never see.
-    pub(super) async fn watch(&self, repository_url: &str, over: impl Fn() -> bool) -> Result<(), String> {
+    /// Looks after every `pause` until `over`. An error is a generation that a client must never
+    /// see.
+    pub(super) async fn watch(
+        &self,
+        repository_url: &str,
+        pause: impl AsyncFn(),
+        over: impl Fn() -> bool,
+    ) -> Result<(), String> {
         let mut seen: Option<(Bytes, Generation)> = None;
         while !over() {
-            tokio::time::sleep(LOOK_EVERY).await;
+            pause().await;
             let Some(repomd) = get(&format!("{repository_url}repodata/repomd.xml")).await? else {
                 if seen.is_some() {
                     return Err("repomd.xml is gone".to_owned());

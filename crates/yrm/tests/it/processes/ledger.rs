@@ -68,10 +68,10 @@ impl fmt::Display for Tally {
 }
 
 /// A campaign's uploads: `packages` paths in random order. Of twenty, one is no package, two are
-/// uploaded again as they are, three with other bytes, and one of those a third time as at first.
+/// uploaded again as they are, six with other bytes, and two of those a third time as at first.
 pub(super) fn uploads(packages: usize, random: &mut StdRng) -> Vec<Upload> {
     const FOLDERS: [&str; 4] = ["el9/x86_64", "el9/noarch", "tools", ""];
-    // Of each path's turn; the next upload of the same path comes up to six paths later.
+    // Of each path's turn; the next upload of the same path comes up to four paths later.
     const FINENESS: usize = 1_000;
     let mut turns: Vec<(usize, Upload)> = Vec::new();
     for number in 0..packages {
@@ -84,15 +84,15 @@ pub(super) fn uploads(packages: usize, random: &mut StdRng) -> Vec<Upload> {
         let versions: Vec<Vec<u8>> = match number % 20 {
             3 => vec![format!("no package {number}").into_bytes()],
             5 | 15 => vec![first.clone(), first],
-            7 | 17 => vec![first, other],
-            12 => vec![first.clone(), other, first],
+            7 | 9 | 17 | 19 => vec![first, other],
+            2 | 12 => vec![first.clone(), other, first],
             _ => vec![first],
         };
         let mut turn = random.random_range(0..packages * FINENESS);
         for bytes in versions {
             let sound = number % 20 != 3;
             turns.push((turn, Upload { path: path.clone(), bytes, sound }));
-            turn += random.random_range(0..6 * FINENESS);
+            turn += random.random_range(0..4 * FINENESS);
         }
     }
     turns.sort_by_key(|(turn, _)| *turn);
@@ -262,7 +262,7 @@ mod tests {
     fn a_campaign_has_every_kind_of_upload_and_the_same_seed_gives_the_same() {
         let of = |seed| uploads(20, &mut super::super::chance::stream(seed, "uploads"));
         let (one, again) = (of(1), of(1));
-        assert_eq!(one.len(), 26);
+        assert_eq!(one.len(), 30);
         assert_eq!(one.iter().filter(|upload| !upload.sound).count(), 1);
         let paths = |uploads: &[Upload]| uploads.iter().map(|upload| upload.path.clone()).collect::<Vec<_>>();
         assert_eq!(paths(&one), paths(&again));

@@ -1,7 +1,7 @@
 //! A proxy between `yrm` and its S3 server that breaks some of what passes through.
 //!
-//! It reads no S3: every request is passed on as it came, or not at all. Uploaders and clients do
-//! not go through it, so that what they see is never the proxy's doing.
+//! Every request is passed on as it came, or not at all. Uploaders and clients do not go through
+//! it, so that what they see is never the proxy's doing.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,6 +19,7 @@ use hyper_util::rt::TokioIo;
 use rand::Rng as _;
 use rand::rngs::StdRng;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use super::chance::{Deck, stream};
@@ -68,6 +69,8 @@ struct Way {
     calm: AtomicBool,
     deck: Mutex<(Deck<Fault>, StdRng)>,
     counts: Mutex<BTreeMap<Fault, u64>>,
+    /// Told when a repomd.xml was put, before the writer is.
+    switched: Notify,
 }
 
 /// A running proxy; ends when dropped.
@@ -87,6 +90,7 @@ impl Proxy {
             calm: AtomicBool::new(false),
             deck: Mutex::new((deck, stream(seed, "proxy's delays"))),
             counts: Mutex::default(),
+            switched: Notify::new(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
@@ -102,6 +106,11 @@ impl Proxy {
     /// From now on nothing is broken.
     pub(super) fn calm_down(&self) {
         self.way.calm.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns when a repomd.xml was put: what it names must be there before its writer knows.
+    pub(super) async fn switched(&self) {
+        self.way.switched.notified().await;
     }
 
     /// How many requests met each fault.
@@ -160,12 +169,16 @@ async fn pass(way: Arc<Way>, request: Request<Incoming>) -> Result<Response<Body
         return Ok(slow_down(&head.method));
     }
     let (upstream, method) = (way.upstream, head.method.clone());
+    let switches = method == Method::PUT && head.uri.path().ends_with("/repodata/repomd.xml");
     // A task of its own: what was sent is applied, whether or not its sender lives to hear of it.
     let applied = tokio::spawn(async move {
         tokio::time::sleep(late).await;
         forward(upstream, Request::from_parts(head, Body::from(body))).await
     });
     let (mut head, body) = applied.await??;
+    if switches {
+        way.switched.notify_one();
+    }
     // We say ourselves how the answer is framed and whether the connection stays.
     head.headers.remove(header::TRANSFER_ENCODING);
     head.headers.remove(header::CONNECTION);

@@ -25,6 +25,13 @@ model *ARGS:
 wire:
     YRM_WIRE=all cargo test -p yrm --test it wire:: -- --nocapture
 
+# kill and stop two services while dnf reads, 200 packages (5 minutes a seed; it ends at the first that fails)
+chaos-processes *SEEDS='1 2 3':
+    for seed in {{SEEDS}}; do \
+        YRM_CHAOS_SEED=$seed YRM_CHAOS_PACKAGES=200 \
+        cargo test -p yrm --test it processes::campaign -- --nocapture --test-threads=1 || exit 1; \
+    done
+
 # publish the sample packages into ./yrm-demo and serve them
 demo *ARGS:
     cargo run -p yrm -- demo {{ARGS}}

@@ -3,6 +3,8 @@
 //! Several servers accept conditions and ignore them, or refuse *after* they have overwritten: so
 //! the probe never trusts an answer alone but looks at the bytes afterwards. It writes under a
 //! random name and deletes what it wrote.
+//!
+//! A call that had no clear answer says nothing about the store: it is tried again.
 
 use bytes::Bytes;
 use futures::future::join_all;
@@ -12,7 +14,7 @@ use serde::Serialize;
 
 use super::body::Body;
 use super::key::Key;
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PutIf, Reused, Store, Stored};
+use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PutIf, Reused, Store, Stored, settle};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -39,36 +41,84 @@ pub struct ProbeRow {
     pub seen: String,
 }
 
-/// A row's result: `Err` when the store refused the call itself.
+/// A row's result: `Err` when the store refused the call itself, or (`Unavailable`) gave no clear
+/// answer.
 type Tried = Result<(bool, String)>;
 
 /// Tries out what this program asks of a store. A call that the store does not have is a row that
-/// is not ok; an error is returned only when plain writing and reading fail.
+/// is not ok; an error is returned only when plain writing and reading fail, or when it stays
+/// unclear whether the store keeps a put's conditions.
 pub async fn probe(store: &dyn Store) -> Result<ProbeReport> {
-    let probe = Probe { store, id: format!("{:032x}", rand::random::<u128>()) };
+    let mut probe = Probe { store, id: format!("{:032x}", rand::random::<u128>()), attempt: 0 };
     let report = probe.run().await;
     probe.clean_up().await;
     report
 }
 
+/// What is tried, one row each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trial {
+    PutAbsent,
+    PutMatch,
+    Race,
+    CopyTarget,
+    CopySource,
+    DeleteMatch,
+    CopySha256,
+    JoinRanges,
+    OddKeys,
+}
+
+impl Trial {
+    fn name(self) -> &'static str {
+        match self {
+            Self::PutAbsent => "put if absent: the second is refused",
+            Self::PutMatch => "put if match: a wrong ETag is refused",
+            Self::Race => "put if absent: one of 8 racers wins",
+            Self::CopyTarget => "copy if absent: an existing target keeps its bytes",
+            Self::CopySource => "copy if match: a changed source is refused",
+            Self::DeleteMatch => "delete if match: a wrong ETag deletes nothing",
+            Self::CopySha256 => "copy: the store computes the SHA-256",
+            Self::JoinRanges => "objects are joined from ranges of others",
+            Self::OddKeys => "keys with + ~ ^ % and spaces survive",
+        }
+    }
+
+    /// Whether the service refuses to work without it. All else it can do without: a call that
+    /// never has a clear answer is then of no use to it.
+    fn is_needed(self) -> bool {
+        match self {
+            Self::PutAbsent | Self::PutMatch | Self::Race => true,
+            Self::CopyTarget
+            | Self::CopySource
+            | Self::DeleteMatch
+            | Self::CopySha256
+            | Self::JoinRanges
+            | Self::OddKeys => false,
+        }
+    }
+}
+
 struct Probe<'a> {
     store: &'a dyn Store,
     id: String,
+    /// Every try has names of its own: what an earlier one wrote may arrive late.
+    attempt: u32,
 }
 
 impl Probe<'_> {
-    async fn run(&self) -> Result<ProbeReport> {
+    async fn run(&mut self) -> Result<ProbeReport> {
         // Without this nothing else means anything.
         self.write("plain", b"plain").await?;
-        let put_absent = row("put if absent: the second is refused", self.put_absent_twice().await);
-        let put_match = row("put if match: a wrong ETag is refused", self.put_wrong_match().await);
-        let race = row("put if absent: one of 8 racers wins", self.race().await);
-        let copy_target = row("copy if absent: an existing target keeps its bytes", self.copy_onto_existing().await);
-        let copy_source = row("copy if match: a changed source is refused", self.copy_changed_source().await);
-        let delete = row("delete if match: a wrong ETag deletes nothing", self.delete_wrong_match().await);
-        let copy_sha256 = row("copy: the store computes the SHA-256", self.copy_digest().await);
-        let range_copy = row("objects are joined from ranges of others", self.join_ranges().await);
-        let odd_keys = row("keys with + ~ ^ % and spaces survive", self.odd_key().await);
+        let put_absent = self.row(Trial::PutAbsent).await?;
+        let put_match = self.row(Trial::PutMatch).await?;
+        let race = self.row(Trial::Race).await?;
+        let copy_target = self.row(Trial::CopyTarget).await?;
+        let copy_source = self.row(Trial::CopySource).await?;
+        let delete = self.row(Trial::DeleteMatch).await?;
+        let copy_sha256 = self.row(Trial::CopySha256).await?;
+        let range_copy = self.row(Trial::JoinRanges).await?;
+        let odd_keys = self.row(Trial::OddKeys).await?;
         let abilities = Abilities {
             conditional_put: put_absent.ok && put_match.ok && race.ok,
             conditional_copy: copy_target.ok && copy_source.ok,
@@ -80,6 +130,39 @@ impl Probe<'_> {
         let rows =
             vec![put_absent, put_match, race, copy_target, copy_source, delete, copy_sha256, range_copy, odd_keys];
         Ok(ProbeReport { rows, abilities })
+    }
+
+    /// Tries until the answer is clear.
+    async fn row(&mut self, trial: Trial) -> Result<ProbeRow> {
+        let mut doubt = None;
+        for attempt in 0..settle::TRIES {
+            settle::pause(self.store, attempt).await;
+            self.attempt = attempt;
+            match self.tried(trial).await {
+                Ok((ok, seen)) => return Ok(ProbeRow { name: trial.name(), ok, seen }),
+                Err(error) if error.kind() == ErrorKind::Unavailable => doubt = Some(error),
+                Err(error) => return Ok(ProbeRow { name: trial.name(), ok: false, seen: error.chain() }),
+            }
+        }
+        let doubt = doubt.expect("there is at least one try, and each that was clear has returned");
+        if trial.is_needed() {
+            return Err(doubt);
+        }
+        Ok(ProbeRow { name: trial.name(), ok: false, seen: format!("no clear answer: {}", doubt.chain()) })
+    }
+
+    async fn tried(&self, trial: Trial) -> Tried {
+        match trial {
+            Trial::PutAbsent => self.put_absent_twice().await,
+            Trial::PutMatch => self.put_wrong_match().await,
+            Trial::Race => self.race().await,
+            Trial::CopyTarget => self.copy_onto_existing().await,
+            Trial::CopySource => self.copy_changed_source().await,
+            Trial::DeleteMatch => self.delete_wrong_match().await,
+            Trial::CopySha256 => self.copy_digest().await,
+            Trial::JoinRanges => self.join_ranges().await,
+            Trial::OddKeys => self.odd_key().await,
+        }
     }
 
     async fn put_absent_twice(&self) -> Tried {
@@ -99,7 +182,8 @@ impl Probe<'_> {
         let key = self.key("race");
         let attributes = Attributes::default();
         let puts = bodies.iter().map(|body| self.store.put(&key, body.clone(), &attributes, PutIf::Absent));
-        let outcomes = join_all(puts).await.into_iter().collect::<Result<Vec<_>>>()?;
+        // One whose reply was lost may be the winner.
+        let outcomes = join_all(puts).await.into_iter().map(|put| known(put?)).collect::<Result<Vec<_>>>()?;
         let winners: Vec<usize> = (0..RACERS).filter(|racer| matches!(outcomes[*racer], Outcome::Done(_))).collect();
         let bytes = self.bytes("race").await?;
         let ok = matches!(winners.as_slice(), [winner] if bytes.as_ref() == Some(&bodies[*winner]));
@@ -124,7 +208,7 @@ impl Probe<'_> {
 
     async fn delete_wrong_match(&self) -> Tried {
         self.write("delete", b"kept").await?;
-        let deleted = self.store.delete(&self.key("delete"), &wrong_etag()).await?;
+        let deleted = clear(self.store.delete(&self.key("delete"), &wrong_etag()).await?)?;
         self.judge(&deleted, "delete", b"kept").await
     }
 
@@ -146,7 +230,7 @@ impl Probe<'_> {
         let reused = Reused { at: 0..4, object: &source, from: 3 };
         let body = Body::Memory(Bytes::from_static(b"3456"));
         let (key, attributes) = (self.key("part"), Attributes::default());
-        let joined = self.store.assemble(&key, &body, &[reused], &attributes, PutIf::Absent).await?;
+        let joined = clear(self.store.assemble(&key, &body, &[reused], &attributes, PutIf::Absent).await?)?;
         let read = self.bytes("part").await?;
         let sent = match &joined {
             Outcome::Done(assembled) => assembled.sent_bytes,
@@ -177,18 +261,16 @@ impl Probe<'_> {
     }
 
     fn key(&self, name: &str) -> String {
-        Key::Probe { name: &format!("{}/{name}", self.id) }.path(&Folders::default())
+        Key::Probe { name: &format!("{}/{}/{name}", self.id, self.attempt) }.path(&Folders::default())
     }
 
     async fn put(&self, name: &str, bytes: &'static [u8], condition: PutIf) -> Result<Outcome<Stored>> {
-        self.store.put(&self.key(name), Bytes::from_static(bytes), &Attributes::default(), condition).await
+        clear(self.store.put(&self.key(name), Bytes::from_static(bytes), &Attributes::default(), condition).await?)
     }
 
     /// Writes without a condition and looks at what is there then.
     async fn write(&self, name: &str, bytes: &'static [u8]) -> Result<Object> {
-        if let Outcome::Ambiguous(error) = self.put(name, bytes, PutIf::Always).await? {
-            return Err(error);
-        }
+        self.put(name, bytes, PutIf::Always).await?;
         let key = self.key(name);
         let found = self.store.head(&key).await?;
         found.ok_or_else(|| {
@@ -199,7 +281,7 @@ impl Probe<'_> {
 
     async fn copy(&self, source: &Object, target: &str) -> Result<Outcome<Stored>> {
         let (target, attributes) = (self.key(target), Attributes::default());
-        self.store.copy(Copy { source, target: &target, attributes: &attributes }).await
+        clear(self.store.copy(Copy { source, target: &target, attributes: &attributes }).await?)
     }
 
     async fn bytes(&self, name: &str) -> Result<Option<Bytes>> {
@@ -208,7 +290,8 @@ impl Probe<'_> {
 
     /// What stays behind is small, named for what it is, and harms nothing.
     async fn clean_up(&self) {
-        let Ok(page) = self.store.list(&self.key(""), None).await else { return };
+        let all = Key::Probe { name: &format!("{}/", self.id) }.path(&Folders::default());
+        let Ok(page) = self.store.list(&all, None).await else { return };
         for object in page.objects {
             if let Err(error) = self.store.delete(&object.key, &object.etag).await {
                 tracing::debug!(key = object.key, error = error.chain(), "a probe's object stays behind");
@@ -217,10 +300,22 @@ impl Probe<'_> {
     }
 }
 
-fn row(name: &'static str, tried: Tried) -> ProbeRow {
-    match tried {
-        Ok((ok, seen)) => ProbeRow { name, ok, seen },
-        Err(error) => ProbeRow { name, ok: false, seen: error.chain() },
+/// An error of what nobody knows the outcome of.
+fn known<T>(outcome: Outcome<T>) -> Result<Outcome<T>> {
+    match outcome {
+        Outcome::Ambiguous(error) => Err(error),
+        Outcome::Done(_) | Outcome::Lost | Outcome::Missing | Outcome::Conflict => Ok(outcome),
+    }
+}
+
+/// The same where nothing else is in flight: a conflict is with what an earlier call left.
+fn clear<T>(outcome: Outcome<T>) -> Result<Outcome<T>> {
+    match known(outcome)? {
+        Outcome::Conflict => {
+            let doing = "probing the store";
+            Err(Error::new(ErrorKind::Unavailable, doing).because("it answered that another call was in flight"))
+        }
+        clear => Ok(clear),
     }
 }
 

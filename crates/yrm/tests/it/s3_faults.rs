@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use yrm::error::ErrorKind;
+use yrm::store::probe::probe;
 use yrm::store::s3::{Limits, S3Store};
 use yrm::store::settle::{Copied, Settled, copy_settled, delete_settled, put_settled};
 use yrm::store::{Attributes, Copy, ETag, Object, Outcome, PutIf, Store as _, Stored};
@@ -53,6 +54,37 @@ async fn every_fault_of_a_conditional_put_has_its_own_outcome_and_settles() {
         assert!(matches!(settled, Settled::Won(_)), "{kind}: {settled:?}");
         assert_eq!(store.get(&key, None).await.unwrap().unwrap().bytes, ours);
     }
+}
+
+#[tokio::test]
+async fn a_fault_during_the_probe_is_not_taken_for_a_store_that_cannot() {
+    let (bucket, store) = bucket().await;
+    let undisturbed = probe(&store).await.unwrap();
+    assert!(undisturbed.rows.iter().all(|row| row.ok), "{undisturbed:?}");
+    for kind in ["slowdown", "500", "drop", "lost-reply", "409"] {
+        for call in [
+            "PUT .*/absent",
+            "PUT .*/match",
+            "PUT .*/race",
+            "COPY .*/copy-target",
+            "COPY .*/changed",
+            "DELETE .*/delete",
+        ] {
+            let (method, key) = call.split_once(' ').unwrap();
+            server().break_next(kind, &format!("^{method} /{bucket}/.yrm/probe/{key}"), 1).await;
+        }
+        server().break_next(kind, &format!("^COPY /{bucket}/.yrm/probe/.*/digested"), 1).await;
+        let disturbed = probe(&store).await.unwrap();
+        assert_eq!(disturbed.abilities, undisturbed.abilities, "{kind}: {disturbed:#?}");
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_never_answers_the_probe_is_unavailable_and_not_unfit() {
+    let (bucket, store) = bucket().await;
+    server().break_next("slowdown", &format!("^PUT /{bucket}/.yrm/probe/.*/absent"), 1_000).await;
+    let error = probe(&store).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{}", error.chain());
 }
 
 #[tokio::test]

@@ -1,16 +1,19 @@
-//! What only real processes show: locks between them, and being killed.
+//! What only real processes show: locks between them, and being killed and stopped.
 
-use std::path::Path;
+mod campaign;
+mod chance;
+mod clients;
+mod ledger;
+mod place;
+mod proxy;
+mod services;
+
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use forge::Rpm;
 use tempfile::TempDir;
 use yrm::store::local::DirectoryStore;
 use yrm::store::{Attributes, Outcome, PutIf, Store as _};
-
-use super::cli::yrm;
 
 /// A child of the test below finds the bucket here.
 const BUCKET: &str = "YRM_TEST_BUCKET";
@@ -71,66 +74,4 @@ async fn processes_exclude_each_other() {
     let counter = store.get("counter", None).await.unwrap().unwrap();
     assert_eq!(counter.bytes, (CHILDREN * ROUNDS).to_string());
     assert_eq!(store.list("claims/", None).await.unwrap().objects.len(), ROUNDS, "each slot has one winner");
-}
-
-/// A `yrm serve` that is killed, not stopped.
-struct Doomed(Child);
-
-impl Doomed {
-    fn start(directory: &Path) -> Self {
-        let arguments = ["serve", "-b", "./b", "--listen", "127.0.0.1:0", "-t", "1"];
-        Self(yrm(directory).args(arguments).stderr(Stdio::null()).spawn().unwrap())
-    }
-
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Doomed {
-    fn drop(&mut self) {
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
-}
-
-fn left_in(inbox: &Path) -> usize {
-    std::fs::read_dir(inbox).unwrap().count()
-}
-
-#[test]
-fn two_services_that_are_killed_again_and_again_lose_nothing() {
-    const PACKAGES: usize = 60;
-    let directory = TempDir::new().unwrap();
-    let inbox = directory.path().join("b/inbox");
-    std::fs::create_dir_all(&inbox).unwrap();
-    let mut services = [Doomed::start(directory.path()), Doomed::start(directory.path())];
-    let began = Instant::now();
-    let mut kills = 0;
-    for number in 0..PACKAGES {
-        let bytes = Rpm::new(format!("p{number}"), "1", "1", "noarch").build();
-        let draft = directory.path().join("draft");
-        std::fs::write(&draft, bytes).unwrap();
-        std::fs::rename(&draft, inbox.join(format!("p{number}.rpm"))).unwrap();
-        // A second or so of life for each, so that kills fall everywhere in a run.
-        std::thread::sleep(Duration::from_millis(120 + u64::from(rand::random::<u8>()) / 4));
-        if number % 5 == 4 {
-            services[kills % 2].kill();
-            services[kills % 2] = Doomed::start(directory.path());
-            kills += 1;
-        }
-    }
-    let patience = began + Duration::from_mins(1);
-    while left_in(&inbox) > 0 && Instant::now() < patience {
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    assert_eq!(left_in(&inbox), 0, "after {kills} kills");
-    drop(services);
-    let check = yrm(directory.path()).args(["check", "--deep", "-b", "./b", "--output", "json"]).output().unwrap();
-    let text = String::from_utf8(check.stdout).unwrap();
-    assert_eq!(check.status.code(), Some(0), "{text}");
-    let findings: serde_json::Value = serde_json::from_str(&text).unwrap();
-    assert_eq!(findings["repositories"][0]["packages"], PACKAGES, "{text}");
-    assert!(!directory.path().join("b/quarantine").exists(), "every package is sound");
 }

@@ -1,0 +1,373 @@
+//! Two services on one bucket that are killed and stopped at random, behind a store that breaks
+//! one request in seven, while packages arrive and `dnf` reads: no read may fail, and every upload
+//! must be published or set aside, once.
+//!
+//! `YRM_CHAOS_SEED` repeats a campaign, as far as real processes can be repeated: the uploads, the
+//! faults and the blows come in the same order. `YRM_CHAOS_PACKAGES` makes it longer.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use rand::Rng as _;
+use rand::rngs::StdRng;
+use rpmmd::checksum::Sha256;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::sync::Mutex;
+use tokio::time::{Instant, sleep, timeout};
+
+use super::chance::stream;
+use super::clients::{Dnf, Generation, Got, Onlooker, Reads};
+use super::ledger::{Holdings, Ledger, Tally, uploads};
+use super::place::Place;
+use super::proxy::{Fault, Proxy};
+use super::services::{Blows, Service, torment};
+use crate::s3_server::server;
+
+/// Packages of a campaign in `cargo test`.
+const PACKAGES: usize = 40;
+/// A campaign of so many or more is held to what only chance can bring about.
+const LONG: usize = 100;
+/// Between two uploads, at most.
+const UPLOAD_PAUSE: Duration = Duration::from_millis(1_100);
+/// Between two blows, at most: a service on S3 needs seconds to begin, with one request in seven broken.
+const QUIET_ON_S3: Duration = Duration::from_secs(6);
+/// The same in a directory.
+const QUIET_IN_A_DIRECTORY: Duration = Duration::from_secs(3);
+/// Between two looks of the onlooker, at most; there the proxy tells of a new generation.
+const LOOK_EVERY_ON_S3: Duration = Duration::from_millis(200);
+/// The same where nobody tells.
+const LOOK_EVERY_IN_A_DIRECTORY: Duration = Duration::from_millis(10);
+/// For everything to be published once the faults stop; the machine may be busy.
+const HEALS_WITHIN: Duration = Duration::from_mins(3);
+/// A campaign that takes longer than this and a few seconds for each package hangs.
+const HANGS_AFTER: Duration = Duration::from_mins(8);
+/// A path that another upload's unpublished file holds is looked at so often before it is believed.
+const BLOCKED_LOOKS: usize = 4;
+
+/// What the services are called, in their folders' names.
+const SERVICES: [&str; 2] = ["one", "two"];
+
+/// How large, and which.
+#[derive(Debug, Clone, Copy)]
+struct Scale {
+    packages: usize,
+    seed: u64,
+}
+
+impl Scale {
+    fn wanted() -> Self {
+        let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
+        let packages = number("YRM_CHAOS_PACKAGES").map_or(PACKAGES, |packages| usize::try_from(packages).unwrap());
+        Self { packages, seed: number("YRM_CHAOS_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>())) }
+    }
+
+    /// Machines with dnf.
+    fn clients(self) -> usize {
+        if self.packages >= LONG { 2 } else { 1 }
+    }
+}
+
+/// How far a campaign is.
+#[derive(Debug, Default)]
+struct Course {
+    /// Everything is uploaded: no further blow.
+    uploaded: AtomicBool,
+    /// Everything is published or set aside: nobody reads any more.
+    healed: AtomicBool,
+}
+
+/// A campaign on one bucket.
+#[derive(Debug)]
+struct Campaign<'a> {
+    scale: Scale,
+    place: &'a Place,
+    proxy: Option<&'a Proxy>,
+    directory: &'a Path,
+    course: Course,
+    onlooker: Onlooker,
+    ledger: Mutex<Ledger>,
+}
+
+/// What a campaign that went well has to tell.
+#[derive(Debug)]
+struct Outcome {
+    tally: Tally,
+    /// Uploads that waited for a path which a dead service had filled.
+    freed: usize,
+    blows: Blows,
+    reads: Vec<Reads>,
+    healed_in: Duration,
+}
+
+impl Campaign<'_> {
+    async fn run(&self) -> Result<Outcome, String> {
+        let endpoint = self.proxy.map(Proxy::endpoint);
+        let mut services = SERVICES.map(|name| Service::start(self.place, &self.directory.join(name), endpoint));
+        let events = async {
+            let (blows, ()) = tokio::try_join!(self.torment(&mut services), self.upload())?;
+            self.proxy.inspect(|proxy| proxy.calm_down());
+            let calm = Instant::now();
+            self.heal().await?;
+            self.course.healed.store(true, Ordering::Relaxed);
+            Ok((blows, calm.elapsed()))
+        };
+        let url = self.place.repository_url();
+        let watch =
+            self.onlooker.watch(&url, async || self.look_again().await, || self.course.healed.load(Ordering::Relaxed));
+        let reads = futures::future::try_join_all((0..self.scale.clients()).map(|client| self.read(client)));
+        let ((blows, healed_in), (), reads) = tokio::try_join!(events, watch, reads)?;
+        futures::future::try_join_all(services.map(Service::terminate)).await?;
+        let freed = self.free_paths().await?;
+        let tally = self.settle(&reads).await?;
+        Ok(Outcome { tally, freed, blows, reads, healed_in })
+    }
+
+    fn random(&self, actor: &str) -> StdRng {
+        stream(self.scale.seed, actor)
+    }
+
+    async fn torment(&self, services: &mut [Service<'_>; 2]) -> Result<Blows, String> {
+        let quiet_at_most = if self.proxy.is_some() { QUIET_ON_S3 } else { QUIET_IN_A_DIRECTORY };
+        let generations = || self.onlooker.generations.load(Ordering::Relaxed);
+        let over = || self.course.uploaded.load(Ordering::Relaxed);
+        torment(services, self.random("blows"), quiet_at_most, generations, over).await
+    }
+
+    /// Returns when it is worth looking for a new generation.
+    async fn look_again(&self) {
+        match self.proxy {
+            Some(proxy) => drop(timeout(LOOK_EVERY_ON_S3, proxy.switched()).await),
+            None => sleep(LOOK_EVERY_IN_A_DIRECTORY).await,
+        }
+    }
+
+    async fn upload(&self) -> Result<(), String> {
+        let mut random = self.random("uploads");
+        for upload in uploads(self.scale.packages, &mut random) {
+            let found_another = self.place.read(&format!("inbox/{}", upload.path)).await.is_some();
+            self.ledger.lock().await.note(&upload, found_another);
+            self.place.upload(&upload.path, &upload.bytes).await;
+            sleep(UPLOAD_PAUSE.mul_f64(random.random())).await;
+        }
+        self.course.uploaded.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// A client, from the first generation on.
+    async fn read(&self, client: usize) -> Result<Reads, String> {
+        while self.onlooker.generations.load(Ordering::Relaxed) == 0 {
+            sleep(Duration::from_millis(100)).await;
+        }
+        let home = self.directory.join(format!("client-{client}"));
+        let mut dnf = Dnf::new(&home, &self.place.repository_url(), self.random(&format!("client {client}")));
+        dnf.read(|| self.course.healed.load(Ordering::Relaxed)).await
+    }
+
+    /// Waits until nothing is left in the inbox but what has to wait for a sweep.
+    async fn heal(&self) -> Result<(), String> {
+        let began = Instant::now();
+        let mut blocked_looks = 0;
+        while blocked_looks < BLOCKED_LOOKS {
+            let left = self.place.keys("inbox/").await;
+            if left.is_empty() {
+                return Ok(());
+            }
+            if began.elapsed() > HEALS_WITHIN {
+                return Err(format!("{HEALS_WITHIN:?} after the last fault the inbox still holds {left:?}"));
+            }
+            blocked_looks = if self.are_blocked(left.iter()).await? { blocked_looks + 1 } else { 0 };
+            sleep(Duration::from_secs(1)).await;
+        }
+        Ok(())
+    }
+
+    /// Whether each of these waits for a path that a service filled, with an earlier upload of the
+    /// same path, before it was killed: only the sweep may free it.
+    async fn are_blocked(&self, left: impl Iterator<Item = &String>) -> Result<bool, String> {
+        let current = Generation::read(&self.place.repository_url()).await?;
+        for key in left {
+            let path = &key["inbox/".len()..];
+            let named = current.as_ref().is_some_and(|current| current.packages.contains_key(path));
+            let Some(there) = self.place.read(&format!("repo/{path}")).await else { return Ok(false) };
+            if named || !self.ledger.lock().await.is_contested(path, &there) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Lets the sweep free paths, as it does when the grace period is over, and publishes what
+    /// waited for them; how many.
+    async fn free_paths(&self) -> Result<usize, String> {
+        let waiting = self.place.keys("inbox/").await.len();
+        for _ in 0..3 {
+            if self.place.keys("inbox/").await.is_empty() {
+                return Ok(waiting);
+            }
+            sleep(Duration::from_secs(2)).await;
+            self.yrm(&["run", "--grace", "1s", "--sweep-interval", "1s"]).await?;
+        }
+        Ok(waiting)
+    }
+
+    /// `yrm` without faults; what it printed as JSON.
+    async fn yrm(&self, arguments: &[&str]) -> Result<Value, String> {
+        let mut command = self.place.yrm(self.directory, None);
+        let output = command.args(arguments).args(["--output", "json"]).output().await.unwrap();
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        if !output.status.success() {
+            return Err(format!("yrm {arguments:?}: {}\n{out}{err}", output.status));
+        }
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("yrm {arguments:?}: {error}\n{out}{err}"))
+    }
+
+    /// Whether everything is accounted for, by everybody who kept an account.
+    async fn settle(&self, reads: &[Reads]) -> Result<Tally, String> {
+        let holdings = self.holdings().await?;
+        let ledger = self.ledger.lock().await;
+        let tally = ledger.settle(&holdings).map_err(|wrong| wrong.join("\n"))?;
+        for (href, sha256) in reads.iter().map(|reads| &reads.got).flat_map(Got::iter) {
+            if holdings.published.get(href).and_then(|pkgids| pkgids.first()) != Some(sha256) {
+                return Err(format!("a client got {href} as {sha256}, which is not what is published"));
+            }
+        }
+        let findings = self.yrm(&["check", "--deep"]).await?;
+        let found = &findings["repositories"][0];
+        let packages = ledger.packages();
+        if found["packages"] != packages || found["hashed"] != packages || found["problems"] != Value::Array(vec![]) {
+            return Err(format!("{packages} packages, and check --deep says {findings:#}"));
+        }
+        self.settle_records(&ledger, &holdings).await.map(|()| tally)
+    }
+
+    /// Whether receipts and history agree: each upload that nothing took the place of has one
+    /// receipt, and no upload was published twice.
+    async fn settle_records(&self, ledger: &Ledger, holdings: &Holdings) -> Result<(), String> {
+        let mut receipts: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+        for key in self.place.keys(".yrm/receipts/").await {
+            let receipt = self.record(&key).await?;
+            let (_, said) = receipt.as_object().and_then(|answer| answer.iter().next()).ok_or("an empty receipt")?;
+            receipts.entry(said["inbox_key"].as_str().unwrap_or_default().to_owned()).or_default().push(receipt);
+        }
+        for path in ledger.uploaded_once() {
+            let receipts = receipts.get(&format!("inbox/{path}")).map_or(&[][..], Vec::as_slice);
+            let published = holdings.published.get(path).map(|pkgids| pkgids[0].to_string());
+            let agrees = |receipt: &Value| receipt["published"]["pkgid"].as_str() == published.as_deref();
+            if receipts.len() != 1 || !agrees(&receipts[0]) {
+                return Err(format!("{path} is published as {published:?}, and its receipts say {receipts:?}"));
+            }
+        }
+        let mut publications: BTreeMap<(String, String), usize> = BTreeMap::new();
+        for key in self.place.keys(".yrm/history/").await {
+            let run = self.record(&key).await?;
+            for package in run["published"].as_array().into_iter().flatten() {
+                if package["already_there"] == false {
+                    let text = |field: &str| package[field].as_str().unwrap_or_default().to_owned();
+                    *publications.entry((text("inbox_key"), text("etag"))).or_default() += 1;
+                }
+            }
+        }
+        match publications.into_iter().find(|(_, times)| *times > 1) {
+            Some(((key, etag), times)) => {
+                Err(format!("the history says {times} times that {key} ({etag}) was published"))
+            }
+            None => Ok(()),
+        }
+    }
+
+    async fn record(&self, key: &str) -> Result<Value, String> {
+        let bytes = self.place.read(key).await.ok_or_else(|| format!("{key} was listed and is gone"))?;
+        serde_json::from_slice(&bytes).map_err(|error| format!("{key}: {error}"))
+    }
+
+    async fn holdings(&self) -> Result<Holdings, String> {
+        let current = Generation::read(&self.place.repository_url()).await?.ok_or("there is no repomd.xml")?;
+        let mut holdings = Holdings { published: current.packages, ..Holdings::default() };
+        for key in self.place.keys("inbox/").await {
+            holdings.inbox.insert(key["inbox/".len()..].to_owned());
+        }
+        let quarantine = self.place.keys("quarantine/").await;
+        for key in quarantine.iter().filter(|key| key.strip_suffix(".json").is_none()) {
+            if !quarantine.contains(&format!("{key}.json")) {
+                return Err(format!("{key} has no record"));
+            }
+            let bytes = self.place.read(key).await.ok_or_else(|| format!("{key} was listed and is gone"))?;
+            let path = key["quarantine/".len()..].rsplit_once('.').map_or("", |(path, _id)| path);
+            holdings.quarantined.push((path.to_owned(), Sha256::of(&bytes)));
+        }
+        Ok(holdings)
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the seed and the figures belong into the test's record")]
+async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&Proxy>, scale: Scale) {
+    let Scale { packages, seed } = scale;
+    let replay = format!(
+        "YRM_CHAOS_SEED={seed} YRM_CHAOS_PACKAGES={packages} cargo test -p yrm --test it processes::campaign::{name}"
+    );
+    let campaign = Campaign {
+        scale,
+        place,
+        proxy,
+        directory: directory.path(),
+        course: Course::default(),
+        onlooker: Onlooker::default(),
+        ledger: Mutex::default(),
+    };
+    let began = Instant::now();
+    let limit = HANGS_AFTER + Duration::from_secs(3) * u32::try_from(packages).unwrap();
+    let outcome =
+        timeout(limit, campaign.run()).await.unwrap_or_else(|_| Err(format!("it is not over after {limit:?}")));
+    let generations = campaign.onlooker.generations.load(Ordering::Relaxed);
+    let looks = campaign.onlooker.reads.load(Ordering::Relaxed);
+    let faults = proxy.map(Proxy::counts).unwrap_or_default();
+    let outcome = match outcome {
+        Ok(outcome) => outcome,
+        Err(wrong) => {
+            for service in SERVICES {
+                println!("service {service}, at the end:\n{}\n", Service::last_words(&directory.path().join(service)));
+            }
+            panic!("{wrong}\nfaults: {faults:?}\neverything is in {}; again: {replay}", directory.keep().display());
+        }
+    };
+    println!("{replay}: {:.0?}", began.elapsed());
+    println!("  {}; {} of them after waiting for a path", outcome.tally, outcome.freed);
+    let Blows { kills, overtaken_by } = &outcome.blows;
+    println!("  {kills} kills; {} stops, overtaken by {overtaken_by:?} generations", overtaken_by.len());
+    println!("  faults: {faults:?}");
+    let (refreshes, downloads) = outcome
+        .reads
+        .iter()
+        .fold((0, 0), |(refreshes, downloads), reads| (refreshes + reads.refreshes, downloads + reads.downloads));
+    println!("  dnf: {refreshes} refreshes, {downloads} downloads; onlooker: {looks} reads, {generations} generations");
+    println!("  everything settled {:.1?} after the last fault", outcome.healed_in);
+    // A campaign without faults or readers proves nothing.
+    if proxy.is_some() {
+        assert!(Fault::INJECTED.iter().all(|fault| faults.contains_key(fault)), "{replay}: {faults:?}");
+    }
+    assert!(refreshes > 0 && downloads > 0 && generations > 1, "{replay}");
+    let is_overtaken = overtaken_by.iter().any(|generations| *generations > 1);
+    assert!(packages < LONG || is_overtaken, "{replay}: nothing happened while a service was stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_on_s3() {
+    let (directory, scale) = (TempDir::new().unwrap(), Scale::wanted());
+    let place = Place::s3().await;
+    let upstream: SocketAddr = server().endpoint().strip_prefix("http://").unwrap().parse().unwrap();
+    let proxy = Proxy::start(upstream, scale.seed).await;
+    let name = "services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_on_s3";
+    campaign(name, directory, &place, Some(&proxy), scale).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_in_a_directory() {
+    let (directory, scale) = (TempDir::new().unwrap(), Scale::wanted());
+    let place = Place::directory(directory.path()).await;
+    let name = "services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_in_a_directory";
+    campaign(name, directory, &place, None, scale).await;
+}

@@ -1,0 +1,135 @@
+//! Where a campaign's bucket is, as uploaders and onlookers see it: an S3 server over HTTP, or a
+//! directory. Never through `yrm`'s own store.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::operation::get_object::GetObjectError;
+use axum::Router;
+use tokio::process::Command;
+use tower_http::services::ServeDir;
+
+use crate::cli::yrm;
+use crate::s3_server::server;
+
+/// A bucket, and what belongs to it.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// A bucket of the test server.
+    S3 { client: Client, bucket: String },
+    /// A directory, and the address at which `repo/` is served.
+    Directory { root: PathBuf, address: String },
+}
+
+impl Place {
+    /// A new bucket on the test server.
+    pub(super) async fn s3() -> Self {
+        Self::S3 { client: server().client(), bucket: server().make_bucket().await }
+    }
+
+    /// A new bucket in `directory`, read by clients from a web server that knows nothing of `yrm`.
+    pub(super) async fn directory(directory: &Path) -> Self {
+        let root = directory.join("bucket");
+        std::fs::create_dir_all(root.join("inbox")).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let files = Router::new().fallback_service(ServeDir::new(&root));
+        tokio::spawn(async move { axum::serve(listener, files).await.unwrap() });
+        Self::Directory { root, address }
+    }
+
+    /// Where clients find the repository; ends with a slash.
+    pub(super) fn repository_url(&self) -> String {
+        match self {
+            Self::S3 { bucket, .. } => format!("{}/{bucket}/repo/", server().endpoint()),
+            Self::Directory { address, .. } => format!("http://{address}/repo/"),
+        }
+    }
+
+    /// `yrm` on this bucket, in `directory`; by way of `endpoint` if there is one.
+    pub(super) fn yrm(&self, directory: &Path, endpoint: Option<&str>) -> Command {
+        let mut command = yrm(directory);
+        command.env("YRM_CACHE_DIR", directory.join("cache"));
+        match self {
+            Self::S3 { bucket, .. } => {
+                command.envs(server().environment());
+                command.envs(endpoint.map(|endpoint| ("AWS_ENDPOINT_URL", endpoint)));
+                command.env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
+            }
+            Self::Directory { root, .. } => {
+                command.env("YRM_BUCKET", root);
+            }
+        }
+        let mut command = Command::from(command);
+        command.kill_on_drop(true);
+        command
+    }
+
+    /// Drops a file into the inbox, as a whole.
+    pub(super) async fn upload(&self, path: &str, bytes: &[u8]) {
+        match self {
+            Self::S3 { client, bucket } => {
+                let put = client.put_object().bucket(bucket).key(format!("inbox/{path}"));
+                put.body(bytes.to_vec().into()).send().await.unwrap();
+            }
+            Self::Directory { root, .. } => {
+                let (draft, target) = (root.with_file_name("draft"), root.join("inbox").join(path));
+                std::fs::create_dir_all(target.parent().unwrap()).unwrap();
+                std::fs::write(&draft, bytes).unwrap();
+                std::fs::rename(&draft, target).unwrap();
+            }
+        }
+    }
+
+    /// All keys below `prefix`, which ends with a slash.
+    pub(super) async fn keys(&self, prefix: &str) -> BTreeSet<String> {
+        let mut keys = BTreeSet::new();
+        match self {
+            Self::S3 { client, bucket } => {
+                let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
+                while let Some(page) = pages.next().await {
+                    keys.extend(page.unwrap().contents().iter().filter_map(|object| object.key().map(str::to_owned)));
+                }
+            }
+            Self::Directory { root, .. } => files_below(root, prefix.trim_end_matches('/'), &mut keys),
+        }
+        keys
+    }
+
+    /// An object's bytes.
+    pub(super) async fn read(&self, key: &str) -> Option<Vec<u8>> {
+        match self {
+            Self::S3 { client, bucket } => match client.get_object().bucket(bucket).key(key).send().await {
+                Ok(object) => Some(object.body.collect().await.unwrap().to_vec()),
+                Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => None,
+                Err(error) => panic!("reading {key}: {error:?}"),
+            },
+            Self::Directory { root, .. } => match std::fs::read(root.join(key)) {
+                Ok(bytes) => Some(bytes),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+                Err(error) => panic!("reading {key}: {error}"),
+            },
+        }
+    }
+}
+
+/// Files below `root/folder`, by their paths relative to `root`.
+fn files_below(root: &Path, folder: &str, found: &mut BTreeSet<String>) {
+    let entries = match std::fs::read_dir(root.join(folder)) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) => panic!("listing {folder}: {error}"),
+    };
+    for entry in entries {
+        let entry = entry.unwrap();
+        let path = format!("{folder}/{}", entry.file_name().to_str().unwrap());
+        // The service may have taken it away since it was listed.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files_below(root, &path, found),
+            Ok(_) => drop(found.insert(path)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => panic!("looking at {path}: {error}"),
+        }
+    }
+}

@@ -1,9 +1,10 @@
 //! Reads the start of an RPM file: lead, signature header, main header.
 //!
 //! Works on however many bytes of the file have arrived and says how many it needs. Copies
-//! nothing, believes nothing: limits are librpm's, every offset and count is checked before it
-//! is used, and no memory is reserved for what a header merely claims. Never looks at the
-//! payload. What the tags mean is [`crate::package`]'s business.
+//! nothing, believes nothing: limits are librpm's and [`MAX_HEADERS_BYTES`], every offset and
+//! count is checked before it is used (those in an index before its data is asked for), and no
+//! memory is reserved for what a header merely claims. Never looks at the payload. What the
+//! tags mean is [`crate::package`]'s business.
 
 mod error;
 mod value;
@@ -31,6 +32,12 @@ const ENTRY_BYTES: usize = 16;
 /// librpm's `HEADER_I18NTABLE`: lower tags are regions and never data.
 const FIRST_DATA_TAG: u32 = 100;
 const VALUES_MAX: u32 = 0xf_ffff;
+/// An index that promises more data than this is looked at before the data is asked for.
+const LARGE_DATA_BYTES: u32 = 1 << 20;
+
+/// Longest start of a file that is read, both headers. librpm takes eight times as much, but a
+/// header has to be in memory as a whole, and one upload must not cost what the others need.
+pub const MAX_HEADERS_BYTES: u64 = 32 << 20;
 
 /// What librpm accepts at most of one header.
 struct Limits {
@@ -223,11 +230,23 @@ impl<'a> Header<'a> {
         // Bounded by the limits: far from wrapping even where usize has 32 bits.
         let data_start = INTRO_BYTES + ENTRY_BYTES * entries as usize;
         let length = data_start + data_bytes as usize;
+        if (start + length) as u64 > MAX_HEADERS_BYTES {
+            return Err(error(Fault::TooLong { bytes: (start + length) as u64, limit: MAX_HEADERS_BYTES }));
+        }
+        let Some(index) = rest.get(INTRO_BYTES..data_start) else {
+            let first = if data_bytes > LARGE_DATA_BYTES { data_start } else { length };
+            return Ok(Piece::Needs(start + first));
+        };
+        let has_region = check_region(index, data_bytes as usize, limits.region.number()).map_err(error)?;
+        let mut header = Self { bytes: &[], index, data: &[], has_region };
+        header.check_entries(data_bytes as usize, Kind::least_length).map_err(error)?;
         let Some(bytes) = rest.get(..length) else { return Ok(Piece::Needs(start + length)) };
-        let (index, data) = (&bytes[INTRO_BYTES..data_start], &bytes[data_start..]);
-        let has_region = check_region(index, data, limits.region.number()).map_err(error)?;
-        let header = Self { bytes, index, data, has_region };
-        header.check_entries().map_err(error)?;
+        (header.bytes, header.data) = (bytes, &bytes[data_start..]);
+        if has_region {
+            check_trailer(index, header.data, limits.region.number()).map_err(error)?;
+        }
+        let read = |kind: Kind, entry: Entry, _| kind.length(entry, &header.data[entry.offset as usize..]);
+        header.check_entries(header.data.len(), read).map_err(error)?;
         Ok(Piece::Ready(header, start + length))
     }
 
@@ -302,8 +321,13 @@ impl<'a> Header<'a> {
     }
 
     /// librpm's checks of every entry. Data must stand in the order of the entries without
-    /// overlapping, so that checking all strings reads the data once at most.
-    fn check_entries(&self) -> Result<(), Fault> {
+    /// overlapping, so that checking all strings reads the data once at most. `length` tells how
+    /// many of the so many bytes from its offset on an entry takes.
+    fn check_entries(
+        &self,
+        data_bytes: usize,
+        length: impl Fn(Kind, Entry, usize) -> Result<usize, &'static str>,
+    ) -> Result<(), Fault> {
         let mut free_from = 0;
         let mut highest_tag = None;
         let mut sorted = true;
@@ -323,12 +347,11 @@ impl<'a> Header<'a> {
             if !offset.is_multiple_of(kind.alignment()) {
                 return Err(bad("misaligned"));
             }
-            let value = self.data.get(offset..).ok_or(bad("starts outside the data"))?;
+            let available = data_bytes.checked_sub(offset).ok_or(bad("starts outside the data"))?;
             if offset < free_from {
                 return Err(bad("overlaps the entry before it"));
             }
-            let bytes = kind.length(value, entry.count).map_err(bad)?;
-            free_from = offset + bytes;
+            free_from = offset + length(kind, entry, available).map_err(bad)?;
             sorted &= highest_tag < Some(entry.tag);
             highest_tag = Some(entry.tag);
         }
@@ -350,7 +373,7 @@ impl<'a> Header<'a> {
 /// Checks the region, when the first entry is one: its trailer must end the data and count all
 /// entries, for in a file nothing was added to the header after it was built. Answers whether
 /// there is one; packages from before rpm 4 have none.
-fn check_region(index: &[u8], data: &[u8], expected: u32) -> Result<bool, Fault> {
+fn check_region(index: &[u8], data_bytes: usize, expected: u32) -> Result<bool, Fault> {
     let first = Entry::read(index);
     if first.tag != expected {
         return Ok(false);
@@ -358,14 +381,16 @@ fn check_region(index: &[u8], data: &[u8], expected: u32) -> Result<bool, Fault>
     if !first.is_region(expected) {
         return Err(Fault::BadRegion("wrong type or size"));
     }
-    let trailer = data.get(first.offset as usize..).unwrap_or_default();
-    if trailer.len() < ENTRY_BYTES {
-        return Err(Fault::BadRegion("trailer outside the data"));
+    match data_bytes.checked_sub(first.offset as usize) {
+        None | Some(0..ENTRY_BYTES) => Err(Fault::BadRegion("trailer outside the data")),
+        Some(ENTRY_BYTES) => Ok(true),
+        Some(_) => Err(Fault::BadRegion("data after its end")),
     }
-    if trailer.len() > ENTRY_BYTES {
-        return Err(Fault::BadRegion("data after its end"));
-    }
-    let trailer = Entry::read(trailer);
+}
+
+/// Checks the region's trailer, which ends the data.
+fn check_trailer(index: &[u8], data: &[u8], expected: u32) -> Result<(), Fault> {
+    let trailer = Entry::read(&data[data.len() - ENTRY_BYTES..]);
     // Some old packages close the signature region with the number of the image region.
     let alias = expected == tag::HEADERSIGNATURES.number() && trailer.is_region(tag::HEADERIMAGE.number());
     if !trailer.is_region(expected) && !alias {
@@ -375,5 +400,5 @@ fn check_region(index: &[u8], data: &[u8], expected: u32) -> Result<bool, Fault>
     if trailer.offset.wrapping_neg() as usize != index.len() {
         return Err(Fault::BadRegion("covers another number of entries"));
     }
-    Ok(true)
+    Ok(())
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::error::PackageError;
 use super::origin::Origin;
 use super::text::Cleaner;
-use super::{Package, Warning, changelog, dependencies, files};
+use super::{Package, Warning, changelog, cost, dependencies, files};
 use crate::checksum::Sha256;
 use crate::evr::Evr;
 use crate::header::HeaderFile;
@@ -47,6 +47,7 @@ impl<'a> Package<'a> {
         facts: &FileFacts<'a>,
         rules: &Rules,
     ) -> Result<(Self, Vec<Warning>), PackageError> {
+        cost::check(headers, rules.changelog_limit)?;
         let main = &headers.main;
         let mut cleaner = Cleaner::default();
         let origin = Origin::of(headers);

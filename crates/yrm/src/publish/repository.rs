@@ -187,7 +187,7 @@ impl Publisher {
     async fn prepare(
         &self,
         state: State,
-        candidates: Vec<Candidate>,
+        mut candidates: Vec<Candidate>,
         in_place: &mut HashMap<String, Placed>,
         run: RunId,
         progress: &dyn Progress,
@@ -223,6 +223,10 @@ impl Publisher {
             }
         }
         drop(admissions);
+        // Here, where nobody shares the XML yet: it need not be copied.
+        for (&at, there) in &placed {
+            candidates[at].fragments.set_pkgid(there.pkgid);
+        }
         let already = self.confirm(&state, &plan, &candidates, settlement).await;
         for Conflict { candidate, with, message } in &plan.conflicts {
             let Candidate { dropped, pkgid: sha256, .. } = candidates[*candidate].clone();
@@ -289,12 +293,8 @@ impl Publisher {
         run: RunId,
     ) -> Result<(State, Generation)> {
         let before = prepared.state.catalog.entries.len() - prepared.plan.retire.len();
-        let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.placed.len());
-        for (&at, there) in &prepared.placed {
-            let mut candidate = prepared.candidates[at].clone();
-            candidate.fragments.set_pkgid(there.pkgid);
-            admitted.push((candidate, there.clone()));
-        }
+        let admitted: Vec<Admitted> =
+            prepared.placed.iter().map(|(&at, there)| (prepared.candidates[at].clone(), there.clone())).collect();
         let retiring = prepared.plan.retire.iter().map(|&at| prepared.state.catalog.entries.href(at));
         let retire: Vec<usize> = retiring.filter_map(|href| state.catalog.entries.position(href)).collect();
         let all: Vec<Candidate> = admitted.iter().map(|(candidate, _)| candidate.clone()).collect();

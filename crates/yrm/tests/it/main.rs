@@ -8,6 +8,7 @@ mod demo;
 mod docs;
 mod equality;
 mod floors;
+mod hostile;
 mod index;
 mod processes;
 mod publish;

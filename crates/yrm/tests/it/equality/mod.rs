@@ -21,8 +21,9 @@ use rpmmd::compress::Compression;
 use tempfile::TempDir;
 use yrm::index::{self, Indexed};
 
+pub(crate) use clients::assert_well_formed;
 use repository::Repository;
-use tools::{Reference, prepared, succeed};
+pub(crate) use tools::{Reference, prepared, succeed};
 
 const COMPRESSIONS: [Compression; 2] = [Compression::Gz, Compression::Zstd];
 

@@ -239,14 +239,20 @@ impl<'a> Header<'a> {
         };
         let has_region = check_region(index, data_bytes as usize, limits.region.number()).map_err(error)?;
         let mut header = Self { bytes: &[], index, data: &[], has_region };
-        header.check_entries(data_bytes as usize, Kind::least_length).map_err(error)?;
+        // As for librpm: the numbers of a signature header mean other things, and packages from
+        // before rpm 4 were never so strict.
+        let strict = has_region && limits.section == Section::Main;
+        header.check_entries(data_bytes as usize, strict, Kind::least_length).map_err(error)?;
         let Some(bytes) = rest.get(..length) else { return Ok(Piece::Needs(start + length)) };
         (header.bytes, header.data) = (bytes, &bytes[data_start..]);
         if has_region {
             check_trailer(index, header.data, limits.region.number()).map_err(error)?;
         }
         let read = |kind: Kind, entry: Entry, _| kind.length(entry, &header.data[entry.offset as usize..]);
-        header.check_entries(header.data.len(), read).map_err(error)?;
+        let whole = header.check_entries(header.data.len(), strict, read).map_err(error)?;
+        if strict && !whole {
+            return Err(error(Fault::BadRegion("data that no tag has")));
+        }
         Ok(Piece::Ready(header, start + length))
     }
 
@@ -322,15 +328,17 @@ impl<'a> Header<'a> {
 
     /// librpm's checks of every entry. Data must stand in the order of the entries without
     /// overlapping, so that checking all strings reads the data once at most. `length` tells how
-    /// many of the so many bytes from its offset on an entry takes.
+    /// many of the so many bytes from its offset on an entry takes. Answers whether entries take
+    /// all of the data.
     fn check_entries(
         &self,
         data_bytes: usize,
+        typed: bool,
         length: impl Fn(Kind, Entry, usize) -> Result<usize, &'static str>,
-    ) -> Result<(), Fault> {
+    ) -> Result<bool, Fault> {
         let mut free_from = 0;
         let mut highest_tag = None;
-        let mut sorted = true;
+        let (mut sorted, mut whole) = (true, true);
         for entry in self.entries() {
             let bad = |problem| Fault::BadEntry { tag: entry.tag, problem };
             if entry.tag < FIRST_DATA_TAG {
@@ -347,15 +355,23 @@ impl<'a> Header<'a> {
             if !offset.is_multiple_of(kind.alignment()) {
                 return Err(bad("misaligned"));
             }
+            if typed && tag::kind(entry.tag).is_some_and(|known| !kind.is_like(known)) {
+                return Err(bad("not of the type that rpm gives it"));
+            }
             let available = data_bytes.checked_sub(offset).ok_or(bad("starts outside the data"))?;
             if offset < free_from {
                 return Err(bad("overlaps the entry before it"));
             }
+            whole &= offset == usize::next_multiple_of(free_from, kind.alignment());
             free_from = offset + length(kind, entry, available).map_err(bad)?;
             sorted &= highest_tag < Some(entry.tag);
             highest_tag = Some(entry.tag);
         }
-        if sorted { Ok(()) } else { self.check_duplicates() }
+        if !sorted {
+            self.check_duplicates()?;
+        }
+        // Without a region's trailer the data ends where it ends.
+        Ok(whole && (!self.has_region || free_from + ENTRY_BYTES == data_bytes))
     }
 
     /// rpm never writes a tag twice, and which of two librpm would read is chance: a client

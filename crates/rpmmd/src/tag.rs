@@ -105,6 +105,25 @@ tags! {
     RPMFORMAT = 5114;
 }
 
+/// The type that rpm gives a tag of the main header, of those above; it refuses a header with
+/// another. `None` for tags that are not known here.
+pub(crate) fn kind(number: u32) -> Option<u32> {
+    const INT16: u32 = 3;
+    const INT32: u32 = 4;
+    const INT64: u32 = 5;
+    const TEXTS: u32 = 8;
+    Some(match number {
+        1030 => INT16,
+        1003 | 1006 | 1009 | 1037 | 1048 | 1053 | 1080 | 1106 | 1112 | 1114 | 1116 => INT32,
+        1158 | 1161 | 5048 | 5051 | 5054 | 5057 | 5093 | 5114 => INT32,
+        5009 | 5112 => INT64,
+        1000..=1002 | 1004 | 1005 | 1007 | 1011 | 1014..=1016 | 1020 | 1022 | 1027 | 1035 | 1044 => TEXTS,
+        1047 | 1049 | 1050 | 1054 | 1055 | 1081 | 1082 | 1090 | 1113 | 1115 | 1117 | 1118 | 1124 => TEXTS,
+        1156 | 1157 | 1159 | 1160 | 5046 | 5047 | 5049 | 5050 | 5052 | 5053 | 5055 | 5056 | 5092 => TEXTS,
+        _ => return None,
+    })
+}
+
 /// Tags of the signature header, whose numbers from 1000 on mean other things than in the main one.
 pub mod signature {
     use super::Tag;

@@ -270,6 +270,20 @@ fn regions_that_do_not_cover_the_header_are_refused() {
     }
 }
 
+#[test]
+fn what_librpm_does_not_load_is_refused() {
+    let fault = |rpm: Rpm| fault(&rpm.build());
+    let other_type = Fault::BadEntry { tag: 1006, problem: "not of the type that rpm gives it" };
+    assert_eq!(fault(small().tag(1006, Value::Int64(vec![1]))), other_type);
+    assert_ne!(fault(small().tag(1116, Value::Int16(vec![0]))), other_type);
+    // Strings of all types are alike, and so are tags that nobody knows.
+    ready(&small().tag(tag::NAME.number(), Value::texts(["small"])).tag(20_000, Value::Int16(vec![0])).build());
+    let hole = Fault::BadRegion("data that no tag has");
+    assert_eq!(fault(small().tag(tag::NAME.number(), Value::text("a\0b"))), hole);
+    let last = Value::Raw { kind: TEXT, count: 1, align: 1, data: b"a\0b".to_vec() };
+    assert_eq!(fault(small().tag(20_000, last)), hole);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 

@@ -36,6 +36,12 @@ impl Kind {
         }
     }
 
+    /// Whether data of this type is read as data of the other: the types of strings are all alike.
+    pub(super) fn is_like(self, other: u32) -> bool {
+        let text = |kind| matches!(kind, Self::Text | Self::Texts | Self::Locales);
+        Self::of(other).is_some_and(|other| self == other || text(self) && text(other))
+    }
+
     pub(super) fn alignment(self) -> usize {
         match self {
             Self::Integer(width) => usize::from(width),

@@ -5,5 +5,7 @@
 //! publish it, weigh it, and compare it with what other programs make of it.
 
 mod corpus;
+mod keys;
+mod mutants;
 mod published;
 mod weighed;

@@ -24,13 +24,15 @@ const LEAD_BYTES: usize = 96;
 const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
 /// `RPMSIGTYPE_HEADERSIG`, the only kind of signature there has been since rpm 3.
 const LEAD_HEADER_SIGNATURE: u16 = 5;
-/// Magic, and the version of the header's form.
-const HEADER_MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 1];
-/// Magic, 4 reserved bytes, number of entries, bytes of data.
+/// Magic, the version of the header's form, and what is reserved; librpm compares all of it.
+const HEADER_MAGIC: [u8; 8] = [0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0];
+/// Magic, number of entries, bytes of data.
 const INTRO_BYTES: usize = 16;
 const ENTRY_BYTES: usize = 16;
 /// librpm's `HEADER_I18NTABLE`: lower tags are regions and never data.
 const FIRST_DATA_TAG: u32 = 100;
+/// librpm's numbers have a sign.
+const LAST_TAG: u32 = i32::MAX as u32;
 const VALUES_MAX: u32 = 0xf_ffff;
 /// An index that promises more data than this is looked at before the data is asked for.
 const LARGE_DATA_BYTES: u32 = 1 << 20;
@@ -241,16 +243,17 @@ impl<'a> Header<'a> {
         let mut header = Self { bytes: &[], index, data: &[], has_region };
         // As for librpm: the numbers of a signature header mean other things, and packages from
         // before rpm 4 were never so strict.
-        let strict = has_region && limits.section == Section::Main;
-        header.check_entries(data_bytes as usize, strict, Kind::least_length).map_err(error)?;
+        let typed = has_region && limits.section == Section::Main;
+        header.check_entries(data_bytes as usize, typed, Kind::least_length).map_err(error)?;
         let Some(bytes) = rest.get(..length) else { return Ok(Piece::Needs(start + length)) };
         (header.bytes, header.data) = (bytes, &bytes[data_start..]);
         if has_region {
             check_trailer(index, header.data, limits.region.number()).map_err(error)?;
         }
         let read = |kind: Kind, entry: Entry, _| kind.length(entry, &header.data[entry.offset as usize..]);
-        let whole = header.check_entries(header.data.len(), strict, read).map_err(error)?;
-        if strict && !whole {
+        let joined = header.check_entries(header.data.len(), typed, read).map_err(error)?;
+        // librpm loads a header by joining its data, and wants it to come to the same length.
+        if has_region && joined + ENTRY_BYTES != header.data.len() {
             return Err(error(Fault::BadRegion("data that no tag has")));
         }
         Ok(Piece::Ready(header, start + length))
@@ -286,6 +289,12 @@ impl<'a> Header<'a> {
     /// The first of a tag's numbers, unsigned, of whatever width.
     pub fn integer(&self, tag: Tag) -> Option<u64> {
         self.integers(tag)?.next()
+    }
+
+    /// A tag's number, where it has one only.
+    pub fn only_integer(&self, tag: Tag) -> Option<u64> {
+        let mut numbers = self.integers(tag)?;
+        if numbers.len() == 1 { numbers.next() } else { None }
     }
 
     /// A tag's numbers, unsigned, decoded as they are asked for.
@@ -328,21 +337,24 @@ impl<'a> Header<'a> {
 
     /// librpm's checks of every entry. Data must stand in the order of the entries without
     /// overlapping, so that checking all strings reads the data once at most. `length` tells how
-    /// many of the so many bytes from its offset on an entry takes. Answers whether entries take
-    /// all of the data.
+    /// many of the so many bytes from its offset on an entry takes. Answers how
+    /// many bytes they take when each is put after the one before.
     fn check_entries(
         &self,
         data_bytes: usize,
         typed: bool,
         length: impl Fn(Kind, Entry, usize) -> Result<usize, &'static str>,
-    ) -> Result<bool, Fault> {
+    ) -> Result<usize, Fault> {
         let mut free_from = 0;
         let mut highest_tag = None;
-        let (mut sorted, mut whole) = (true, true);
+        let (mut sorted, mut joined) = (true, 0usize);
         for entry in self.entries() {
             let bad = |problem| Fault::BadEntry { tag: entry.tag, problem };
             if entry.tag < FIRST_DATA_TAG {
                 return Err(bad("a region's number in the middle"));
+            }
+            if entry.tag > LAST_TAG {
+                return Err(bad("no number of a tag"));
             }
             let kind = Kind::of(entry.kind).ok_or(bad("unknown type"))?;
             if entry.count == 0 {
@@ -362,16 +374,16 @@ impl<'a> Header<'a> {
             if offset < free_from {
                 return Err(bad("overlaps the entry before it"));
             }
-            whole &= offset == usize::next_multiple_of(free_from, kind.alignment());
-            free_from = offset + length(kind, entry, available).map_err(bad)?;
+            let bytes = length(kind, entry, available).map_err(bad)?;
+            free_from = offset + bytes;
+            joined = joined.next_multiple_of(kind.alignment()) + bytes;
             sorted &= highest_tag < Some(entry.tag);
             highest_tag = Some(entry.tag);
         }
         if !sorted {
             self.check_duplicates()?;
         }
-        // Without a region's trailer the data ends where it ends.
-        Ok(whole && (!self.has_region || free_from + ENTRY_BYTES == data_bytes))
+        Ok(joined)
     }
 
     /// rpm never writes a tag twice, and which of two librpm would read is chance: a client

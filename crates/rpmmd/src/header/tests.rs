@@ -54,9 +54,9 @@ fn a_good_file_gives_its_tags() {
     let file = small()
         .epoch(7)
         .tag(tag::FILEMODES.number(), Value::Int16(vec![0o100_644]))
-        .tag(5000, Value::Int8(vec![1, 2]))
+        .tag(20_000, Value::Int8(vec![1, 2]))
         .tag(tag::LONGSIZE.number(), Value::Int64(vec![1 << 40]))
-        .tag(5001, Value::Bytes(vec![9, 0, 9]))
+        .tag(20_001, Value::Bytes(vec![9, 0, 9]))
         .tag(tag::SUMMARY.number(), Value::Locales(vec![b"C".to_vec(), b"de".to_vec()]))
         .build();
     let headers = ready(&file);
@@ -279,8 +279,8 @@ fn what_librpm_does_not_load_is_refused() {
     // Strings of all types are alike, and so are tags that nobody knows.
     ready(&small().tag(tag::NAME.number(), Value::texts(["small"])).tag(20_000, Value::Int16(vec![0])).build());
     let hole = Fault::BadRegion("data that no tag has");
-    assert_eq!(fault(small().tag(tag::NAME.number(), Value::text("a\0b"))), hole);
-    let last = Value::Raw { kind: TEXT, count: 1, align: 1, data: b"a\0b".to_vec() };
+    assert_eq!(fault(small().tag(tag::NAME.number(), Value::text("a\0bcdefghi"))), hole);
+    let last = Value::Raw { kind: TEXT, count: 1, align: 1, data: b"a\0bcdefghi".to_vec() };
     assert_eq!(fault(small().tag(20_000, last)), hole);
 }
 

@@ -104,7 +104,7 @@ fn nevra(headers: &HeaderFile<'_>, origin: Origin, cleaner: &mut Cleaner) -> Res
     let version = text(tag::VERSION)?;
     let release = text(tag::RELEASE)?;
     let arch = text(tag::ARCH)?;
-    let epoch = main.integer(tag::EPOCH).unwrap_or(0);
+    let epoch = main.only_integer(tag::EPOCH).unwrap_or(0);
     let epoch = u32::try_from(epoch).map_err(|_| PackageError::TooLarge { tag: tag::EPOCH, value: epoch })?;
     // A source package has the architecture of the machine that made it.
     let arch = if origin == Origin::Source { "src".to_owned() } else { arch };

@@ -104,14 +104,19 @@ fn edited(random: &mut StdRng, rpm: Rpm) -> (String, Vec<u8>) {
     ];
     let tag = *TAGS.choose(random).expect("there are some");
     let count = random.random_range(1..4);
+    let named = [tag::PROVIDENAME, tag::REQUIRENAME].contains(&tag);
+    // What createrepo_c takes for negative numbers or ends in 2038 is left out, and lists of
+    // translations, of which librpm gives it the first only.
+    let translated = [tag::SUMMARY, tag::NAME].contains(&tag);
     let value = match random.random_range(0..8) {
         0 => Value::Int16(vec![random.random(); count]),
-        1 => Value::Int32(vec![random.random(); count]),
+        1 => Value::Int32(vec![random.random::<u32>() >> 1; count]),
         2 => Value::Int32((0..3).take(count).collect()),
-        3 => Value::Int64(vec![random.random(); count]),
-        4 => Value::text(["", "x", "a\0b", "caf\u{e9}"].choose(random).expect("there are some")),
+        3 => Value::Int64(vec![random.random::<u64>() >> 1; count]),
+        // No empty names: createrepo_c leaves such a dependency out and its list's element there.
+        4 => Value::text(["x", "", "a\0b", "caf\u{e9}"][usize::from(!named) * random.random_range(0..4)]),
         5 => Value::Texts(vec![b"t".to_vec(); count]),
-        6 => Value::Locales(vec![b"l".to_vec(); count]),
+        6 if translated => Value::Locales(vec![b"l".to_vec(); count]),
         _ => return (format!(" without {tag}"), rpm.without_tag(tag).build()),
     };
     (format!(" {tag} is {value:?}"), rpm.tag(tag, value).build())
@@ -159,6 +164,19 @@ impl Theirs {
     }
 }
 
+/// Whether the damage is in the signature header. What its tags are is nobody's business here until
+/// there is a policy for signatures; rpm looks at some of them.
+fn is_in_signature_header(damage: &str) -> bool {
+    let places = damage.split_whitespace().filter_map(|change| change.split_once(':')?.0.parse::<usize>().ok());
+    places.into_iter().any(|at| (96..360).contains(&at))
+}
+
+/// createrepo_c writes a version that is not UTF-8 into primary as it does every text, and into the
+/// other documents otherwise.
+fn is_at_odds_with_itself(difference: &str) -> bool {
+    difference.contains("/version@") && !difference.contains(" primary/") && !difference.is_ascii()
+}
+
 /// Why we refuse what rpm takes: each is a package that no client could use, or a file that is
 /// not the one that was built.
 fn may_be_refused(why: &str) -> bool {
@@ -201,25 +219,34 @@ fn a_little_damage_is_judged_as_rpm_and_createrepo_c_judge_it() {
         indexed.skipped.iter().map(|remark| (remark.href.as_str(), remark.text.as_str())).collect();
 
     let mut wrong = Vec::new();
-    let (mut taken, mut both_refuse, mut we_alone) = (0, 0, BTreeMap::<&str, usize>::new());
+    // Characters that XML forbids: createrepo_c drops the package, we replace them.
+    let cleaned: BTreeSet<&str> = indexed.warnings.iter().map(|remark| remark.href.as_str()).collect();
+    let (mut taken, mut both_refuse, mut apart) = (0, 0, 0);
+    let mut we_alone = BTreeMap::<&str, usize>::new();
     for (name, done) in &damage {
-        if theirs.broken.contains(name) {
+        let in_metadata = theirs.repository.packages.contains_key(name);
+        if theirs.broken.contains(name) || !in_metadata && rpm.contains(name) && cleaned.contains(name.as_str()) {
+            apart += 1;
             continue;
         }
-        let taken_by_them = theirs.repository.packages.contains_key(name) && rpm.contains(name);
+        let taken_by_them = in_metadata && rpm.contains(name);
         match (refused.get(name.as_str()), taken_by_them) {
             (None, true) => taken += 1,
             (Some(_), false) => both_refuse += 1,
             (Some(why), true) if may_be_refused(why) => *we_alone.entry(why).or_default() += 1,
             (Some(why), true) => wrong.push(format!("{name}:{done}: only we refuse it: {why}")),
+            (None, false) if is_in_signature_header(done) => apart += 1,
             (None, false) => wrong.push(format!("{name}:{done}: only we take it")),
         }
     }
     let differences = ours.differences(&theirs.repository);
-    wrong.extend(differences.into_iter().filter(|line| !line.contains(": only in the ")));
+    let of = |line: &str| damage.get(line.split_whitespace().next().unwrap_or_default()).cloned().unwrap_or_default();
+    let differences = differences.into_iter().filter(|line| !line.contains(": only in the "));
+    let differences = differences.filter(|line| !is_at_odds_with_itself(line));
+    wrong.extend(differences.map(|line| format!("{line}:{}", of(&line))));
     let broken = theirs.broken.len();
-    println!("seed {seed}: {count} mutants, {taken} taken by all, {both_refuse} refused by all; createrepo_c did not");
-    println!("survive {broken}; alone we refuse {we_alone:#?}");
+    println!("seed {seed}: {count} mutants, {taken} taken by all, {both_refuse} refused by all, {apart} set apart (characters");
+    println!("that createrepo_c drops, {broken} files that it does not survive); alone we refuse {we_alone:#?}");
     assert!(wrong.is_empty(), "seed {seed}: {} differences:\n{}", wrong.len(), wrong[..wrong.len().min(40)].join("\n"));
     // Else the damage is too great, or too small, to tell anything.
     assert!(taken * 10 > count && both_refuse * 10 > count);

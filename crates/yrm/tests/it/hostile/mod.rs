@@ -8,4 +8,5 @@ mod corpus;
 mod keys;
 mod mutants;
 mod published;
+mod regressions;
 mod weighed;

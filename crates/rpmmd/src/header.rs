@@ -1,9 +1,10 @@
 //! Reads the start of an RPM file: lead, signature header, main header.
 //!
 //! Works on however many bytes of the file have arrived and says how many it needs. Copies
-//! nothing, believes nothing: limits are librpm's, every offset and count is checked before it
-//! is used, and no memory is reserved for what a header merely claims. Never looks at the
-//! payload. What the tags mean is [`crate::package`]'s business.
+//! nothing, believes nothing: limits are librpm's and [`MAX_HEADERS_BYTES`], every offset and
+//! count is checked before it is used (those in an index before its data is asked for), and no
+//! memory is reserved for what a header merely claims. Never looks at the payload. What the
+//! tags mean is [`crate::package`]'s business.
 
 mod error;
 mod value;
@@ -23,14 +24,22 @@ const LEAD_BYTES: usize = 96;
 const LEAD_MAGIC: [u8; 4] = [0xed, 0xab, 0xee, 0xdb];
 /// `RPMSIGTYPE_HEADERSIG`, the only kind of signature there has been since rpm 3.
 const LEAD_HEADER_SIGNATURE: u16 = 5;
-/// Magic, and the version of the header's form.
-const HEADER_MAGIC: [u8; 4] = [0x8e, 0xad, 0xe8, 1];
-/// Magic, 4 reserved bytes, number of entries, bytes of data.
+/// Magic, the version of the header's form, and what is reserved; librpm compares all of it.
+const HEADER_MAGIC: [u8; 8] = [0x8e, 0xad, 0xe8, 1, 0, 0, 0, 0];
+/// Magic, number of entries, bytes of data.
 const INTRO_BYTES: usize = 16;
 const ENTRY_BYTES: usize = 16;
 /// librpm's `HEADER_I18NTABLE`: lower tags are regions and never data.
 const FIRST_DATA_TAG: u32 = 100;
+/// librpm's numbers have a sign.
+const LAST_TAG: u32 = i32::MAX as u32;
 const VALUES_MAX: u32 = 0xf_ffff;
+/// An index that promises more data than this is looked at before the data is asked for.
+const LARGE_DATA_BYTES: u32 = 1 << 20;
+
+/// Longest start of a file that is read, both headers. librpm takes eight times as much, but a
+/// header has to be in memory as a whole, and one upload must not cost what the others need.
+pub const MAX_HEADERS_BYTES: u64 = 32 << 20;
 
 /// What librpm accepts at most of one header.
 struct Limits {
@@ -223,11 +232,30 @@ impl<'a> Header<'a> {
         // Bounded by the limits: far from wrapping even where usize has 32 bits.
         let data_start = INTRO_BYTES + ENTRY_BYTES * entries as usize;
         let length = data_start + data_bytes as usize;
+        if (start + length) as u64 > MAX_HEADERS_BYTES {
+            return Err(error(Fault::TooLong { bytes: (start + length) as u64, limit: MAX_HEADERS_BYTES }));
+        }
+        let Some(index) = rest.get(INTRO_BYTES..data_start) else {
+            let first = if data_bytes > LARGE_DATA_BYTES { data_start } else { length };
+            return Ok(Piece::Needs(start + first));
+        };
+        let has_region = check_region(index, data_bytes as usize, limits.region.number()).map_err(error)?;
+        let mut header = Self { bytes: &[], index, data: &[], has_region };
+        // As for librpm: the numbers of a signature header mean other things, and packages from
+        // before rpm 4 were never so strict.
+        let typed = has_region && limits.section == Section::Main;
+        header.check_entries(data_bytes as usize, typed, Kind::least_length).map_err(error)?;
         let Some(bytes) = rest.get(..length) else { return Ok(Piece::Needs(start + length)) };
-        let (index, data) = (&bytes[INTRO_BYTES..data_start], &bytes[data_start..]);
-        let has_region = check_region(index, data, limits.region.number()).map_err(error)?;
-        let header = Self { bytes, index, data, has_region };
-        header.check_entries().map_err(error)?;
+        (header.bytes, header.data) = (bytes, &bytes[data_start..]);
+        if has_region {
+            check_trailer(index, header.data, limits.region.number()).map_err(error)?;
+        }
+        let read = |kind: Kind, entry: Entry, _| kind.length(entry, &header.data[entry.offset as usize..]);
+        let joined = header.check_entries(header.data.len(), typed, read).map_err(error)?;
+        // librpm loads a header by joining its data, and wants it to come to the same length.
+        if has_region && joined + ENTRY_BYTES != header.data.len() {
+            return Err(error(Fault::BadRegion("data that no tag has")));
+        }
         Ok(Piece::Ready(header, start + length))
     }
 
@@ -261,6 +289,12 @@ impl<'a> Header<'a> {
     /// The first of a tag's numbers, unsigned, of whatever width.
     pub fn integer(&self, tag: Tag) -> Option<u64> {
         self.integers(tag)?.next()
+    }
+
+    /// A tag's number, where it has one only.
+    pub fn only_integer(&self, tag: Tag) -> Option<u64> {
+        let mut numbers = self.integers(tag)?;
+        if numbers.len() == 1 { numbers.next() } else { None }
     }
 
     /// A tag's numbers, unsigned, decoded as they are asked for.
@@ -302,15 +336,25 @@ impl<'a> Header<'a> {
     }
 
     /// librpm's checks of every entry. Data must stand in the order of the entries without
-    /// overlapping, so that checking all strings reads the data once at most.
-    fn check_entries(&self) -> Result<(), Fault> {
+    /// overlapping, so that checking all strings reads the data once at most. `length` tells how
+    /// many of the so many bytes from its offset on an entry takes. Answers how
+    /// many bytes they take when each is put after the one before.
+    fn check_entries(
+        &self,
+        data_bytes: usize,
+        typed: bool,
+        length: impl Fn(Kind, Entry, usize) -> Result<usize, &'static str>,
+    ) -> Result<usize, Fault> {
         let mut free_from = 0;
         let mut highest_tag = None;
-        let mut sorted = true;
+        let (mut sorted, mut joined) = (true, 0usize);
         for entry in self.entries() {
             let bad = |problem| Fault::BadEntry { tag: entry.tag, problem };
             if entry.tag < FIRST_DATA_TAG {
                 return Err(bad("a region's number in the middle"));
+            }
+            if entry.tag > LAST_TAG {
+                return Err(bad("no number of a tag"));
             }
             let kind = Kind::of(entry.kind).ok_or(bad("unknown type"))?;
             if entry.count == 0 {
@@ -323,16 +367,23 @@ impl<'a> Header<'a> {
             if !offset.is_multiple_of(kind.alignment()) {
                 return Err(bad("misaligned"));
             }
-            let value = self.data.get(offset..).ok_or(bad("starts outside the data"))?;
+            if typed && tag::kind(entry.tag).is_some_and(|known| !kind.is_like(known)) {
+                return Err(bad("not of the type that rpm gives it"));
+            }
+            let available = data_bytes.checked_sub(offset).ok_or(bad("starts outside the data"))?;
             if offset < free_from {
                 return Err(bad("overlaps the entry before it"));
             }
-            let bytes = kind.length(value, entry.count).map_err(bad)?;
+            let bytes = length(kind, entry, available).map_err(bad)?;
             free_from = offset + bytes;
+            joined = joined.next_multiple_of(kind.alignment()) + bytes;
             sorted &= highest_tag < Some(entry.tag);
             highest_tag = Some(entry.tag);
         }
-        if sorted { Ok(()) } else { self.check_duplicates() }
+        if !sorted {
+            self.check_duplicates()?;
+        }
+        Ok(joined)
     }
 
     /// rpm never writes a tag twice, and which of two librpm would read is chance: a client
@@ -350,7 +401,7 @@ impl<'a> Header<'a> {
 /// Checks the region, when the first entry is one: its trailer must end the data and count all
 /// entries, for in a file nothing was added to the header after it was built. Answers whether
 /// there is one; packages from before rpm 4 have none.
-fn check_region(index: &[u8], data: &[u8], expected: u32) -> Result<bool, Fault> {
+fn check_region(index: &[u8], data_bytes: usize, expected: u32) -> Result<bool, Fault> {
     let first = Entry::read(index);
     if first.tag != expected {
         return Ok(false);
@@ -358,14 +409,16 @@ fn check_region(index: &[u8], data: &[u8], expected: u32) -> Result<bool, Fault>
     if !first.is_region(expected) {
         return Err(Fault::BadRegion("wrong type or size"));
     }
-    let trailer = data.get(first.offset as usize..).unwrap_or_default();
-    if trailer.len() < ENTRY_BYTES {
-        return Err(Fault::BadRegion("trailer outside the data"));
+    match data_bytes.checked_sub(first.offset as usize) {
+        None | Some(0..ENTRY_BYTES) => Err(Fault::BadRegion("trailer outside the data")),
+        Some(ENTRY_BYTES) => Ok(true),
+        Some(_) => Err(Fault::BadRegion("data after its end")),
     }
-    if trailer.len() > ENTRY_BYTES {
-        return Err(Fault::BadRegion("data after its end"));
-    }
-    let trailer = Entry::read(trailer);
+}
+
+/// Checks the region's trailer, which ends the data.
+fn check_trailer(index: &[u8], data: &[u8], expected: u32) -> Result<(), Fault> {
+    let trailer = Entry::read(&data[data.len() - ENTRY_BYTES..]);
     // Some old packages close the signature region with the number of the image region.
     let alias = expected == tag::HEADERSIGNATURES.number() && trailer.is_region(tag::HEADERIMAGE.number());
     if !trailer.is_region(expected) && !alias {
@@ -375,5 +428,5 @@ fn check_region(index: &[u8], data: &[u8], expected: u32) -> Result<bool, Fault>
     if trailer.offset.wrapping_neg() as usize != index.len() {
         return Err(Fault::BadRegion("covers another number of entries"));
     }
-    Ok(true)
+    Ok(())
 }

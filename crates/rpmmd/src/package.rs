@@ -6,6 +6,7 @@
 //! never judges whether a package is welcome.
 
 mod changelog;
+mod cost;
 mod dependencies;
 mod error;
 mod files;
@@ -18,6 +19,7 @@ mod tests;
 
 use std::borrow::Cow;
 
+pub use self::cost::MAX_PACKAGE_MEMORY_BYTES;
 pub use self::error::PackageError;
 pub use self::from_header::{FileFacts, Rules};
 pub use self::text::Warning;

@@ -61,6 +61,13 @@ pub enum Fault {
         /// Bytes allowed.
         limit: u32,
     },
+    /// The file's start up to the header's end is longer than is read.
+    TooLong {
+        /// Bytes claimed.
+        bytes: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
     /// A list is too long.
     TooManyValues {
         /// Number of the tag.
@@ -93,7 +100,7 @@ pub enum Reason {
     NotRpm,
     /// An RPM of a kind that is not read.
     Unsupported,
-    /// Beyond librpm's limits.
+    /// Beyond librpm's limits, or ours.
     Limit,
     /// Damaged, or made to harm.
     Invalid,
@@ -116,7 +123,10 @@ impl HeaderError {
         match self.fault {
             Fault::NotRpm => Reason::NotRpm,
             Fault::UnsupportedVersion { .. } | Fault::UnsupportedSignatureType => Reason::Unsupported,
-            Fault::TooManyTags { .. } | Fault::TooMuchData { .. } | Fault::TooManyValues { .. } => Reason::Limit,
+            Fault::TooManyTags { .. }
+            | Fault::TooMuchData { .. }
+            | Fault::TooLong { .. }
+            | Fault::TooManyValues { .. } => Reason::Limit,
             Fault::BadMagic | Fault::NoTags | Fault::BadRegion(_) | Fault::BadEntry { .. } => Reason::Invalid,
             Fault::DigestMismatch { .. } => Reason::Digest,
         }
@@ -137,6 +147,9 @@ impl fmt::Display for HeaderError {
             }
             Fault::TooMuchData { bytes, limit } => {
                 write!(f, "the {section} claims {bytes} bytes of data, {limit} are allowed")
+            }
+            Fault::TooLong { bytes, limit } => {
+                write!(f, "the {section} ends {bytes} bytes into the file, {limit} are allowed")
             }
             Fault::TooManyValues { tag, count, limit } => {
                 write!(f, "tag {tag} of the {section} claims {count} values, {limit} are allowed")

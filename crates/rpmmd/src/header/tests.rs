@@ -54,9 +54,9 @@ fn a_good_file_gives_its_tags() {
     let file = small()
         .epoch(7)
         .tag(tag::FILEMODES.number(), Value::Int16(vec![0o100_644]))
-        .tag(5000, Value::Int8(vec![1, 2]))
+        .tag(20_000, Value::Int8(vec![1, 2]))
         .tag(tag::LONGSIZE.number(), Value::Int64(vec![1 << 40]))
-        .tag(5001, Value::Bytes(vec![9, 0, 9]))
+        .tag(20_001, Value::Bytes(vec![9, 0, 9]))
         .tag(tag::SUMMARY.number(), Value::Locales(vec![b"C".to_vec(), b"de".to_vec()]))
         .build();
     let headers = ready(&file);
@@ -176,12 +176,36 @@ fn claims_beyond_the_limits_are_refused_before_they_are_read() {
     assert_eq!(many(INT64, u32::MAX), Fault::TooManyValues { tag: 1000, count: u32::MAX, limit });
     assert_eq!(many(TEXTS, u32::MAX), Fault::TooManyValues { tag: 1000, count: u32::MAX, limit });
     assert_eq!(many(TEXTS, 0x10_0000), Fault::TooManyValues { tag: 1000, count: 0x10_0000, limit });
-    // Allowed, but not there yet.
-    let needs = HeaderFile::parse_prefix(&with_main(&intro(1, 256 << 20))).map(|parsed| match parsed {
+    // What librpm would take and memory would not.
+    let bytes = with_main(&intro(1, 0)).len() as u64 + 16 + (256 << 20);
+    assert_eq!(fault(&with_main(&intro(1, 256 << 20))), Fault::TooLong { bytes, limit: MAX_HEADERS_BYTES });
+}
+
+fn needs(file: &[u8]) -> u64 {
+    match HeaderFile::parse_prefix(file).unwrap() {
         Parsed::Needs(bytes) => bytes,
-        Parsed::Ready(_) => 0,
-    });
-    assert_eq!(needs, Ok(with_main(&intro(1, 0)).len() as u64 + 16 + (256 << 20)));
+        Parsed::Ready(_) => panic!("it is complete"),
+    }
+}
+
+#[test]
+fn an_index_is_judged_before_its_data_is_asked_for() {
+    let claimed = |kind, count| {
+        let mut main = assemble(1, &entry(1000, kind, 0, count), &[]);
+        main[12..16].copy_from_slice(&(20u32 << 20).to_be_bytes());
+        with_main(&main)
+    };
+    // As many strings as librpm takes at most, and one more: 20 MiB are asked for or spared.
+    let whole = claimed(TEXTS, 0xf_ffff);
+    assert_eq!(needs(&whole), whole.len() as u64 + (20 << 20));
+    assert_eq!(
+        fault(&claimed(TEXTS, 0x10_0000)),
+        Fault::TooManyValues { tag: 1000, count: 0x10_0000, limit: 0xf_ffff }
+    );
+    assert!(matches!(fault(&claimed(INT64, 0xf_ffff + 1)), Fault::TooManyValues { .. }));
+    assert_eq!(fault(&claimed(BYTES, 21 << 20)), Fault::BadEntry { tag: 1000, problem: "ends outside the data" });
+    // Without the index, of a large header only the index is asked for.
+    assert_eq!(needs(&whole[..whole.len() - 1]), whole.len() as u64);
 }
 
 #[test]
@@ -247,6 +271,20 @@ fn regions_that_do_not_cover_the_header_are_refused() {
     ] {
         assert_eq!(with_region(region, &data), Fault::BadRegion(problem));
     }
+}
+
+#[test]
+fn what_librpm_does_not_load_is_refused() {
+    let fault = |rpm: Rpm| fault(&rpm.build());
+    let other_type = Fault::BadEntry { tag: 1006, problem: "not of the type that rpm gives it" };
+    assert_eq!(fault(small().tag(1006, Value::Int64(vec![1]))), other_type);
+    assert_ne!(fault(small().tag(1116, Value::Int16(vec![0]))), other_type);
+    // Strings of all types are alike, and so are tags that nobody knows.
+    ready(&small().tag(tag::NAME.number(), Value::texts(["small"])).tag(20_000, Value::Int16(vec![0])).build());
+    let hole = Fault::BadRegion("data that no tag has");
+    assert_eq!(fault(small().tag(tag::NAME.number(), Value::text("a\0bcdefghi"))), hole);
+    let last = Value::Raw { kind: TEXT, count: 1, align: 1, data: b"a\0bcdefghi".to_vec() };
+    assert_eq!(fault(small().tag(20_000, last)), hole);
 }
 
 proptest! {

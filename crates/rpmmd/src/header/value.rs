@@ -4,6 +4,8 @@ use std::iter::FusedIterator;
 
 use memchr::memchr;
 
+use super::Entry;
+
 /// What an index entry's type number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -34,6 +36,12 @@ impl Kind {
         }
     }
 
+    /// Whether data of this type is read as data of the other: the types of strings are all alike.
+    pub(super) fn is_like(self, other: u32) -> bool {
+        let text = |kind| matches!(kind, Self::Text | Self::Texts | Self::Locales);
+        Self::of(other).is_some_and(|other| self == other || text(self) && text(other))
+    }
+
     pub(super) fn alignment(self) -> usize {
         match self {
             Self::Integer(width) => usize::from(width),
@@ -41,17 +49,28 @@ impl Kind {
         }
     }
 
-    /// Bytes that `count` values take at the start of `data`, or why they do not fit.
-    pub(super) fn length(self, data: &[u8], count: u32) -> Result<usize, &'static str> {
-        let fixed = |width: u8| {
-            let bytes = (count as usize).checked_mul(usize::from(width)).filter(|bytes| *bytes <= data.len());
-            bytes.ok_or("ends outside the data")
+    /// Bytes that an entry's values take at least of the `available` ones, or why they cannot fit:
+    /// all that can be said before the data is there.
+    pub(super) fn least_length(self, entry: Entry, available: usize) -> Result<usize, &'static str> {
+        let within = |width: u8, problem| {
+            let bytes = (entry.count as usize).checked_mul(usize::from(width));
+            bytes.filter(|bytes| *bytes <= available).ok_or(problem)
         };
         match self {
-            Self::Integer(width) => fixed(width),
-            Self::Bytes => fixed(1),
-            Self::Text if count != 1 => Err("a string that is more than one"),
-            Self::Text | Self::Texts | Self::Locales => texts_length(data, count),
+            Self::Integer(width) => within(width, "ends outside the data"),
+            Self::Bytes => within(1, "ends outside the data"),
+            Self::Text if entry.count != 1 => Err("a string that is more than one"),
+            // Each has its NUL.
+            Self::Text | Self::Texts | Self::Locales => within(1, "a string without an end"),
+        }
+    }
+
+    /// Bytes that an entry's values take at the start of `data`, or why they do not fit.
+    pub(super) fn length(self, entry: Entry, data: &[u8]) -> Result<usize, &'static str> {
+        let least = self.least_length(entry, data.len())?;
+        match self {
+            Self::Integer(_) | Self::Bytes => Ok(least),
+            Self::Text | Self::Texts | Self::Locales => texts_length(data, entry.count),
         }
     }
 }

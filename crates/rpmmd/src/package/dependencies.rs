@@ -29,6 +29,10 @@ const STRONG: u64 = 1 << 27;
 /// createrepo_c 1.1.1.
 const PRE: u64 = PREREQ | SCRIPT_PRE | SCRIPT_POST | POSTTRANS | PRETRANS;
 
+/// How much of a libc requirement's name is compared. Real ones have 40 bytes; the highest is
+/// compared with every other, and a hostile one may have megabytes.
+const LIBC_NAME_BYTES: usize = 1024;
+
 /// How much of a bad version a warning quotes.
 const SHOWN_CHARACTERS: usize = 80;
 
@@ -242,18 +246,20 @@ fn own_paths<'a>(stated: &[Stated<'a>], files: &[File<'_>]) -> HashSet<&'a [u8],
 fn compare_libc(left: &[u8], right: &[u8]) -> Ordering {
     let (left, right) = (libc_symbols(left), libc_symbols(right));
     let rank = |symbols: Option<&[u8]>| symbols.map(|symbols| !symbols.is_empty());
-    let version = |symbols: Option<&'_ [u8]>| {
-        let symbols = symbols.unwrap_or_default();
-        let digit = symbols.iter().position(u8::is_ascii_digit).unwrap_or(symbols.len());
-        symbols[digit..].to_vec()
-    };
-    rank(left).cmp(&rank(right)).then_with(|| rpmvercmp(&version(left), &version(right)))
+    rank(left).cmp(&rank(right)).then_with(|| rpmvercmp(libc_version(left), libc_version(right)))
 }
 
 /// What stands in the first parentheses.
 fn libc_symbols(name: &[u8]) -> Option<&[u8]> {
+    let name = &name[..name.len().min(LIBC_NAME_BYTES)];
     let open = name.iter().position(|byte| *byte == b'(')?;
     name[open + 1..].split(|byte| *byte == b')').next()
+}
+
+fn libc_version(symbols: Option<&[u8]>) -> &[u8] {
+    let symbols = symbols.unwrap_or_default();
+    let digit = symbols.iter().position(u8::is_ascii_digit).unwrap_or(symbols.len());
+    &symbols[digit..]
 }
 
 /// A version text in its parts, empty ones absent.

@@ -16,6 +16,13 @@ pub enum PackageError {
         /// Its number.
         value: u64,
     },
+    /// The package would take more memory than one may.
+    TooMuchMemory {
+        /// Bytes it would take.
+        bytes: u64,
+        /// Bytes allowed.
+        limit: u64,
+    },
     /// Lists that belong together have different lengths.
     Uneven {
         /// The list that sets the length.
@@ -41,6 +48,9 @@ impl fmt::Display for PackageError {
         match self {
             Self::Missing(tag) => write!(f, "the header has no {tag}"),
             Self::TooLarge { tag, value } => write!(f, "{tag} {value} is too large"),
+            Self::TooMuchMemory { bytes, limit } => {
+                write!(f, "describing the package takes {bytes} bytes of memory, {limit} are allowed")
+            }
             Self::Uneven { tag, length, other, other_length } => {
                 write!(f, "{tag} has {length} values but {other} has {other_length}")
             }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::error::PackageError;
 use super::origin::Origin;
 use super::text::Cleaner;
-use super::{Package, Warning, changelog, dependencies, files};
+use super::{Package, Warning, changelog, cost, dependencies, files};
 use crate::checksum::Sha256;
 use crate::evr::Evr;
 use crate::header::HeaderFile;
@@ -47,6 +47,7 @@ impl<'a> Package<'a> {
         facts: &FileFacts<'a>,
         rules: &Rules,
     ) -> Result<(Self, Vec<Warning>), PackageError> {
+        cost::check(headers, rules.changelog_limit)?;
         let main = &headers.main;
         let mut cleaner = Cleaner::default();
         let origin = Origin::of(headers);
@@ -103,7 +104,7 @@ fn nevra(headers: &HeaderFile<'_>, origin: Origin, cleaner: &mut Cleaner) -> Res
     let version = text(tag::VERSION)?;
     let release = text(tag::RELEASE)?;
     let arch = text(tag::ARCH)?;
-    let epoch = main.integer(tag::EPOCH).unwrap_or(0);
+    let epoch = main.only_integer(tag::EPOCH).unwrap_or(0);
     let epoch = u32::try_from(epoch).map_err(|_| PackageError::TooLarge { tag: tag::EPOCH, value: epoch })?;
     // A source package has the architecture of the machine that made it.
     let arch = if origin == Origin::Source { "src".to_owned() } else { arch };

@@ -18,7 +18,7 @@ pub(super) enum Origin {
 impl Origin {
     pub(super) fn of(headers: &HeaderFile<'_>) -> Self {
         let main = &headers.main;
-        if main.has(tag::SOURCEPACKAGE) {
+        if main.only_integer(tag::SOURCEPACKAGE) == Some(1) {
             return Self::Source;
         }
         if main.has(tag::SOURCERPM) {

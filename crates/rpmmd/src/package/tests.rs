@@ -118,9 +118,11 @@ fn version_6_packages_have_no_archive_size() {
 fn a_package_without_a_name_is_refused() {
     assert_eq!(error(&base().without_tag(1000)), "the header has no NAME");
     assert_eq!(error(&base().tag(1001, Value::text(""))), "the header has no VERSION");
-    assert_eq!(error(&base().tag(1002, Value::int32(1))), "the header has no RELEASE");
+    // Types are checked by the header's reader, but for packages from before rpm 4.
+    let old = || base().without_region();
+    assert_eq!(error(&old().tag(1002, Value::int32(1))), "the header has no RELEASE");
     assert_eq!(error(&base().without_tag(1022)), "the header has no ARCH");
-    assert_eq!(error(&base().tag(1003, Value::Int64(vec![1 << 32]))), "EPOCH 4294967296 is too large");
+    assert_eq!(error(&old().tag(1003, Value::Int64(vec![1 << 32]))), "EPOCH 4294967296 is too large");
 }
 
 #[test]

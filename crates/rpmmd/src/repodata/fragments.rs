@@ -1,6 +1,7 @@
 //! One package's share of the three documents.
 
 use std::fmt;
+use std::sync::Arc;
 
 use super::Document;
 use crate::checksum::Sha256;
@@ -8,8 +9,9 @@ use crate::package::Package;
 use crate::{filelists, other, primary};
 
 /// Longest XML of one package in the three documents together. A header can name a long
-/// directory once and a million files in it, so its length bounds nothing.
-pub const MAX_FRAGMENTS_BYTES: usize = 64 * 1024 * 1024;
+/// directory once and a million files in it, so its length bounds nothing. It is in memory twice
+/// while it is compressed: a package is never cut in two blocks.
+pub const MAX_FRAGMENTS_BYTES: usize = 24 * 1024 * 1024;
 
 /// What `<file></file>` and its line cost beyond the path.
 const FILE_MARKUP_BYTES: usize = 16;
@@ -18,10 +20,10 @@ const FILE_MARKUP_BYTES: usize = 16;
 const PRIMARY_PKGID: &[u8] = b"pkgid=\"YES\">";
 const PKGID_ATTRIBUTE: &[u8] = b"<package pkgid=\"";
 
-/// One package's XML in the three documents, in one buffer.
+/// One package's XML in the three documents, in one buffer that clones share.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fragments {
-    bytes: Vec<u8>,
+    bytes: Arc<Vec<u8>>,
     /// Where primary's and filelists' parts end.
     ends: [usize; 2],
 }
@@ -55,19 +57,21 @@ impl Fragments {
         if bytes.len() > MAX_FRAGMENTS_BYTES {
             return Err(TooLong);
         }
-        Ok(Self { bytes, ends: [primary_end, filelists_end] })
+        Ok(Self { bytes: Arc::new(bytes), ends: [primary_end, filelists_end] })
     }
 
     /// Puts in the pkgid of a package that was described before its bytes were hashed. The
-    /// places are found by the markup, which no field's text can contain unescaped.
+    /// places are found by the markup, which no field's text can contain unescaped. Copies the XML
+    /// if another clone has it too.
     pub fn set_pkgid(&mut self, pkgid: Sha256) {
         let text = pkgid.to_string();
         let starts = [0, self.ends[0], self.ends[1]];
+        let bytes = Arc::make_mut(&mut self.bytes);
         let marks: [&[u8]; 3] = [PRIMARY_PKGID, PKGID_ATTRIBUTE, PKGID_ATTRIBUTE];
         for (start, mark) in starts.into_iter().zip(marks) {
-            let found = self.bytes[start..].windows(mark.len()).position(|window| window == mark);
+            let found = bytes[start..].windows(mark.len()).position(|window| window == mark);
             let at = start + found.expect("every fragment names its package") + mark.len();
-            self.bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
+            bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
         }
     }
 
@@ -79,7 +83,7 @@ impl Fragments {
     /// From what [`Fragments::as_parts`] gave; `None` from anything else.
     pub fn from_parts(bytes: Vec<u8>, ends: [usize; 2]) -> Option<Self> {
         let within = ends[0] <= ends[1] && ends[1] <= bytes.len() && bytes.len() <= MAX_FRAGMENTS_BYTES;
-        within.then_some(Self { bytes, ends })
+        within.then(|| Self { bytes: Arc::new(bytes), ends })
     }
 
     /// The package's XML in one document.

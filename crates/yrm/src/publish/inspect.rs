@@ -9,8 +9,9 @@ use bytes::{Bytes, BytesMut};
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::header::{HeaderError, HeaderFile, Parsed};
 use rpmmd::nevra::Nevra;
-use rpmmd::package::{FileFacts, Package, Rules};
+use rpmmd::package::{FileFacts, MAX_PACKAGE_MEMORY_BYTES, Package, PackageError, Rules};
 use rpmmd::repodata::Fragments;
+use rpmmd::tag;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
@@ -32,9 +33,12 @@ const SETTLE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 /// The same for a file that begins as an RPM and ends too early.
 const SETTLE_CUT: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
-/// Headers over this size are read only as far as [`ROOM_BYTES`] allows.
-const LARGE_HEADER_BYTES: u64 = 1 << 20;
-/// Bytes of large headers in memory at once. The largest that rpm itself takes fits.
+/// Bytes of one header read at a time.
+const HEADER_PIECE_BYTES: u64 = 4 << 20;
+/// Bytes that a header takes in memory for each of its own, at worst, while it is described:
+/// short dependencies grow most.
+const GROWTH: u64 = 80;
+/// Bytes of packages with long headers in memory at once: five that take what one may take.
 const ROOM_BYTES: u64 = 320 << 20;
 /// What the room is counted in.
 const ROOM_UNIT_BYTES: u64 = 64 << 10;
@@ -74,12 +78,13 @@ impl Inspector {
         Self { bucket, now, room: Arc::new(Semaphore::new(room)) }
     }
 
-    /// A share of the room for `bytes` of a header; small ones need none.
+    /// A share of the room for a package with `bytes` of headers; short ones need none.
     async fn room_for(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>> {
-        if bytes <= LARGE_HEADER_BYTES {
+        if bytes <= FIRST_GUESS_BYTES {
             return Ok(None);
         }
-        let units = u32::try_from(bytes.min(ROOM_BYTES) / ROOM_UNIT_BYTES).expect("a few thousand");
+        let bytes = bytes.saturating_mul(GROWTH).min(MAX_PACKAGE_MEMORY_BYTES);
+        let units = u32::try_from(bytes / ROOM_UNIT_BYTES).expect("a few thousand");
         let room = Arc::clone(&self.room).acquire_many_owned(units).await;
         room.map(Some).map_err(|source| Error::new(ErrorKind::Internal, "waiting for memory").because(source))
     }
@@ -162,11 +167,14 @@ impl Inspector {
         let mut room = None;
         let mut want = FIRST_GUESS_BYTES.min(dropped.object.size_bytes);
         for _ in 0..MAX_HEADER_READS {
-            let piece = self.read(dropped, have.len() as u64..want).await?;
-            if piece.is_empty() {
-                return Err(Stop::Reject(Reason::Empty, "the file has no bytes".to_owned()));
+            while (have.len() as u64) < want {
+                let start = have.len() as u64;
+                let piece = self.read(dropped, start..want.min(start + HEADER_PIECE_BYTES)).await?;
+                if piece.is_empty() {
+                    return Err(Stop::Reject(Reason::Empty, "the file has no bytes".to_owned()));
+                }
+                have.extend_from_slice(&piece);
             }
-            have.extend_from_slice(&piece);
             match HeaderFile::parse_prefix(&have) {
                 Ok(Parsed::Ready(_)) => return Ok(Prefix { bytes: have.freeze(), _room: room }),
                 Ok(Parsed::Needs(bytes)) if bytes > dropped.object.size_bytes => {
@@ -296,6 +304,7 @@ fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[
     let Parsed::Ready(file) = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))? else {
         return Err(Stop::Fault(Error::new(ErrorKind::Internal, "describing a file whose header was not read")));
     };
+    check_kind(&file)?;
     check_size(&file, &dropped.object)?;
     file.verify_header_digests().map_err(|error| refuse(&error))?;
     let facts = FileFacts {
@@ -304,8 +313,16 @@ fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[
         file_time: u64::try_from(dropped.modified().as_second()).unwrap_or(0),
         package_bytes: dropped.object.size_bytes,
     };
-    let (package, warnings) = Package::from_header(&file, &facts, &Rules::default())
-        .map_err(|error| Stop::Reject(Reason::HeaderInvalid, error.to_string()))?;
+    let (package, warnings) = Package::from_header(&file, &facts, &Rules::default()).map_err(|error| {
+        let reason = match error {
+            PackageError::TooMuchMemory { .. } => Reason::HeaderLimit,
+            PackageError::Missing(_)
+            | PackageError::TooLarge { .. }
+            | PackageError::Uneven { .. }
+            | PackageError::NoSuchDirectory { .. } => Reason::HeaderInvalid,
+        };
+        Stop::Reject(reason, error.to_string())
+    })?;
     check_name(&package.nevra)?;
     if !href.to_ascii_lowercase().ends_with(".rpm") {
         return Err(Stop::Reject(Reason::BadKey, "a package's name must end in .rpm".to_owned()));
@@ -334,6 +351,14 @@ fn refuse(error: &HeaderError) -> Stop {
         Found::Digest => Reason::DigestMismatch,
     };
     Stop::Reject(reason, error.to_string())
+}
+
+/// A delta has a package's headers, and no client could install it.
+fn check_kind(file: &HeaderFile<'_>) -> Result<(), Stop> {
+    if file.main.text(tag::PAYLOADFORMAT) == Some(b"drpm") {
+        return Err(Stop::Reject(Reason::Unsupported, "it is a delta between two packages".to_owned()));
+    }
+    Ok(())
 }
 
 /// The signature header says how long header and payload are.

@@ -256,6 +256,10 @@ impl Publisher {
         for (at, own) in renamed {
             candidates[at] = own;
         }
+        // Here, where nobody shares the XML yet: it need not be copied.
+        for (&at, there) in &placed {
+            candidates[at].fragments.set_pkgid(there.pkgid);
+        }
         if let (Errand::Publish, Some(rule)) = (errand, self.bucket.policy.retention) {
             let newer: Vec<usize> = placed.keys().copied().collect();
             let due_at = |now| retirements(&state.catalog, &candidates, &plan, &newer, (rule, now));
@@ -373,12 +377,8 @@ impl Publisher {
     ) -> Result<(State, Generation)> {
         let leaving = prepared.leaving();
         let before = prepared.state.catalog.entries.len() - leaving.len();
-        let mut admitted: Vec<Admitted> = Vec::with_capacity(prepared.placed.len());
-        for (&at, there) in &prepared.placed {
-            let mut candidate = prepared.candidates[at].clone();
-            candidate.fragments.set_pkgid(there.pkgid);
-            admitted.push((candidate, there.clone()));
-        }
+        let admitted: Vec<Admitted> =
+            prepared.placed.iter().map(|(&at, there)| (prepared.candidates[at].clone(), there.clone())).collect();
         let leaving = leaving.into_iter().map(|at| prepared.state.catalog.entries.href(at));
         let leaving: Vec<usize> = leaving.filter_map(|href| state.catalog.entries.position(href)).collect();
         let all: Vec<Candidate> = admitted.iter().map(|(candidate, _)| candidate.clone()).collect();

@@ -20,7 +20,7 @@ pub enum Reason {
     Truncated,
     /// Not an RPM package at all.
     NotRpm,
-    /// Over librpm's limits.
+    /// Over librpm's limits, or more than one package may take of memory.
     HeaderLimit,
     /// The header contradicts itself, or the file and its header disagree.
     HeaderInvalid,
@@ -64,14 +64,15 @@ impl Reason {
         match self {
             Self::Empty | Self::Truncated => "upload the whole file again",
             Self::NotRpm => "upload a file built by rpmbuild, named *.rpm",
-            Self::HeaderLimit | Self::HeaderInvalid => "rebuild the package: rpm itself would refuse it",
+            Self::HeaderLimit => "split the package: its header or its metadata is too long",
+            Self::HeaderInvalid => "rebuild the package: rpm itself would refuse it",
             Self::DigestMismatch => "upload the file again; if it fails again, rebuild it",
             Self::PolicyName => "rebuild with a name, version, release and architecture that rpmbuild accepts",
             Self::NoRepository => "upload into a folder that is a repository; see `repositories` in the configuration",
             Self::BadKey => "upload under an ordinary path: inbox/<folders>/<name>.rpm",
             Self::Conflict => "give the package a new release: published bytes never change under a name",
             Self::TooLarge => "raise `max-package-size`, or ship a smaller package",
-            Self::Unsupported => "rebuild the package in the RPM v4 format",
+            Self::Unsupported => "upload a whole package in the RPM v4 format",
         }
     }
 }

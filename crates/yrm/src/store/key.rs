@@ -186,8 +186,14 @@ pub fn is_publishable_path(path: &str) -> bool {
     let folders = path.rsplit_once('/').map_or("", |(folders, _)| folders);
     is_plain_path(path)
         && path.chars().all(sound)
-        && !path.split('/').any(|part| part.starts_with('.'))
+        && !path.split('/').any(is_hidden)
         && !folders.split('/').any(|folder| folder.to_ascii_lowercase().ends_with(".rpm"))
+}
+
+/// Whether a part begins with a dot, also as URLs may spell it: to them `%2e%2e` is `..`.
+fn is_hidden(part: &str) -> bool {
+    let spelt = |at: &str| at.eq_ignore_ascii_case("%2e");
+    part.starts_with('.') || part.get(..3).is_some_and(spelt)
 }
 
 /// What a quarantine record's name has more than its file's.

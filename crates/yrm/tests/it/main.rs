@@ -9,6 +9,7 @@ mod demo;
 mod docs;
 mod equality;
 mod floors;
+mod hostile;
 mod index;
 mod model;
 mod outside_world;

@@ -12,7 +12,7 @@ use super::tools::{Reference, prepared, succeed};
 use super::{COMPRESSIONS, demo_packages, forged, index, rpmbuild, written};
 
 /// Panics unless libxml2 finds every document of the repository well-formed.
-pub(super) fn assert_well_formed(folder: &Path) {
+pub(crate) fn assert_well_formed(folder: &Path) {
     let open = tempfile::tempdir().unwrap();
     for entry in fs::read_dir(folder.join("repodata")).unwrap() {
         let path = entry.unwrap().path();

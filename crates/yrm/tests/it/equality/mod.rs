@@ -22,8 +22,9 @@ use rpmmd::compress::Compression;
 use tempfile::TempDir;
 use yrm::index::{self, Indexed};
 
-use repository::Repository;
-use tools::{Reference, prepared, succeed};
+pub(crate) use clients::assert_well_formed;
+pub(crate) use repository::Repository;
+pub(crate) use tools::{Reference, prepared, succeed};
 
 const COMPRESSIONS: [Compression; 2] = [Compression::Gz, Compression::Zstd];
 
@@ -153,7 +154,7 @@ fn assert_none(differences: &[String]) {
     );
 }
 
-fn index(folder: &Path, output: &Path, compression: Compression) -> Indexed {
+pub(crate) fn index(folder: &Path, output: &Path, compression: Compression) -> Indexed {
     let now = "2026-01-02T03:04:05Z".parse().unwrap();
     let level = compression.default_level();
     index::index(folder, &index::Options { output, compression, level, now, progress: &|_, _| () }).unwrap()

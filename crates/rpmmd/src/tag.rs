@@ -107,6 +107,7 @@ tags! {
 
 /// The type that rpm (4.18's table) gives a tag of the main header: a header with another is none
 /// for it. `None` for tags that it does not know, and allows.
+#[expect(clippy::match_same_arms, reason = "a table in lines that fit a page")]
 pub(crate) fn kind(number: u32) -> Option<u32> {
     const CHAR: u32 = 1;
     const INT16: u32 = 3;

@@ -1,7 +1,8 @@
 //! `yrm`, the YUM Repo Manager: the one writer of an RPM repository in S3 or a directory.
 //!
 //! Floors, from the top; imports point down only (a test checks it):
-//! faces (`cli`, `http`) · the service (`serve`, `sched`, `board`) · the publish line (`publish`,
+//! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`,
+//! `board`) · the publish line (`publish`,
 //! `check`, …) · the store (`store`) · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
 
 pub mod board;
@@ -10,6 +11,7 @@ pub mod cli;
 pub mod config;
 pub mod datadog;
 pub mod error;
+pub mod events;
 pub mod http;
 pub mod index;
 pub mod metrics;

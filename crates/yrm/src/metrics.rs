@@ -96,6 +96,10 @@ fn describe() {
     describe_gauge!("yrm_last_success_timestamp_seconds", "When the last successful run ended");
     describe_counter!("yrm_http_requests_total", "HTTP requests answered, by route and status");
     describe_counter!("yrm_datadog_points_total", "Pairs of gauges for Datadog, by what became of them");
+    describe_counter!("yrm_queue_messages_total", "Messages received from the queue, by what they said");
+    describe_counter!("yrm_queue_deleted_total", "Messages deleted from the queue");
+    describe_counter!("yrm_queue_failures_total", "Calls to the queue that failed, by call and kind of error");
+    describe_gauge!("yrm_queue_up", "Whether the last such call to the queue was answered");
     describe_gauge!("yrm_build", "1, with the version as a label");
     gauge!("yrm_build", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
@@ -159,6 +163,59 @@ pub fn datadog_delivery(delivery: Delivery) {
     counter!("yrm_datadog_points_total", "outcome" => outcome).increment(1);
 }
 
+/// What a queue's message was understood to say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// Something has arrived in the inbox.
+    Arrived,
+    /// S3 tried the queue out.
+    Test,
+    /// Nothing that concerns this inbox.
+    NotOurs,
+}
+
+/// A message of the queue was read.
+pub fn queue_message(heard: Heard) {
+    let said = match heard {
+        Heard::Arrived => "arrived",
+        Heard::Test => "test",
+        Heard::NotOurs => "not_ours",
+    };
+    counter!("yrm_queue_messages_total", "said" => said).increment(1);
+}
+
+/// Messages were deleted from the queue.
+pub fn queue_deleted(messages: usize) {
+    counter!("yrm_queue_deleted_total").increment(messages as u64);
+}
+
+/// One of the two calls to a queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueCall {
+    /// Receiving messages.
+    Receive,
+    /// Deleting them.
+    Delete,
+}
+
+impl QueueCall {
+    /// Its name in logs and labels.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Receive => "receive",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// A call to the queue was answered, or failed with an error of this kind.
+pub fn queue_call(call: QueueCall, failed: Option<&'static str>) {
+    gauge!("yrm_queue_up", "call" => call.name()).set(if failed.is_none() { 1.0 } else { 0.0 });
+    if let Some(kind) = failed {
+        counter!("yrm_queue_failures_total", "call" => call.name(), "kind" => kind).increment(1);
+    }
+}
+
 #[expect(clippy::cast_precision_loss, reason = "a gauge is a float; counts of keys stay far below 2^53")]
 fn float(count: u64) -> f64 {
     count as f64
@@ -179,6 +236,8 @@ mod tests {
         package_rejected("E_\"} 1\nfake 7");
         http_answered("/history", 200);
         datadog_delivery(Delivery::Dropped);
+        queue_call(QueueCall::Delete, Some("denied"));
+        queue_message(Heard::Test);
         let text = recorder.render();
         for line in [
             "yrm_packages_published_total 3",
@@ -187,6 +246,8 @@ mod tests {
             "yrm_packages_rejected_total{code=\"E_TRUNCATED\"} 1",
             "yrm_packages_rejected_total{code=\"other\"} 1",
             "yrm_datadog_points_total{outcome=\"dropped\"}",
+            "yrm_queue_failures_total{call=\"delete\",kind=\"denied\"}",
+            "yrm_queue_messages_total{said=\"test\"}",
             "yrm_run_duration_seconds_bucket{le=\"0.1\"} 1",
             "yrm_last_success_timestamp_seconds 1795377600",
         ] {

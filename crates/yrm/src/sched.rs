@@ -1,6 +1,7 @@
-//! When: at a fixed interval between starts, never two at once, the first at once, until stopped.
+//! When: at a fixed interval between starts, or soon after the bell rang; never two at once, the
+//! first at once, until stopped.
 //!
-//! Knows nothing of what is run. The only place that waits for the clock.
+//! Knows nothing of what is run or who rings. The only place that waits for the clock.
 
 use std::time::Duration;
 
@@ -59,6 +60,59 @@ pub async fn signalled() -> Result<&'static str> {
     }
 }
 
+/// How long after a ring a run waits for more: a burst of uploads is one run.
+pub const QUIET: Duration = Duration::from_millis(200);
+/// A burst that does not end is waited for no longer than this.
+pub const LONGEST_BURST: Duration = Duration::from_secs(1);
+
+/// Calls for a run before its time.
+#[derive(Debug, Default)]
+pub struct Bell(watch::Sender<Option<Rung>>);
+
+#[derive(Debug, Clone, Copy)]
+struct Rung {
+    first: Instant,
+    last: Instant,
+}
+
+impl Bell {
+    /// Calls for a run. One that is under way does not count: it may have looked already.
+    pub fn ring(&self) {
+        let now = Instant::now();
+        self.0.send_modify(|rung| {
+            let first = rung.map_or(now, |rung| rung.first);
+            *rung = Some(Rung { first, last: now });
+        });
+    }
+
+    /// What rang until now is heard.
+    fn silence(&self) {
+        self.0.send_replace(None);
+    }
+
+    /// Returns when it is time for the run that was called for.
+    async fn due(&self) {
+        let mut heard = self.0.subscribe();
+        loop {
+            let rung = *heard.borrow_and_update();
+            let due = async {
+                match rung {
+                    None => std::future::pending().await,
+                    Some(Rung { first, last }) => {
+                        tokio::time::sleep_until((last + QUIET).min(first + LONGEST_BURST)).await;
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                () = due => return,
+                // The sender lives as long as `self`.
+                _ = heard.changed() => {}
+            }
+        }
+    }
+}
+
 /// How the schedule ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
@@ -68,11 +122,12 @@ pub enum Ended {
     Abandoned,
 }
 
-/// Runs `once` every `interval` until `stop`. A run longer than the interval is followed at once
-/// by the next.
-pub async fn every(interval: Duration, mut stop: Stop, mut once: impl AsyncFnMut()) -> Ended {
+/// Runs `once` every `interval`, and when `bell` calls, until `stop`. A run longer than the
+/// interval is followed at once by the next; a ring during a run calls for another one.
+pub async fn every(interval: Duration, bell: &Bell, mut stop: Stop, mut once: impl AsyncFnMut()) -> Ended {
     loop {
         let started = Instant::now();
+        bell.silence();
         let mut watched = stop.clone();
         let out_of_time = async {
             watched.requested().await;
@@ -87,6 +142,7 @@ pub async fn every(interval: Duration, mut stop: Stop, mut once: impl AsyncFnMut
             biased;
             () = stop.requested() => return Ended::Cleanly,
             () = tokio::time::sleep_until(started + interval) => {}
+            () = bell.due() => {}
         }
     }
 }
@@ -102,7 +158,7 @@ mod tests {
         let (stopper, stop) = stop_pair();
         let origin = Instant::now();
         let mut starts = Vec::new();
-        let ended = every(MINUTE, stop, async || {
+        let ended = every(MINUTE, &Bell::default(), stop, async || {
             starts.push(origin.elapsed().as_secs());
             tokio::time::sleep(length).await;
             if starts.len() == 5 {
@@ -128,7 +184,7 @@ mod tests {
     async fn a_stop_lets_the_current_run_finish() {
         let (stopper, stop) = stop_pair();
         let mut finished = false;
-        let ended = every(MINUTE, stop, async || {
+        let ended = every(MINUTE, &Bell::default(), stop, async || {
             stopper.stop();
             tokio::time::sleep(STOP_GRACE / 2).await;
             finished = true;
@@ -142,7 +198,7 @@ mod tests {
         let (stopper, stop) = stop_pair();
         stopper.stop();
         let origin = Instant::now();
-        assert_eq!(every(MINUTE, stop, std::future::pending).await, Ended::Abandoned);
+        assert_eq!(every(MINUTE, &Bell::default(), stop, std::future::pending).await, Ended::Abandoned);
         assert!(origin.elapsed() < Duration::from_secs(10));
     }
 
@@ -154,7 +210,53 @@ mod tests {
             tokio::time::sleep(Duration::from_secs(5)).await;
             stopper.stop();
         };
-        let (ended, ()) = tokio::join!(every(MINUTE, stop, async || {}), stopping);
+        let bell = Bell::default();
+        let (ended, ()) = tokio::join!(every(MINUTE, &bell, stop, async || {}), stopping);
         assert_eq!((ended, origin.elapsed()), (Ended::Cleanly, Duration::from_secs(5)));
+    }
+    /// The starts of runs that take `length`, in milliseconds, when it rings at these.
+    async fn starts_when_rung(length: Duration, rings_ms: &[u64], until: Duration) -> Vec<u128> {
+        let (stopper, stop) = stop_pair();
+        let (bell, origin) = (Bell::default(), Instant::now());
+        let mut starts = Vec::new();
+        let ringing = async {
+            for ms in rings_ms {
+                tokio::time::sleep_until(origin + Duration::from_millis(*ms)).await;
+                bell.ring();
+            }
+            tokio::time::sleep_until(origin + until).await;
+            stopper.stop();
+        };
+        let once = async || {
+            starts.push(origin.elapsed().as_millis());
+            tokio::time::sleep(length).await;
+        };
+        tokio::join!(every(MINUTE, &bell, stop, once), ringing);
+        starts
+    }
+
+    const HALF: Duration = Duration::from_secs(30);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ring_brings_the_next_run_forward_and_the_interval_counts_from_it() {
+        let starts = starts_when_rung(Duration::ZERO, &[5_000], 3 * HALF).await;
+        assert_eq!(starts, [0, 5_200, 65_200]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_is_one_run() {
+        assert_eq!(starts_when_rung(Duration::ZERO, &[5_000, 5_000, 5_100, 5_250], HALF).await, [0, 5_450]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_burst_that_does_not_end_is_a_run_a_second() {
+        let rings: Vec<u64> = (5_000..8_000).step_by(100).collect();
+        assert_eq!(starts_when_rung(Duration::ZERO, &rings, HALF).await, [0, 6_000, 7_100, 8_100]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_ring_during_a_run_is_another_run_at_once_and_never_overlaps() {
+        let starts = starts_when_rung(Duration::from_secs(2), &[500, 600], HALF).await;
+        assert_eq!(starts, [0, 2_000]);
     }
 }

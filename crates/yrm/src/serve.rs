@@ -13,12 +13,14 @@ use ulid::Ulid;
 use crate::board::Board;
 use crate::datadog::{Datadog, Gauges};
 use crate::error::Result;
+use crate::events::Events;
 use crate::metrics::{self, RunFigures};
 use crate::publish::RunId;
 use crate::publish::report::Report;
-use crate::sched::{self, Ended, Stop};
+use crate::sched::{self, Bell, Ended, Stop};
 
-/// For Datadog's last points at the end. With [`sched::STOP_GRACE`] it stays under 10 seconds.
+/// For Datadog's last points at the end. With [`sched::STOP_GRACE`] and
+/// [`crate::events::LAST_DELETIONS`] it stays under 10 seconds.
 pub const LAST_POINTS: Duration = Duration::from_secs(1);
 
 /// A new run's id and start.
@@ -54,22 +56,38 @@ pub async fn pass(datadog: Option<&Datadog>, publish: impl AsyncFnOnce(RunId) ->
     outcome
 }
 
-/// Runs on schedule until `stop`, keeping the board. Returns when no run is in flight.
+/// Runs on schedule and when `events` call until `stop`, keeping the board. Returns when no run is
+/// in flight.
 pub async fn work(
     board: &Board,
     datadog: Option<Datadog>,
+    events: Option<&Events>,
     stop: Stop,
     publish: impl AsyncFn(RunId) -> Result<Report>,
 ) -> Ended {
     let interval = board.schedule().interval;
     let once = async || {
         board.run_started(Timestamp::now());
-        match pass(datadog.as_ref(), &publish).await {
+        events.inspect(|events| events.run_started());
+        let outcome = pass(datadog.as_ref(), &publish).await;
+        events.inspect(|events| events.run_ended(outcome.as_ref().ok()));
+        match outcome {
             Ok(report) => board.run_finished(report),
             Err(error) => board.run_failed(error.chain()),
         }
     };
-    let ended = sched::every(interval, stop, once).await;
+    let bell = Bell::default();
+    let runs = async {
+        let ended = sched::every(interval, &bell, stop.clone(), once).await;
+        events.inspect(|events| events.close());
+        ended
+    };
+    let listening = async {
+        if let Some(events) = events {
+            events.listen(&bell, stop.clone()).await;
+        }
+    };
+    let (ended, ()) = tokio::join!(runs, listening);
     if ended == Ended::Abandoned {
         tracing::warn!("the current run took too long to end and was left; the next run will finish it");
     }
@@ -158,7 +176,7 @@ mod tests {
         let board = board(Duration::from_mins(1));
         let (stopper, stop) = sched::stop_pair();
         let runs = Cell::new(0);
-        let ended = work(&board, None, stop, async |_run| {
+        let ended = work(&board, None, None, stop, async |_run| {
             runs.set(runs.get() + 1);
             match runs.get() {
                 1 => Err(Error::new(ErrorKind::Unavailable, "listing inbox/").because("a timeout")),

@@ -13,6 +13,9 @@ use crate::board::{Board, RUNS_KEPT};
 use crate::config::{BucketUrl, Config};
 use crate::datadog::Datadog;
 use crate::error::{ErrorKind, Result};
+use crate::events::Events;
+use crate::events::message::Inbox;
+use crate::events::sqs::SqsQueue;
 use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
@@ -59,17 +62,32 @@ pub(super) async fn run_service(
     };
     let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
     let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let events = connect_events(config).await;
     tracing::info!(bucket = %config.bucket, %listen, interval_s = config.service.interval.as_secs(), "serving");
     let (signals, answers, systemd, outcome, told) = tokio::join!(
         wait_for_signal(&stopper, stop.clone()),
         http::answer(listener, faces, stop.clone()),
         serve::tell_systemd(stop.clone()),
-        publish_until(publisher, &board, datadog, &stopper, stop.clone()),
+        publish_until(publisher, Told { board: &board, datadog, events: events.as_ref() }, &stopper, stop.clone()),
         listening(listen),
     );
     let ((), ()) = (answers, systemd);
     tracing::info!("stopped");
     signals.and(told).and(outcome)
+}
+
+/// The queue that tells of uploads, if there is one. It is not asked anything yet.
+async fn connect_events(config: &Config) -> Option<Events> {
+    let (address, inbox) = (config.service.queue.as_ref()?, Inbox::of(&config.bucket, &config.policy.folders)?);
+    tracing::info!(queue = %address, "listening for uploads");
+    Some(Events::new(Arc::new(SqsQueue::connect(address, &config.s3).await), inbox))
+}
+
+/// Who is told of runs, or tells of work for them.
+struct Told<'a> {
+    board: &'a Board,
+    datadog: Option<Datadog>,
+    events: Option<&'a Events>,
 }
 
 async fn wait_for_signal(stopper: &Stopper, mut stop: Stop) -> Result<()> {
@@ -86,8 +104,7 @@ async fn wait_for_signal(stopper: &Stopper, mut stop: Stop) -> Result<()> {
 /// store that is away is asked again at every interval.
 async fn publish_until(
     publisher: &Publisher,
-    board: &Board,
-    datadog: Option<Datadog>,
+    Told { board, datadog, events }: Told<'_>,
     stopper: &Stopper,
     mut stop: Stop,
 ) -> Result<()> {
@@ -109,7 +126,7 @@ async fn publish_until(
         prepare_once().await?;
         publisher.run(run, &Unwatched).await
     };
-    serve::work(board, datadog, stop, publish).await;
+    serve::work(board, datadog, events, stop, publish).await;
     Ok(())
 }
 

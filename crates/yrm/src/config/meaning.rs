@@ -65,7 +65,9 @@ impl Reading<'_> {
         let policy = self.policy();
         let cache = self.cache();
         let service = self.service();
+        let told = self.queue_fits(&bucket, &service);
         let datadog = self.datadog();
+        told?;
         Ok(Config { bucket: bucket?, s3: s3?, policy: policy?, cache: cache?, service: service?, datadog: datadog? })
     }
 
@@ -154,6 +156,7 @@ impl Reading<'_> {
             Duration::ZERO => Err(Complaint { message: "an interval of 0 would never rest".to_owned(), hint: None }),
             interval => Ok(interval),
         });
+        let queue = self.optional("queue", parse::queue);
         let listen = self.required("listen", |text| {
             text.parse::<SocketAddr>().map_err(|_| Complaint {
                 message: format!("{text:?} is not an address and port"),
@@ -169,7 +172,27 @@ impl Reading<'_> {
                 hint: Some("write human or json".to_owned()),
             }),
         });
-        Ok(Service { interval: interval?, listen: listen?, log_file: log_file?, log_format: log_format? })
+        Ok(Service {
+            interval: interval?,
+            queue: queue?,
+            listen: listen?,
+            log_file: log_file?,
+            log_format: log_format?,
+        })
+    }
+
+    /// Nobody tells a queue what happens in a directory.
+    fn queue_fits(&mut self, bucket: &Result<BucketUrl, Wrong>, service: &Result<Service, Wrong>) -> Result<(), Wrong> {
+        let (Ok(BucketUrl::Directory(_)), Ok(Service { queue: Some(_), .. })) = (bucket, service) else {
+            return Ok(());
+        };
+        Err(self.complain(
+            "queue".to_owned(),
+            Complaint {
+                message: "a directory tells no queue of uploads".to_owned(),
+                hint: Some("leave queue out and set a short time-interval".to_owned()),
+            },
+        ))
     }
 
     fn datadog(&mut self) -> Result<Option<Datadog>, Wrong> {
@@ -317,6 +340,7 @@ fn example(name: &str) -> &'static str {
         "profile" => "default",
         "log-file" => "/var/log/yrm.log",
         "keep-at-least" => "10",
+        "queue" => "https://sqs.eu-central-1.amazonaws.com/123456789012/my-bucket-inbox",
         "prune-age-days" => "60",
         "datadog-api-key-file" => "/etc/yrm/datadog-api-key",
         "datadog-app-key-file" => "/etc/yrm/datadog-app-key",

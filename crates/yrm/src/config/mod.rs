@@ -185,12 +185,34 @@ pub struct Retention {
 pub struct Service {
     /// Between the starts of two runs.
     pub interval: Duration,
+    /// The queue that tells of uploads, if any; only ever beside a bucket in S3.
+    pub queue: Option<QueueAddress>,
     /// Where HTTP listens.
     pub listen: SocketAddr,
     /// Where logs go besides stderr.
     pub log_file: Option<PathBuf>,
     /// How log lines are written.
     pub log_format: LogFormat,
+}
+
+/// An SQS queue, by one of its two names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum QueueAddress {
+    /// `https://sqs.eu-west-1.amazonaws.com/123456789012/name`: also says where it is reached.
+    Url(String),
+    /// `arn:aws:sqs:eu-west-1:123456789012:name`, in its parts.
+    Arn { partition: String, region: String, account: String, name: String },
+}
+
+impl std::fmt::Display for QueueAddress {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Url(url) => f.write_str(url),
+            Self::Arn { partition, region, account, name } => {
+                write!(f, "arn:{partition}:sqs:{region}:{account}:{name}")
+            }
+        }
+    }
 }
 
 /// How log lines are written.

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BucketUrl, OnConflict, Repositories};
+use super::{BucketUrl, OnConflict, QueueAddress, Repositories};
 
 /// What is wrong, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -227,6 +227,30 @@ pub fn web_url(text: &str) -> Parsed<String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// An SQS queue's URL or ARN.
+pub fn queue(text: &str) -> Parsed<QueueAddress> {
+    const HINT: &str = "write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, or arn:aws:sqs:REGION:ACCOUNT:NAME";
+    let wrong = || Complaint::new("this is no queue's URL or ARN").hint(HINT);
+    if let Some(rest) = text.strip_prefix("arn:") {
+        let parts: Vec<&str> = rest.split(':').collect();
+        let sound = |part: &str| {
+            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        let [partition, "sqs", region, account, name] = parts[..] else { return Err(wrong()) };
+        if ![partition, region, account, name].into_iter().all(sound) {
+            return Err(wrong());
+        }
+        let [partition, region, account, name] = [partition, region, account, name].map(str::to_owned);
+        return Ok(QueueAddress::Arn { partition, region, account, name });
+    }
+    let url = web_url(text).map_err(|_| wrong())?;
+    let path = url.splitn(4, '/').nth(3).unwrap_or_default();
+    if path.split('/').any(str::is_empty) || path.contains(['?', '#']) {
+        return Err(wrong());
+    }
+    Ok(QueueAddress::Url(url))
+}
+
 /// A Datadog site (`datadoghq.eu`) or a whole URL.
 pub fn datadog_site(text: &str) -> Parsed<String> {
     if text.contains("://") {
@@ -343,6 +367,33 @@ mod tests {
         assert_eq!(globs, ["el9/*", "el8/x"]);
         for wrong in ["", "depth=0", "depth=x", "a,,b", "../x", "el9/[", "depth=99"] {
             assert!(repositories(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_queue_has_two_spellings() {
+        for right in [
+            "https://sqs.eu-west-1.amazonaws.com/123456789012/my-bucket-inbox",
+            "http://127.0.0.1:4566/123456789012/q",
+            "arn:aws:sqs:eu-west-1:123456789012:my-bucket-inbox",
+            "arn:aws-cn:sqs:cn-north-1:123456789012:q_1",
+        ] {
+            assert_eq!(queue(right).map(|queue| queue.to_string()), Ok(right.to_owned()));
+        }
+        for wrong in [
+            "",
+            "my-queue",
+            "https://sqs.eu-west-1.amazonaws.com",
+            "https://sqs.eu-west-1.amazonaws.com/",
+            "https://host/a//b",
+            "https://host/a?Action=DeleteQueue",
+            "https://user:pw@host/a/b",
+            "arn:aws:sns:eu-west-1:123456789012:topic",
+            "arn:aws:sqs:eu-west-1:123456789012",
+            "arn:aws:sqs::123456789012:q",
+            "arn:aws:sqs:eu-west-1:123456789012:q:x",
+        ] {
+            assert!(queue(wrong).is_err(), "{wrong}");
         }
     }
 

@@ -243,6 +243,13 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("time-interval", Group::Serve, "SECS", "Between the starts of two runs (a DURATION such as 5m too).")
         .default("60s")
         .short('t'),
+    Setting::new(
+        "queue",
+        Group::Serve,
+        "URL|ARN",
+        "An SQS queue that S3 tells of uploads into the inbox: they are published at once. The interval stays, \
+         for what the queue does not tell.",
+    ),
     Setting::new("listen", Group::Serve, "ADDR:PORT", "Where HTTP listens.").default("127.0.0.1:5000"),
 ];
 

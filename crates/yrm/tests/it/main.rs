@@ -8,6 +8,7 @@ mod conformance;
 mod demo;
 mod docs;
 mod equality;
+mod events;
 mod floors;
 mod hostile;
 mod index;

@@ -83,6 +83,20 @@ impl S3Server {
         Client::from_conf(self.client_config().build())
     }
 
+    /// The same for its queues.
+    pub(crate) fn queue_config(&self) -> aws_sdk_sqs::config::Builder {
+        aws_sdk_sqs::config::Builder::new()
+            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
+            .credentials_provider(Credentials::new(ACCESS_KEY, "test", None, None, "tests"))
+            .region(Region::from_static(REGION))
+            .endpoint_url(&self.endpoint)
+    }
+
+    /// A plain client of its queues.
+    pub(crate) fn queue_client(&self) -> aws_sdk_sqs::Client {
+        aws_sdk_sqs::Client::from_conf(self.queue_config().build())
+    }
+
     /// A new, empty bucket with a name of its own; what is below `repo/` can be read by everybody.
     pub(crate) async fn make_bucket(&self) -> String {
         let name = format!("test-{:016x}", rand::random::<u64>());

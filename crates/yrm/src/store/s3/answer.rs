@@ -105,7 +105,7 @@ fn out_of_place(doing: &str, answer: &str) -> Error {
 }
 
 /// The SDK has no public type for "no credentials were found" at this level; its Debug form names it.
-fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> bool {
+pub(crate) fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> bool {
     let text = format!("{error:?}");
     text.contains("CredentialsNotLoaded")
         || text.contains("CredentialsProviderError")

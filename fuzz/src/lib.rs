@@ -88,7 +88,9 @@ fn without_files<'a>(package: &Package<'a>) -> Package<'a> {
 pub fn primary(data: &[u8]) {
     let Ok(packages) = primary::read(data) else { return };
     let mut document = b"<metadata>".to_vec();
-    packages.iter().for_each(|package| primary::write(&mut document, package));
+    for package in &packages {
+        primary::write(&mut document, package);
+    }
     document.extend_from_slice(b"</metadata>");
     assert_eq!(primary::read(&document).expect("what we write we read").len(), packages.len());
     for package in &packages {

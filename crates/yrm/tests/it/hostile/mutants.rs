@@ -4,6 +4,7 @@
 //! More of them: `YRM_MUTANTS=20000 YRM_MUTANTS_SEED=7 cargo test -p yrm --test it mutants`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -61,12 +62,12 @@ fn mutant(random: &mut StdRng, name: &str) -> (String, Vec<u8>) {
         let at =
             if random.random_bool(0.8) { random.random_range(96..headers) } else { random.random_range(0..file.len()) };
         let byte = if random.random_bool(0.5) { file[at] ^ 1 << random.random_range(0..8) } else { random.random() };
-        done.push_str(&format!(" {at}:{:02x}>{byte:02x}", file[at]));
+        write!(done, " {at}:{:02x}>{byte:02x}", file[at]).unwrap();
         file[at] = byte;
     }
     if random.random_bool(0.1) {
         file.truncate(random.random_range(0..file.len()));
-        done.push_str(&format!(" cut {}", file.len()));
+        write!(done, " cut {}", file.len()).unwrap();
     }
     (done, file)
 }

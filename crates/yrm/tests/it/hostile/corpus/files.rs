@@ -98,8 +98,9 @@ fn other_summary(name: &str) -> Content {
 /// A GiB of zeros in a MiB: 16 members of 64 MiB.
 fn gzip_bomb() -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    let mebibyte = vec![0; 1 << 20];
     for _ in 0..64 {
-        encoder.write_all(&[0; 1 << 20]).unwrap();
+        encoder.write_all(&mebibyte).unwrap();
     }
     encoder.finish().unwrap().repeat(16)
 }

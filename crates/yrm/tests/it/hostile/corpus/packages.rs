@@ -162,7 +162,7 @@ fn files(name: &str, count: usize) -> Rpm {
 }
 
 fn files_in_a_long_directory(name: &str) -> Content {
-    let dir = [b"/".as_slice(), &[0xe9; 64 << 10], b"/"].concat();
+    let dir = [b"/".as_slice(), &vec![0xe9; 64 << 10], b"/"].concat();
     files(name, 40_000).tag(tag::DIRNAMES, Value::texts([dir])).into()
 }
 

@@ -24,8 +24,8 @@
 //! each path takes one call after the other; adopting, retention, receipts, history, copies of
 //! generations; readers of older generations, so that the sweep is more eager than the real one.
 //!
-//! Taken for granted, and each with a break that shows why: no attempt and no request outlives the
-//! grace period; a look and the delete that follows it at once are one step, both in the inbox
+//! Taken for granted, and each with a break that shows why: no attempt, no request and no sweep
+//! that has begun to delete outlives the grace period; a look and the delete that follows it at once are one step, both in the inbox
 //! (where an upload is known by its time) and in the sweep.
 
 mod bucket;
@@ -83,7 +83,7 @@ enum Break {
     ReuseWhatIsOld,
     /// The same generation, made again later, has the same names.
     RevisionStandsStill,
-    /// An attempt, or a request, may take longer than the grace period.
+    /// An attempt, a request or a sweep may take longer than the grace period.
     OutliveTheGrace,
     /// repomd.xml is read before the listing.
     SweepByAnOlderRead,
@@ -204,7 +204,7 @@ impl Model for Protocol {
             }
             Action::PassGrace => {
                 left.graces -= 1;
-                pass_grace(bucket, writers, self);
+                pass_grace(bucket, writers, sweeps, self);
             }
             Action::Sweep(at) => {
                 left.sweeps -= u8::from(!sweeps[at].is_at_work());
@@ -231,11 +231,12 @@ const ONE_CHAIN: &str = "one chain";
 const NO_RETURN: &str = "nothing comes back by itself";
 const HEALS: &str = "it heals";
 
-/// All that no attempt relies on gets old; requests on their way are lost by then.
-fn pass_grace(bucket: &mut Bucket, writers: &[Writer], protocol: &Protocol) {
+/// All that no attempt relies on gets old; requests on their way are lost by then, and sweeps over.
+fn pass_grace(bucket: &mut Bucket, writers: &[Writer], sweeps: &mut [Sweep], protocol: &Protocol) {
     let everything = protocol.breaks(Break::OutliveTheGrace);
     if !everything {
         bucket.in_flight.clear();
+        sweeps.iter_mut().for_each(Sweep::end_if_deleting);
     }
     for (path, package) in bucket.repo.iter_mut().enumerate() {
         if let Some(package) = package {
@@ -259,7 +260,7 @@ fn heals(protocol: &Protocol, world: &World) -> bool {
     run(&mut bucket);
     if bucket.inbox != [None; PATHS] {
         // A path holds what nothing names, with other bytes or too old to be taken: the sweep frees it.
-        pass_grace(&mut bucket, &[], protocol);
+        pass_grace(&mut bucket, &[], &mut [], protocol);
         let mut sweep = Sweep::default();
         sweep.act(&mut bucket, protocol);
         while sweep.is_at_work() {

@@ -45,6 +45,13 @@ impl Sweep {
         *self != Self::default()
     }
 
+    /// A sweep takes half an hour at most, from its last look at repomd.xml.
+    pub(super) fn end_if_deleting(&mut self) {
+        if self.listed.is_some() && self.judge.is_some() {
+            *self = Self::default();
+        }
+    }
+
     pub(super) fn act(&mut self, bucket: &mut Bucket, protocol: &Protocol) {
         match self {
             Self { judge: None, .. } if self.listed.is_some() || protocol.breaks(Break::SweepByAnOlderRead) => {

@@ -350,8 +350,8 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
         assert!(Fault::INJECTED.iter().all(|fault| faults.contains_key(fault)), "{replay}: {faults:?}");
     }
     assert!(refreshes > 0 && downloads > 0 && generations > 1, "{replay}");
-    let is_overtaken = overtaken_by.iter().any(|generations| *generations > 1);
-    assert!(packages < LONG || is_overtaken, "{replay}: nothing happened while a service was stopped");
+    let overtaken = overtaken_by.iter().any(|generations| *generations > 0);
+    assert!(packages < LONG || overtaken, "{replay}: nothing happened while a service was stopped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -45,8 +45,6 @@ const LOOK_EVERY_IN_A_DIRECTORY: Duration = Duration::from_millis(10);
 const HEALS_WITHIN: Duration = Duration::from_mins(3);
 /// A campaign that takes longer than this and a few seconds for each package hangs.
 const HANGS_AFTER: Duration = Duration::from_mins(8);
-/// A path that another upload's unpublished file holds is looked at so often before it is believed.
-const BLOCKED_LOOKS: usize = 4;
 
 /// What the services are called, in their folders' names.
 const SERVICES: [&str; 2] = ["one", "two"];
@@ -96,8 +94,8 @@ struct Campaign<'a> {
 #[derive(Debug)]
 struct Outcome {
     tally: Tally,
-    /// Uploads that waited for a path which a dead service had filled.
-    freed: usize,
+    /// Packages that found their path taken by what a dead service left, and have one of their own.
+    beside: usize,
     blows: Blows,
     reads: Vec<Reads>,
     healed_in: Duration,
@@ -121,9 +119,8 @@ impl Campaign<'_> {
         let reads = futures::future::try_join_all((0..self.scale.clients()).map(|client| self.read(client)));
         let ((blows, healed_in), (), reads) = tokio::try_join!(events, watch, reads)?;
         futures::future::try_join_all(services.map(Service::terminate)).await?;
-        let freed = self.free_paths().await?;
-        let tally = self.settle(&reads).await?;
-        Ok(Outcome { tally, freed, blows, reads, healed_in })
+        let (tally, beside) = self.settle(&reads).await?;
+        Ok(Outcome { tally, beside, blows, reads, healed_in })
     }
 
     fn random(&self, actor: &str) -> StdRng {
@@ -167,11 +164,10 @@ impl Campaign<'_> {
         dnf.read(|| self.course.healed.load(Ordering::Relaxed)).await
     }
 
-    /// Waits until nothing is left in the inbox but what has to wait for a sweep.
+    /// Waits until nothing is left in the inbox.
     async fn heal(&self) -> Result<(), String> {
         let began = Instant::now();
-        let mut blocked_looks = 0;
-        while blocked_looks < BLOCKED_LOOKS {
+        loop {
             let left = self.place.keys("inbox/").await;
             if left.is_empty() {
                 return Ok(());
@@ -179,39 +175,8 @@ impl Campaign<'_> {
             if began.elapsed() > HEALS_WITHIN {
                 return Err(format!("{HEALS_WITHIN:?} after the last fault the inbox still holds {left:?}"));
             }
-            blocked_looks = if self.are_blocked(left.iter()).await? { blocked_looks + 1 } else { 0 };
             sleep(Duration::from_secs(1)).await;
         }
-        Ok(())
-    }
-
-    /// Whether each of these waits for a path that a service filled, with an earlier upload of the
-    /// same path, before it was killed: only the sweep may free it.
-    async fn are_blocked(&self, left: impl Iterator<Item = &String>) -> Result<bool, String> {
-        let current = Generation::read(&self.place.repository_url()).await?;
-        for key in left {
-            let path = &key["inbox/".len()..];
-            let named = current.as_ref().is_some_and(|current| current.packages.contains_key(path));
-            let Some(there) = self.place.read(&format!("repo/{path}")).await else { return Ok(false) };
-            if named || !self.ledger.lock().await.is_contested(path, &there) {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// Lets the sweep free paths, as it does when the grace period is over, and publishes what
-    /// waited for them; how many.
-    async fn free_paths(&self) -> Result<usize, String> {
-        let waiting = self.place.keys("inbox/").await.len();
-        for _ in 0..3 {
-            if self.place.keys("inbox/").await.is_empty() {
-                return Ok(waiting);
-            }
-            sleep(Duration::from_secs(2)).await;
-            self.yrm(&["run", "--grace", "1s", "--sweep-interval", "1s"]).await?;
-        }
-        Ok(waiting)
     }
 
     /// `yrm` without faults; what it printed as JSON.
@@ -225,13 +190,14 @@ impl Campaign<'_> {
         serde_json::from_slice(&output.stdout).map_err(|error| format!("yrm {arguments:?}: {error}\n{out}{err}"))
     }
 
-    /// Whether everything is accounted for, by everybody who kept an account.
-    async fn settle(&self, reads: &[Reads]) -> Result<Tally, String> {
+    /// Whether everything is accounted for, by everybody who kept an account; and how many packages
+    /// have a path of their own.
+    async fn settle(&self, reads: &[Reads]) -> Result<(Tally, usize), String> {
         let holdings = self.holdings().await?;
         let ledger = self.ledger.lock().await;
         let tally = ledger.settle(&holdings).map_err(|wrong| wrong.join("\n"))?;
         for (href, sha256) in reads.iter().map(|reads| &reads.got).flat_map(Got::iter) {
-            if holdings.published.get(href).and_then(|pkgids| pkgids.first()) != Some(sha256) {
+            if holdings.named.get(href).and_then(|pkgids| pkgids.first()) != Some(sha256) {
                 return Err(format!("a client got {href} as {sha256}, which is not what is published"));
             }
         }
@@ -241,7 +207,9 @@ impl Campaign<'_> {
         if found["packages"] != packages || found["hashed"] != packages || found["problems"] != Value::Array(vec![]) {
             return Err(format!("{packages} packages, and check --deep says {findings:#}"));
         }
-        self.settle_records(&ledger, &holdings).await.map(|()| tally)
+        self.settle_records(&ledger, &holdings).await?;
+        let beside = holdings.named.keys().filter(|href| !holdings.published.contains_key(*href)).count();
+        Ok((tally, beside))
     }
 
     /// Whether receipts and history agree: each upload that nothing took the place of has one
@@ -286,7 +254,7 @@ impl Campaign<'_> {
 
     async fn holdings(&self) -> Result<Holdings, String> {
         let current = Generation::read(&self.place.repository_url()).await?.ok_or("there is no repomd.xml")?;
-        let mut holdings = Holdings { published: current.packages, ..Holdings::default() };
+        let mut holdings = Holdings::naming(current.packages);
         for key in self.place.keys("inbox/").await {
             holdings.inbox.insert(key["inbox/".len()..].to_owned());
         }
@@ -335,7 +303,7 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
         }
     };
     println!("{replay}: {:.0?}", began.elapsed());
-    println!("  {}; {} of them after waiting for a path", outcome.tally, outcome.freed);
+    println!("  {}; {} under a path of their own", outcome.tally, outcome.beside);
     let Blows { kills, overtaken_by } = &outcome.blows;
     println!("  {kills} kills; {} stops, overtaken by {overtaken_by:?} generations", overtaken_by.len());
     println!("  faults: {faults:?}");

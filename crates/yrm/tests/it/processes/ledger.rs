@@ -38,11 +38,36 @@ pub(super) struct Ledger(BTreeMap<String, Vec<Made>>);
 #[derive(Debug, Default, Clone)]
 pub(super) struct Holdings {
     /// The pkgid of every package that the metadata names, by href.
+    pub(super) named: BTreeMap<String, Vec<Sha256>>,
+    /// The same by the path that they were uploaded under.
     pub(super) published: BTreeMap<String, Vec<Sha256>>,
     /// The quarantined files: the path each came from, and what it is.
     pub(super) quarantined: Vec<(String, Sha256)>,
     /// Paths in the inbox.
     pub(super) inbox: BTreeSet<String>,
+}
+
+impl Holdings {
+    /// Only what the metadata names.
+    pub(super) fn naming(named: BTreeMap<String, Vec<Sha256>>) -> Self {
+        let mut published: BTreeMap<String, Vec<Sha256>> = BTreeMap::new();
+        for (href, pkgids) in &named {
+            for pkgid in pkgids {
+                published.entry(uploaded_as(href, pkgid)).or_default().push(*pkgid);
+            }
+        }
+        Self { named, published, ..Self::default() }
+    }
+}
+
+/// Where a package was uploaded that is published under `href`: where its path was taken by what an
+/// interrupted run left behind, it has another, with digits of a hash of its own in it.
+fn uploaded_as(href: &str, pkgid: &Sha256) -> String {
+    let parts = href.strip_suffix(".rpm").and_then(|stem| stem.rsplit_once('.'));
+    let Some((stem, digits)) = parts.filter(|(_, digits)| digits.len() == 16) else { return href.to_owned() };
+    let mut own = (1..16).map(|number| Sha256::of(format!("{pkgid} {number}").as_bytes()));
+    let is_own = pkgid.to_string().starts_with(digits) || own.any(|digest| digest.to_string().starts_with(digits));
+    if is_own { format!("{stem}.rpm") } else { href.to_owned() }
 }
 
 /// What became of the uploads.
@@ -114,13 +139,6 @@ impl Ledger {
     /// Paths that saw one upload only.
     pub(super) fn uploaded_once(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter(|(_, made)| made.len() == 1).map(|(path, _)| path.as_str())
-    }
-
-    /// Whether `path` saw several packages and `bytes` are one of them.
-    pub(super) fn is_contested(&self, path: &str, bytes: &[u8]) -> bool {
-        let Some(made) = self.0.get(path) else { return false };
-        let different: BTreeSet<&Sha256> = made.iter().filter(|made| made.sound).map(|made| &made.sha256).collect();
-        different.len() > 1 && different.contains(&Sha256::of(bytes))
     }
 
     /// What became of every upload, or everything that is wrong.
@@ -197,10 +215,11 @@ mod tests {
     }
 
     fn holdings(published: &[(&str, &str)], quarantined: &[(&str, &str)], inbox: &[&str]) -> Holdings {
-        let mut holdings = Holdings::default();
+        let mut named: BTreeMap<String, Vec<Sha256>> = BTreeMap::new();
         for (href, text) in published {
-            holdings.published.entry((*href).to_owned()).or_default().push(sha256(text));
+            named.entry((*href).to_owned()).or_default().push(sha256(text));
         }
+        let mut holdings = Holdings::naming(named);
         holdings.quarantined = quarantined.iter().map(|(path, text)| ((*path).to_owned(), sha256(text))).collect();
         holdings.inbox = inbox.iter().map(|path| (*path).to_owned()).collect();
         holdings
@@ -229,6 +248,15 @@ mod tests {
         let expected =
             Tally { uploads: 8, published: 4, already_there: 1, conflicts: 1, no_packages: 1, overwritten: 1 };
         assert_eq!(tally, expected);
+    }
+
+    #[test]
+    fn a_path_of_its_own_is_the_path_it_was_uploaded_under() {
+        let pkgid = sha256("2");
+        let own = format!("a/late-1.noarch.{}.rpm", &pkgid.to_string()[..16]);
+        assert_eq!(uploaded_as(&own, &pkgid), "a/late-1.noarch.rpm");
+        assert_eq!(uploaded_as(&own, &sha256("1")), own);
+        assert_eq!(uploaded_as("a/late-1.noarch.rpm", &pkgid), "a/late-1.noarch.rpm");
     }
 
     #[test]

@@ -10,7 +10,8 @@ use rpmmd::repodata::{Build, Fragments, RenderOptions};
 use rpmmd::repomd::Repomd;
 use rpmmd::{compress::Compression, filelists, other, primary, repodata, tag};
 use sha2::Digest as _;
-use yrm::config::{Folders, Repositories};
+use yrm::config::{BucketUrl, Folders, Repositories};
+use yrm::events::message::{Inbox, Said};
 use yrm::publish::catalog::{Catalog, Decoded, Entries, Entry};
 use yrm::publish::locate::Locator;
 use yrm::store::key::{self, Key, MAX_KEY_BYTES};
@@ -117,6 +118,23 @@ pub fn repomd(data: &[u8]) {
     let again = Repomd::read(&repomd.write()).expect("what we write we read");
     assert_eq!(Repomd::read(&again.write()).expect("what we write we read"), again);
     assert_eq!(again.records.len(), repomd.records.len());
+}
+
+/// Messages of a queue: whatever a body says, only keys of the inbox come of it.
+pub fn events(data: &[u8]) {
+    let Ok(body) = std::str::from_utf8(data) else { return };
+    for prefix in ["", "team/a"] {
+        let bucket = BucketUrl::S3 { name: "b".to_owned(), prefix: prefix.to_owned() };
+        let inbox = Inbox::of(&bucket, &Folders::default()).expect("it is on S3");
+        match inbox.said(body) {
+            Said::Arrived(keys) => {
+                assert!(!keys.is_empty());
+                assert!(keys.iter().all(|key| key.starts_with("inbox/") && key.len() <= data.len()));
+            }
+            Said::Test => {}
+            Said::NotOurs(why) => assert!(!why.is_empty()),
+        }
+    }
 }
 
 /// Catalogs: as they lie in the store, and the same bytes under a checksum that fits them.

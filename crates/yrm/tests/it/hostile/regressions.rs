@@ -12,13 +12,14 @@ use super::corpus;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("header", targets::header),
     ("package", targets::package),
     ("primary", targets::primary),
     ("filelists", targets::filelists),
     ("other", targets::other),
     ("repomd", targets::repomd),
+    ("events", targets::events),
     ("catalog", targets::catalog),
     ("keys", targets::keys),
 ];

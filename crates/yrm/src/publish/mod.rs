@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod inspect;
 pub mod locate;
 pub mod observe;
+pub mod pair;
 pub mod plan;
 pub mod receipt;
 pub mod render;
@@ -47,6 +48,7 @@ use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::openpgp::sign::Signer;
 use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
@@ -120,11 +122,12 @@ pub struct Publisher {
     looked_round: Mutex<LookedRound>,
 }
 
-/// When the bucket's repositories were last listed, for either purpose.
+/// When the bucket's repositories were last listed, for each purpose.
 #[derive(Debug, Default)]
 struct LookedRound {
     to_retire: Option<Timestamp>,
     to_sweep: Option<Timestamp>,
+    to_mend: Option<Timestamp>,
 }
 
 impl Publisher {
@@ -146,6 +149,13 @@ impl Publisher {
     #[must_use]
     pub fn with_cache(mut self, cache: Cache) -> Self {
         self.bucket = self.bucket.with_cache(cache);
+        self
+    }
+
+    /// The same publisher, signing what it publishes.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
+        self.bucket = self.bucket.with_signer(signer);
         self
     }
 
@@ -178,6 +188,7 @@ impl Publisher {
             self.bucket.abilities().await?;
         }
         let pass = Pass { run, progress, listed: began };
+        self.mend_where_due(run, &mut report).await;
         let mut rest = dropped.as_slice();
         while !rest.is_empty() {
             let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, &mut report).await;

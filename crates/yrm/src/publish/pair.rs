@@ -176,6 +176,8 @@ async fn put(
     let key = Key::Signature { repository };
     let condition = seen.map_or(PutIf::Absent, |seen| PutIf::Matches(seen.etag.clone()));
     let (path, attributes) = (bucket.path(key), key.attributes());
+    // Known before a commit; a look that finds nothing to mend need not ask.
+    bucket.abilities().await?;
     let put = Put { key: &path, bytes: &bytes, attributes: &attributes, condition: &condition };
     Ok(match settle::put_until(bucket.store.as_ref(), put, until).await? {
         Settled::Won(stored) => Settled::Won(Signature { etag: stored.etag, bytes }),
@@ -214,6 +216,7 @@ pub async fn publish_keys(bucket: &Bucket) -> Result<()> {
                 Some(there) => PutIf::Matches(there.object.etag),
                 None => PutIf::Absent,
             };
+            bucket.abilities().await?;
             if let Settled::Won(_) = settle::put_settled(store, &path, &bytes, &key.attributes(), &condition).await? {
                 return Ok(());
             }
@@ -247,7 +250,6 @@ impl Publisher {
         if repositories.is_empty() {
             return Ok(());
         }
-        self.bucket.abilities().await?;
         publish_keys(&self.bucket).await?;
         let mut looks = futures::stream::iter(repositories)
             .map(|repository| async move { mend(&self.bucket, &repository, run.started).await })

@@ -203,7 +203,9 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
     for (story, signing) in plays() {
         let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for sleeps in [Sleeps::Before, Sleeps::After] {
-            for nap in naps {
+            // What signing adds to a sleep is a sleeper's stale signature, after whatever nap.
+            let naps = if signing == Signing::On { &naps[1..2] } else { &naps[..] };
+            for &nap in naps {
                 for at in 0..calls {
                     let what = format!("{story:?}, signing {signing:?}, asleep {sleeps:?} call {at} for {nap:?}");
                     play(stalled((story, signing), at, sleeps, nap, &what));

@@ -28,7 +28,7 @@ impl Client {
         std::fs::create_dir(folder.path().join("repos")).unwrap();
         let repo = format!(
             "[ours]\nname=ours\nbaseurl={base}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\n\
-             gpgkey={base}/RPM-GPG-KEY-{key_name}\n"
+             skip_if_unavailable=0\ngpgkey={base}/RPM-GPG-KEY-{key_name}\n"
         );
         std::fs::write(folder.path().join("repos/ours.repo"), repo).unwrap();
         Self(folder)

@@ -125,8 +125,8 @@ fn make(args: &GenerateArgs, context: &Context) -> Result<u8> {
     let made = new_key(&args.new, passphrase.as_deref(), context)?;
     tell(&made, &args.new.out, context)?;
     context.output.hint(&format!(
-        "set signing-key = {:?} for the service and keep a copy where nobody else can read it; docs/signing.md goes on",
-        args.new.out
+        "set signing-key = \"{}\" for the service and keep a copy where nobody else can read it; docs/signing.md goes on",
+        args.new.out.display()
     ));
     Ok(DONE)
 }
@@ -316,7 +316,7 @@ fn with_line(text: &str, line: &str) -> Option<String> {
     let (old, None) = (found.next()?, found.next()) else { return None };
     toml::from_str::<toml::Table>(old).ok()?;
     let lines = text.lines().map(|text| if text == old { line } else { text });
-    Some(lines.map(|line| format!("{line}\n")).collect())
+    Some(lines.flat_map(|line| [line, "\n"]).collect())
 }
 
 /// One repository's signature for people.

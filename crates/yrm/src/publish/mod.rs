@@ -125,9 +125,9 @@ pub struct Publisher {
 /// When the bucket's repositories were last listed, for each purpose.
 #[derive(Debug, Default)]
 struct LookedRound {
-    to_retire: Option<Timestamp>,
-    to_sweep: Option<Timestamp>,
-    to_mend: Option<Timestamp>,
+    retire: Option<Timestamp>,
+    sweep: Option<Timestamp>,
+    mend: Option<Timestamp>,
 }
 
 impl Publisher {
@@ -344,12 +344,12 @@ impl Publisher {
     /// The repositories to look at for retention: all of them the first time, and from time to
     /// time those that other instances have made.
     async fn retention_due_at(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-        let last = lock(&self.looked_round).to_retire;
+        let last = lock(&self.looked_round).retire;
         if last.is_none_or(|last| self.interval_is_over(last, now)) {
             for repository in sweep::repositories(&self.bucket).await? {
                 lock(&self.retention_due).entry(repository).or_insert(Some(Timestamp::MIN));
             }
-            lock(&self.looked_round).to_retire = Some(now);
+            lock(&self.looked_round).retire = Some(now);
         }
         let due = lock(&self.retention_due);
         Ok(due
@@ -368,12 +368,12 @@ impl Publisher {
     /// Looked up once an interval, the first time an interval after the start, so that an idle
     /// run asks for nothing but the inbox.
     async fn sweep_owed(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-        let last = *lock(&self.looked_round).to_sweep.get_or_insert(now);
+        let last = *lock(&self.looked_round).sweep.get_or_insert(now);
         if !self.interval_is_over(last, now) {
             return Ok(Vec::new());
         }
         let owed = sweep::owed(&self.bucket, now).await?;
-        lock(&self.looked_round).to_sweep = Some(now);
+        lock(&self.looked_round).sweep = Some(now);
         Ok(owed)
     }
 

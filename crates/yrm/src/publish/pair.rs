@@ -235,12 +235,12 @@ impl Publisher {
         if self.bucket.signer.is_none() {
             return;
         }
-        let last = lock(&self.looked_round).to_mend;
+        let last = lock(&self.looked_round).mend;
         if last.is_some_and(|last| !self.interval_is_over(last, run.started)) {
             return;
         }
         match self.mend_all(run).await {
-            Ok(()) => lock(&self.looked_round).to_mend = Some(run.started),
+            Ok(()) => lock(&self.looked_round).mend = Some(run.started),
             Err(error) => report.fault("looking at the signatures", &error),
         }
     }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,6 +17,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::nevra::Nevra;
 use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
+use tokio::time::Instant;
 use yrm::config::{OnConflict, Policy, Retention};
 use yrm::error::Result;
 use yrm::openpgp::key::PublicKey;
@@ -81,6 +83,9 @@ struct Books {
     gone: BTreeMap<(String, Sha256), Gone>,
     /// Who last wrote each repository's signature.
     signed: BTreeMap<String, Who>,
+    /// Since when a repository's signature does not go with its repomd.xml, and the longest that took.
+    mismatched: BTreeMap<String, Instant>,
+    longest_gap: Duration,
     violations: Vec<String>,
     trace: Vec<String>,
     writes: u64,
@@ -254,6 +259,26 @@ impl Judge {
         if let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix(SIGNATURE)) {
             self.books().signed.insert(repository.trim_end_matches('/').to_owned(), who.clone());
         }
+        if let Some((repository, _)) = key.strip_prefix("repo/").and_then(|key| key.split_once("repodata/repomd.xml")) {
+            self.time_the_gap(repository.trim_end_matches('/'));
+        }
+    }
+
+    /// After a write to one of a pair: for how long does it not match?
+    fn time_the_gap(&self, repository: &str) {
+        let good = self.pair_is_good(repository);
+        let mut books = self.books();
+        if !good {
+            books.mismatched.entry(repository.to_owned()).or_insert_with(Instant::now);
+        } else if let Some(since) = books.mismatched.remove(repository) {
+            books.longest_gap = books.longest_gap.max(since.elapsed());
+        }
+    }
+
+    /// The longest that a signature did not go with its repomd.xml.
+    pub(crate) fn longest_gap(&self) -> Duration {
+        let books = self.books();
+        books.mismatched.values().map(Instant::elapsed).chain([books.longest_gap]).max().unwrap_or_default()
     }
 
     /// Whether the signature that clients find goes with the repomd.xml that they find (G7).

@@ -255,6 +255,8 @@ async fn live(seed: u64) -> (Vec<String>, Vec<String>) {
     if !judge.inbox().is_empty() {
         judge.broken(format!("G12: two intervals after the trouble the inbox holds {:?}", judge.inbox()));
     }
+    // Everybody was up and well for longer than a publisher takes to look at all signatures.
+    judge.at_rest("in the evening");
     day.world.heal("in the end").await;
     let slack = SignedDuration::try_from(2 * LONGEST_NAP).unwrap();
     let overdue = judge.overdue(slack);

@@ -123,8 +123,8 @@ fn append(path: &Path, text: &str) {
 fn dnf_takes_what_is_signed_and_refuses_what_was_tampered_with() {
     let folder = TempDir::new().unwrap();
     let made = json(yrm(folder.path()).args(["key", "generate", "--out", "signing.key"]));
-    let mode = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
-    assert_eq!(mode("signing.key"), 0o600);
+    let permissions = |name: &str| std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode() & 0o777;
+    assert_eq!(permissions("signing.key"), 0o600);
     std::fs::write(folder.path().join("yrm.toml"), "bucket = \"./bucket\"\nsigning-key = \"signing.key\"\n").unwrap();
     drop_samples(folder.path());
     assert_eq!(json(yrm(folder.path()).arg("run"))["errors"], Value::Array(Vec::new()));

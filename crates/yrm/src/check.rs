@@ -1,6 +1,8 @@
 //! Does the bucket mean what repomd.xml says? Reads only, and believes nothing but the files
 //! that a client would read: the catalog is compared with them, never used.
 
+pub mod signature;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
@@ -10,10 +12,12 @@ use rpmmd::repodata::{self, Document};
 use rpmmd::repomd::{Record, Repomd};
 use serde::Serialize;
 
+use self::signature::{Keys, Verdict};
 use crate::error::Result;
 use crate::publish::bucket::{Bucket, aside};
 use crate::publish::inbox::list_all;
 use crate::publish::observe::load_catalog;
+use crate::publish::pair;
 use crate::publish::sweep;
 use crate::store::Object;
 use crate::store::key::{Key, RepositoryDir};
@@ -66,9 +70,10 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
     let mut repositories: BTreeSet<RepositoryDir> = sweep::repositories(bucket).await?.into_iter().collect();
     let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
     repositories.extend(with_repomd.map(RepositoryDir::new));
+    let keys = Keys::of(bucket).await?;
     let mut findings = Findings { repositories: Vec::new() };
     for repository in &repositories {
-        findings.repositories.push(check_repository(bucket, repository, &listed, depth).await?);
+        findings.repositories.push(check_repository(bucket, repository, &keys, &listed, depth).await?);
     }
     Ok(findings)
 }
@@ -76,6 +81,7 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
 async fn check_repository(
     bucket: &Bucket,
     repository: &RepositoryDir,
+    keys: &Keys,
     listed: &BTreeMap<String, Object>,
     depth: Depth,
 ) -> Result<RepositoryFindings> {
@@ -93,6 +99,7 @@ async fn check_repository(
         }
     };
     found.revision.clone_from(&repomd.revision);
+    check_signature(bucket, repository, &read.bytes, keys, &mut found).await?;
     let mut files = BTreeMap::new();
     for record in &repomd.records {
         if let Some(bytes) = check_file(bucket, repository, record, &mut found).await? {
@@ -113,6 +120,25 @@ async fn check_repository(
         }
     }
     Ok(found)
+}
+
+/// The signature: good, or not wanted.
+async fn check_signature(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    repomd: &[u8],
+    keys: &Keys,
+    found: &mut RepositoryFindings,
+) -> Result<()> {
+    let key = bucket.path(Key::Signature { repository });
+    match keys.judge(repomd, pair::read(bucket, repository).await?.as_ref()) {
+        Verdict::Unsigned => {}
+        Verdict::SignedBy(fingerprint) => found.notes.push(format!("signed by {fingerprint}")),
+        Verdict::Missing => found.problems.push(format!("{key} is missing, and signing is on")),
+        Verdict::Stale => found.problems.push(format!("{key} does not go with repomd.xml: it is stale, or forged")),
+        Verdict::Unknown => found.notes.push(format!("{key} is there, and no published key to judge it by")),
+    }
+    Ok(())
 }
 
 /// One file that repomd.xml names: there, of the stated size and checksum.

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
-use super::flags::{Flags, ForRepositories};
+use super::flags::{Flags, ForRepositories, ForSigning};
 use super::output::{safe, table};
-use super::{Context, DONE, open_bucket};
+use super::{Context, DONE, open_bucket, signer};
 use crate::check::{Depth, Findings, check as look};
 use crate::error::{ErrorKind, Result};
 use crate::store::key::RepositoryDir;
@@ -14,6 +14,8 @@ use crate::store::key::RepositoryDir;
 pub(super) struct CheckArgs {
     #[command(flatten)]
     pub(super) repositories: Flags<ForRepositories>,
+    #[command(flatten)]
+    pub(super) signing: Flags<ForSigning>,
     /// Read every package and compare its SHA-256
     #[arg(long)]
     deep: bool,
@@ -21,7 +23,8 @@ pub(super) struct CheckArgs {
 
 /// Exit code 6 when a client could trip over something.
 pub(super) async fn check(args: &CheckArgs, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(&context.config()?).await?;
+    let config = context.config()?;
+    let bucket = open_bucket(&config).await?.with_signer(signer(&config)?);
     let depth = if args.deep { Depth::Deep } else { Depth::Shallow };
     let findings = look(&bucket, depth).await?;
     context.output.data(&findings, human)?;

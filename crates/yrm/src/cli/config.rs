@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 
 use super::output::{Output, table};
-use super::{Context, DONE};
+use super::{Context, DONE, signer};
 use crate::config::{Config, Shown, Typed, show, template};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -62,7 +62,9 @@ pub(super) fn execute(verb: &ConfigVerb, context: &Context) -> Result<u8> {
     match verb {
         ConfigVerb::Init(_) => unreachable!("init is done before the configuration is read"),
         ConfigVerb::Check => {
-            let (_, warnings) = Config::of(&context.low)?;
+            let (config, warnings) = Config::of(&context.low)?;
+            // Keys that cannot be read or unlocked would end every other verb.
+            signer(&config)?;
             for warning in &warnings {
                 context.output.say(&format!("warning: {warning}"));
             }

@@ -10,14 +10,12 @@ use clap::Args;
 
 use super::progress::Bars;
 use super::serve::run_service;
-use super::{Context, DONE, open, run};
+use super::{Context, DONE, publisher, run};
 use crate::config::settings::setting;
 use crate::config::{Config, Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http;
-use crate::publish::Publisher;
 use crate::serve;
-use crate::store::cache::Cache;
 use crate::telemetry::{self, Logging};
 
 /// What `demo` takes.
@@ -58,7 +56,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     let inbox = dir.join("inbox");
     context.output.say(&format!("Dropped {} sample packages into {}", SAMPLES.len(), inbox.display()));
 
-    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
+    let publisher = publisher(&config).await?;
     let bars = Bars::new(context.output);
     let outcome = serve::pass(None, async |run| publisher.run(run, &bars).await).await;
     bars.finish();

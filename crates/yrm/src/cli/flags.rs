@@ -32,6 +32,9 @@ pub enum ForRepositories {}
 /// `Flags<…>` of verbs that publish.
 #[derive(Debug)]
 pub enum ForPublish {}
+/// `Flags<…>` of verbs that sign, or judge signatures.
+#[derive(Debug)]
+pub enum ForSigning {}
 /// `Flags<…>` of the service.
 #[derive(Debug)]
 pub enum ForServe {}
@@ -52,6 +55,12 @@ impl Grouped for ForPublish {
     const GROUP: Group = Group::Publish;
     const GLOBAL: bool = false;
     const HEADING: &'static str = "Publishing";
+}
+
+impl Grouped for ForSigning {
+    const GROUP: Group = Group::Signing;
+    const GLOBAL: bool = false;
+    const HEADING: &'static str = "Signing";
 }
 
 impl Grouped for ForServe {

@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod history;
 mod index;
+mod key;
 mod package;
 mod publish;
 mod repo;
@@ -32,8 +33,11 @@ use self::repo::RollbackArgs;
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Config, Low, Typed};
 use crate::error::Result;
+use crate::openpgp::sign::Signer;
+use crate::publish::Publisher;
 use crate::publish::bucket::Bucket;
 use crate::store::Store;
+use crate::store::cache::Cache;
 use crate::telemetry::{self, Logging, Verbosity};
 
 /// The verb did what it was asked.
@@ -95,6 +99,9 @@ enum Verb {
     /// Show a repository's generations, and go back to one
     #[command(subcommand)]
     Repo(repo::RepoVerb),
+    /// Make, show, rotate and check the keys that metadata is signed with
+    #[command(subcommand)]
+    Key(key::KeyVerb),
     /// Try out what the store can do
     Doctor(doctor::DoctorArgs),
     /// Write metadata for a local directory of packages, as createrepo_c does
@@ -139,6 +146,19 @@ impl Context {
 /// Opens the store that `config` names.
 async fn open(config: &Config) -> Result<Arc<dyn Store>> {
     crate::store::open(config).await
+}
+
+/// The keys that `config` names, if it names any.
+fn signer(config: &Config) -> Result<Option<Signer>> {
+    config.signing.as_ref().map(Signer::load).transpose()
+}
+
+/// A publisher of the bucket that `config` names. Keys that cannot be used are told before the bucket is
+/// asked anything.
+async fn publisher(config: &Config) -> Result<Publisher> {
+    let signer = signer(config)?;
+    let publisher = Publisher::new(open(config).await?, config.policy.clone())?;
+    Ok(publisher.with_cache(Cache::of(config)).with_signer(signer))
 }
 
 /// Opens the bucket that `config` names.
@@ -205,12 +225,19 @@ impl Cli {
         match &self.verb {
             Verb::Serve(args) => {
                 given.extend(
-                    args.repositories.given.iter().chain(&args.publish.given).chain(&args.service.given).cloned(),
+                    args.repositories
+                        .given
+                        .iter()
+                        .chain(&args.publish.given)
+                        .chain(&args.signing.given)
+                        .chain(&args.service.given)
+                        .cloned(),
                 );
                 notes.extend(args.publish.notes.iter().cloned());
             }
             Verb::Run(args) => {
-                given.extend(args.repositories.given.iter().chain(&args.publish.given).cloned());
+                let signing = &args.signing.given;
+                given.extend(args.repositories.given.iter().chain(&args.publish.given).chain(signing).cloned());
                 notes.extend(args.publish.notes.iter().cloned());
             }
             Verb::Package(
@@ -218,10 +245,12 @@ impl Cli {
                 | package::PackageVerb::Promote(PromoteArgs { rules, .. }),
             )
             | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. })) => {
-                given.extend(rules.repositories.given.iter().chain(&rules.publish.given).cloned());
+                let signing = &rules.signing.given;
+                given.extend(rules.repositories.given.iter().chain(&rules.publish.given).chain(signing).cloned());
                 notes.extend(rules.publish.notes.iter().cloned());
             }
-            Verb::Check(args) => given.extend(args.repositories.given.iter().cloned()),
+            Verb::Check(args) => given.extend(args.repositories.given.iter().chain(&args.signing.given).cloned()),
+            Verb::Key(verb) => given.extend(verb.signing().iter().flat_map(|flags| &flags.given).cloned()),
             Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Publish(_)
             | Verb::Package(package::PackageVerb::Search(_))
@@ -247,6 +276,7 @@ impl Verb {
             Self::History(args) => history::history(&args, context).await,
             Self::Package(verb) => package::execute(&verb, context).await,
             Self::Repo(verb) => repo::execute(&verb, context).await,
+            Self::Key(verb) => key::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,
             Self::Demo(args) => demo::demo(&args, context).await,

@@ -3,17 +3,15 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::flags::{Flags, ForPublish, ForRepositories};
+use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
-use super::{Context, DONE, open, open_bucket, run};
+use super::{Context, DONE, open_bucket, publisher, run};
 use crate::config::Config;
 use crate::error::Result;
-use crate::publish::Publisher;
 use crate::publish::bucket::Bucket;
 use crate::publish::errand::Promotion;
 use crate::publish::{observe, sweep};
 use crate::serve::new_run;
-use crate::store::cache::Cache;
 use crate::store::key::{Key, RepositoryDir};
 
 /// What can be done with packages.
@@ -34,6 +32,8 @@ pub(super) struct Rules {
     pub(super) repositories: Flags<ForRepositories>,
     #[command(flatten)]
     pub(super) publish: Flags<ForPublish>,
+    #[command(flatten)]
+    pub(super) signing: Flags<ForSigning>,
 }
 
 /// What `package search` takes.
@@ -145,9 +145,4 @@ async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Resu
     let report = publisher(config).await?.promote(&[promotion], new_run()).await?;
     context.output.data(&report, run::summary)?;
     Ok(DONE)
-}
-
-/// A publisher for one errand.
-pub(super) async fn publisher(config: &Config) -> Result<Publisher> {
-    Ok(Publisher::new(open(config).await?, config.policy.clone())?.with_cache(Cache::of(config)))
 }

@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::output::{table, time};
-use super::package::{Rules, publisher};
-use super::{Context, DONE, open_bucket, run};
+use super::package::Rules;
+use super::{Context, DONE, open_bucket, publisher, run};
 use crate::error::Result;
 use crate::publish::rollback::{Generation, generations};
 use crate::serve::new_run;

@@ -2,16 +2,14 @@
 
 use clap::Args;
 
-use super::flags::{Flags, ForPublish, ForRepositories};
+use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
-use super::{Context, DONE, open};
+use super::{Context, DONE, publisher};
 use crate::datadog::Datadog;
 use crate::error::{ErrorKind, Result};
-use crate::publish::Publisher;
 use crate::publish::report::Report;
 use crate::serve;
-use crate::store::cache::Cache;
 
 /// What `run` takes.
 #[derive(Debug, Args)]
@@ -20,13 +18,15 @@ pub(super) struct RunArgs {
     pub(super) repositories: Flags<ForRepositories>,
     #[command(flatten)]
     pub(super) publish: Flags<ForPublish>,
+    #[command(flatten)]
+    pub(super) signing: Flags<ForSigning>,
 }
 
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
+    let publisher = publisher(&config).await?;
     let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
     let bars = Bars::new(context.output);
     let outcome = serve::pass(datadog.as_ref(), async |run| publisher.run(run, &bars).await).await;

@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
-use super::flags::{Flags, ForPublish, ForRepositories, ForServe};
-use super::{Context, DONE, open};
+use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
+use super::{Context, DONE, publisher};
 use crate::board::{Board, RUNS_KEPT};
 use crate::config::{BucketUrl, Config};
 use crate::datadog::Datadog;
@@ -21,7 +21,6 @@ use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
 use crate::serve;
-use crate::store::cache::Cache;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -31,13 +30,15 @@ pub(super) struct ServeArgs {
     #[command(flatten)]
     pub(super) publish: Flags<ForPublish>,
     #[command(flatten)]
+    pub(super) signing: Flags<ForSigning>,
+    #[command(flatten)]
     pub(super) service: Flags<ForServe>,
 }
 
 /// Builds the world and runs it. The one place where all parts meet.
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let publisher = Publisher::new(open(&config).await?, config.policy.clone())?.with_cache(Cache::of(&config));
+    let publisher = publisher(&config).await?;
     let listener = http::bind(config.service.listen).await?;
     run_service(&config, &publisher, listener, async |_| Ok(())).await?;
     Ok(DONE)

@@ -92,7 +92,7 @@ fn every_setting_is_a_flag_of_some_verb_and_cli_md_names_it() {
     let docs = include_str!("../../../../docs/cli.md");
     for setting in SETTINGS {
         let verb = match setting.group {
-            Group::Bucket | Group::Repositories => "check",
+            Group::Bucket | Group::Repositories | Group::Signing => "check",
             Group::Publish => "run",
             Group::Serve => "serve",
         };

@@ -8,7 +8,8 @@ use super::low::{Low, Problem};
 use super::parse::{self, Complaint};
 use super::settings::Kind;
 use super::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, settings,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, SigningConfig,
+    settings,
 };
 
 /// What keep-at-least is when only prune-age-days is given.
@@ -63,12 +64,21 @@ impl Reading<'_> {
         let bucket = self.bucket();
         let s3 = self.s3();
         let policy = self.policy();
+        let signing = self.signing(bucket.as_ref().ok());
         let cache = self.cache();
         let service = self.service();
         let told = self.queue_fits(&bucket, &service);
         let datadog = self.datadog();
         told?;
-        Ok(Config { bucket: bucket?, s3: s3?, policy: policy?, cache: cache?, service: service?, datadog: datadog? })
+        Ok(Config {
+            bucket: bucket?,
+            s3: s3?,
+            policy: policy?,
+            signing: signing?,
+            cache: cache?,
+            service: service?,
+            datadog: datadog?,
+        })
     }
 
     fn bucket(&mut self) -> Result<BucketUrl, Wrong> {
@@ -115,6 +125,24 @@ impl Reading<'_> {
             sweep_interval: sweep_interval?,
             on_conflict: on_conflict?,
         })
+    }
+
+    fn signing(&mut self, bucket: Option<&BucketUrl>) -> Result<Option<SigningConfig>, Wrong> {
+        let keys = self.optional("signing-key", parse::files);
+        let passphrase_file = self.optional("signing-passphrase-file", nonempty);
+        let with = self.required("sign-with", parse::sign_with);
+        let name = self.optional("key-name", parse::key_name);
+        let (keys, passphrase_file, with, name) = (keys?, passphrase_file?, with?, name?);
+        let of_bucket = || match bucket {
+            Some(BucketUrl::S3 { name, .. }) => name.clone(),
+            Some(BucketUrl::Directory(_)) | None => "yrm".to_owned(),
+        };
+        Ok(keys.map(|keys| SigningConfig {
+            keys,
+            passphrase_file: passphrase_file.map(PathBuf::from),
+            with,
+            key_name: name.unwrap_or_else(of_bucket),
+        }))
     }
 
     fn cache(&mut self) -> Result<CacheConfig, Wrong> {
@@ -344,6 +372,9 @@ fn example(name: &str) -> &'static str {
         "prune-age-days" => "60",
         "datadog-api-key-file" => "/etc/yrm/datadog-api-key",
         "datadog-app-key-file" => "/etc/yrm/datadog-app-key",
+        "signing-key" => "/etc/yrm/signing.key",
+        "signing-passphrase-file" => "/etc/yrm/signing-passphrase",
+        "key-name" => "my-bucket",
         "dogstatsd" => "127.0.0.1:8125",
         _ => "",
     }

@@ -28,6 +28,8 @@ pub struct Config {
     pub s3: S3Config,
     /// How a run publishes.
     pub policy: Policy,
+    /// What metadata is signed with, if it is.
+    pub signing: Option<SigningConfig>,
     /// Where metadata is cached.
     pub cache: CacheConfig,
     /// How the service runs.
@@ -133,6 +135,28 @@ pub struct Policy {
     pub sweep_interval: Duration,
     /// What becomes of a package whose path or name other bytes have.
     pub on_conflict: OnConflict,
+}
+
+/// What metadata is signed with. The keys themselves are read by whoever signs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SigningConfig {
+    /// Files with a secret key each; the first is the primary.
+    pub keys: Vec<PathBuf>,
+    /// A file with the keys' passphrase.
+    pub passphrase_file: Option<PathBuf>,
+    /// Which of them sign.
+    pub with: SignWith,
+    /// The public keys are published as `RPM-GPG-KEY-<name>`.
+    pub key_name: String,
+}
+
+/// Which of the signing keys sign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignWith {
+    /// The first.
+    First,
+    /// All, the first one's signature first.
+    All,
 }
 
 /// What becomes of a package whose path or name other bytes have.

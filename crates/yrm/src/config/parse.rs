@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BucketUrl, OnConflict, QueueAddress, Repositories};
+use super::{BucketUrl, OnConflict, QueueAddress, Repositories, SignWith};
 
 /// What is wrong, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -105,6 +105,35 @@ pub fn on_conflict(text: &str) -> Parsed<OnConflict> {
         "replace" => Ok(OnConflict::Replace),
         _ => Err(Complaint::new(format!("{text:?} is neither reject nor replace"))),
     }
+}
+
+/// `first` or `all`.
+pub fn sign_with(text: &str) -> Parsed<SignWith> {
+    match text {
+        "first" => Ok(SignWith::First),
+        "all" => Ok(SignWith::All),
+        _ => Err(Complaint::new(format!("{text:?} is neither first nor all"))),
+    }
+}
+
+/// Files, with commas between them.
+pub fn files(text: &str) -> Parsed<Vec<PathBuf>> {
+    let names: Vec<&str> = text.split(',').map(str::trim).collect();
+    if names.iter().any(|name| name.is_empty() || name.contains(char::is_control)) {
+        return Err(Complaint::new(format!("{text:?} is no list of files"))
+            .hint("write a file's name, or several with commas between them"));
+    }
+    Ok(names.into_iter().map(PathBuf::from).collect())
+}
+
+/// What a file with public keys may be called by: a plain part of a name, the same in every URL.
+pub fn key_name(text: &str) -> Parsed<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    if text.is_empty() || text.len() > 100 || !text.bytes().all(plain) {
+        return Err(Complaint::new(format!("{text:?} is no name for a key file"))
+            .hint("write letters, digits, -, _ and . only"));
+    }
+    Ok(text.to_owned())
 }
 
 /// `s3://name[/prefix]`, `./dir`, `/dir`, `file:///dir`, or a bare name for S3.

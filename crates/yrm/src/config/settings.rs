@@ -13,6 +13,8 @@ pub enum Group {
     Repositories,
     /// How a run publishes: `serve` and `run`.
     Publish,
+    /// What metadata is signed with: verbs that publish, `check` and `key`.
+    Signing,
     /// How the service runs: `serve`.
     Serve,
 }
@@ -240,6 +242,29 @@ pub const SETTINGS: &[Setting] = &[
         .default("datadoghq.com")
         .also("DD_SITE"),
     Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the gauges to this DogStatsD agent by UDP too."),
+    Setting::new(
+        "signing-key",
+        Group::Signing,
+        "FILE,…",
+        "Sign metadata with the armored OpenPGP secret key in this file. Of several the first signs; the others' public \
+         keys are published too, so that clients know them before they sign.",
+    ),
+    Setting::new("signing-passphrase-file", Group::Signing, "FILE", "Read the signing keys' passphrase from this file."),
+    Setting::new(
+        "sign-with",
+        Group::Signing,
+        "first|all",
+        "Sign with the first signing key, or with all of them, the first one's signature first. Fedora 39 and EL10 take \
+         one signature only.",
+    )
+    .default("first"),
+    Setting::new(
+        "key-name",
+        Group::Signing,
+        "NAME",
+        "The public keys are published as RPM-GPG-KEY-NAME in the folder that clients install from. Unset, the S3 \
+         bucket's name, or yrm in a directory.",
+    ),
     Setting::new("time-interval", Group::Serve, "SECS", "Between the starts of two runs (a DURATION such as 5m too).")
         .default("60s")
         .short('t'),

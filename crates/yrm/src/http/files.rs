@@ -13,6 +13,7 @@ use tower_http::services::ServeDir;
 
 use super::{RepoFiles, not_found, problem};
 use crate::config::parse::percent_decoded;
+use crate::store::key::PUBLIC_KEYS_PREFIX;
 
 /// Answers `request` from the files, or 404.
 pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
@@ -73,9 +74,6 @@ fn is_file_inside(folder: &Path, path: &Path) -> bool {
 
 /// As the same object would have in S3: what is swapped is asked for again, the rest never changes.
 fn cache_control(path: &str) -> &'static str {
-    if path.ends_with("repodata/repomd.xml") || path.ends_with("repodata/repomd.xml.asc") {
-        "no-cache"
-    } else {
-        "public, max-age=31536000, immutable"
-    }
+    let swapped = ["repodata/repomd.xml", "repodata/repomd.xml.asc"].iter().any(|name| path.ends_with(name));
+    if swapped || path.starts_with(PUBLIC_KEYS_PREFIX) { "no-cache" } else { "public, max-age=31536000, immutable" }
 }

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use super::locate::Locator;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::openpgp::sign::Signer;
 use crate::store::cache::Cache;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::probe::probe;
@@ -33,6 +34,10 @@ pub struct Bucket {
     pub locator: Arc<Locator>,
     /// Metadata files at hand.
     pub cache: Arc<Cache>,
+    /// What metadata is signed with; `None` with signing off.
+    pub signer: Option<Arc<Signer>>,
+    /// Whether clients can fetch the signer's public keys.
+    pub(super) keys_published: Arc<OnceCell<()>>,
     abilities: Arc<OnceCell<Abilities>>,
 }
 
@@ -40,13 +45,28 @@ impl Bucket {
     /// A bucket in `store` under `policy`; an error when the policy's globs do not parse.
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
-        Ok(Self { store, policy: Arc::new(policy), locator, cache: Arc::default(), abilities: Arc::default() })
+        Ok(Self {
+            store,
+            policy: Arc::new(policy),
+            locator,
+            cache: Arc::default(),
+            signer: None,
+            keys_published: Arc::default(),
+            abilities: Arc::default(),
+        })
     }
 
     /// The same bucket with a cache of metadata files on the local disk.
     #[must_use]
     pub fn with_cache(mut self, cache: Cache) -> Self {
         self.cache = Arc::new(cache);
+        self
+    }
+
+    /// The same bucket, its metadata signed.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
+        self.signer = signer.map(Arc::new);
         self
     }
 

@@ -5,15 +5,16 @@ use std::collections::BTreeMap;
 
 use rpmmd::repodata::ReadRange as _;
 use tokio::time::Instant;
-use ulid::Ulid;
 
+use super::RunId;
 use super::bucket::Bucket;
 use super::observe::State;
+use super::pair::{self, Signature};
 use super::render::{Generation, NewFile};
 use crate::error::Result;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Put, Settled};
-use crate::store::{ETag, PutIf, Reused};
+use crate::store::{ETag, PutIf, Reused, Stored};
 
 /// A file up to this size is sent whole: joining it would take more calls than it saves bytes.
 const WORTH_JOINING_BYTES: u64 = 16 << 20;
@@ -21,8 +22,8 @@ const WORTH_JOINING_BYTES: u64 = 16 << 20;
 /// How a switch ended; an error means that nobody knows and nothing may be deleted.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Switch {
-    /// The generation is the truth, under this ETag.
-    Won(ETag),
+    /// The generation is the truth, under this ETag, and this signature was put before it.
+    Won { etag: ETag, put: Option<Signature> },
     /// Somebody else's generation is: start again from it.
     Lost,
 }
@@ -69,29 +70,36 @@ async fn upload_file(
     Ok(())
 }
 
-/// Makes the generation the truth, if the truth is still what `state` read. Nothing is tried after
-/// `until`: the sweep may then be about to take what the generation names. Late is lost.
+/// Makes the generation the truth, if the truth is still what `state` read: its signature first, both
+/// ready beforehand, and repomd.xml at once after it. Nothing is tried after `until`: the sweep may then
+/// be about to take what the generation names. Late is lost.
 pub async fn switch(
     bucket: &Bucket,
     state: &State,
     generation: &Generation,
-    commit: Ulid,
+    run: RunId,
     until: Instant,
 ) -> Result<Switch> {
     let key = Key::Repomd { repository: &state.repository };
     let mut attributes = key.attributes();
-    attributes.user = BTreeMap::from([("commit-id".to_owned(), commit.to_string())]);
+    attributes.user = BTreeMap::from([("commit-id".to_owned(), run.id.to_string())]);
     let condition = match state.current.as_ref().and_then(|current| current.etag.clone()) {
         Some(etag) => PutIf::Matches(etag),
         None => PutIf::Absent,
     };
     let bytes = &generation.repomd_bytes;
     let put = Put { key: &bucket.path(key), bytes, attributes: &attributes, condition: &condition };
-    let settled = settle::put_until(bucket.store.as_ref(), put, Some(until)).await?;
-    Ok(match settled {
-        Settled::Won(stored) => Switch::Won(stored.etag),
-        Settled::Lost => Switch::Lost,
-    })
+    let (repository, seen) = (&state.repository, state.signature.as_ref());
+    let signature = pair::sign(bucket, bytes, run.started).await?;
+    let Settled::Won(signature) = pair::replace(bucket, repository, seen, signature, until).await? else {
+        return Ok(Switch::Lost);
+    };
+    let settled = settle::put_until(bucket.store.as_ref(), put, Some(until)).await;
+    if let Ok(Settled::Won(Stored { etag, .. })) = settled {
+        return Ok(Switch::Won { etag, put: signature });
+    }
+    pair::mend_after_loss(bucket, repository, run.started).await;
+    settled.map(|_| Switch::Lost)
 }
 
 /// The copy of the generation that was found, if it may not have one yet.
@@ -99,13 +107,34 @@ pub async fn keep_copy_of_current(bucket: &Bucket, state: &State) -> Result<()> 
     let Some(current) = state.current.as_ref().filter(|current| !current.copied) else { return Ok(()) };
     let copy = Key::Generation { repository: &state.repository, revision: state.catalog.revision };
     let (key, attributes) = (bucket.path(copy), copy.attributes());
-    settle::put_fixed(bucket.store.as_ref(), &key, &current.bytes, &attributes).await.map(drop)
+    settle::put_fixed(bucket.store.as_ref(), &key, &current.bytes, &attributes).await?;
+    let signature = state.signature.as_ref().filter(|_| bucket.signer.is_some());
+    keep_copy_of_signature(bucket, &state.repository, state.catalog.revision, signature).await
 }
 
 /// The generation's own copy, for rollback, for diff, and for the sweep to know when the one
 /// before it was superseded. A crash before this is mended by the next commit's upload.
-pub async fn keep_copy(bucket: &Bucket, repository: &RepositoryDir, generation: &Generation) -> Result<()> {
-    let copy = Key::Generation { repository, revision: generation.catalog.revision };
+pub async fn keep_copy(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    generation: &Generation,
+    signature: Option<&Signature>,
+) -> Result<()> {
+    let revision = generation.catalog.revision;
+    let copy = Key::Generation { repository, revision };
     let bytes = &generation.repomd_bytes;
+    settle::put_fixed(bucket.store.as_ref(), &bucket.path(copy), bytes, &copy.attributes()).await?;
+    keep_copy_of_signature(bucket, repository, revision, signature).await
+}
+
+/// The signature's copy, beside the generation's.
+async fn keep_copy_of_signature(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    revision: u64,
+    signature: Option<&Signature>,
+) -> Result<()> {
+    let Some(Signature { bytes, .. }) = signature else { return Ok(()) };
+    let copy = Key::GenerationSignature { repository, revision };
     settle::put_fixed(bucket.store.as_ref(), &bucket.path(copy), bytes, &copy.attributes()).await.map(drop)
 }

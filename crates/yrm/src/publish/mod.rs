@@ -15,6 +15,7 @@ pub mod inbox;
 pub mod inspect;
 pub mod locate;
 pub mod observe;
+pub mod pair;
 pub mod plan;
 pub mod receipt;
 pub mod render;
@@ -47,6 +48,7 @@ use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
+use crate::openpgp::sign::Signer;
 use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
@@ -120,11 +122,12 @@ pub struct Publisher {
     looked_round: Mutex<LookedRound>,
 }
 
-/// When the bucket's repositories were last listed, for either purpose.
+/// When the bucket's repositories were last listed, for each purpose.
 #[derive(Debug, Default)]
 struct LookedRound {
-    to_retire: Option<Timestamp>,
-    to_sweep: Option<Timestamp>,
+    retire: Option<Timestamp>,
+    sweep: Option<Timestamp>,
+    mend: Option<Timestamp>,
 }
 
 impl Publisher {
@@ -146,6 +149,13 @@ impl Publisher {
     #[must_use]
     pub fn with_cache(mut self, cache: Cache) -> Self {
         self.bucket = self.bucket.with_cache(cache);
+        self
+    }
+
+    /// The same publisher, signing what it publishes.
+    #[must_use]
+    pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
+        self.bucket = self.bucket.with_signer(signer);
         self
     }
 
@@ -178,6 +188,7 @@ impl Publisher {
             self.bucket.abilities().await?;
         }
         let pass = Pass { run, progress, listed: began };
+        self.mend_where_due(run, &mut report).await;
         let mut rest = dropped.as_slice();
         while !rest.is_empty() {
             let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, &mut report).await;
@@ -333,12 +344,12 @@ impl Publisher {
     /// The repositories to look at for retention: all of them the first time, and from time to
     /// time those that other instances have made.
     async fn retention_due_at(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-        let last = lock(&self.looked_round).to_retire;
+        let last = lock(&self.looked_round).retire;
         if last.is_none_or(|last| self.interval_is_over(last, now)) {
             for repository in sweep::repositories(&self.bucket).await? {
                 lock(&self.retention_due).entry(repository).or_insert(Some(Timestamp::MIN));
             }
-            lock(&self.looked_round).to_retire = Some(now);
+            lock(&self.looked_round).retire = Some(now);
         }
         let due = lock(&self.retention_due);
         Ok(due
@@ -357,12 +368,12 @@ impl Publisher {
     /// Looked up once an interval, the first time an interval after the start, so that an idle
     /// run asks for nothing but the inbox.
     async fn sweep_owed(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-        let last = *lock(&self.looked_round).to_sweep.get_or_insert(now);
+        let last = *lock(&self.looked_round).sweep.get_or_insert(now);
         if !self.interval_is_over(last, now) {
             return Ok(Vec::new());
         }
         let owed = sweep::owed(&self.bucket, now).await?;
-        lock(&self.looked_round).to_sweep = Some(now);
+        lock(&self.looked_round).sweep = Some(now);
         Ok(owed)
     }
 

@@ -13,6 +13,7 @@ use rpmmd::repomd::Repomd;
 
 use super::bucket::{Bucket, aside};
 use super::catalog::{Catalog, Decoded};
+use super::pair::Signature;
 use super::plan::next_retirement_of;
 use crate::config::Retention;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,6 +32,8 @@ pub struct State {
     pub catalog: Arc<Catalog>,
     /// The packages' XML.
     pub source: Source,
+    /// What lies beside repomd.xml as its signature.
+    pub signature: Option<Signature>,
     /// When retention next has something to do, once that was looked up.
     next_retirement: Arc<OnceLock<Option<Timestamp>>>,
 }
@@ -83,7 +86,13 @@ impl State {
     /// A generation that is published.
     pub fn published(repository: RepositoryDir, current: Current, catalog: Catalog) -> Self {
         let (catalog, source) = (Arc::new(catalog), Source::Published);
-        Self { repository, current: Some(current), catalog, source, next_retirement: Arc::default() }
+        Self { repository, current: Some(current), catalog, source, signature: None, next_retirement: Arc::default() }
+    }
+
+    /// The same, with the signature that lies beside it.
+    #[must_use]
+    pub fn beside(self, signature: Option<Signature>) -> Self {
+        Self { signature, ..self }
     }
 
     /// The same repository, described anew from its packages.
@@ -120,7 +129,14 @@ impl State {
     /// A repository that does not exist yet.
     pub fn fresh(repository: RepositoryDir, compression: Compression) -> Self {
         let catalog = Arc::new(Catalog::empty(compression));
-        Self { repository, current: None, catalog, source: Source::Published, next_retirement: Arc::default() }
+        Self {
+            repository,
+            current: None,
+            catalog,
+            source: Source::Published,
+            signature: None,
+            next_retirement: Arc::default(),
+        }
     }
 
     /// The revision found.
@@ -149,6 +165,17 @@ pub enum Observed {
     Unexplained(Current),
     /// No repomd.xml: a new repository, or one that lost it.
     Missing,
+}
+
+impl Observed {
+    /// The repomd.xml that was read.
+    pub fn current(&self) -> Option<&Current> {
+        match self {
+            Self::Known(state) => state.current.as_ref(),
+            Self::Unexplained(current) => Some(current),
+            Self::Missing => None,
+        }
+    }
 }
 
 /// Reads repomd.xml and its catalog. `known` is what an earlier run read or wrote: used while the

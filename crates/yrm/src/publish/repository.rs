@@ -16,6 +16,7 @@ use super::errand::Errand;
 use super::inbox::Dropped;
 use super::inspect::{Inspector, learn_pkgid, under_own_hrefs};
 use super::observe::{Current, Observed, State, observe, read_published};
+use super::pair::{self, Look, Signature};
 use super::plan::{Conflict, Plan, merge, plan, published_as, retirements, undecided};
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
@@ -23,6 +24,7 @@ use super::settlement::{Settlement, published};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use super::{Pass, Publisher, RunId, Step, lock, sweep, tidy};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::ETag;
 use crate::store::body::Body;
 use crate::store::key::RepositoryDir;
 use crate::store::settle;
@@ -142,18 +144,14 @@ impl Publisher {
             progress.step(Step::Upload, 0, prepared.placed.len());
             let (state, generation) = self.next_generation(&prepared, run).await?;
             upload(&self.bucket, &state, &generation).await?;
-            match switch(&self.bucket, &state, &generation, run.id, began + STALE_AFTER).await? {
-                Switch::Won(etag) => {
+            match switch(&self.bucket, &state, &generation, run, began + STALE_AFTER).await? {
+                Switch::Won { etag, put } => {
                     progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
                     report.revision_after = Some(generation.catalog.revision);
                     report.packages = generation.catalog.entries.len() as u64;
                     settlement.repository = Some(report);
-                    let kept = keep_copy(&self.bucket, repository, &generation).await;
-                    if let Err(error) = &kept {
-                        tracing::warn!(run.id = %run.id, %repository, error = error.chain(), "the generation has no copy yet; the next commit makes it");
-                        settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
-                    }
-                    self.remember(repository, generation, etag, kept.is_ok()).await;
+                    let copied = self.keep_copies(work, &generation, (&etag, put), settlement).await;
+                    self.remember(repository, generation, etag, copied).await;
                     self.tidy(work.pass, &prepared, settlement).await;
                     return Ok(());
                 }
@@ -173,11 +171,44 @@ impl Publisher {
     /// What the repository holds now, taken over first if nobody knows.
     pub(super) async fn state_of(&self, repository: &RepositoryDir, run: RunId) -> Result<State> {
         let known = lock(&self.known).get(repository).cloned();
-        match observe(&self.bucket, repository, known.as_ref()).await? {
-            Observed::Known(state) => Ok(*state),
-            Observed::Unexplained(current) => adopt::adopt(&self.bucket, repository, current, run.started).await,
-            Observed::Missing => adopt::without_repomd(&self.bucket, repository, run.started).await,
+        for attempt in 0..settle::TRIES {
+            settle::pause(self.bucket.store.as_ref(), attempt).await;
+            let observed = observe(&self.bucket, repository, known.as_ref()).await?;
+            let looked = pair::look(&self.bucket, repository, observed.current(), run.started).await?;
+            let Look::Pair(signature) = looked else { continue };
+            let state = match observed {
+                Observed::Known(state) => *state,
+                Observed::Unexplained(current) => adopt::adopt(&self.bucket, repository, current, run.started).await?,
+                Observed::Missing => adopt::without_repomd(&self.bucket, repository, run.started).await?,
+            };
+            return Ok(state.beside(signature));
         }
+        Err(Error::new(ErrorKind::Conflict, format!("reading {repository}"))
+            .hint("other writers keep publishing here; the next run looks again"))
+    }
+
+    /// After a won switch: makes sure of its signature and keeps copies of both. Whether that was done.
+    async fn keep_copies(
+        &self,
+        work: Work<'_>,
+        generation: &Generation,
+        (etag, put): (&ETag, Option<Signature>),
+        settlement: &mut Settlement,
+    ) -> bool {
+        let Work { repository, pass: Pass { run, .. }, .. } = work;
+        let signature = match pair::confirm(&self.bucket, repository, etag, put, run.started).await {
+            Ok(signature) => signature,
+            Err(error) => {
+                settlement.errors.push(format!("making sure of the signature: {}", error.chain()));
+                None
+            }
+        };
+        let kept = keep_copy(&self.bucket, repository, generation, signature.as_ref()).await;
+        if let Err(error) = &kept {
+            tracing::warn!(run.id = %run.id, %repository, error = error.chain(), "the generation has no copy yet; the next commit makes it");
+            settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+        }
+        kept.is_ok()
     }
 
     /// Reads whole those files whose path or name is taken: only their bytes can tell.
@@ -446,13 +477,7 @@ impl Publisher {
     }
 
     /// Remembers the generation that was just made the truth.
-    async fn remember(
-        &self,
-        repository: &RepositoryDir,
-        generation: Generation,
-        etag: crate::store::ETag,
-        copied: bool,
-    ) {
+    async fn remember(&self, repository: &RepositoryDir, generation: Generation, etag: ETag, copied: bool) {
         let Generation { catalog, repomd, repomd_bytes, files, .. } = generation;
         for file in &files {
             if let Err(error) = self.bucket.cache.keep(&file.body, file.sha256).await {

@@ -29,7 +29,7 @@ pub struct Generation {
 /// The generations of a repository whose copies are kept, newest first.
 pub async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Generation>> {
     let mut log = Vec::new();
-    for (revision, object) in sweep::generations(bucket, repository).await?.0 {
+    for (revision, object) in sweep::generations(bucket, repository).await?.copies {
         let Some(copy) = bucket.store.get(&object.key, None).await? else { continue };
         let catalog = load_catalog(bucket, repository, &copy.bytes).await?;
         let packages = catalog.map(|catalog| catalog.entries.len());
@@ -72,7 +72,7 @@ pub(super) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<S
 /// A generation is safe to go back to while less than half the grace period has passed since
 /// another took its place: a sweep that is at work now lets it be.
 async fn near_enough(bucket: &Bucket, repository: &RepositoryDir, revision: u64) -> Result<()> {
-    let next = sweep::generations(bucket, repository).await?.0;
+    let next = sweep::generations(bucket, repository).await?.copies;
     let superseded = next.iter().filter(|(other, _)| *other > revision).map(|(_, object)| object.modified).min();
     let half = SignedDuration::try_from(bucket.policy.grace / 2).unwrap_or(SignedDuration::MAX);
     let now = sweep::store_clock(bucket).await?;

@@ -63,6 +63,9 @@ pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>>
     let mut switched: BTreeMap<RepositoryDir, Vec<Timestamp>> = BTreeMap::new();
     for object in list_all(bucket.store.as_ref(), &prefix).await? {
         let path = object.key.strip_prefix(&prefix).unwrap_or_default();
+        if path.ends_with(key::GENERATION_SIGNATURE_SUFFIX) {
+            continue;
+        }
         let dir = RepositoryDir::new(path.rsplit_once('/').map_or("", |(dir, _)| dir));
         switched.entry(dir).or_default().push(object.modified);
     }
@@ -108,7 +111,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
     let Some(now) = claim(bucket, repository).await? else { return Ok(None) };
     let store = bucket.store.as_ref();
     let listed = list_all(store, &key::repository_prefix(&bucket.policy.folders, repository)).await?;
-    let (generations, mut others) = generations(bucket, repository).await?;
+    let Generations { copies: generations, signatures, mut others } = generations(bucket, repository).await?;
     let catalogs = direct_children(bucket, &key::catalogs_prefix(repository)).await?;
 
     let repomd_key = bucket.path(Key::Repomd { repository });
@@ -117,7 +120,8 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
             .hint("nothing was deleted; the next package that arrives restores the last generation"));
     };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
-    let (retained, over) = split(generations, current.object.modified, expires);
+    let (retained, mut over) = split(generations, current.object.modified, expires);
+    over.extend(signatures_left(signatures, &retained));
 
     let mut named: HashSet<String> = HashSet::new();
     let mut retained_catalogs: HashSet<String> = HashSet::new();
@@ -211,18 +215,40 @@ fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Time
     (objects(retained), objects(over))
 }
 
-/// The repository's generations, and the folders below it that have generations of their own:
-/// repositories of another setting.
-pub(super) async fn generations(
-    bucket: &Bucket,
-    repository: &RepositoryDir,
-) -> Result<(Vec<(u64, Object)>, HashSet<String>)> {
+/// What is kept of a repository's generations.
+pub(super) struct Generations {
+    /// Their copies, by revision.
+    pub(super) copies: Vec<(u64, Object)>,
+    /// Their signatures' copies.
+    signatures: Vec<Object>,
+    /// Folders below that have generations of their own: repositories of another setting.
+    others: HashSet<String>,
+}
+
+/// Looks up the repository's generations.
+pub(super) async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Generations> {
     let prefix = key::generations_prefix(repository);
     let listed = list_all(bucket.store.as_ref(), &prefix).await?;
     let others = listed.iter().filter_map(|object| object.key[prefix.len()..].rsplit_once('/'));
     let others = others.map(|(folder, _)| folder.to_owned()).collect();
-    let revision = |object: &Object| object.key[prefix.len()..].strip_suffix(".xml")?.parse::<u64>().ok();
-    Ok((listed.into_iter().filter_map(|object| Some((revision(&object)?, object))).collect(), others))
+    let revision = |object: &Object, suffix| object.key[prefix.len()..].strip_suffix(suffix)?.parse::<u64>().ok();
+    let (signatures, copies): (Vec<_>, Vec<_>) =
+        listed.into_iter().partition(|object| object.key.ends_with(key::GENERATION_SIGNATURE_SUFFIX));
+    Ok(Generations {
+        copies: copies.into_iter().filter_map(|object| Some((revision(&object, ".xml")?, object))).collect(),
+        signatures: signatures
+            .into_iter()
+            .filter(|object| revision(object, key::GENERATION_SIGNATURE_SUFFIX).is_some())
+            .collect(),
+        others,
+    })
+}
+
+/// The copies of signatures whose generation is not retained. Young ones are not deleted anyway.
+fn signatures_left(mut signatures: Vec<Object>, retained: &[Object]) -> Vec<Object> {
+    let kept: HashSet<String> = retained.iter().map(|generation| format!("{}.asc", generation.key)).collect();
+    signatures.retain(|signature| !kept.contains(&signature.key));
+    signatures
 }
 
 /// The folder of a repository that lies deeper, if `path` is its repomd.xml.

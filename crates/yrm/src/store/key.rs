@@ -52,6 +52,10 @@ pub enum Key<'a> {
     Package { repository: &'a RepositoryDir, href: &'a str },
     /// The one truth about a repository.
     Repomd { repository: &'a RepositoryDir },
+    /// The signature of that, swapped with it.
+    Signature { repository: &'a RepositoryDir },
+    /// The public keys that clients judge signatures by.
+    PublicKeys { name: &'a str },
     /// A file below `repodata/`, named by repomd.xml's location (`repodata/<sha256>-….xml.gz`).
     Metadata { repository: &'a RepositoryDir, href: &'a str },
     /// A rejected file, by its path below the inbox and the upload's id.
@@ -62,6 +66,8 @@ pub enum Key<'a> {
     Catalog { repository: &'a RepositoryDir, repomd: Sha256 },
     /// A generation's repomd.xml, for rollback, for diff and for the sweep.
     Generation { repository: &'a RepositoryDir, revision: u64 },
+    /// The signature of that.
+    GenerationSignature { repository: &'a RepositoryDir, revision: u64 },
     /// The answer to one inbox object, under the hash of its path and ETag.
     Receipt { digest: Sha256 },
     /// One run of the history: newest first in a listing.
@@ -86,11 +92,16 @@ impl Key<'_> {
                 format!("{repo}/{}{href}", repository.prefix())
             }
             Self::Repomd { repository } => format!("{repo}/{}repodata/repomd.xml", repository.prefix()),
+            Self::Signature { repository } => format!("{repo}/{}repodata/repomd.xml.asc", repository.prefix()),
+            Self::PublicKeys { name } => format!("{repo}/{PUBLIC_KEYS_PREFIX}{name}"),
             Self::Quarantined { path, id } => quarantine(path, *id),
             Self::QuarantineRecord { path, id } => quarantine(path, *id) + RECORD_SUFFIX,
             Self::Catalog { repository, repomd } => format!(".yrm/catalog/{}{repomd}", repository.prefix()),
             Self::Generation { repository, revision } => {
                 format!(".yrm/generations/{}{revision}.xml", repository.prefix())
+            }
+            Self::GenerationSignature { repository, revision } => {
+                format!(".yrm/generations/{}{revision}{GENERATION_SIGNATURE_SUFFIX}", repository.prefix())
             }
             Self::Receipt { digest } => format!(".yrm/receipts/{digest}.json"),
             Self::Run { started_ms, id } => format!(".yrm/history/{:020}-{id}.json", u64::MAX - started_ms),
@@ -105,7 +116,7 @@ impl Key<'_> {
     pub fn attributes(&self) -> Attributes {
         let cache_control = match self {
             // Swapped: a cached copy would point at yesterday.
-            Self::Repomd { .. } => Some("no-cache"),
+            Self::Repomd { .. } | Self::Signature { .. } | Self::PublicKeys { .. } => Some("no-cache"),
             // Fixed: the name holds the hash, or the path never gets other bytes.
             Self::Package { .. } | Self::Metadata { .. } => Some("public, max-age=31536000, immutable"),
             Self::Inbox { .. }
@@ -113,6 +124,7 @@ impl Key<'_> {
             | Self::QuarantineRecord { .. }
             | Self::Catalog { .. }
             | Self::Generation { .. }
+            | Self::GenerationSignature { .. }
             | Self::Receipt { .. }
             | Self::Run { .. }
             | Self::Lease { .. }
@@ -132,6 +144,8 @@ impl Key<'_> {
                 Some(_) | None => "text/xml",
             },
             Self::Repomd { .. } | Self::Generation { .. } => "text/xml",
+            Self::Signature { .. } | Self::GenerationSignature { .. } => "application/pgp-signature",
+            Self::PublicKeys { .. } => "application/pgp-keys",
             Self::QuarantineRecord { .. }
             | Self::Receipt { .. }
             | Self::Run { .. }
@@ -164,6 +178,12 @@ pub fn generations_prefix(repository: &RepositoryDir) -> String {
 pub fn catalogs_prefix(repository: &RepositoryDir) -> String {
     format!(".yrm/catalog/{}", repository.prefix())
 }
+
+/// What the names of generations' signatures end in.
+pub const GENERATION_SIGNATURE_SUFFIX: &str = ".xml.asc";
+
+/// What the name of a file with public keys begins with, right below `repo/`.
+pub const PUBLIC_KEYS_PREFIX: &str = "RPM-GPG-KEY-";
 
 /// The prefix of the receipts.
 pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";

@@ -17,13 +17,13 @@ use yrm::store::key::RepositoryDir;
 
 use super::judge::Who;
 use super::stories::Story;
-use super::world::{GRACE, HOUR, MINUTE, World, rpm};
+use super::world::{GRACE, HOUR, MINUTE, Signing, World, rpm};
 use super::{play, size, tell};
 
 /// Plays `story` with these fates, by number of the call; then again in peace. Answers how many calls
 /// the troubled play made.
-async fn troubled(story: Story, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
-    let world = World::new(story.policy(), 1);
+async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
+    let world = World::new(story.policy(), signing, 1);
     story.prepare(&world).await;
     let who = story.player(&world);
     let died = Arc::new(Notify::new());
@@ -57,15 +57,20 @@ async fn troubled(story: Story, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
     calls
 }
 
+/// Every story, unsigned and signed.
+fn plays() -> impl Iterator<Item = (Story, Signing)> {
+    Story::ALL.into_iter().flat_map(|story| Signing::BOTH.map(|signing| (story, signing)))
+}
+
 /// Plays every story once for every call and fate. Answers how often.
 fn singles(fates: &[Fate]) -> u64 {
     let mut played = 0;
-    for story in Story::ALL {
-        let calls = play(troubled(story, BTreeMap::new(), "in peace"));
+    for (story, signing) in plays() {
+        let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for fate in fates {
             for call in 0..calls {
-                let what = format!("{story:?} with {fate:?} at call {call}");
-                play(troubled(story, BTreeMap::from([(call, *fate)]), &what));
+                let what = format!("{story:?}, signing {signing:?}, with {fate:?} at call {call}");
+                play(troubled(story, signing, BTreeMap::from([(call, *fate)]), &what));
                 played += 1;
             }
         }
@@ -97,6 +102,7 @@ fn f2_pairs_of_failures_lose_nothing() {
     for seed in from..from + pairs {
         let mut dice = StdRng::seed_from_u64(seed);
         let story = Story::ALL[dice.random_range(0..Story::ALL.len())];
+        let signing = Signing::BOTH[dice.random_range(0..2)];
         let longest = if story == Story::PublishMany { 250 } else { 45 };
         let first = dice.random_range(0..longest);
         // The second is often met while the first is being mended.
@@ -108,9 +114,10 @@ fn f2_pairs_of_failures_lose_nothing() {
             other => FAILURES[other % FAILURES.len()],
         };
         let fates = BTreeMap::from([(first, fate()), (second, fate())]);
-        let what =
-            format!("{story:?} with {fates:?}; again: YRM_CHAOS_SEED={seed} YRM_CHAOS_PAIRS=1 just chaos-one f2_pairs");
-        play(troubled(story, fates, &what));
+        let what = format!(
+            "{story:?}, signing {signing:?}, with {fates:?}; again: YRM_CHAOS_SEED={seed} YRM_CHAOS_PAIRS=1 just chaos-one f2_pairs"
+        );
+        play(troubled(story, signing, fates, &what));
     }
     tell(&format!("F2: {pairs} pairs from seed {from}; 0 violations"));
 }
@@ -139,8 +146,8 @@ enum Sleeps {
 }
 
 /// One publisher falls asleep at a call, others go on, and it wakes up.
-async fn stalled(story: Story, at: u64, sleeps: Sleeps, how_long: Duration, what: &str) {
-    let world = World::new(story.policy(), 1);
+async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, how_long: Duration, what: &str) {
+    let world = World::new(story.policy(), signing, 1);
     story.prepare(&world).await;
     let who = story.player(&world);
     let asleep = Arc::new(Notify::new());
@@ -193,13 +200,15 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
     // than the grace period.
     let naps = [10 * MINUTE, 40 * MINUTE, GRACE + 3 * HOUR];
     let mut played = 0;
-    for story in Story::ALL {
-        let calls = play(troubled(story, BTreeMap::new(), "in peace"));
+    for (story, signing) in plays() {
+        let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for sleeps in [Sleeps::Before, Sleeps::After] {
-            for nap in naps {
+            // What signing adds to a sleep is a sleeper's stale signature, after whatever nap.
+            let naps = if signing == Signing::On { &naps[1..2] } else { &naps[..] };
+            for &nap in naps {
                 for at in 0..calls {
-                    let what = format!("{story:?} asleep {sleeps:?} call {at} for {nap:?}");
-                    play(stalled(story, at, sleeps, nap, &what));
+                    let what = format!("{story:?}, signing {signing:?}, asleep {sleeps:?} call {at} for {nap:?}");
+                    play(stalled((story, signing), at, sleeps, nap, &what));
                     played += 1;
                 }
             }
@@ -219,7 +228,7 @@ enum Mind {
 
 /// Just before a call the uploader of `x/c-1.rpm` changes his mind.
 async fn second_thoughts(at: u64, mind: Mind, what: &str) -> u64 {
-    let world = Arc::new(World::new(Story::PublishOne.policy(), 1));
+    let world = Arc::new(World::new(Story::PublishOne.policy(), Signing::On, 1));
     Story::PublishOne.prepare(&world).await;
     let acts = Arc::new(Mutex::new(Some(Arc::clone(&world))));
     let script = move |call: Call<'_>| {

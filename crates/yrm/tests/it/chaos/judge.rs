@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,13 +17,18 @@ use rpmmd::checksum::Sha256;
 use rpmmd::nevra::Nevra;
 use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
+use tokio::time::Instant;
 use yrm::config::{OnConflict, Policy, Retention};
 use yrm::error::Result;
+use yrm::openpgp::key::PublicKey;
 use yrm::store::body::Body;
 use yrm::store::memory::MemoryStore;
 use yrm::store::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
 };
+
+/// What the key of a signature ends in.
+const SIGNATURE: &str = "repodata/repomd.xml.asc";
 
 /// Who makes a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +81,11 @@ struct Books {
     uploaded: BTreeMap<Sha256, Timestamp>,
     generations: BTreeMap<String, Vec<Generation>>,
     gone: BTreeMap<(String, Sha256), Gone>,
+    /// Who last wrote each repository's signature.
+    signed: BTreeMap<String, Who>,
+    /// Since when a repository's signature does not go with its repomd.xml, and the longest that took.
+    mismatched: BTreeMap<String, Instant>,
+    longest_gap: Duration,
     violations: Vec<String>,
     trace: Vec<String>,
     writes: u64,
@@ -85,6 +96,8 @@ struct Books {
 pub(crate) struct Judge {
     pub(crate) memory: Arc<MemoryStore>,
     policy: Policy,
+    /// The key that metadata is signed with, if it is.
+    key: Option<PublicKey>,
     clock: fn() -> Timestamp,
     books: Mutex<Books>,
 }
@@ -97,9 +110,9 @@ pub(crate) struct Seat {
 }
 
 impl Judge {
-    pub(crate) fn new(policy: Policy, clock: fn() -> Timestamp) -> Arc<Self> {
+    pub(crate) fn new(policy: Policy, key: Option<PublicKey>, clock: fn() -> Timestamp) -> Arc<Self> {
         let memory = Arc::new(MemoryStore::with_clock(clock));
-        Arc::new(Self { memory, policy, clock, books: Mutex::default() })
+        Arc::new(Self { memory, policy, key, clock, books: Mutex::default() })
     }
 
     pub(crate) fn seat(self: &Arc<Self>, who: Who) -> Arc<dyn Store> {
@@ -219,8 +232,11 @@ impl Judge {
     /// Before a put: what is there may not be overwritten (G6), and the truth only conditionally (G4).
     fn before_put(&self, who: &Who, key: &str, condition: &PutIf) {
         self.confined(who, "put", key);
-        if key.ends_with("/repodata/repomd.xml") && *condition == PutIf::Always {
+        if (key.ends_with("/repodata/repomd.xml") || key.ends_with(SIGNATURE)) && *condition == PutIf::Always {
             self.broken(format!("G4: {who:?} switched {key} without a condition"));
+        }
+        if key.ends_with(SIGNATURE) && self.key.is_none() {
+            self.broken(format!("G7: {who:?} put {key}, and signing is off"));
         }
         if key.starts_with("repo/") && key.to_ascii_lowercase().ends_with(".rpm") {
             self.broken(format!("G6: {who:?} put a package instead of copying it: {key}"));
@@ -240,6 +256,67 @@ impl Judge {
         {
             self.switched(who, repository.trim_end_matches('/'));
         }
+        if let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix(SIGNATURE)) {
+            self.books().signed.insert(repository.trim_end_matches('/').to_owned(), who.clone());
+        }
+        if let Some((repository, _)) = key.strip_prefix("repo/").and_then(|key| key.split_once("repodata/repomd.xml")) {
+            self.time_the_gap(repository.trim_end_matches('/'));
+        }
+    }
+
+    /// After a write to one of a pair: for how long does it not match?
+    fn time_the_gap(&self, repository: &str) {
+        let good = self.pair_is_good(repository);
+        let mut books = self.books();
+        if !good {
+            books.mismatched.entry(repository.to_owned()).or_insert_with(Instant::now);
+        } else if let Some(since) = books.mismatched.remove(repository) {
+            books.longest_gap = books.longest_gap.max(since.elapsed());
+        }
+    }
+
+    /// The longest that a signature did not go with its repomd.xml.
+    pub(crate) fn longest_gap(&self) -> Duration {
+        let books = self.books();
+        books.mismatched.values().map(Instant::elapsed).chain([books.longest_gap]).max().unwrap_or_default()
+    }
+
+    /// Whether the signature that clients find goes with the repomd.xml that they find (G7).
+    fn pair_is_good(&self, repository: &str) -> bool {
+        let key = key_of(repository, "repodata/repomd.xml");
+        let (repomd, signature) = (self.bytes(&key), self.bytes(&format!("{key}.asc")));
+        match (&self.key, repomd) {
+            (None, _) => signature.is_none(),
+            (Some(_), None) => true,
+            (Some(public), Some(repomd)) => signature.is_some_and(|signature| public.has_signed(&repomd, &signature)),
+        }
+    }
+
+    /// When nobody is at work: every pair is good, and clients find the key.
+    pub(crate) fn at_rest(&self, what: &str) {
+        let repositories: Vec<String> = self.books().generations.keys().cloned().collect();
+        for repository in &repositories {
+            if !self.pair_is_good(repository) {
+                self.broken(format!(
+                    "G7: {what}: at rest the signature of {repository:?} does not go with its repomd.xml"
+                ));
+            }
+        }
+        let published = self.bytes("repo/RPM-GPG-KEY-stories");
+        let key = published.and_then(|bytes| PublicKey::read_all(&bytes).ok());
+        if !repositories.is_empty() && key.is_some_and(|keys| Some(&keys[0]) == self.key.as_ref()) != self.key.is_some()
+        {
+            self.broken(format!("G7: {what}: the public key is not what it should be"));
+        }
+    }
+
+    /// A switch by `who`, whose signature must be there already, unless another has replaced it meanwhile:
+    /// then that is mended, which `at_rest` holds them to.
+    fn signed_before(&self, who: &Who, repository: &str) {
+        let by_another = self.books().signed.get(repository).is_some_and(|last| last != who);
+        if !by_another && !self.pair_is_good(repository) {
+            self.broken(format!("G7: {who:?} switched {repository:?} without its signature"));
+        }
     }
 
     /// A new generation of `repository` is the truth: everything about it.
@@ -248,6 +325,7 @@ impl Judge {
             Ok(generation) => generation,
             Err(why) => return self.broken(format!("G2: {who:?} published {repository:?}: {why}")),
         };
+        self.signed_before(who, repository);
         let mut books = self.books();
         let mut broken = Vec::new();
         let history = books.generations.entry(repository.to_owned()).or_default().clone();
@@ -379,6 +457,11 @@ impl Judge {
         }
         if !key.starts_with("repo/") {
             return Vec::new();
+        }
+        // The signature of one generation is no use with the next.
+        if key.ends_with(SIGNATURE) {
+            let wrong = self.key.is_some();
+            return wrong.then(|| format!("G7: {who:?} removed {key}, and signing is on")).into_iter().collect();
         }
         let mut broken = Vec::new();
         if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {

@@ -23,7 +23,7 @@ use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
 
 use super::judge::Who;
-use super::world::{GRACE, MINUTE, RETIRED_AFTER, World, policy, retaining, rpm};
+use super::world::{GRACE, MINUTE, RETIRED_AFTER, Signing, World, policy, retaining, rpm};
 use super::{play, size, tell};
 
 /// How long everybody does as they like, and things go wrong.
@@ -219,7 +219,8 @@ async fn operator(day: Arc<Day>, mut dice: StdRng) {
 /// One day by this seed. What was broken, and every write.
 async fn live(seed: u64) -> (Vec<String>, Vec<String>) {
     let mut dice = StdRng::seed_from_u64(seed);
-    let world = World::new(rules(&mut dice), seed);
+    // Every second day is a signed one.
+    let world = World::new(rules(&mut dice), Signing::BOTH[usize::from(seed % 2 == 1)], seed);
     let day = Arc::new(Day { world, calm: AtomicBool::new(false), began: Instant::now() });
     let managers = dice.random_range(1..=3);
     let mut everybody = Vec::new();
@@ -254,6 +255,8 @@ async fn live(seed: u64) -> (Vec<String>, Vec<String>) {
     if !judge.inbox().is_empty() {
         judge.broken(format!("G12: two intervals after the trouble the inbox holds {:?}", judge.inbox()));
     }
+    // Everybody was up and well for longer than a publisher takes to look at all signatures.
+    judge.at_rest("in the evening");
     day.world.heal("in the end").await;
     let slack = SignedDuration::try_from(2 * LONGEST_NAP).unwrap();
     let overdue = judge.overdue(slack);

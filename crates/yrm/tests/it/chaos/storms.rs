@@ -8,13 +8,13 @@ use yrm::store::fault::{Call, Fate, Turn};
 
 use super::judge::Who;
 use super::stories::Story;
-use super::world::{MINUTE, World};
+use super::world::{MINUTE, Signing, World};
 use super::{play, tell};
 
 /// Publishes a batch every minute until all is published; the storm begins at a call and lasts. How
 /// many calls the store got.
 async fn weathered(story: Story, bad_weather: Option<(u64, Duration)>) -> u64 {
-    let world = World::new(story.policy(), 1);
+    let world = World::new(story.policy(), Signing::Off, 1);
     story.prepare(&world).await;
     let began = std::sync::OnceLock::new();
     let script = move |call: Call<'_>| {

@@ -1,8 +1,8 @@
 //! What every story plays in: a judged bucket, its time, packages to drop, and publishers that meet
 //! what a script says.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,7 +12,9 @@ use rpmmd::compress::Compression;
 use tokio::time::Instant;
 use ulid::Ulid;
 use yrm::check::{Depth, check};
-use yrm::config::{Folders, Policy, Repositories, Retention};
+use yrm::config::{Folders, Policy, Repositories, Retention, SignWith};
+use yrm::openpgp::key::{Algorithm, Made, SecretKey, generate};
+use yrm::openpgp::sign::Signer;
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::fault::{FaultStore, Script};
@@ -61,26 +63,54 @@ pub(crate) fn retaining() -> Policy {
     Policy { retention: Some(Retention { keep_at_least: 1, older_than: RETIRED_AFTER }), ..policy() }
 }
 
+/// Whether metadata is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signing {
+    On,
+    Off,
+}
+
+impl Signing {
+    pub(crate) const BOTH: [Self; 2] = [Self::Off, Self::On];
+}
+
+/// The key of all stories: made once a process, for its bytes do not matter.
+fn signing_key() -> &'static Made {
+    static MADE: LazyLock<Made> = LazyLock::new(|| {
+        let before_all = Timestamp::from_second(FIRST_SECOND - 1).unwrap();
+        generate(Algorithm::Ed25519, "the stories", before_all, None).unwrap()
+    });
+    &MADE
+}
+
+fn signer() -> Signer {
+    let key = SecretKey::read(signing_key().secret.as_bytes(), None).unwrap();
+    Signer::new(vec![key], SignWith::First, "stories".to_owned()).unwrap()
+}
+
 /// A story's bucket.
 pub(crate) struct World {
     pub(crate) judge: Arc<Judge>,
     pub(crate) policy: Policy,
+    signing: Signing,
     runs: AtomicU64,
     seed: u64,
 }
 
 impl World {
     /// A new bucket; time begins. Needs a runtime of one thread whose clock is paused.
-    pub(crate) fn new(policy: Policy, seed: u64) -> Self {
+    pub(crate) fn new(policy: Policy, signing: Signing, seed: u64) -> Self {
         BEGAN.set(Some(Instant::now()));
-        Self { judge: Judge::new(policy.clone(), store_clock), policy, runs: AtomicU64::new(0), seed }
+        let key = (signing == Signing::On).then(|| signing_key().key.clone());
+        Self { judge: Judge::new(policy.clone(), key, store_clock), policy, signing, runs: AtomicU64::new(0), seed }
     }
 
     /// A publisher that meets what `script` says.
     pub(crate) fn publisher(&self, who: Who, script: impl Script + 'static) -> (Publisher, Arc<FaultStore>) {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let store = Arc::new(FaultStore::new(self.judge.seat(who), self.seed ^ (number << 32), script));
-        (Publisher::new(Arc::clone(&store) as _, self.policy.clone()).unwrap(), store)
+        let publisher = Publisher::new(Arc::clone(&store) as _, self.policy.clone()).unwrap();
+        (publisher.with_signer((self.signing == Signing::On).then(signer)), store)
     }
 
     /// A publisher that meets nothing.
@@ -138,8 +168,9 @@ impl World {
         }
         let findings = check(publisher.bucket(), Depth::Deep).await.unwrap();
         if !findings.clean() {
-            self.judge.broken(format!("G2: {what}: {findings:?}"));
+            self.judge.broken(format!("G2, G7: {what}: {findings:?}"));
         }
+        self.judge.at_rest(what);
     }
 
     /// Panics when the judge has seen a promise broken.

@@ -9,4 +9,5 @@ mod hostile;
 mod keeping;
 mod races;
 mod run;
+mod signed;
 pub(crate) mod world;

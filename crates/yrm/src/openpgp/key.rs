@@ -1,0 +1,344 @@
+//! OpenPGP keys: made, read from files, described, and written as gpg and rpm read them.
+//!
+//! A secret key is unlocked once, when it is read; its secret never leaves this module but in the
+//! armored text of a key that was just made.
+
+use std::fmt;
+use std::io::BufRead as _;
+
+use jiff::Timestamp;
+use pgp::composed::{
+    ArmorOptions, Deserializable as _, DetachedSignature, KeyType, SecretKeyParamsBuilder, SignedKeyDetails,
+    SignedPublicKey, SignedSecretKey,
+};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{self, SignatureConfig, SignatureType, Subpacket, SubpacketData};
+use pgp::ser::Serialize as _;
+use pgp::types::{KeyDetails as _, KeyVersion, Password, PublicParams, SigningKey, Timestamp as PgpTimestamp};
+use rand_core::OsRng;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// A file over this size holds no key and no signature.
+pub const MAX_ARMOR_BYTES: usize = 1 << 20;
+/// RSA keys under this size are refused by clients with today's crypto policies.
+const SHORTEST_RSA_BITS: usize = 2048;
+/// RSA keys that are made here have this size: every client from EL6 on verifies it.
+const RSA_BITS: u32 = 4096;
+
+/// What kind of key to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Algorithm {
+    /// RSA of 4096 bits: every client verifies it.
+    Rsa4096,
+    /// Ed25519: small and quick; EL7's yum does not know it.
+    Ed25519,
+}
+
+/// A key that was just made, in the two forms it is kept in.
+#[derive(Clone)]
+pub struct Made {
+    /// The secret key, armored.
+    pub secret: String,
+    /// The public key, armored.
+    pub public: String,
+    /// The public key.
+    pub key: PublicKey,
+}
+
+impl fmt::Debug for Made {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Made").field("key", &self.key).finish_non_exhaustive()
+    }
+}
+
+/// Makes a key that signs, and does nothing else. With a passphrase its secret is locked.
+pub fn generate(algorithm: Algorithm, user_id: &str, created: Timestamp, passphrase: Option<&str>) -> Result<Made> {
+    let doing = || Error::new(ErrorKind::Internal, "making a signing key");
+    let key_type = match algorithm {
+        Algorithm::Rsa4096 => KeyType::Rsa(RSA_BITS),
+        // The older of the two ways to spell such a key: gpg 2.2 and rpm know no other.
+        Algorithm::Ed25519 => KeyType::Ed25519Legacy,
+    };
+    let params = SecretKeyParamsBuilder::default()
+        .version(KeyVersion::V4)
+        .key_type(key_type)
+        .can_certify(true)
+        .can_sign(true)
+        .created_at(seconds(created))
+        .preferred_hash_algorithms([HashAlgorithm::Sha512, HashAlgorithm::Sha256].as_slice().into())
+        .primary_user_id(user_id.to_owned())
+        .passphrase(passphrase.map(ToOwned::to_owned))
+        .build()
+        .map_err(|source| doing().because(source.to_string()))?;
+    let secret = params.generate(OsRng).map_err(|source| doing().because(source))?;
+    let armored = secret.to_armored_string(ArmorOptions::default()).map_err(|source| doing().because(source))?;
+    let key = PublicKey(secret.to_public_key());
+    Ok(Made { secret: armored, public: key.armored()?, key })
+}
+
+/// A secret key that signs, unlocked, and the public key that goes with it.
+pub struct SecretKey {
+    part: Part,
+    public: PublicKey,
+}
+
+/// What of the key signs.
+enum Part {
+    Primary(Box<packet::SecretKey>),
+    Subkey(Box<packet::SecretSubkey>),
+}
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SecretKey").field("public", &self.public).finish_non_exhaustive()
+    }
+}
+
+impl SecretKey {
+    /// The secret key in an armored text. Signs with the primary key if that may sign and its secret
+    /// is there, else with a subkey that may. The error is of kind `Config`.
+    pub fn read(armored: &[u8], passphrase: Option<&str>) -> Result<Self> {
+        let refuse = |why: &str, hint: &str| {
+            Error::new(ErrorKind::Config, "reading a signing key").because(why.to_owned()).hint(hint.to_owned())
+        };
+        let export = "`gpg --armor --export-secret-keys KEY` writes one, `yrm key generate` makes one";
+        if armored.len() > MAX_ARMOR_BYTES {
+            return Err(refuse("this is over 1 MiB, so it is no key", export));
+        }
+        // The library's messages quote what it read.
+        let key = SignedSecretKey::from_armor_single(armored)
+            .map_err(|_| refuse("this is no armored OpenPGP secret key", export))?
+            .0;
+        let public = PublicKey(key.to_public_key());
+        if key.primary_key.version() != KeyVersion::V4 {
+            return Err(refuse("only keys of version 4 are read by rpm and dnf", export));
+        }
+        if !key.details.revocation_signatures.is_empty() {
+            return Err(refuse("the key is revoked", "name another key in signing-key"));
+        }
+        let password = passphrase.map_or_else(Password::empty, Password::from);
+        let part = unlocked(&key, &password).ok_or_else(|| {
+            refuse(
+                "no part of it both may sign and can be unlocked",
+                "signing-passphrase-file names the file with the key's passphrase; the secret part must be in the file",
+            )
+        })?;
+        if part.rsa_bits().is_some_and(|bits| bits < SHORTEST_RSA_BITS) {
+            return Err(refuse("RSA under 2048 bits is refused by clients", "`yrm key generate` makes a longer one"));
+        }
+        Ok(Self { part, public })
+    }
+
+    /// The public key.
+    pub fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// A signature over `bytes`, made `at`. Clients refuse what is older than its key, so it never is.
+    pub(super) fn sign(&self, bytes: &[u8], at: Timestamp) -> Result<DetachedSignature> {
+        let signed = match &self.part {
+            Part::Primary(key) => signature(key.as_ref(), bytes, at),
+            Part::Subkey(key) => signature(key.as_ref(), bytes, at),
+        };
+        signed.map_err(|source| Error::new(ErrorKind::Internal, "signing metadata").because(source))
+    }
+}
+
+impl Part {
+    fn rsa_bits(&self) -> Option<usize> {
+        match self {
+            Self::Primary(key) => rsa_bits(key.public_params()),
+            Self::Subkey(key) => rsa_bits(key.public_params()),
+        }
+    }
+}
+
+/// The part of `key` that signs, without its lock.
+fn unlocked(key: &SignedSecretKey, password: &Password) -> Option<Part> {
+    if may_sign(&key.details) {
+        let mut primary = key.primary_key.clone();
+        if primary.remove_password(password).is_ok() && tries_well(&primary) {
+            return Some(Part::Primary(Box::new(primary)));
+        }
+    }
+    key.secret_subkeys.iter().find_map(|subkey| {
+        let revoked =
+            subkey.signatures.iter().any(|signature| signature.typ() == Some(SignatureType::SubkeyRevocation));
+        if revoked || !subkey.signatures.iter().any(|signature| signature.key_flags().sign()) {
+            return None;
+        }
+        let mut part = subkey.key.clone();
+        part.remove_password(password).ok()?;
+        tries_well(&part).then(|| Part::Subkey(Box::new(part)))
+    })
+}
+
+/// Whether the primary key may sign, by what it says of itself.
+fn may_sign(details: &SignedKeyDetails) -> bool {
+    let of_users = details.users.iter().flat_map(|user| &user.signatures);
+    details.direct_signatures.iter().chain(of_users).any(|signature| signature.key_flags().sign())
+}
+
+/// Whether a part really signs: its secret may be elsewhere (a card, a file kept offline).
+fn tries_well(key: &impl SigningKey) -> bool {
+    let created = i64::from(key.created_at().as_secs());
+    signature(key, b"a trial", Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH)).is_ok()
+}
+
+fn signature(key: &impl SigningKey, bytes: &[u8], at: Timestamp) -> pgp::errors::Result<DetachedSignature> {
+    let made = seconds(at).max(key.created_at());
+    let mut config = SignatureConfig::v4(SignatureType::Binary, key.algorithm(), HashAlgorithm::Sha512);
+    config.hashed_subpackets = vec![
+        Subpacket::regular(SubpacketData::IssuerFingerprint(key.fingerprint()))?,
+        Subpacket::regular(SubpacketData::SignatureCreationTime(made))?,
+    ];
+    config.unhashed_subpackets = vec![Subpacket::regular(SubpacketData::IssuerKeyId(key.legacy_key_id()))?];
+    config.sign(key, &Password::empty(), bytes).map(DetachedSignature::new)
+}
+
+/// A public key.
+#[derive(Clone, PartialEq, Eq)]
+pub struct PublicKey(SignedPublicKey);
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PublicKey({})", self.fingerprint())
+    }
+}
+
+impl PublicKey {
+    /// The public keys in an armored text, which may be several blocks one after another. What is no
+    /// public key is an error of kind `Corrupt`.
+    pub fn read_all(armored: &[u8]) -> Result<Vec<Self>> {
+        let damaged = || Error::new(ErrorKind::Corrupt, "reading public keys").because("this is no armored public key");
+        if armored.len() > MAX_ARMOR_BYTES {
+            return Err(damaged());
+        }
+        let mut keys = Vec::new();
+        for block in blocks(armored)? {
+            let read = SignedPublicKey::from_armor_many(block.as_bytes()).map_err(|_| damaged())?.0;
+            for key in read {
+                keys.push(Self(key.map_err(|_| damaged())?));
+            }
+        }
+        if keys.is_empty() { Err(damaged()) } else { Ok(keys) }
+    }
+
+    /// As gpg and rpm import it.
+    pub fn armored(&self) -> Result<String> {
+        self.0
+            .to_armored_string(ArmorOptions::default())
+            .map_err(|source| Error::new(ErrorKind::Internal, "writing a public key").because(source))
+    }
+
+    /// In capital hex digits, as gpg shows it.
+    pub fn fingerprint(&self) -> String {
+        self.0.fingerprint().to_string().to_uppercase()
+    }
+
+    /// Whose it says it is; may hold anything.
+    pub fn user_id(&self) -> String {
+        let id = self.0.details.users.first().map(|user| String::from_utf8_lossy(user.id.id()).into_owned());
+        id.unwrap_or_default()
+    }
+
+    /// `RSA 4096`, `Ed25519`, …
+    pub fn algorithm(&self) -> String {
+        match rsa_bits(self.0.public_params()) {
+            Some(bits) => format!("RSA {bits}"),
+            None => match self.0.public_params() {
+                PublicParams::EdDSALegacy(_) | PublicParams::Ed25519(_) => "Ed25519".to_owned(),
+                _ => format!("{:?}", self.0.primary_key.algorithm()),
+            },
+        }
+    }
+
+    /// When it was made.
+    pub fn created(&self) -> Timestamp {
+        Timestamp::from_second(i64::from(self.0.created_at().as_secs())).unwrap_or(Timestamp::UNIX_EPOCH)
+    }
+
+    /// When it ends, by its newest signature over itself.
+    pub fn expires(&self) -> Option<Timestamp> {
+        let details = &self.0.details;
+        let of_users = details.users.iter().flat_map(|user| &user.signatures);
+        let newest = details.direct_signatures.iter().chain(of_users).max_by_key(|signature| signature.created());
+        let after = newest?.key_expiration_time().filter(|after| after.as_secs() > 0)?;
+        self.created().checked_add(jiff::SignedDuration::from_secs(i64::from(after.as_secs()))).ok()
+    }
+
+    /// Whether the *first* signature in `armored` is by this key over exactly `bytes`: clients judge
+    /// by the first alone.
+    pub fn has_signed(&self, bytes: &[u8], armored: &[u8]) -> bool {
+        let Some(signature) = first_signature(armored) else { return false };
+        signature.verify(&self.0.primary_key, bytes).is_ok()
+            || self.0.public_subkeys.iter().any(|subkey| signature.verify(&subkey.key, bytes).is_ok())
+    }
+}
+
+/// The first signature in an armored text, if it is one.
+fn first_signature(armored: &[u8]) -> Option<DetachedSignature> {
+    if armored.len() > MAX_ARMOR_BYTES {
+        return None;
+    }
+    Some(DetachedSignature::from_armor_single(armored).ok()?.0)
+}
+
+/// The armored blocks of a text; what stands between them is no matter.
+fn blocks(text: &[u8]) -> Result<Vec<String>> {
+    let mut blocks = Vec::new();
+    let mut block: Option<String> = None;
+    for line in text.lines() {
+        let line = line.map_err(|source| Error::new(ErrorKind::Corrupt, "reading public keys").because(source))?;
+        if line.starts_with("-----BEGIN ") {
+            block = Some(String::new());
+        }
+        if let Some(block) = &mut block {
+            block.push_str(&line);
+            block.push('\n');
+        }
+        if line.starts_with("-----END ") {
+            blocks.extend(block.take());
+        }
+    }
+    Ok(blocks)
+}
+
+/// Several signatures in one armored text.
+pub(super) fn armored(signatures: &[DetachedSignature]) -> Result<Vec<u8>> {
+    let failed = |source| Error::new(ErrorKind::Internal, "writing a signature").because(source);
+    let mut bytes = Vec::new();
+    for signature in signatures {
+        signature.to_writer(&mut bytes).map_err(failed)?;
+    }
+    let mut text = Vec::new();
+    let packets = pgp::armor::BlockType::Signature;
+    pgp::armor::write(&Raw(&bytes), packets, &mut text, None, true).map_err(failed)?;
+    Ok(text)
+}
+
+/// Packets that are written already.
+struct Raw<'a>(&'a [u8]);
+
+impl pgp::ser::Serialize for Raw<'_> {
+    fn to_writer<W: std::io::Write>(&self, writer: &mut W) -> pgp::errors::Result<()> {
+        writer.write_all(self.0).map_err(Into::into)
+    }
+
+    fn write_len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn rsa_bits(params: &PublicParams) -> Option<usize> {
+    let PublicParams::RSA(rsa) = params else { return None };
+    // The modulus comes first, and its length in bits before it.
+    let bytes = rsa.to_bytes().ok()?;
+    bytes.first_chunk::<2>().map(|bits| usize::from(u16::from_be_bytes(*bits)))
+}
+
+/// OpenPGP counts whole seconds from 1970 to 2106.
+fn seconds(at: Timestamp) -> PgpTimestamp {
+    PgpTimestamp::from_secs(u32::try_from(at.as_second().max(0)).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,113 @@
+//! Signing metadata with the configured keys: a detached, armored signature, and the public keys by
+//! which clients judge it.
+//!
+//! The first key is the primary: the first signature in a file is its. A key that lives elsewhere
+//! (a KMS) would come in as another part of `key::SecretKey`, which signs through rPGP's `SigningKey`.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+
+use super::key::{self, MAX_ARMOR_BYTES, PublicKey, SecretKey};
+use crate::config::{SignWith, SigningConfig};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The keys that sign, and their name.
+#[derive(Debug)]
+pub struct Signer {
+    keys: Vec<SecretKey>,
+    with: SignWith,
+    name: String,
+}
+
+impl Signer {
+    /// The configured keys, read and unlocked. The error is of kind `Config` and names the file.
+    pub fn load(config: &SigningConfig) -> Result<Self> {
+        let passphrase = config.passphrase_file.as_deref().map(read_passphrase).transpose()?;
+        let read = |path: &std::path::PathBuf| {
+            let bytes = read_file(path)?;
+            SecretKey::read(&bytes, passphrase.as_deref()).map_err(|error| {
+                let hint = error.hint_text().unwrap_or_default().to_owned();
+                Error::new(ErrorKind::Config, format!("reading the signing key {}", path.display()))
+                    .because(error.chain())
+                    .hint(hint)
+            })
+        };
+        let keys = config.keys.iter().map(read).collect::<Result<Vec<_>>>()?;
+        Self::new(keys, config.with, config.key_name.clone())
+    }
+
+    /// These keys, the primary first.
+    pub fn new(keys: Vec<SecretKey>, with: SignWith, name: String) -> Result<Self> {
+        if keys.is_empty() {
+            return Err(Error::new(ErrorKind::Config, "reading the signing keys").because("there is none"));
+        }
+        Ok(Self { keys, with, name })
+    }
+
+    /// What the file with the public keys is called by: `RPM-GPG-KEY-<name>`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The public keys, the primary first.
+    pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
+        self.keys.iter().map(SecretKey::public)
+    }
+
+    /// The file with the public keys: those that will sign next are in it too, so that clients know
+    /// them before the first signature by them.
+    pub fn key_file(&self) -> Result<Bytes> {
+        let blocks = self.public_keys().map(PublicKey::armored).collect::<Result<Vec<_>>>()?;
+        Ok(blocks.concat().into())
+    }
+
+    /// The armored signature over `bytes`, made `at`. A key that is over by then is an error of kind
+    /// `Config`: no client would accept it.
+    pub fn sign(&self, bytes: &[u8], at: Timestamp) -> Result<Bytes> {
+        let count = match self.with {
+            SignWith::First => 1,
+            SignWith::All => self.keys.len(),
+        };
+        let sign = |key: &SecretKey| {
+            if key.public().expires().is_some_and(|end| end <= at) {
+                return Err(Error::new(ErrorKind::Config, format!("signing with {}", key.public().fingerprint()))
+                    .because("the key has expired")
+                    .hint("extend it with gpg, or put another first in signing-key; docs/signing.md says how"));
+            }
+            key.sign(bytes, at)
+        };
+        let signatures = self.keys.iter().take(count).map(sign).collect::<Result<Vec<_>>>()?;
+        key::armored(&signatures).map(Bytes::from)
+    }
+
+    /// Whether clients take `signature` for the primary key's over exactly `bytes`.
+    pub fn has_signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        self.keys.first().is_some_and(|primary| primary.public().has_signed(bytes, signature))
+    }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    let doing = || format!("reading the signing key {}", path.display());
+    let hint = "the user that yrm runs as must be able to read it; `yrm key generate` makes one";
+    let refuse = |error: std::io::Error| Error::new(ErrorKind::Config, doing()).because(error).hint(hint);
+    let length = std::fs::metadata(path).map_err(refuse)?.len();
+    if length > MAX_ARMOR_BYTES as u64 {
+        return Err(Error::new(ErrorKind::Config, doing()).because("it is over 1 MiB, so it is no key").hint(hint));
+    }
+    std::fs::read(path).map_err(refuse)
+}
+
+/// The first line of a file: what ends lines is no part of a passphrase.
+pub fn read_passphrase(path: &Path) -> Result<String> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Error::new(ErrorKind::Config, format!("reading the passphrase in {}", path.display()))
+            .because(error)
+            .hint("the file holds the passphrase of the signing keys and nothing else")
+    })?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
+}
+
+#[cfg(test)]
+mod tests;

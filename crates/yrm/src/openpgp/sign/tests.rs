@@ -1,0 +1,85 @@
+use super::*;
+use crate::openpgp::key::{Algorithm, Made, generate};
+
+const AT: Timestamp = Timestamp::constant(1_800_000_000, 0);
+
+fn made(passphrase: Option<&str>) -> Made {
+    generate(Algorithm::Ed25519, "tests", AT, passphrase).unwrap()
+}
+
+fn signer(keys: &[&Made], with: SignWith) -> Signer {
+    let keys = keys.iter().map(|made| SecretKey::read(made.secret.as_bytes(), None).unwrap()).collect();
+    Signer::new(keys, with, "tests".to_owned()).unwrap()
+}
+
+#[test]
+fn a_signature_is_good_for_its_bytes_and_key_alone() {
+    let (mine, other) = (made(None), made(None));
+    let signer = signer(&[&mine], SignWith::First);
+    let signature = signer.sign(b"metadata", AT).unwrap();
+    assert!(signer.has_signed(b"metadata", &signature));
+    assert!(mine.key.has_signed(b"metadata", &signature));
+    assert!(!mine.key.has_signed(b"other metadata", &signature));
+    assert!(!other.key.has_signed(b"metadata", &signature));
+    assert!(!mine.key.has_signed(b"metadata", b"no signature"));
+    assert!(!mine.key.has_signed(b"metadata", b""));
+}
+
+#[test]
+fn the_first_key_signs_alone_or_first() {
+    let (old, new) = (made(None), made(None));
+    let alone = signer(&[&old, &new], SignWith::First).sign(b"m", AT).unwrap();
+    let both = signer(&[&old, &new], SignWith::All).sign(b"m", AT).unwrap();
+    assert!(both.len() > alone.len() + 100);
+    for signature in [&alone, &both] {
+        assert!(old.key.has_signed(b"m", signature) && !new.key.has_signed(b"m", signature));
+    }
+    let turned = signer(&[&new, &old], SignWith::All).sign(b"m", AT).unwrap();
+    assert!(new.key.has_signed(b"m", &turned) && !old.key.has_signed(b"m", &turned));
+}
+
+#[test]
+fn the_key_file_holds_every_key_in_order() {
+    let (old, new) = (made(None), made(None));
+    let file = signer(&[&old, &new], SignWith::First).key_file().unwrap();
+    assert_eq!(PublicKey::read_all(&file).unwrap(), [old.key, new.key]);
+}
+
+#[test]
+fn a_locked_key_wants_its_passphrase() {
+    let locked = made(Some("open sesame"));
+    let key = SecretKey::read(locked.secret.as_bytes(), Some("open sesame")).unwrap();
+    assert_eq!(key.public().fingerprint(), locked.key.fingerprint());
+    for wrong in [None, Some("open barley")] {
+        let error = SecretKey::read(locked.secret.as_bytes(), wrong).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Config);
+        assert!(error.hint_text().unwrap().contains("signing-passphrase-file"), "{error:?}");
+        assert!(!format!("{error:?}").contains("barley"));
+    }
+}
+
+#[test]
+fn what_is_no_secret_key_is_said_to_be_none() {
+    let made = made(None);
+    for text in ["", "hello", &made.public, &made.secret[..made.secret.len() / 2]] {
+        assert_eq!(SecretKey::read(text.as_bytes(), None).unwrap_err().kind(), ErrorKind::Config);
+    }
+}
+
+#[test]
+fn a_secret_is_never_shown() {
+    let made = made(None);
+    let signer = signer(&[&made], SignWith::First);
+    let shown = format!("{made:?} {signer:?}");
+    assert!(shown.contains(&made.key.fingerprint()) && shown.len() < 300, "{shown}");
+}
+
+#[test]
+fn a_signature_is_never_older_than_its_key() {
+    let made = made(None);
+    let signer = signer(&[&made], SignWith::First);
+    let early = AT - jiff::SignedDuration::from_hours(1);
+    assert!(signer.has_signed(b"m", &signer.sign(b"m", early).unwrap()));
+    assert_eq!(signer.sign(b"m", early).unwrap(), signer.sign(b"m", AT).unwrap());
+    assert_eq!((made.key.created(), made.key.expires()), (AT, None));
+}

@@ -1,0 +1,4 @@
+//! Signed metadata with real parts: gpg's keys and judgement, and dnf with `repo_gpgcheck=1`.
+
+mod clients;
+mod gpg;

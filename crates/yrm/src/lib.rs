@@ -3,7 +3,7 @@
 //! Floors, from the top; imports point down only (a test checks it):
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`,
 //! `board`) · the publish line (`publish`,
-//! `check`, …) · the store (`store`) · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
+//! `check`, …) · the store (`store`, `openpgp`) · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
 
 pub mod board;
 pub mod check;
@@ -15,6 +15,7 @@ pub mod events;
 pub mod http;
 pub mod index;
 pub mod metrics;
+pub mod openpgp;
 pub mod publish;
 pub mod retention;
 pub mod sched;

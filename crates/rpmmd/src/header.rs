@@ -134,9 +134,8 @@ impl<'a> HeaderFile<'a> {
     /// Compares the main header with the SHA3-256, SHA-256 and SHA-1 that the signature header has of it.
     /// One that is absent is not an error: the answer says what was there.
     pub fn verify_header_digests(&self) -> Result<VerifiedDigests, HeaderError> {
-        let sha3_256 = self.verify(tag::signature::SHA3_256, |bytes| {
-            <sha3::Sha3_256 as sha3::Digest>::digest(bytes).to_vec()
-        })?;
+        let sha3_256 =
+            self.verify(tag::signature::SHA3_256, |bytes| <sha3::Sha3_256 as sha3::Digest>::digest(bytes).to_vec())?;
         let sha256 = self.verify(tag::signature::SHA256, |bytes| sha2::Sha256::digest(bytes).to_vec())?;
         let sha1 = self.verify(tag::signature::SHA1, |bytes| sha1::Sha1::digest(bytes).to_vec())?;
         Ok(VerifiedDigests { sha3_256, sha256, sha1 })

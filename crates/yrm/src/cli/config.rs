@@ -10,6 +10,7 @@ use super::output::{Output, table};
 use super::{Context, DONE};
 use crate::config::{Config, Shown, Typed, show, template};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::gate::Gate;
 
 /// The three verbs.
 #[derive(Debug, Subcommand)]
@@ -62,7 +63,8 @@ pub(super) fn execute(verb: &ConfigVerb, context: &Context) -> Result<u8> {
     match verb {
         ConfigVerb::Init(_) => unreachable!("init is done before the configuration is read"),
         ConfigVerb::Check => {
-            let (_, warnings) = Config::of(&context.low)?;
+            let (config, warnings) = Config::of(&context.low)?;
+            Gate::new(&config.policy.trust)?;
             for warning in &warnings {
                 context.output.say(&format!("warning: {warning}"));
             }

@@ -15,6 +15,7 @@ mod history;
 mod index;
 mod package;
 mod publish;
+mod quarantine;
 mod repo;
 mod run;
 mod serve;
@@ -92,6 +93,9 @@ enum Verb {
     /// Show, remove and promote packages
     #[command(subcommand)]
     Package(package::PackageVerb),
+    /// Show what was set aside and why, put it back, or throw it away
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineVerb),
     /// Show a repository's generations, and go back to one
     #[command(subcommand)]
     Repo(repo::RepoVerb),
@@ -227,6 +231,7 @@ impl Cli {
             | Verb::Package(package::PackageVerb::Search(_))
             | Verb::Repo(repo::RepoVerb::Log(_))
             | Verb::History(_)
+            | Verb::Quarantine(_)
             | Verb::Doctor(_)
             | Verb::Index(_)
             | Verb::Demo(_)
@@ -246,6 +251,7 @@ impl Verb {
             Self::Status(args) => status::status(&args, context).await,
             Self::History(args) => history::history(&args, context).await,
             Self::Package(verb) => package::execute(&verb, context).await,
+            Self::Quarantine(verb) => quarantine::execute(&verb, context).await,
             Self::Repo(verb) => repo::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,

@@ -10,7 +10,7 @@ use std::fmt;
 use jiff::Timestamp;
 use pgp::composed::{PublicOrSecret, SignedPublicKey, SignedPublicSubKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureType, SubpacketData};
+use pgp::packet::{PublicKey, PublicSubkey, Signature, SignatureConfig, SignatureType, SubpacketData};
 use pgp::ser::Serialize as _;
 use pgp::types::{Fingerprint as Digits, KeyDetails as _, KeyId, PublicParams, SignatureBytes, Tag, VerifyingKey as _};
 
@@ -83,7 +83,9 @@ impl NoKeys {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::Unreadable(_) => "`gpg --armor --export KEYID > FILE` writes a key that can be read",
-            Self::Secret => "name the public key only (`gpg --armor --export KEYID`), and keep the secret one away from here",
+            Self::Secret => {
+                "name the public key only (`gpg --armor --export KEYID`), and keep the secret one away from here"
+            }
             Self::Empty => "export the key again with its signatures on itself: `gpg --armor --export KEYID`",
             Self::TooMany => "name only the keys that packages may be signed with",
         }
@@ -190,7 +192,8 @@ impl Keyring {
         match text {
             Some(text) => {
                 for (at, _) in text.match_indices(ARMOR) {
-                    let (parsed, _) = PublicOrSecret::from_armor_many_buf(&text.as_bytes()[at..]).map_err(unreadable)?;
+                    let (parsed, _) =
+                        PublicOrSecret::from_armor_many_buf(&text.as_bytes()[at..]).map_err(unreadable)?;
                     keyring.take(parsed)?;
                 }
             }
@@ -291,19 +294,19 @@ fn keys_of(key: &SignedPublicKey) -> Vec<Key> {
 fn newest_on_itself(key: &SignedPublicKey) -> Option<&Signature> {
     let primary = &key.primary_key;
     let direct = key.details.direct_signatures.iter();
-    let direct = direct.filter(|signature| {
-        signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok()
-    });
-    let names = key.details.users.iter().flat_map(|user| user.signatures.iter().map(move |signature| (user, signature)));
+    let direct =
+        direct.filter(|signature| signature.typ() == Some(SignatureType::Key) && signature.verify_key(primary).is_ok());
+    let names =
+        key.details.users.iter().flat_map(|user| user.signatures.iter().map(move |signature| (user, signature)));
     let names = names.filter(|(user, signature)| {
         signature.typ() != Some(SignatureType::CertRevocation)
             && is_by(primary, signature)
             && signature.verify_certification(primary, Tag::UserId, &user.id).is_ok()
     });
     // Of two made in one second the one that sets an end.
-    direct.chain(names.map(|(_, signature)| signature)).max_by_key(|signature| {
-        (spoken(signature), signature.key_expiration_time().is_some())
-    })
+    direct
+        .chain(names.map(|(_, signature)| signature))
+        .max_by_key(|signature| (spoken(signature), signature.key_expiration_time().is_some()))
 }
 
 /// A signature that says who made it is tried with no other key.
@@ -322,9 +325,8 @@ fn subkey_of(main: &Key, primary: &PublicKey, subkey: &SignedPublicSubKey) -> Op
         })
     };
     let binding = sound(SignatureType::SubkeyBinding).max_by_key(|signature| spoken(signature))?;
-    let signed_back = binding
-        .embedded_signature()
-        .is_some_and(|back| back.verify_primary_key_binding(&subkey.key, primary).is_ok());
+    let signed_back =
+        binding.embedded_signature().is_some_and(|back| back.verify_primary_key_binding(&subkey.key, primary).is_ok());
     let created = u64::from(subkey.key.created_at().as_secs());
     let ends = [expiry(binding, created), main.expires].into_iter().flatten().min();
     Some(Key {
@@ -353,7 +355,7 @@ fn expiry(signature: &Signature, created: u64) -> Option<u64> {
 
 /// Whether the key may sign: unless it says what it is for, it may.
 fn signs(signature: &Signature) -> bool {
-    let mut hashed = signature.config().into_iter().flat_map(|config| config.hashed_subpackets());
+    let mut hashed = signature.config().into_iter().flat_map(SignatureConfig::hashed_subpackets);
     hashed
         .find_map(|subpacket| match &subpacket.data {
             SubpacketData::KeyFlags(flags) => Some(flags.sign()),

@@ -235,9 +235,8 @@ impl Verification {
     fn counts(&self, key: &Key, signature: &Signature) -> Result<(), Refusal> {
         let expired = |why: String| Refusal::new(Fault::Expired, why);
         let name = &key.fingerprint;
-        let allowed = |fingerprint: &Fingerprint| {
-            self.trust.only.as_ref().is_none_or(|only| only.contains(fingerprint))
-        };
+        let allowed =
+            |fingerprint: &Fingerprint| self.trust.only.as_ref().is_none_or(|only| only.contains(fingerprint));
         if !allowed(name) && !allowed(&key.primary) {
             return Err(Refusal::new(Fault::UnknownKey, format!("it is signed by {name}, which may not sign here")));
         }
@@ -264,7 +263,9 @@ impl Verification {
 fn unfit_key(name: &Fingerprint, unfit: &Unfit) -> Refusal {
     let (fault, message) = match unfit {
         Unfit::Revoked => (Fault::Expired, format!("it is signed by {name}, which its owner has revoked")),
-        Unfit::Expired(at) => (Fault::Expired, format!("it is signed by {name}, which expired on {}", at.strftime("%F"))),
+        Unfit::Expired(at) => {
+            (Fault::Expired, format!("it is signed by {name}, which expired on {}", at.strftime("%F")))
+        }
         Unfit::NotYetValid(at) => {
             (Fault::Expired, format!("it is signed by {name}, which is not valid before {}", at.strftime("%F")))
         }
@@ -275,7 +276,8 @@ fn unfit_key(name: &Fingerprint, unfit: &Unfit) -> Refusal {
 }
 
 fn day(seconds: i64) -> String {
-    Timestamp::from_second(seconds).map_or_else(|_| "a day that never comes".to_owned(), |at| at.strftime("%F").to_string())
+    Timestamp::from_second(seconds)
+        .map_or_else(|_| "a day that never comes".to_owned(), |at| at.strftime("%F").to_string())
 }
 
 /// Who a signature says made it.

@@ -20,4 +20,5 @@ mod s3_faults;
 mod s3_server;
 mod s3_whole;
 mod service;
+mod signatures;
 mod wire;

@@ -37,6 +37,7 @@ const FLOORS: [(&str, u8); 20] = [
     ("metrics", 0),
     ("datadog", 0),
     ("telemetry", 0),
+    ("legible", 0),
     ("lib", 0),
 ];
 

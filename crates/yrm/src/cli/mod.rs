@@ -31,7 +31,7 @@ use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
 use crate::config::settings::{LOG_VARIABLE, Setting};
-use crate::config::{Config, Low, Typed};
+use crate::config::{Config, Low, Policy, Trust, Typed};
 use crate::error::Result;
 use crate::publish::bucket::Bucket;
 use crate::store::Store;
@@ -145,9 +145,11 @@ async fn open(config: &Config) -> Result<Arc<dyn Store>> {
     crate::store::open(config).await
 }
 
-/// Opens the bucket that `config` names.
+/// Opens the bucket that `config` names, for a verb that publishes nothing: it needs no keyring, which
+/// may be on the publisher's machine only.
 async fn open_bucket(config: &Config) -> Result<Bucket> {
-    Bucket::new(open(config).await?, config.policy.clone())
+    let policy = Policy { trust: Trust::default(), ..config.policy.clone() };
+    Bucket::new(open(config).await?, policy)
 }
 
 /// Does what was typed; answers the exit code.

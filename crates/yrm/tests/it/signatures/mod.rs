@@ -2,6 +2,7 @@
 //! says of the same files.
 
 mod corpus;
+mod damage;
 mod gate;
 mod signers;
 mod verbs;

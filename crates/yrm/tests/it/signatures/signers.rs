@@ -183,6 +183,10 @@ impl Signers {
         other.gpg(None).args(["--armor", "--export"]).output().unwrap().stdout
     }
 
+    pub(super) fn binary_public_key(&self, signer: Signer) -> Vec<u8> {
+        self.gpg(None).args(["--export", &self.fingerprint(signer)]).output().unwrap().stdout
+    }
+
     pub(super) fn secret_key(&self, signer: Signer) -> Vec<u8> {
         self.gpg(None).args(["--armor", "--export-secret-keys", &self.fingerprint(signer)]).output().unwrap().stdout
     }

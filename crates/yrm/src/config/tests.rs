@@ -160,7 +160,7 @@ fn the_template_is_a_file_that_works_as_it_is_and_with_every_comment_taken_away(
     let opened = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
     let open = text.lines().map(opened).collect::<Vec<_>>().join("\n");
     let table: toml::Table = toml::from_str(&open).unwrap();
-    assert_eq!(table.len(), SETTINGS.len());
+    assert_eq!(table.len(), SETTINGS.len() + 1, "the settings, and the rules");
 }
 
 #[test]

@@ -21,7 +21,7 @@ use rpmmd::tag::{Tag, signature as tags};
 use super::keyring::{Fingerprint, Key, Keyring, Unfit};
 
 /// Signatures of one package that are looked at; rpm writes two, and more where several keys sign.
-const MAX_SIGNATURES: usize = 16;
+const MAX_SIGNATURES: usize = 8;
 /// A signature over this size is none: RSA of 8192 bits takes a KiB.
 const MAX_SIGNATURE_BYTES: usize = 8 << 10;
 /// Builders' clocks may lead by this much.
@@ -180,9 +180,6 @@ impl Verification {
     /// A signature that is worth hashing for.
     fn open(&self, bytes: &[u8]) -> Result<Open, Refusal> {
         let bad = |why: String| Refusal::new(Fault::Bad, why);
-        if bytes.len() > MAX_SIGNATURE_BYTES {
-            return Err(bad(format!("a signature of {} bytes is none", bytes.len())));
-        }
         let DetachedSignature { signature } = DetachedSignature::from_bytes(bytes)
             .map_err(|error| bad(format!("a signature in it cannot be read: {error}")))?;
         let config = signature.config().ok_or_else(|| bad("a signature in it is of an unknown version".to_owned()))?;
@@ -305,8 +302,9 @@ fn claims(file: &HeaderFile<'_>) -> Vec<(Covers, Claim)> {
         (tags::GPG, Covers::Everything),
     ];
     for (tag, covers) in places.into_iter().filter(|(tag, _)| file.signature.has(*tag)) {
-        let bytes = file.signature.bytes(tag).map(<[u8]>::to_vec);
-        claims.push((covers, bytes.ok_or_else(|| unreadable(tag))));
+        // One that is too long is not even copied.
+        let bytes = file.signature.bytes(tag).filter(|bytes| bytes.len() <= MAX_SIGNATURE_BYTES);
+        claims.push((covers, bytes.map(<[u8]>::to_vec).ok_or_else(|| unreadable(tag))));
     }
     if file.signature.has(tags::OPENPGP) {
         match file.signature.texts(tags::OPENPGP) {

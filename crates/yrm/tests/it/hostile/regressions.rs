@@ -12,7 +12,7 @@ use super::corpus;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 8] = [
+const TARGETS: [(&str, Target); 9] = [
     ("header", targets::header),
     ("package", targets::package),
     ("primary", targets::primary),
@@ -21,6 +21,7 @@ const TARGETS: [(&str, Target); 8] = [
     ("repomd", targets::repomd),
     ("catalog", targets::catalog),
     ("keys", targets::keys),
+    ("signatures", targets::signatures),
 ];
 
 #[test]

@@ -59,7 +59,8 @@ chaos-one TEST:
 mutants *NAMES:
     scripts/mutants {{NAMES}}
 
-# fuzz one of header, package, primary, filelists, other, repomd, events, catalog, keys (needs `cargo install cargo-fuzz`)
+# fuzz one of header, package, primary, filelists, other, repomd, events, catalog, keys, signatures (needs
+# `cargo install cargo-fuzz`)
 fuzz TARGET SECONDS="120":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/regressions/{{TARGET}} -- \
       -max_total_time={{SECONDS}} -rss_limit_mb=1024 -timeout=10

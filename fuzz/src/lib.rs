@@ -12,6 +12,8 @@ use rpmmd::{compress::Compression, filelists, other, primary, repodata, tag};
 use sha2::Digest as _;
 use yrm::config::{BucketUrl, Folders, Repositories};
 use yrm::events::message::{Inbox, Said};
+use yrm::openpgp::keyring::Keyring;
+use yrm::openpgp::verify::{Trust, Verification};
 use yrm::publish::catalog::{Catalog, Decoded, Entries, Entry};
 use yrm::publish::locate::Locator;
 use yrm::store::key::{self, Key, MAX_KEY_BYTES};
@@ -55,6 +57,27 @@ fn read_all(file: &HeaderFile<'_>) {
             assert!(texts + integers <= header.as_bytes().len());
             let _ = (header.text(tag), header.bytes(tag), header.has(tag));
         }
+    }
+}
+
+/// Signatures: two bytes of length, so many bytes of a keyring, a package. Whatever they are, there is an
+/// answer, and only a key of the ring is said to have signed.
+pub fn signatures(data: &[u8]) {
+    let Some((length, rest)) = data.split_first_chunk() else { return };
+    let Some((keys, package)) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length))) else { return };
+    let keyring = match Keyring::parse(keys) {
+        Ok(keyring) => keyring,
+        Err(why) => return assert!(!why.to_string().is_empty() && !why.hint().is_empty()),
+    };
+    assert!(!keyring.is_empty());
+    let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(package) else { return };
+    let now = jiff::Timestamp::from_second(1_800_000_000).expect("a moment of 2027");
+    let trust = Trust { keyring: std::sync::Arc::new(keyring.clone()), only: None, now };
+    let mut verification = Verification::begin(&file, trust);
+    verification.update(&package[usize::try_from(file.header_end).expect("it was given")..]);
+    match verification.finish(true) {
+        Ok(signed) => assert!(keyring.has(&signed.by)),
+        Err(refusal) => assert!(!refusal.to_string().is_empty()),
     }
 }
 

@@ -80,6 +80,8 @@ pub struct HeaderFile<'a> {
 /// Digests that [`HeaderFile::verify_header_digests`] found in the signature header and found right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct VerifiedDigests {
+    /// SHA3-256 of the main header (version 6).
+    pub sha3_256: bool,
     /// SHA-256 of the main header.
     pub sha256: bool,
     /// SHA-1 of the main header.
@@ -129,12 +131,14 @@ impl<'a> HeaderFile<'a> {
         !self.main.has_region
     }
 
-    /// Compares the main header with the SHA-256 and SHA-1 that the signature header has of it.
+    /// Compares the main header with the SHA3-256, SHA-256 and SHA-1 that the signature header has of it.
     /// One that is absent is not an error: the answer says what was there.
     pub fn verify_header_digests(&self) -> Result<VerifiedDigests, HeaderError> {
+        let sha3_256 =
+            self.verify(tag::signature::SHA3_256, |bytes| <sha3::Sha3_256 as sha3::Digest>::digest(bytes).to_vec())?;
         let sha256 = self.verify(tag::signature::SHA256, |bytes| sha2::Sha256::digest(bytes).to_vec())?;
         let sha1 = self.verify(tag::signature::SHA1, |bytes| sha1::Sha1::digest(bytes).to_vec())?;
-        Ok(VerifiedDigests { sha256, sha1 })
+        Ok(VerifiedDigests { sha3_256, sha256, sha1 })
     }
 
     fn verify(&self, tag: Tag, digest: impl Fn(&[u8]) -> Vec<u8>) -> Result<bool, HeaderError> {

@@ -142,11 +142,17 @@ pub mod signature {
     use super::Tag;
 
     tags! {
+        DSA = 267;
+        RSA = 268;
         SHA1 = 269;
         LONGSIZE = 270;
         LONGARCHIVESIZE = 271;
         SHA256 = 273;
+        OPENPGP = 278;
+        SHA3_256 = 279;
         SIZE = 1000;
+        PGP = 1002;
+        GPG = 1005;
         PAYLOADSIZE = 1007;
     }
 }

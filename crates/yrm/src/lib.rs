@@ -3,7 +3,7 @@
 //! Floors, from the top; imports point down only (a test checks it):
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`,
 //! `board`) · the publish line (`publish`,
-//! `check`, …) · the store (`store`) and `openpgp` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`).
+//! `check`, …) · the store (`store`) and `openpgp` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
 
 pub mod board;
 pub mod check;
@@ -14,6 +14,7 @@ pub mod error;
 pub mod events;
 pub mod http;
 pub mod index;
+pub mod legible;
 pub mod metrics;
 pub mod openpgp;
 pub mod publish;

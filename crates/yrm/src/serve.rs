@@ -127,6 +127,11 @@ fn tell(report: &Report) {
     for package in &report.published {
         tracing::info!(run.id = %report.run, package.nevra = ?package.nevra, repository = ?package.repository, "published: {:?}", package.href);
     }
+    let remarks =
+        report.published.iter().flat_map(|package| package.remarks.iter().map(move |remark| (package, remark)));
+    for (package, remark) in remarks {
+        tracing::warn!(run.id = %report.run, key = ?package.inbox_key, code = remark.code, "published nevertheless: {:?}", remark.message);
+    }
     for rejected in &report.rejected {
         tracing::warn!(run.id = %report.run, key = ?rejected.inbox_key, code = rejected.code, quarantine = ?rejected.quarantine_key, "rejected: {:?}", rejected.message);
     }

@@ -12,6 +12,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 
 use crate::config::LogFormat;
 use crate::error::{Error, ErrorKind, Result};
+use crate::legible::{Log, Spelling};
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -69,8 +70,15 @@ pub struct Logging<'a> {
 pub fn start(logging: &Logging<'_>) -> Result<()> {
     let (seen, kept) = (filter(logging, logging.verbosity)?, filter(logging, logging.verbosity.in_a_file())?);
     let file = logging.file.map(open).transpose()?;
-    let stderr = writer(logging.format, std::io::stderr().is_terminal(), std::io::stderr).with_filter(seen);
-    let to_file = file.map(|file| writer(logging.format, false, Arc::new(file)).with_filter(kept));
+    let spelling = match logging.format {
+        LogFormat::Human => Spelling::Human,
+        LogFormat::Json => Spelling::Json,
+    };
+    let is_terminal = std::io::stderr().is_terminal();
+    let stderr = writer(logging.format, is_terminal, move || Log(std::io::stderr(), spelling)).with_filter(seen);
+    let to_file = file
+        .map(Arc::new)
+        .map(|file| writer(logging.format, false, move || Log(Arc::clone(&file), spelling)).with_filter(kept));
     // A second start (tests in one process) keeps the first: no reason to fail.
     drop(Registry::default().with(stderr).with(to_file).try_init());
     Ok(())

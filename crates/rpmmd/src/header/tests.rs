@@ -122,8 +122,11 @@ fn asking_for_what_is_needed_takes_four_steps_at_most() {
 fn header_digests_are_verified() {
     let headers = |file: &[u8]| ready(file).verify_header_digests();
     let good = small().build();
-    assert_eq!(headers(&good), Ok(VerifiedDigests { sha256: true, sha1: true }));
-    assert_eq!(headers(&small().without_signature_tag(273).build()), Ok(VerifiedDigests { sha256: false, sha1: true }));
+    assert_eq!(headers(&good), Ok(VerifiedDigests { sha3_256: false, sha256: true, sha1: true }));
+    assert_eq!(
+        headers(&small().without_signature_tag(273).build()),
+        Ok(VerifiedDigests { sha3_256: false, sha256: false, sha1: true })
+    );
     let wrong = small().signature_tag(269, Value::text("00")).build();
     assert_eq!(headers(&wrong).unwrap_err().to_string(), "the main header does not match its SHA1 digest");
     // One letter of the summary.

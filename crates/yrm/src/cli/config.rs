@@ -10,6 +10,7 @@ use super::output::{Output, table};
 use super::{Context, DONE, signer};
 use crate::config::{Config, Shown, Typed, show, template};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::gate::Gate;
 
 /// The three verbs.
 #[derive(Debug, Subcommand)]
@@ -65,6 +66,7 @@ pub(super) fn execute(verb: &ConfigVerb, context: &Context) -> Result<u8> {
             let (config, warnings) = Config::of(&context.low)?;
             // Keys that cannot be read or unlocked would end every other verb.
             signer(&config)?;
+            Gate::new(&config.policy.trust)?;
             for warning in &warnings {
                 context.output.say(&format!("warning: {warning}"));
             }

@@ -16,6 +16,7 @@ mod index;
 mod key;
 mod package;
 mod publish;
+mod quarantine;
 mod repo;
 mod run;
 mod serve;
@@ -31,7 +32,7 @@ use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
 use crate::config::settings::{LOG_VARIABLE, Setting};
-use crate::config::{Config, Low, Typed};
+use crate::config::{Config, Low, Policy, Trust, Typed};
 use crate::error::Result;
 use crate::openpgp::sign::Signer;
 use crate::publish::Publisher;
@@ -96,6 +97,9 @@ enum Verb {
     /// Show, remove and promote packages
     #[command(subcommand)]
     Package(package::PackageVerb),
+    /// Show what was set aside and why, put it back, or throw it away
+    #[command(subcommand)]
+    Quarantine(quarantine::QuarantineVerb),
     /// Show a repository's generations, and go back to one
     #[command(subcommand)]
     Repo(repo::RepoVerb),
@@ -161,9 +165,11 @@ async fn publisher(config: &Config) -> Result<Publisher> {
     Ok(publisher.with_cache(Cache::of(config)).with_signer(signer))
 }
 
-/// Opens the bucket that `config` names.
+/// Opens the bucket that `config` names, for a verb that publishes nothing: it needs no keyring, which
+/// may be on the publisher's machine only.
 async fn open_bucket(config: &Config) -> Result<Bucket> {
-    Bucket::new(open(config).await?, config.policy.clone())
+    let policy = Policy { trust: Trust::default(), ..config.policy.clone() };
+    Bucket::new(open(config).await?, policy)
 }
 
 /// Does what was typed; answers the exit code.
@@ -256,6 +262,7 @@ impl Cli {
             | Verb::Package(package::PackageVerb::Search(_))
             | Verb::Repo(repo::RepoVerb::Log(_))
             | Verb::History(_)
+            | Verb::Quarantine(_)
             | Verb::Doctor(_)
             | Verb::Index(_)
             | Verb::Demo(_)
@@ -275,6 +282,7 @@ impl Verb {
             Self::Status(args) => status::status(&args, context).await,
             Self::History(args) => history::history(&args, context).await,
             Self::Package(verb) => package::execute(&verb, context).await,
+            Self::Quarantine(verb) => quarantine::execute(&verb, context).await,
             Self::Repo(verb) => repo::execute(&verb, context).await,
             Self::Key(verb) => key::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,

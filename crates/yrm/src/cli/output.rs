@@ -13,6 +13,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
+pub use crate::legible::safe;
+use crate::legible::{safe_json, safe_lines};
 
 /// How data is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -66,6 +68,7 @@ impl Output {
         let text = match self.format {
             Format::Human => safe_lines(&human(value)),
             Format::Json => serde_json::to_string(value)
+                .map(|json| safe_json(&json))
                 .map_err(|error| Error::new(ErrorKind::Internal, "writing the answer as JSON").because(error))?,
         };
         to_stdout(text.trim_end())
@@ -102,7 +105,7 @@ impl Output {
                     "hint": error.hint_text(),
                     "exit_code": error.kind().exit_code(),
                 }});
-                to_stderr(&body.to_string());
+                to_stderr(&safe_json(&body.to_string()));
             }
         }
     }
@@ -123,26 +126,6 @@ pub fn time(moment: Timestamp) -> String {
     moment.strftime("%F %T UTC").to_string()
 }
 
-/// `text` with everything that could steer a terminal or reorder a line made visible.
-pub fn safe(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) { safe.extend(c.escape_unicode()) } else { safe.push(c) }
-    }
-    safe
-}
-
-/// [`safe`], with line ends kept.
-fn safe_lines(text: &str) -> String {
-    text.lines().map(safe).collect::<Vec<_>>().join("\n")
-}
-
-/// Control characters, and the marks that change the direction or hide parts of a line.
-fn steers(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{61c}')
-}
-
 fn to_stdout(text: &str) -> Result<()> {
     match writeln!(io::stdout().lock(), "{text}") {
         // Whoever reads has seen enough (`| head`).
@@ -161,12 +144,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_text_cannot_steer_a_terminal() {
-        let hostile = "inbox/\u{1b}[2J\u{1b}]0;owned\u{7}a\nb\u{202e}mpr.\u{9b}31m";
-        let text = safe(hostile);
-        assert_eq!(text, "inbox/\\u{1b}[2J\\u{1b}]0;owned\\u{7}a\\u{a}b\\u{202e}mpr.\\u{9b}31m");
-        assert_eq!(safe("libgreet++-1.0~rc1.noarch – ünï"), "libgreet++-1.0~rc1.noarch – ünï");
-        let rows = table(["key"], [[hostile.to_owned()]]);
+    fn a_table_is_safe_cell_by_cell() {
+        let rows = table(["key"], [["a\u{1b}[2Jb\nc".to_owned()]]);
         assert!(!rows.contains('\u{1b}') && rows.lines().count() == 2, "{rows}");
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::output::table;
+use super::run::remark;
 use super::{Context, DONE, REJECTED, open_bucket};
 use crate::config::parse;
 use crate::error::{Error, ErrorKind, Result};
@@ -163,7 +164,10 @@ async fn answer(bucket: &Bucket, delivery: &Delivery) -> Result<Option<Receipt>>
 fn rows(deliveries: &[Delivery]) -> String {
     let row = |delivery: &Delivery| {
         let (state, detail) = match (&delivery.receipt, &delivery.etag) {
-            (Some(Receipt::Published(package)), _) => ("published", package.nevra.clone()),
+            (Some(Receipt::Published(package)), _) => {
+                let remarks = package.remarks.iter().map(remark);
+                ("published", std::iter::once(package.nevra.clone()).chain(remarks).collect::<Vec<_>>().join("; "))
+            }
             (Some(Receipt::Rejected(file)), _) => {
                 ("rejected", format!("{}: {} ({})", file.code, file.message, file.hint))
             }

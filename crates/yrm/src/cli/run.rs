@@ -8,7 +8,7 @@ use super::progress::Bars;
 use super::{Context, DONE, publisher};
 use crate::datadog::Datadog;
 use crate::error::{ErrorKind, Result};
-use crate::publish::report::Report;
+use crate::publish::report::{Remark, Report};
 use crate::serve;
 
 /// What `run` takes.
@@ -48,8 +48,9 @@ pub(super) fn summary(report: &Report) -> String {
         }
     };
     let published = report.published.iter().map(|package| {
-        let note = if package.already_there { "was there already" } else { "" };
-        [package.nevra.clone(), place(&package.repository, &package.href), note.to_owned()]
+        let there = package.already_there.then(|| "was there already".to_owned());
+        let notes: Vec<String> = there.into_iter().chain(package.remarks.iter().map(remark)).collect();
+        [package.nevra.clone(), place(&package.repository, &package.href), notes.join("; ")]
     });
     list("Published", table(["package", "path in the repository", ""], published), report.published.len());
     let rejected = report
@@ -82,6 +83,11 @@ pub(super) fn summary(report: &Report) -> String {
         duration(report.duration_ms),
     ));
     parts.concat()
+}
+
+/// `E_UNSIGNED: it is not signed`.
+pub(super) fn remark(remark: &Remark) -> String {
+    format!("{}: {}", remark.code, remark.message)
 }
 
 /// `el9/a.rpm`, or `a.rpm` in the one repository.

@@ -136,6 +136,7 @@ async fn publish_until(
 async fn prepare(publisher: &Publisher, board: &Board) -> Result<()> {
     let bucket = publisher.bucket();
     bucket.abilities().await?;
+    bucket.gate.keyring(bucket.store.as_ref()).await?;
     board.remember(history::load(bucket, RUNS_KEPT).await?);
     Ok(())
 }

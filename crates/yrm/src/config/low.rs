@@ -5,10 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use super::rules::{self, Rule};
 use super::settings::{self, OTHER_VARIABLES, SETTINGS, Setting};
 
 /// Files that are read when nobody names one, the first that exists.
 const USUAL_FILES: [&str; 2] = ["yrm.toml", "/etc/yrm/yrm.toml"];
+
+/// The tables that are no setting.
+const RULE: &str = "rule";
 
 /// A configuration file over this size is not one.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
@@ -99,6 +103,8 @@ pub struct Low {
     pub warnings: Vec<String>,
     /// The file that was read.
     pub file: Option<PathBuf>,
+    /// Its `[[rule]]` tables.
+    pub rules: Vec<Rule>,
     /// Where the cache may be when nobody says where.
     pub usual_caches: Vec<PathBuf>,
 }
@@ -167,8 +173,12 @@ impl Low {
         let mut seen = std::collections::BTreeSet::new();
         for (key, value) in table {
             let name = key.replace('_', "-");
+            if name == RULE {
+                self.rules = rules::read(&value, &place, &mut self.problems);
+                continue;
+            }
             let Some(setting) = settings::setting(&name) else {
-                let near = settings::did_you_mean(&name, SETTINGS.iter().map(|setting| setting.name));
+                let near = settings::did_you_mean(&name, SETTINGS.iter().map(|setting| setting.name).chain([RULE]));
                 self.problem(&place, format!("there is no setting {key:?}"), near.map(did_you_mean));
                 continue;
             };

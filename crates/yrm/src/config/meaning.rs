@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::low::{Low, Problem};
 use super::parse::{self, Complaint};
+use super::rules::{self, Level, Trust};
 use super::settings::Kind;
 use super::{
     BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, SigningConfig,
@@ -112,6 +113,7 @@ impl Reading<'_> {
         let allow_shrink = self.required("allow-shrink", parse::switch);
         let sweep_interval = self.required("sweep-interval", parse::duration);
         let on_conflict = self.required("on-conflict", parse::on_conflict);
+        let trust = self.trust(folders.as_ref().ok());
         Ok(Policy {
             folders: folders?,
             repositories: repositories?,
@@ -124,6 +126,7 @@ impl Reading<'_> {
             allow_shrink: allow_shrink?,
             sweep_interval: sweep_interval?,
             on_conflict: on_conflict?,
+            trust: trust?,
         })
     }
 
@@ -143,6 +146,24 @@ impl Reading<'_> {
             with,
             key_name: name.unwrap_or_else(of_bucket),
         }))
+    }
+
+    fn trust(&mut self, folders: Option<&Folders>) -> Result<Trust, Wrong> {
+        let signatures = self.required("signatures", Level::parse);
+        let keyrings = self.optional("keyring", |text| {
+            let places = rules::keyrings(text)?;
+            folders.and_then(|folders| rules::check_places(&places, folders)).map_or(Ok(places), Err)
+        });
+        let trust =
+            Trust { signatures: signatures?, keyrings: keyrings?.unwrap_or_default(), rules: self.low.rules.clone() };
+        let wrong = rules::check(&trust);
+        if wrong.is_empty() {
+            return Ok(trust);
+        }
+        for (place, complaint) in wrong {
+            self.complain(place, complaint);
+        }
+        Err(Wrong)
     }
 
     fn cache(&mut self) -> Result<CacheConfig, Wrong> {
@@ -326,7 +347,12 @@ pub fn show(low: &Low) -> Vec<Shown> {
             source: value.map_or_else(|| "unset".to_owned(), |value| value.source.to_string()),
         }
     };
-    settings::SETTINGS.iter().map(row).collect()
+    let rules = low.rules.iter().map(|rule| Shown {
+        name: "rule",
+        value: Some(rules::in_short(rule)),
+        source: low.file.as_ref().map_or_else(String::new, |file| file.display().to_string()),
+    });
+    settings::SETTINGS.iter().map(row).chain(rules).collect()
 }
 
 /// An address that was typed with a password, which no setting takes, is shown without it.
@@ -356,8 +382,21 @@ pub fn template(bucket: Option<&str>) -> String {
         let mark = if chosen.is_some() { "" } else { "#" };
         lines.extend([String::new(), format!("# {}", setting.help), format!("{mark}{} = {quoted}", setting.name)]);
     }
+    lines.extend(RULE_TEMPLATE.map(str::to_owned));
     lines.join("\n") + "\n"
 }
+
+/// Tables stand after all settings.
+const RULE_TEMPLATE: [&str; 8] = [
+    "",
+    "# Rules for some folders, after all settings; the first that fits holds. All but `folder` may be left out.",
+    "#[[rule]]",
+    "#folder = \"el9/*\"",
+    "#names = [\"myteam-*\"]",
+    "#signatures = \"require\"",
+    "# Fingerprints of keys in the keyring.",
+    "#keys = [\"0123456789ABCDEF0123456789ABCDEF01234567\"]",
+];
 
 /// What a setting without a default may look like.
 fn example(name: &str) -> &'static str {
@@ -368,6 +407,7 @@ fn example(name: &str) -> &'static str {
         "profile" => "default",
         "log-file" => "/var/log/yrm.log",
         "keep-at-least" => "10",
+        "keyring" => "/etc/yrm/keys",
         "queue" => "https://sqs.eu-central-1.amazonaws.com/123456789012/my-bucket-inbox",
         "prune-age-days" => "60",
         "datadog-api-key-file" => "/etc/yrm/datadog-api-key",

@@ -6,6 +6,7 @@
 mod low;
 mod meaning;
 pub mod parse;
+pub mod rules;
 pub mod settings;
 #[cfg(test)]
 mod tests;
@@ -16,6 +17,7 @@ use std::time::Duration;
 
 pub use low::{Low, Problem, Source, Typed, Value};
 pub use meaning::{Shown, show, template};
+pub use rules::{KeyringPlace, Level, Rule, Trust};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -135,6 +137,8 @@ pub struct Policy {
     pub sweep_interval: Duration,
     /// What becomes of a package whose path or name other bytes have.
     pub on_conflict: OnConflict,
+    /// Who may publish what where.
+    pub trust: Trust,
 }
 
 /// What metadata is signed with. The keys themselves are read by whoever signs.

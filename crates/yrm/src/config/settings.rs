@@ -208,6 +208,21 @@ pub const SETTINGS: &[Setting] = &[
          published under a path of its own and the other leaves the metadata.",
     )
     .default("reject"),
+    Setting::new(
+        "signatures",
+        Group::Publish,
+        "off|warn|require",
+        "What is asked of packages' signatures: nothing; that a package whose signature does not count is published and \
+         said to be so; or that it goes to quarantine. Rules in yrm.toml can ask otherwise for a folder.",
+    )
+    .default("off"),
+    Setting::new(
+        "keyring",
+        Group::Publish,
+        "PLACE,…",
+        "Where the public keys are that packages may be signed with: files, folders of files, or bucket:FOLDER for a \
+         folder of the bucket that only administrators may write to.",
+    ),
     Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
         .default("6h"),
     Setting::new(

@@ -160,5 +160,61 @@ fn the_template_is_a_file_that_works_as_it_is_and_with_every_comment_taken_away(
     let opened = |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
     let open = text.lines().map(opened).collect::<Vec<_>>().join("\n");
     let table: toml::Table = toml::from_str(&open).unwrap();
-    assert_eq!(table.len(), SETTINGS.len());
+    assert_eq!(table.len(), SETTINGS.len() + 1, "the settings, and the rules");
+}
+
+#[test]
+fn rules_and_keyrings_are_read_from_the_file() {
+    let file = "bucket = \"./b\"\nkeyring = [\"/k/a.asc\", \"bucket:keys/\"]\n\
+                [[rule]]\nfolder = \"/el9/*/\"\nnames = \"lib*\"\nsignatures = \"require\"\nkeys = [\"AB\"]\n\
+                [[rule]]\nfolder = [\"a\", \"b\"]\nsignatures = \"warn\"\n";
+    let (low, _file) = with_file(file, typed(&[], &[]));
+    let trust = Config::of(&low).unwrap().0.policy.trust;
+    assert_eq!(trust.signatures, Level::Off);
+    assert_eq!(
+        trust.keyrings,
+        [KeyringPlace::Path(PathBuf::from("/k/a.asc")), KeyringPlace::Bucket("keys".to_owned())]
+    );
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let first = Rule {
+        folders: texts(&["el9/*"]),
+        names: texts(&["lib*"]),
+        keys: texts(&["AB"]),
+        signatures: Some(Level::Require),
+    };
+    let second = Rule { folders: texts(&["a", "b"]), signatures: Some(Level::Warn), ..Rule::default() };
+    assert_eq!(trust.rules, [first, second]);
+    let shown = show(&low);
+    let rules: Vec<&str> =
+        shown.iter().filter(|row| row.name == "rule").filter_map(|row| row.value.as_deref()).collect();
+    assert_eq!(rules, ["folder=el9/* names=lib* keys=AB signatures=require", "folder=a,b signatures=warn"]);
+}
+
+#[test]
+fn everything_wrong_with_the_rules_is_said() {
+    let file = "bucket = \"./b\"\nkeyring = \"bucket:inbox/keys\"\n\
+                [[rule]]\nfoldr = \"el9\"\nsignatures = \"always\"\n\
+                [[rule]]\nfolder = \"el9\"\nkeys = [\"AB\"]\nnames = []\n\
+                [[rule]]\nfolder = \"a[\"\nkeys = 7\n";
+    let (low, _file) = with_file(file, typed(&[], &[]));
+    let said = problems(&low);
+    for part in [
+        "uploaders could add a key",
+        "a rule has no \"foldr\"",
+        "did you mean folder?",
+        "it does not say for which folder it is",
+        "\"always\" is neither off, warn nor require",
+        "\"names\" is an empty list, which nothing would satisfy",
+        "\"a[\" is not a glob",
+        "neither a text nor a list of texts",
+    ] {
+        assert!(said.contains(part), "{part}: {said}");
+    }
+    let file = "bucket = \"./b\"\nsignatures = \"require\"\n[[rule]]\nfolder = \"el8\"\nsignatures = \"off\"\nkeys = [\"AB\"]\n";
+    let (low, _file) = with_file(file, typed(&[], &[]));
+    let said = problems(&low);
+    assert!(said.contains("there is no key to verify them with"), "{said}");
+    assert!(said.contains("rule 1: it names keys, and signatures are not looked at there"), "{said}");
+    let (low, _file) = with_file("bucket = \"./b\"\nrule = \"el9\"\n", typed(&[], &[]));
+    assert!(problems(&low).contains("this is no list of tables"));
 }

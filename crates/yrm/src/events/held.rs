@@ -144,6 +144,8 @@ mod tests {
             pkgid: String::new(),
             size_bytes: 1,
             already_there: false,
+            signed_by: None,
+            remarks: Vec::new(),
         }
     }
 

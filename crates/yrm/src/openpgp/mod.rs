@@ -1,5 +1,7 @@
-//! OpenPGP: keys, and signatures over metadata. Knows nothing of stores or repositories, and reads no
-//! clock: when a signature is made is an argument.
+//! OpenPGP: keys, what they sign, and whose signatures are believed. Bytes to answers: knows nothing of
+//! stores or repositories, and reads no clock.
 
 pub mod key;
+pub mod keyring;
 pub mod sign;
+pub mod verify;

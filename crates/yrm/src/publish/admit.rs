@@ -51,6 +51,9 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Re
     }
     let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
     match bucket.copy(copy).await? {
+        Copied::Done(stored) if candidate.pkgid.zip(stored.sha256).is_some_and(|(judged, copied)| judged != copied) => {
+            Ok(Admission::Wait(format!("{target} got other bytes than those that were judged")))
+        }
         Copied::Done(stored) => placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), now).await,
         Copied::Occupied(there) => reuse(bucket, candidate, there, now).await,
         Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),

@@ -6,6 +6,7 @@ use rpmmd::checksum::{Sha256, Sha256Stream};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::OnceCell;
 
+use super::gate::Gate;
 use super::locate::Locator;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
@@ -32,6 +33,8 @@ pub struct Bucket {
     pub policy: Arc<Policy>,
     /// Which folder is which repository.
     pub locator: Arc<Locator>,
+    /// Who may publish what where.
+    pub gate: Arc<Gate>,
     /// Metadata files at hand.
     pub cache: Arc<Cache>,
     /// What metadata is signed with; `None` with signing off.
@@ -42,13 +45,15 @@ pub struct Bucket {
 }
 
 impl Bucket {
-    /// A bucket in `store` under `policy`; an error when the policy's globs do not parse.
+    /// A bucket in `store` under `policy`; an error when its globs do not parse or its keyrings cannot be read.
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
+        let gate = Arc::new(Gate::new(&policy.trust)?);
         Ok(Self {
             store,
             policy: Arc::new(policy),
             locator,
+            gate,
             cache: Arc::default(),
             signer: None,
             keys_published: Arc::default(),

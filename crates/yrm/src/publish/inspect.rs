@@ -12,12 +12,15 @@ use rpmmd::nevra::Nevra;
 use rpmmd::package::{FileFacts, MAX_PACKAGE_MEMORY_BYTES, Package, PackageError, Rules};
 use rpmmd::repodata::Fragments;
 use rpmmd::tag;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
+use super::gate::{Check, Signing};
 use super::inbox::Dropped;
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
+use crate::config::Level;
 use crate::error::{Error, ErrorKind, Result};
+use crate::openpgp::keyring::Keyring;
 use crate::store::Object;
 use crate::store::key::{self, Key, RepositoryDir};
 
@@ -49,12 +52,33 @@ pub struct Inspector {
     bucket: Bucket,
     now: jiff::Timestamp,
     room: Arc<Semaphore>,
+    /// The keys, once something asks for them; `None` where what is published already is read.
+    keyring: Option<Arc<OnceCell<Arc<Keyring>>>>,
 }
 
 /// A file from its start to the end of its header, and its share of the room.
 struct Prefix {
     bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
+}
+
+/// What is learnt from a file's bytes as they go by.
+struct Passing {
+    all: Sha256Stream,
+    payload: Sha256Stream,
+    check: Option<Check>,
+}
+
+impl Passing {
+    /// With the next piece, whose payload begins at `payload_from`.
+    fn with(mut self, piece: &[u8], payload_from: usize) -> Self {
+        self.all.update(piece);
+        self.payload.update(&piece[payload_from..]);
+        if let Some(check) = &mut self.check {
+            check.update(&piece[payload_from..]);
+        }
+        self
+    }
 }
 
 /// Why a file is not a candidate.
@@ -75,7 +99,14 @@ impl Inspector {
     /// Of `bucket`. `now` is when the run started; it only tells a young file from an old one.
     pub fn new(bucket: Bucket, now: jiff::Timestamp) -> Self {
         let room = usize::try_from(ROOM_BYTES / ROOM_UNIT_BYTES).expect("a few thousand");
-        Self { bucket, now, room: Arc::new(Semaphore::new(room)) }
+        Self { bucket, now, room: Arc::new(Semaphore::new(room)), keyring: Some(Arc::default()) }
+    }
+
+    /// The same for what lies under `repo/`: nobody is asked who signed it, or whether its name is
+    /// for its folder. Whoever writes there could as well write the metadata.
+    #[must_use]
+    pub fn of_published(self) -> Self {
+        Self { keyring: None, ..self }
     }
 
     /// A share of the room for a package with `bytes` of headers; short ones need none.
@@ -120,10 +151,37 @@ impl Inspector {
         }
         let prefix = self.read_header(dropped).await?;
         let mut candidate = describe(dropped, repository, &href, &prefix.bytes)?;
-        if !self.bucket.abilities().await?.copy_sha256 {
-            candidate.pkgid = Some(self.digest(dropped, &prefix.bytes).await?);
+        let mut check = self.check(dropped, &candidate, &prefix.bytes).await?;
+        let reads = check.as_ref().is_some_and(Check::reads_payload);
+        if reads || !self.bucket.abilities().await?.copy_sha256 {
+            let (pkgid, read) = self.digest(dropped, &prefix.bytes, check).await?;
+            (candidate.pkgid, check) = (Some(pkgid), read);
+        }
+        if let Some(check) = check {
+            let finished = check.finish(candidate.pkgid.is_some());
+            candidate.signing = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?;
         }
         Ok(candidate)
+    }
+
+    /// Asks what the rules of its folder demand, but for what only its payload can tell. `None`
+    /// where nobody asks who signed it.
+    async fn check(&self, dropped: &Dropped, candidate: &Candidate, prefix: &Bytes) -> Result<Option<Check>, Stop> {
+        let Some(keyring) = &self.keyring else { return Ok(None) };
+        let demands = self.bucket.gate.demands(&dropped.path);
+        demands.check_name(&candidate.nevra.name).map_err(|(reason, message)| Stop::Reject(reason, message))?;
+        let level = demands.level;
+        if level == Level::Off {
+            return Ok(None);
+        }
+        let keys = keyring.get_or_try_init(async || self.bucket.gate.keyring(self.bucket.store.as_ref()).await).await?;
+        let (trust, bytes) = (demands.trust(Arc::clone(keys), self.now), prefix.clone());
+        let checked = aside("verifying signatures", move || match HeaderFile::parse_prefix(&bytes) {
+            Ok(Parsed::Ready(file)) => Some(Check::begin(&file, level, trust)),
+            Ok(Parsed::Needs(_)) | Err(_) => None,
+        });
+        let unread = || Error::new(ErrorKind::Internal, "verifying a file whose header was not read");
+        Ok(Some(checked.await?.ok_or_else(unread)?))
     }
 
     /// The repository and the href for the key, if the key can be a path.
@@ -195,12 +253,17 @@ impl Inspector {
     }
 
     /// The SHA-256 of the whole file, and a check of the payload on the way.
-    async fn digest(&self, dropped: &Dropped, prefix: &[u8]) -> Result<Sha256, Stop> {
+    async fn digest(
+        &self,
+        dropped: &Dropped,
+        prefix: &[u8],
+        check: Option<Check>,
+    ) -> Result<(Sha256, Option<Check>), Stop> {
         let whole = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))?;
         let Parsed::Ready(file) = whole else {
             return Err(Stop::Fault(Error::new(ErrorKind::Internal, "hashing a file whose header was not read")));
         };
-        let (mut all, mut payload) = (Sha256Stream::default(), Sha256Stream::default());
+        let mut passing = Passing { all: Sha256Stream::default(), payload: Sha256Stream::default(), check };
         let mut at = 0;
         while at < dropped.object.size_bytes {
             let end = (at + HASH_PIECE_BYTES).min(dropped.object.size_bytes);
@@ -208,20 +271,21 @@ impl Inspector {
             if piece.is_empty() {
                 return Err(Stop::Wait("it changed while it was being read".to_owned()));
             }
+            // What was verified and described is what is hashed, and so what is published.
+            let seen = usize::try_from(at).ok().and_then(|at| prefix.get(at..)).unwrap_or_default();
+            if seen.iter().zip(&piece).any(|(seen, read)| seen != read) {
+                return Err(Stop::Wait("it changed while it was being read".to_owned()));
+            }
             let begin = usize::try_from(file.header_end.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
-            payload.update(&piece[begin..]);
             at += piece.len() as u64;
-            all = aside("hashing a package", move || {
-                all.update(&piece);
-                all
-            })
-            .await?;
+            passing = aside("hashing a package", move || passing.with(&piece, begin)).await?;
         }
+        let Passing { all, payload, check } = passing;
         match file.payload_sha256() {
             Some(stated) if stated != payload.finish() => {
                 Err(Stop::Reject(Reason::DigestMismatch, "its payload does not match its payload digest".to_owned()))
             }
-            Some(_) | None => Ok(all.finish()),
+            Some(_) | None => Ok((all.finish(), check)),
         }
     }
 
@@ -248,7 +312,16 @@ impl Inspector {
             | Reason::HeaderInvalid
             | Reason::DigestMismatch
             | Reason::BadKey => SETTLE,
-            Reason::NoRepository | Reason::Conflict | Reason::TooLarge | Reason::PolicyName | Reason::Unsupported => {
+            Reason::Unsigned
+            | Reason::UnknownKey
+            | Reason::BadSignature
+            | Reason::WeakAlgorithm
+            | Reason::KeyExpired
+            | Reason::NoRepository
+            | Reason::Conflict
+            | Reason::TooLarge
+            | Reason::PolicyName
+            | Reason::Unsupported => {
                 return false;
             }
         };
@@ -260,7 +333,7 @@ impl Inspector {
 pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Result<Sha256, Verdict>> {
     let learned = async {
         let prefix = inspector.read_header(dropped).await?;
-        inspector.digest(dropped, &prefix.bytes).await
+        inspector.digest(dropped, &prefix.bytes, None).await.map(|(pkgid, _)| pkgid)
     };
     judged(dropped, learned.await)
 }
@@ -272,14 +345,14 @@ pub async fn under_own_hrefs(inspector: &Inspector, candidate: &Candidate) -> Re
         let prefix = inspector.read_header(dropped).await?;
         let pkgid = match candidate.pkgid {
             Some(pkgid) => pkgid,
-            None => inspector.digest(dropped, &prefix.bytes).await?,
+            None => inspector.digest(dropped, &prefix.bytes, None).await?.0,
         };
         let known = Candidate { pkgid: Some(pkgid), ..candidate.clone() };
         let hrefs = known.own_hrefs().filter(|href| inspector.fits(&candidate.repository, href));
         hrefs
             .map(|href| {
                 let renamed = describe(dropped, candidate.repository.clone(), &href, &prefix.bytes)?;
-                Ok(Candidate { pkgid: Some(pkgid), ..renamed })
+                Ok(Candidate { pkgid: Some(pkgid), signing: candidate.signing.clone(), ..renamed })
             })
             .collect()
     };
@@ -338,6 +411,7 @@ fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[
         fragments: Fragments::of(&package).map_err(|error| Stop::Reject(Reason::HeaderLimit, error.to_string()))?,
         nevra: package.nevra,
         pkgid: None,
+        signing: Signing::default(),
     })
 }
 

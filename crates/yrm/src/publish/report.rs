@@ -62,6 +62,21 @@ pub struct Published {
     pub size_bytes: u64,
     /// Whether these bytes were at this path before.
     pub already_there: bool,
+    /// The primary key that signed it, where signatures are looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// What is wrong with it nevertheless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
+}
+
+/// What would have kept a package out if the policy were stricter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// The reason code, such as `E_UNSIGNED`.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
 }
 
 /// A file that was moved to quarantine. This is also the quarantine record.

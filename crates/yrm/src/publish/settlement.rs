@@ -85,5 +85,7 @@ pub(super) fn published(candidate: &Candidate, pkgid: Sha256) -> Published {
         pkgid: pkgid.to_string(),
         size_bytes: candidate.dropped.object.size_bytes,
         already_there: false,
+        signed_by: candidate.signing.signed_by.clone(),
+        remarks: candidate.signing.remarks.clone(),
     }
 }

@@ -16,9 +16,9 @@ use super::receipt::{self, Receipt};
 use super::report::{Published, Rejected};
 use super::verdict::Rejection;
 use crate::error::Result;
-use crate::store::Copy;
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
+use crate::store::{Copy, ETag};
 
 /// After this long the inbox is looked at again before anything is taken out of it: somebody may
 /// have published the file, and have dropped the same bytes anew after an operator removed them.
@@ -82,14 +82,18 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
 
 /// Deletes the inbox object if it is still the one that was judged.
 async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
+    delete_seen(bucket, dropped.key(), dropped.etag()).await
+}
+
+/// Deletes an object if it is still the one that was seen.
+pub(super) async fn delete_seen(bucket: &Bucket, key: &str, etag: &ETag) -> Result<()> {
     let store = bucket.store.as_ref();
     // A store that would delete whatever is there is asked first.
-    if !bucket.abilities().await?.conditional_delete
-        && store.head(dropped.key()).await?.is_none_or(|object| object.etag != *dropped.etag())
+    if !bucket.abilities().await?.conditional_delete && store.head(key).await?.is_none_or(|object| object.etag != *etag)
     {
         return Ok(());
     }
-    settle::delete_settled(store, dropped.key(), dropped.etag()).await.map(drop)
+    settle::delete_settled(store, key, etag).await.map(drop)
 }
 
 /// The id under which an upload is quarantined: of the time it arrived and what it is, so that

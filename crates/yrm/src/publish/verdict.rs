@@ -8,6 +8,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::nevra::Nevra;
 use rpmmd::repodata::Fragments;
 
+use super::gate::Signing;
 use super::inbox::Dropped;
 use crate::store::key::RepositoryDir;
 
@@ -26,7 +27,18 @@ pub enum Reason {
     HeaderInvalid,
     /// A digest in the package does not match its bytes.
     DigestMismatch,
-    /// Name, version, release or architecture that no client could use safely.
+    /// No signature where one is required.
+    Unsigned,
+    /// Signed by a key that is not in the keyring, or may not sign there.
+    UnknownKey,
+    /// Its signature is not over its bytes.
+    BadSignature,
+    /// Its signature could be forged: by its hash or its key.
+    WeakAlgorithm,
+    /// Signed by a key that is over, revoked or not valid yet.
+    KeyExpired,
+    /// Name, version, release or architecture that no client could use safely, or that is not for
+    /// this folder.
     PolicyName,
     /// The folder lies above (or beside) every repository.
     NoRepository,
@@ -50,6 +62,11 @@ impl Reason {
             Self::HeaderLimit => "E_HEADER_LIMIT",
             Self::HeaderInvalid => "E_HEADER_INVALID",
             Self::DigestMismatch => "E_DIGEST_MISMATCH",
+            Self::Unsigned => "E_UNSIGNED",
+            Self::UnknownKey => "E_UNKNOWN_KEY",
+            Self::BadSignature => "E_BAD_SIGNATURE",
+            Self::WeakAlgorithm => "E_WEAK_ALGORITHM",
+            Self::KeyExpired => "E_KEY_EXPIRED",
             Self::PolicyName => "E_POLICY_NAME",
             Self::NoRepository => "E_NO_REPOSITORY",
             Self::BadKey => "E_BAD_KEY",
@@ -67,7 +84,20 @@ impl Reason {
             Self::HeaderLimit => "split the package: its header or its metadata is too long",
             Self::HeaderInvalid => "rebuild the package: rpm itself would refuse it",
             Self::DigestMismatch => "upload the file again; if it fails again, rebuild it",
-            Self::PolicyName => "rebuild with a name, version, release and architecture that rpmbuild accepts",
+            Self::Unsigned => "sign the package (`rpmsign --addsign`) with a key of the keyring, and upload it again",
+            Self::UnknownKey => {
+                "sign it with a key that may sign for this folder, or have the key added to the keyring"
+            }
+            Self::BadSignature => "upload the file as it was signed, or sign it again (`rpmsign --resign`)",
+            Self::WeakAlgorithm => {
+                "sign it again with SHA-256 or better and a key that is RSA of 2048 bits or more, ECDSA or Ed25519"
+            }
+            Self::KeyExpired => {
+                "sign it again with a key that is valid; if this one was prolonged, renew it in the keyring"
+            }
+            Self::PolicyName => {
+                "rebuild it with a name, version, release and architecture that rpmbuild accepts and the folder's rule allows"
+            }
             Self::NoRepository => "upload into a folder that is a repository; see `repositories` in the configuration",
             Self::BadKey => "upload under an ordinary path: inbox/<folders>/<name>.rpm",
             Self::Conflict => "give the package a new release: published bytes never change under a name",
@@ -113,6 +143,8 @@ pub struct Candidate {
     pub pkgid: Option<Sha256>,
     /// Its metadata, complete but for the pkgid (zeros until it is known).
     pub fragments: Fragments,
+    /// What is said of its signatures.
+    pub signing: Signing,
 }
 
 impl Candidate {

@@ -185,6 +185,9 @@ pub const GENERATION_SIGNATURE_SUFFIX: &str = ".xml.asc";
 /// What the name of a file with public keys begins with, right below `repo/`.
 pub const PUBLIC_KEYS_PREFIX: &str = "RPM-GPG-KEY-";
 
+/// The prefix of rejected files and their records.
+pub const QUARANTINE_PREFIX: &str = "quarantine/";
+
 /// The prefix of the receipts.
 pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";
 
@@ -217,13 +220,17 @@ fn is_hidden(part: &str) -> bool {
 }
 
 /// What a quarantine record's name has more than its file's.
-const RECORD_SUFFIX: &str = ".json";
+pub const RECORD_SUFFIX: &str = ".json";
 
 /// Where a rejected file goes. A path that could climb out, confuse a URL or outgrow the limits of
 /// a key or of a file's name is kept under its hash; its record names it.
 fn quarantine(path: &str, id: Ulid) -> String {
-    let key = format!("quarantine/{path}.{id}");
+    let key = format!("{QUARANTINE_PREFIX}{path}.{id}");
     let name_bytes = key.rsplit('/').next().map_or(0, str::len) + RECORD_SUFFIX.len();
     let fits = key.len() + RECORD_SUFFIX.len() <= MAX_KEY_BYTES && name_bytes <= MAX_NAME_BYTES;
-    if is_plain_path(path) && fits { key } else { format!("quarantine/_odd/{}.{id}", Sha256::of(path.as_bytes())) }
+    if is_plain_path(path) && fits {
+        key
+    } else {
+        format!("{QUARANTINE_PREFIX}_odd/{}.{id}", Sha256::of(path.as_bytes()))
+    }
 }

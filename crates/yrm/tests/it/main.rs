@@ -20,5 +20,6 @@ mod s3_faults;
 mod s3_server;
 mod s3_whole;
 mod service;
+mod signatures;
 mod signing;
 mod wire;

@@ -133,7 +133,7 @@ async fn take_over(
     let folder = key::repository_prefix(&bucket.policy.folders, &state.repository).len();
     let there = packages.iter().filter(|object| described.find(&object.key[folder..]).is_some()).count();
     guard_shrink(bucket, &state.repository, described.len(), there)?;
-    let inspector = Inspector::new(bucket.clone(), now);
+    let inspector = Inspector::new(bucket.clone(), now).of_published();
     let root = format!("{}/", bucket.policy.folders.repo);
     let (inspector, root, described) = (&inspector, &root, Arc::new(described));
     let compression = bucket.policy.compression;

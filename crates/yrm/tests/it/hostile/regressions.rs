@@ -12,7 +12,7 @@ use super::corpus;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 9] = [
+const TARGETS: [(&str, Target); 10] = [
     ("header", targets::header),
     ("package", targets::package),
     ("primary", targets::primary),
@@ -22,6 +22,7 @@ const TARGETS: [(&str, Target); 9] = [
     ("events", targets::events),
     ("catalog", targets::catalog),
     ("keys", targets::keys),
+    ("signatures", targets::signatures),
 ];
 
 #[test]

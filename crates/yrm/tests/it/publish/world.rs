@@ -40,6 +40,7 @@ pub(crate) fn policy() -> Policy {
         single_writer: false,
         allow_shrink: false,
         on_conflict: yrm::config::OnConflict::Reject,
+        trust: yrm::config::Trust::default(),
         sweep_interval: DAY / 4,
     }
 }

@@ -1,6 +1,6 @@
 //! Hostile packages: a name, the bytes, and what has to become of them.
 //!
-//! Signed packages are not here: no policy asks for signatures yet.
+//! Signed packages are in `signatures::corpus`.
 
 mod damage;
 mod files;

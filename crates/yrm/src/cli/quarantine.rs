@@ -1,0 +1,206 @@
+//! `yrm quarantine`: what was set aside and why, and what an operator does with it.
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::output::{table, time};
+use super::{Context, DONE, open_bucket};
+use crate::error::Result;
+use crate::publish::bucket::Bucket;
+use crate::publish::quarantine::{self, Kept};
+use crate::publish::report::Rejected;
+
+/// What can be done with what was set aside.
+#[derive(Debug, Subcommand)]
+pub(super) enum QuarantineVerb {
+    /// Show what was set aside, and why
+    List(ListArgs),
+    /// Show everything that is known of a file
+    Show(ShowArgs),
+    /// Put files back into the inbox: the next run judges them again
+    Release(ChangeArgs),
+    /// Throw files and their records away
+    Drop(ChangeArgs),
+}
+
+/// What `quarantine list` takes.
+#[derive(Debug, Args)]
+pub(super) struct ListArgs {
+    /// Only those with this reason code
+    #[arg(long, value_name = "CODE")]
+    code: Option<String>,
+}
+
+/// What `quarantine show` takes.
+#[derive(Debug, Args)]
+pub(super) struct ShowArgs {
+    /// The file's key or its id, as `yrm quarantine list` shows them
+    #[arg(value_name = "FILE")]
+    file: String,
+}
+
+/// What `quarantine release` and `quarantine drop` take.
+#[derive(Debug, Args)]
+pub(super) struct ChangeArgs {
+    /// The files' keys or ids, as `yrm quarantine list` shows them
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<String>,
+    /// Only say what would be done
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// One file for programs, and for people.
+#[derive(Debug, Serialize)]
+struct Row {
+    quarantine_key: String,
+    id: String,
+    file_is_there: bool,
+    size_bytes: Option<u64>,
+    set_aside: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<Rejected>,
+}
+
+impl From<&Kept> for Row {
+    fn from(kept: &Kept) -> Self {
+        Self {
+            quarantine_key: kept.key.clone(),
+            id: kept.id().to_owned(),
+            file_is_there: kept.file.is_some(),
+            size_bytes: kept.file.as_ref().map(|file| file.size_bytes),
+            set_aside: kept.file.as_ref().map(|file| file.modified),
+            record: kept.record.clone(),
+        }
+    }
+}
+
+/// What was done with one file, or would be.
+#[derive(Debug, Serialize)]
+struct Change {
+    quarantine_key: String,
+    /// `released`, `dropped`, or what would be.
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    inbox_key: Option<String>,
+}
+
+/// Does what was asked.
+pub(super) async fn execute(verb: &QuarantineVerb, context: &Context) -> Result<u8> {
+    let bucket = open_bucket(&context.config()?).await?;
+    let kept = quarantine::list(&bucket).await?;
+    match verb {
+        QuarantineVerb::List(args) => {
+            let kept = quarantine::with_records(&bucket, kept).await?;
+            let mut rows: Vec<Row> = kept.iter().map(Row::from).collect();
+            let code = |row: &Row| row.record.as_ref().map(|record| record.code.clone());
+            rows.retain(|row| args.code.is_none() || code(row) == args.code);
+            context.output.data(&rows, |rows| listed(rows))?;
+        }
+        QuarantineVerb::Show(args) => {
+            let kept = quarantine::with_records(&bucket, vec![quarantine::find(&kept, &args.file)?]).await?;
+            let row = kept.first().map(Row::from).expect("one was found");
+            context.output.data(&row, shown)?;
+        }
+        QuarantineVerb::Release(args) => {
+            let files = quarantine::with_records(&bucket, found(&kept, args)?).await?;
+            let changes = release(&bucket, &files, args.dry_run).await;
+            say(context, changes)?;
+        }
+        QuarantineVerb::Drop(args) => {
+            let changes = drop_all(&bucket, &found(&kept, args)?, args.dry_run).await;
+            say(context, changes)?;
+        }
+    }
+    Ok(DONE)
+}
+
+/// Every name is known before anything is changed.
+fn found(kept: &[Kept], args: &ChangeArgs) -> Result<Vec<Kept>> {
+    args.files.iter().map(|file| quarantine::find(kept, file)).collect()
+}
+
+/// What was done before the first that could not be.
+type Changes = (Vec<Change>, Result<()>);
+
+/// What was done is told also where something could not be done.
+fn say(context: &Context, (changes, outcome): Changes) -> Result<()> {
+    if outcome.is_ok() || !changes.is_empty() {
+        context.output.data(&changes, |changes| done(changes))?;
+    }
+    outcome
+}
+
+async fn release(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
+    let mut changes = Vec::new();
+    for kept in files {
+        let (moved, state) = if dry_run {
+            (quarantine::origin(bucket, kept), "would be released")
+        } else {
+            (quarantine::release(bucket, kept).await, "released")
+        };
+        match moved {
+            Ok(key) => changes.push(Change { quarantine_key: kept.key.clone(), state, inbox_key: Some(key) }),
+            Err(error) => return (changes, Err(error)),
+        }
+    }
+    (changes, Ok(()))
+}
+
+async fn drop_all(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
+    let mut changes = Vec::new();
+    for kept in files {
+        let state = if dry_run { "would be dropped" } else { "dropped" };
+        if !dry_run && let Err(error) = quarantine::forget(bucket, kept).await {
+            return (changes, Err(error));
+        }
+        changes.push(Change { quarantine_key: kept.key.clone(), state, inbox_key: None });
+    }
+    (changes, Ok(()))
+}
+
+fn listed(rows: &[Row]) -> String {
+    if rows.is_empty() {
+        return "nothing is in quarantine\n".to_owned();
+    }
+    let row = |row: &Row| {
+        let of = |what: fn(&Rejected) -> &String| row.record.as_ref().map(what).cloned().unwrap_or_default();
+        [
+            of(|record| &record.code),
+            row.quarantine_key.clone(),
+            row.set_aside.map_or_else(|| "the file is gone".to_owned(), time),
+            of(|record| &record.message),
+        ]
+    };
+    table(["code", "file", "set aside", "why"], rows.iter().map(row))
+}
+
+fn shown(row: &Row) -> String {
+    let mut lines = vec![
+        ["file".to_owned(), row.quarantine_key.clone()],
+        ["id".to_owned(), row.id.clone()],
+        ["bytes".to_owned(), row.size_bytes.map_or_else(|| "the file is gone".to_owned(), |bytes| bytes.to_string())],
+        ["set aside".to_owned(), row.set_aside.map(time).unwrap_or_default()],
+    ];
+    match &row.record {
+        None => lines.push(["record".to_owned(), "there is none that can be read".to_owned()]),
+        Some(record) => lines.extend([
+            ["code".to_owned(), record.code.clone()],
+            ["why".to_owned(), record.message.clone()],
+            ["what to do".to_owned(), record.hint.clone()],
+            ["came from".to_owned(), record.inbox_key.clone()],
+            ["uploaded".to_owned(), time(record.first_seen)],
+            ["ETag".to_owned(), record.etag.clone()],
+            ["SHA-256".to_owned(), record.sha256.clone().unwrap_or_else(|| "not known".to_owned())],
+        ]),
+    }
+    table(["", ""], lines)
+}
+
+fn done(changes: &[Change]) -> String {
+    let row = |change: &Change| {
+        [change.quarantine_key.clone(), change.state.to_owned(), change.inbox_key.clone().unwrap_or_default()]
+    };
+    table(["file", "", "inbox key"], changes.iter().map(row))
+}

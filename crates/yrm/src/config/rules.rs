@@ -1,0 +1,214 @@
+//! Who may publish what where: signatures, keyrings, and the `[[rule]]` tables of `yrm.toml`, which
+//! no variable and no flag can hold.
+
+use std::path::PathBuf;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use super::parse::{self, Complaint};
+use super::{Folders, low::Problem};
+
+/// What is asked of packages' signatures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Level {
+    /// Nothing: they are not looked at.
+    #[default]
+    Off,
+    /// A package whose signature does not count is published, and that is said.
+    Warn,
+    /// It is not published.
+    Require,
+}
+
+impl Level {
+    /// As it is spelt.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Warn => "warn",
+            Self::Require => "require",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+        [Self::Off, Self::Warn, Self::Require]
+            .into_iter()
+            .find(|level| level.name() == text)
+            .ok_or_else(|| Complaint { message: format!("{text:?} is neither off, warn nor require"), hint: None })
+    }
+}
+
+/// Where keys are found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeyringPlace {
+    /// A file, or a folder of files: read once, at the start.
+    Path(PathBuf),
+    /// A folder of the bucket: looked at by every run that has work.
+    Bucket(String),
+}
+
+/// What holds for the packages of some folders.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rule {
+    /// Globs of folders below the inbox; what lies deeper belongs to them.
+    pub folders: Vec<String>,
+    /// Globs of package names; empty when every name may be published.
+    pub names: Vec<String>,
+    /// Fingerprints of the keys that may sign; empty when every key of the keyring may.
+    pub keys: Vec<String>,
+    /// What is asked of signatures; `None` when it is as elsewhere.
+    pub signatures: Option<Level>,
+}
+
+/// Who may publish what where.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Trust {
+    /// What is asked of signatures where no rule says otherwise.
+    pub signatures: Level,
+    /// Where the keys are.
+    pub keyrings: Vec<KeyringPlace>,
+    /// The first rule that fits a folder holds.
+    pub rules: Vec<Rule>,
+}
+
+impl Trust {
+    /// Whether signatures are looked at anywhere.
+    pub fn looks_at_signatures(&self) -> bool {
+        let levels = self.rules.iter().filter_map(|rule| rule.signatures);
+        levels.chain([self.signatures]).any(|level| level != Level::Off)
+    }
+}
+
+/// A folder's or a name's glob; `*` stays within one level.
+pub fn glob(text: &str) -> Result<GlobMatcher, String> {
+    let built = GlobBuilder::new(text).literal_separator(true).build();
+    built.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
+}
+
+/// `FILE`, `DIR` or `bucket:FOLDER`, separated by commas.
+pub(super) fn keyrings(text: &str) -> Result<Vec<KeyringPlace>, Complaint> {
+    let place = |place: &str| match place.strip_prefix("bucket:") {
+        Some(folder) => parse::folder(folder).map(KeyringPlace::Bucket),
+        None if place.is_empty() || place.contains(char::is_control) => Err(Complaint {
+            message: format!("{place:?} is no file or folder"),
+            hint: Some("write /etc/yrm/keys, ./key.asc, or bucket:keys for a folder of the bucket".to_owned()),
+        }),
+        None => Ok(KeyringPlace::Path(PathBuf::from(place))),
+    };
+    text.split(',').map(|part| place(part.trim())).collect()
+}
+
+/// A keyring where others than administrators write would let them add keys.
+pub(super) fn check_places(keyrings: &[KeyringPlace], folders: &Folders) -> Option<Complaint> {
+    keyrings.iter().find_map(|place| {
+        let KeyringPlace::Bucket(folder) = place else { return None };
+        let open = [&folders.inbox, &folders.repo].into_iter().find(|open| parse::overlap(folder, open))?;
+        Some(Complaint {
+            message: format!("bucket:{folder} lies in {open:?}, where uploaders could add a key"),
+            hint: Some("keep keys in a folder that only administrators may write to, such as bucket:keys".to_owned()),
+        })
+    })
+}
+
+/// The `[[rule]]` tables of a file.
+pub(super) fn read(value: &toml::Value, place: &str, problems: &mut Vec<Problem>) -> Vec<Rule> {
+    let Some(tables) = value.as_array().filter(|tables| tables.iter().all(toml::Value::is_table)) else {
+        let hint = Some("write each rule as a table of its own: [[rule]], then folder = \"el9/*\"".to_owned());
+        problems.push(Problem {
+            place: format!("rule ({place})"),
+            message: "this is no list of tables".to_owned(),
+            hint,
+        });
+        return Vec::new();
+    };
+    let mut rules = Vec::new();
+    for (at, table) in tables.iter().filter_map(toml::Value::as_table).enumerate() {
+        let mut complain = |what: &str, complaint: Complaint| {
+            let place = format!("rule {}{what} ({place})", at + 1);
+            problems.push(Problem { place, message: complaint.message, hint: complaint.hint });
+        };
+        rules.push(rule(table, &mut complain));
+    }
+    rules
+}
+
+fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule {
+    const KNOWN: [&str; 4] = ["folder", "names", "keys", "signatures"];
+    let mut rule = Rule::default();
+    for (key, value) in table {
+        let Some(texts) = texts(value) else {
+            complain(&format!(", {key}"), no_texts());
+            continue;
+        };
+        match key.as_str() {
+            "folder" => rule.folders = texts.iter().map(|folder| folder.trim_matches('/').to_owned()).collect(),
+            "names" => rule.names = texts,
+            "keys" => rule.keys = texts,
+            "signatures" => match Level::parse(&texts.join(",")) {
+                Ok(level) => rule.signatures = Some(level),
+                Err(complaint) => complain(", signatures", complaint),
+            },
+            _ => {
+                let near = super::settings::did_you_mean(key, KNOWN);
+                let hint = near
+                    .map_or_else(|| format!("a rule has {}", KNOWN.join(", ")), |near| format!("did you mean {near}?"));
+                complain("", Complaint { message: format!("a rule has no {key:?}"), hint: Some(hint) });
+            }
+        }
+    }
+    if rule.folders.is_empty() {
+        let message = "it does not say for which folder it is".to_owned();
+        complain(
+            "",
+            Complaint { message, hint: Some("write folder = \"el9/*\", or folder = \"**\" for all".to_owned()) },
+        );
+    }
+    for text in rule.folders.iter().chain(&rule.names) {
+        if let Err(message) = glob(text) {
+            complain("", Complaint { message, hint: None });
+        }
+    }
+    if let Some(empty) = table.iter().find(|(_, value)| value.as_array().is_some_and(Vec::is_empty)) {
+        let message = format!("{:?} is an empty list, which nothing would satisfy", empty.0);
+        complain("", Complaint { message, hint: Some("leave it out to allow everything".to_owned()) });
+    }
+    rule
+}
+
+fn no_texts() -> Complaint {
+    Complaint { message: "this is neither a text nor a list of texts".to_owned(), hint: None }
+}
+
+fn texts(value: &toml::Value) -> Option<Vec<String>> {
+    match value {
+        toml::Value::String(text) => Some(vec![text.clone()]),
+        toml::Value::Array(items) => items.iter().map(|item| item.as_str().map(str::to_owned)).collect(),
+        _ => None,
+    }
+}
+
+/// What is wrong with keys and levels together.
+pub(super) fn check(trust: &Trust) -> Vec<(String, Complaint)> {
+    let mut found = Vec::new();
+    if trust.looks_at_signatures() && trust.keyrings.is_empty() {
+        let hint = "name the keys that packages may be signed with: keyring = \"/etc/yrm/keys\"".to_owned();
+        let message = "signatures are asked for, and there is no key to verify them with".to_owned();
+        found.push(("keyring".to_owned(), Complaint { message, hint: Some(hint) }));
+    }
+    for (at, rule) in trust.rules.iter().enumerate() {
+        if !rule.keys.is_empty() && rule.signatures.unwrap_or(trust.signatures) == Level::Off {
+            let message = "it names keys, and signatures are not looked at there".to_owned();
+            let hint = Some("add signatures = \"require\" to the rule".to_owned());
+            found.push((format!("rule {}", at + 1), Complaint { message, hint }));
+        }
+    }
+    found
+}
+
+/// A rule in one line, for `config show`.
+pub(super) fn in_short(rule: &Rule) -> String {
+    let list = |name: &str, texts: &[String]| (!texts.is_empty()).then(|| format!("{name}={}", texts.join(",")));
+    let level = rule.signatures.map(|level| format!("signatures={}", level.name()));
+    let parts = [list("folder", &rule.folders), list("names", &rule.names), list("keys", &rule.keys), level];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
+}

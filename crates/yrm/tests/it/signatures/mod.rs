@@ -1,0 +1,8 @@
+//! Who signed it: real keys by gpg, packages signed by rpmsign or byte by byte, and what `rpmkeys`
+//! says of the same files.
+
+mod corpus;
+mod damage;
+mod gate;
+mod signers;
+mod verbs;

@@ -1,0 +1,224 @@
+//! The whole, as on AWS: the stack is made, a release is uploaded, the machine's own user data is
+//! run, a package is published and installed. Everybody has their role's rights and no others.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use forge::Rpm;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::boot::{ARCH, systemctl};
+use super::cloud::{Caller, Cloud};
+use super::{read, said, succeed};
+use crate::s3_server::workspace;
+
+const BUCKET: &str = "my-rpms";
+const STACK: &str = "yum-repo-manager";
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A machine that the stack launched: a folder is its root.
+struct Machine {
+    root: PathBuf,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Ok(pid) = std::fs::read_to_string(self.root.join("yrm.pid")) {
+            drop(Command::new("sh").args(["-c", "kill -TERM $0", pid.trim()]).status());
+        }
+    }
+}
+
+impl Machine {
+    /// Runs the launch template's user data as the service's role.
+    fn boot(cloud: &Cloud, service: &Caller, user_data: &Path, root: PathBuf) -> Self {
+        let mut boot = cloud.command(service, user_data);
+        boot.env("YRM_ROOT", &root).env("YRM_SYSTEMCTL", systemctl());
+        // The log's agent is a package of Amazon Linux.
+        boot.env("YRM_BOOT_TRIES", "1").process_group(0);
+        let output = succeed(&mut boot);
+        assert!(said(&output).contains(&format!("runs on s3://{BUCKET}")), "{}", said(&output));
+        Self { root }
+    }
+
+    fn log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.root.join("var/log/yrm/yrm.log")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Where its service listens.
+    fn address(&self) -> String {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some(serving) = log.iter().find(|entry| entry["message"] == "serving") {
+                return serving["listen"].as_str().unwrap().to_owned();
+            }
+            let stderr = std::fs::read_to_string(self.root.join("yrm.stderr")).unwrap_or_default();
+            assert!(began.elapsed() < PATIENCE, "the service does not start: {stderr}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// The program under test, small enough to be uploaded.
+fn stripped(directory: &Path) -> PathBuf {
+    let stripped = directory.join("yrm");
+    succeed(Command::new("strip").arg("-o").arg(&stripped).arg(env!("CARGO_BIN_EXE_yrm")));
+    stripped
+}
+
+fn release(cloud: &Cloud, deployer: &Caller, binary: &Path) {
+    let mut release = cloud.command(deployer, &workspace().join("scripts/release"));
+    succeed(release.args(["--bucket", BUCKET, "--arch", ARCH, "--binary"]).arg(binary));
+}
+
+/// The user data of the stack's launch template, as a program. What needs Amazon Linux is left out.
+fn user_data(cloud: &Cloud, directory: &Path) -> PathBuf {
+    let root = Cloud::root();
+    let templates = cloud.json(&root, &["ec2", "describe-launch-templates"]);
+    let id = templates["LaunchTemplates"][0]["LaunchTemplateId"].as_str().unwrap();
+    let arguments = ["ec2", "describe-launch-template-versions", "--launch-template-id", id, "--versions", "$Latest"];
+    let versions = cloud.json(&root, &arguments);
+    let data = &versions["LaunchTemplateVersions"][0]["LaunchTemplateData"];
+    assert_eq!(data["MetadataOptions"]["HttpTokens"], "required");
+    let encoded = data["UserData"].as_str().unwrap();
+    let path = directory.join("user-data");
+    std::fs::write(directory.join("user-data.base64"), encoded).unwrap();
+    let decode = "base64 --decode user-data.base64 | sed '/^export YRM_LOG_GROUP=/d' >user-data; chmod +x user-data";
+    succeed(Command::new("sh").args(["-euc", decode]).current_dir(directory));
+    assert!(read(&path).contains(&format!("export YRM_BUCKET='{BUCKET}'")));
+    path
+}
+
+/// `yrm publish --wait`, as CI does it.
+fn publish(cloud: &Cloud, publisher: &Caller, file: &Path) {
+    let mut publish = cloud.command(publisher, Path::new(env!("CARGO_BIN_EXE_yrm")));
+    let bucket = format!("s3://{BUCKET}");
+    publish.args(["publish", "--to", "tools", "--wait", "--timeout", "2m", "--path-style", "--bucket", &bucket]);
+    succeed(publish.arg(file));
+}
+
+fn write_package(directory: &Path, name: &str) -> PathBuf {
+    let package = Rpm::new(name, "1", "1", "noarch");
+    let path = directory.join(package.file_name());
+    std::fs::write(&path, package.build()).unwrap();
+    path
+}
+
+/// Everything that would be more than a role's job, and what each role may do, for comparison.
+fn assert_roles_end_where_they_should(cloud: &Cloud, callers: [(&str, &Caller); 4], file: &Path) {
+    let file = file.to_str().unwrap();
+    let keys = ["inbox/a+b~1^2.rpm", "repo/a.rpm", "repo/repodata/repomd.xml", "quarantine/a", ".yrm/a", "yrm-x", "a"];
+    let writes = callers.map(|(name, caller)| {
+        let put = |key: &&&str| !cloud.is_refused(caller, &["s3api", "put-object", "--bucket", BUCKET, "--key", key, "--body", file]);
+        (name, keys.iter().filter(put).copied().collect::<Vec<_>>())
+    });
+    assert_eq!(writes, [
+        // Nor does the service put repomd.xml without a condition.
+        ("service", vec!["repo/a.rpm", "quarantine/a", ".yrm/a"]),
+        ("publisher", vec!["inbox/a+b~1^2.rpm"]),
+        ("client", vec![]),
+        ("deployer", vec!["yrm-x"]),
+    ]);
+    let [(_, service), (_, publisher), (_, client), _] = callers;
+    let keys = ["inbox/a", "repo/tools/first-1-1.noarch.rpm", "quarantine/a", "yrm-x"];
+    let reads = |caller| keys.map(|key| !cloud.is_refused(caller, &["s3api", "head-object", "--bucket", BUCKET, "--key", key]));
+    assert_eq!(reads(client), [false, true, false, false]);
+    for (caller, key) in [(service, "quarantine/a"), (publisher, "inbox/a+b~1^2.rpm"), (client, "repo/a.rpm")] {
+        assert!(cloud.is_refused(caller, &["s3api", "delete-object", "--bucket", BUCKET, "--key", key]), "{key}");
+    }
+    let versions = ["s3api", "delete-object", "--bucket", BUCKET, "--key", "repo/a.rpm", "--version-id", "v1"];
+    assert!(cloud.is_refused(service, &versions), "the service deletes versions");
+    assert!(!cloud.is_refused(service, &["s3api", "delete-object", "--bucket", BUCKET, "--key", "repo/a.rpm"]));
+    let list = |prefix| cloud.is_refused(client, &["s3api", "list-objects-v2", "--bucket", BUCKET, "--prefix", prefix]);
+    assert_eq!([list("repo/"), list("inbox/")], [false, true]);
+}
+
+/// Beats, and looks at what arrived.
+fn assert_heartbeat(cloud: &Cloud, service: &Caller, machine: &Machine) {
+    let mut beat = cloud.command(service, &machine.root.join("usr/bin/yrm-heartbeat"));
+    let environment = read(&machine.root.join("etc/yrm/heartbeat.env"));
+    beat.envs(environment.lines().map(|line| line.split_once('=').unwrap()));
+    beat.env("YRM_URL", format!("http://{}", machine.address())).env("STATE_DIRECTORY", &machine.root);
+    succeed(&mut beat);
+    let other = ["cloudwatch", "put-metric-data", "--namespace", "Other", "--metric-data", "MetricName=Heartbeat,Value=1"];
+    assert!(cloud.is_refused(service, &other), "the service may write to any namespace");
+}
+
+fn heard(cloud: &Cloud) -> Vec<String> {
+    let metrics = cloud.json(&Cloud::root(), &["cloudwatch", "list-metrics", "--namespace", "YumRepoManager"]);
+    let mut heard: Vec<String> = metrics["Metrics"].as_array().unwrap().iter().map(|metric| {
+        assert_eq!(metric["Dimensions"], serde_json::json!([{"Name": "Stack", "Value": STACK}]));
+        metric["MetricName"].as_str().unwrap().to_owned()
+    }).collect();
+    heard.sort();
+    heard
+}
+
+fn dnf_downloads(cloud: &Cloud, directory: &Path, name: &str) {
+    let output = Command::new("dnf")
+        .args(["-y", "--quiet", "--releasever=1", "--disableplugin=*", "--repo=s3", "--setopt=reposdir=/dev/null"])
+        .arg(format!("--repofrompath=s3,{}/{BUCKET}/repo/", cloud.endpoint()))
+        .args(["--setopt=s3.gpgcheck=0", "--setopt=retries=1"])
+        .arg(format!("--setopt=cachedir={}", directory.join("cache").display()))
+        .arg(format!("--installroot={}", directory.join("client").display()))
+        .args(["install", name])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
+    let (cloud, directory) = (Cloud::start(), TempDir::new().unwrap());
+    let root = Cloud::root();
+    let stack = cloud.create_stack(STACK, &[("bucketName", BUCKET), ("website", "yes"), ("email", "ops@example.com")]);
+    // moto makes no notifications in a stack; the command is the one for buckets that were there before.
+    succeed(cloud.command(&root, Path::new("sh")).args(["-euc", &stack["NotifyCommand"]]));
+    let [service, publisher, client, deployer] =
+        ["ServiceRoleArn", "PublisherRoleArn", "ClientRoleArn", "DeployerRoleArn"].map(|role| cloud.assume(&stack[role]));
+    let user_data = user_data(&cloud, directory.path());
+    let instances = |cloud: &Cloud| cloud.json(&root, &["autoscaling", "describe-auto-scaling-instances"]);
+    let first = instances(&cloud)["AutoScalingInstances"][0]["InstanceId"].as_str().unwrap().to_owned();
+    cloud.hold_to_policies(true).await;
+
+    let binary = stripped(directory.path());
+    release(&cloud, &deployer, &binary);
+    let machine = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-1"));
+    machine.address();
+    publish(&cloud, &publisher, &write_package(directory.path(), "first"));
+    let junk = directory.path().join("junk.rpm");
+    std::fs::write(&junk, "no package").unwrap();
+    assert_heartbeat(&cloud, &service, &machine);
+    assert_roles_end_where_they_should(
+        &cloud,
+        [("service", &service), ("publisher", &publisher), ("client", &client), ("deployer", &deployer)],
+        &junk,
+    );
+
+    // The next release: uploaded, and the machine terminated. Its successor runs before it is gone.
+    release(&cloud, &deployer, &binary);
+    let second = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-2"));
+    second.address();
+    drop(machine);
+    publish(&cloud, &publisher, &write_package(directory.path(), "second"));
+
+    // A file that was not asked for has been quarantined meanwhile; nothing was refused.
+    for machine in [&second.root, &directory.path().join("machine-1")] {
+        let log = read(&machine.join("var/log/yrm/yrm.log"));
+        assert!(!log.contains("denied") && !log.contains("Denied"), "{log}");
+    }
+    cloud.hold_to_policies(false).await;
+    assert_eq!(heard(&cloud), ["Heartbeat", "InboxKeys", "Quarantined"]);
+    for name in ["first", "second"] {
+        dnf_downloads(&cloud, directory.path(), name);
+    }
+    let terminate = ["autoscaling", "terminate-instance-in-auto-scaling-group", "--no-should-decrement-desired-capacity"];
+    cloud.json(&root, &[&terminate[..], &["--instance-id", &first]].concat());
+    let next = instances(&cloud)["AutoScalingInstances"].as_array().unwrap().clone();
+    assert!(next.len() == 1 && next[0]["InstanceId"] != first.as_str(), "{next:?}");
+}

@@ -44,7 +44,7 @@ impl Machine {
     fn write_program(&self, version: &str) {
         let program = self.file("program");
         std::fs::write(&program, format!("#!/bin/sh\necho 'yrm {version}'\n")).unwrap();
-        std::fs::set_permissions(&program, PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
     fn command(&self, program: &Path) -> Command {

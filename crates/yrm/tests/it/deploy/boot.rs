@@ -200,7 +200,8 @@ async fn with_a_release_key_only_what_it_signed_is_installed() {
 
 #[test]
 fn a_release_says_what_is_missing_before_it_builds_anything() {
-    let release = |arguments: &[&str]| Command::new(workspace().join("scripts/release")).args(arguments).output().unwrap();
+    let release =
+        |arguments: &[&str]| Command::new(workspace().join("scripts/release")).args(arguments).output().unwrap();
     for (arguments, why) in [
         (&["--arch", "x86_64"][..], "say where to"),
         (&["--bucket"], "needs a value"),

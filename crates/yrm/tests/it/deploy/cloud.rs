@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::Credentials;
+use aws_sdk_s3::error::SdkError;
 use serde_json::Value;
 
 use super::{deploy, said, succeed, venv};
@@ -67,6 +70,13 @@ impl Cloud {
         !output.status.success()
     }
 
+    /// A client of the buckets, for many calls.
+    pub(super) fn s3(&self, caller: &Caller) -> Client {
+        let Caller { key, secret, token } = caller;
+        let credentials = Credentials::new(key, secret, Some(token.clone()), None, "tests");
+        Client::from_conf(self.0.client_config().credentials_provider(credentials).build())
+    }
+
     /// Makes the stack, and answers its outputs.
     pub(super) fn create_stack(&self, name: &str, parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
         let template = format!("file://{}", deploy("cloudformation/yum-repo-manager.yaml").display());
@@ -76,7 +86,8 @@ impl Cloud {
             parameters.iter().map(|(name, value)| format!("ParameterKey={name},ParameterValue={value}")).collect();
         arguments.extend(parameters.iter().map(String::as_str));
         self.json(&Self::root(), &arguments);
-        let stack = &self.json(&Self::root(), &["cloudformation", "describe-stacks", "--stack-name", name])["Stacks"][0];
+        let stack =
+            &self.json(&Self::root(), &["cloudformation", "describe-stacks", "--stack-name", name])["Stacks"][0];
         assert_eq!(stack["StackStatus"], "CREATE_COMPLETE");
         let outputs = stack["Outputs"].as_array().unwrap().iter();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -103,4 +114,13 @@ impl Cloud {
 fn path() -> String {
     let venv: PathBuf = venv("aws").parent().unwrap().to_owned();
     format!("{}:{}", venv.display(), std::env::var("PATH").unwrap())
+}
+
+/// Whether a call was allowed; any other failure than a refusal is a failure of the test.
+pub(super) fn is_allowed<T, E: std::fmt::Debug>(answer: Result<T, SdkError<E>>) -> bool {
+    match answer {
+        Ok(_) => true,
+        Err(SdkError::ServiceError(error)) if error.raw().status().as_u16() == 403 => false,
+        Err(error) => panic!("{error:?}"),
+    }
 }

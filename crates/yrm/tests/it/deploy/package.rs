@@ -44,9 +44,12 @@ fn the_package_of_yrm_is_installed_by_dnf_from_a_repository_that_yrm_published()
     assert_eq!(said(&version), format!("yrm {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(read(&root.join("usr/lib/systemd/system/yrm.service")), read(&deploy("systemd/yrm.service")));
     let configuration = root.join("etc/yrm/yrm.toml");
-    assert!(read(&configuration).contains("# bucket ="), "{}", read(&configuration));
+    assert!(read(&configuration).contains("#bucket ="), "{}", read(&configuration));
     let pages = files_below(&root, "usr/share/man/man1");
-    assert!(pages.contains(&"yrm.1.gz".to_owned()) && pages.contains(&"yrm-repo-rollback.1.gz".to_owned()), "{pages:?}");
+    assert!(
+        pages.contains(&"yrm.1.gz".to_owned()) && pages.contains(&"yrm-repo-rollback.1.gz".to_owned()),
+        "{pages:?}"
+    );
     assert!(read(&root.join("usr/share/bash-completion/completions/yrm")).contains("--keep-at-least"));
     assert!(read(&root.join("usr/share/zsh/site-functions/_yrm")).starts_with("#compdef yrm"));
     assert!(read(&root.join("usr/share/fish/vendor_completions.d/yrm.fish")).contains("complete -c yrm"));
@@ -58,7 +61,8 @@ fn every_verb_has_a_man_page_and_the_pages_say_what_help_says() {
     succeed(yrm(directory.path()).args(["man", "--dir", "man"]));
     let pages = files_below(directory.path(), "man");
     let documented = read(&workspace().join("docs/cli.md"));
-    for verb in ["serve", "run", "publish", "check", "package-remove", "repo-log", "config-init", "completions", "man"] {
+    for verb in ["serve", "run", "publish", "check", "package-remove", "repo-log", "config-init", "completions", "man"]
+    {
         assert!(pages.contains(&format!("yrm-{verb}.1")), "{verb}: {pages:?}");
         assert!(documented.contains(&format!("`yrm {}", verb.replace('-', " "))), "docs/cli.md lacks {verb}");
     }

@@ -6,12 +6,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use aws_sdk_s3::Client;
 use forge::Rpm;
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::boot::{ARCH, systemctl};
-use super::cloud::{Caller, Cloud};
+use super::cloud::{Caller, Cloud, is_allowed};
 use super::{read, said, succeed};
 use crate::s3_server::workspace;
 
@@ -109,33 +110,44 @@ fn write_package(directory: &Path, name: &str) -> PathBuf {
     path
 }
 
-/// Everything that would be more than a role's job, and what each role may do, for comparison.
-fn assert_roles_end_where_they_should(cloud: &Cloud, callers: [(&str, &Caller); 4], file: &Path) {
-    let file = file.to_str().unwrap();
+/// Every caller tries to put, read, delete and list where they should not, and where they should.
+async fn assert_roles_end_where_they_should(cloud: &Cloud, callers: [(&str, &Caller); 4]) {
     let keys = ["inbox/a+b~1^2.rpm", "repo/a.rpm", "repo/repodata/repomd.xml", "quarantine/a", ".yrm/a", "yrm-x", "a"];
-    let writes = callers.map(|(name, caller)| {
-        let put = |key: &&&str| !cloud.is_refused(caller, &["s3api", "put-object", "--bucket", BUCKET, "--key", key, "--body", file]);
-        (name, keys.iter().filter(put).copied().collect::<Vec<_>>())
-    });
-    assert_eq!(writes, [
-        // Nor does the service put repomd.xml without a condition.
-        ("service", vec!["repo/a.rpm", "quarantine/a", ".yrm/a"]),
-        ("publisher", vec!["inbox/a+b~1^2.rpm"]),
-        ("client", vec![]),
-        ("deployer", vec!["yrm-x"]),
-    ]);
-    let [(_, service), (_, publisher), (_, client), _] = callers;
-    let keys = ["inbox/a", "repo/tools/first-1-1.noarch.rpm", "quarantine/a", "yrm-x"];
-    let reads = |caller| keys.map(|key| !cloud.is_refused(caller, &["s3api", "head-object", "--bucket", BUCKET, "--key", key]));
-    assert_eq!(reads(client), [false, true, false, false]);
-    for (caller, key) in [(service, "quarantine/a"), (publisher, "inbox/a+b~1^2.rpm"), (client, "repo/a.rpm")] {
-        assert!(cloud.is_refused(caller, &["s3api", "delete-object", "--bucket", BUCKET, "--key", key]), "{key}");
+    let mut writes = Vec::new();
+    for (name, caller) in callers {
+        for key in keys {
+            let put = cloud.s3(caller).put_object().bucket(BUCKET).key(key).body(b"no package".to_vec().into());
+            if is_allowed(put.send().await) {
+                writes.push(format!("{name} {key}"));
+            }
+        }
     }
-    let versions = ["s3api", "delete-object", "--bucket", BUCKET, "--key", "repo/a.rpm", "--version-id", "v1"];
-    assert!(cloud.is_refused(service, &versions), "the service deletes versions");
-    assert!(!cloud.is_refused(service, &["s3api", "delete-object", "--bucket", BUCKET, "--key", "repo/a.rpm"]));
-    let list = |prefix| cloud.is_refused(client, &["s3api", "list-objects-v2", "--bucket", BUCKET, "--prefix", prefix]);
-    assert_eq!([list("repo/"), list("inbox/")], [false, true]);
+    // Nor does the service put repomd.xml without a condition.
+    let service_writes = ["service repo/a.rpm", "service quarantine/a", "service .yrm/a"];
+    assert_eq!(writes[..3], service_writes);
+    assert_eq!(writes[3..], ["publisher inbox/a+b~1^2.rpm", "deployer yrm-x"]);
+
+    let [(_, service), (_, publisher), (_, client), (_, deployer)] =
+        callers.map(|(name, caller)| (name, cloud.s3(caller)));
+    let reads = async |key| is_allowed(client.head_object().bucket(BUCKET).key(key).send().await);
+    assert!(reads("repo/tools/first-1-1.noarch.rpm").await);
+    for key in ["inbox/a", "quarantine/a", ".yrm/a", "yrm-x"] {
+        assert!(!reads(key).await, "a client reads {key}");
+    }
+    let deletes = async |who: &Client, key| is_allowed(who.delete_object().bucket(BUCKET).key(key).send().await);
+    for (who, key) in
+        [(&service, "quarantine/a"), (&publisher, "inbox/b"), (&client, "repo/a.rpm"), (&deployer, "yrm-x")]
+    {
+        assert!(!deletes(who, key).await, "somebody deletes {key}");
+    }
+    let version = service.delete_object().bucket(BUCKET).key("repo/a.rpm").version_id("v1");
+    assert!(!is_allowed(version.send().await), "the service deletes versions");
+    assert!(deletes(&service, "repo/a.rpm").await);
+    let lists = async |prefix| is_allowed(client.list_objects_v2().bucket(BUCKET).prefix(prefix).send().await);
+    assert_eq!((lists("repo/").await, lists("inbox/").await, lists("").await), (true, false, false));
+    let again = service.put_object().bucket(BUCKET).key("repo/repodata/repomd.xml").if_none_match("*");
+    let error = again.body(Vec::new().into()).send().await.unwrap_err();
+    assert_eq!(error.raw_response().unwrap().status().as_u16(), 412, "with a condition it is the store that answers");
 }
 
 /// Beats, and looks at what arrived.
@@ -145,16 +157,22 @@ fn assert_heartbeat(cloud: &Cloud, service: &Caller, machine: &Machine) {
     beat.envs(environment.lines().map(|line| line.split_once('=').unwrap()));
     beat.env("YRM_URL", format!("http://{}", machine.address())).env("STATE_DIRECTORY", &machine.root);
     succeed(&mut beat);
-    let other = ["cloudwatch", "put-metric-data", "--namespace", "Other", "--metric-data", "MetricName=Heartbeat,Value=1"];
+    let other =
+        ["cloudwatch", "put-metric-data", "--namespace", "Other", "--metric-data", "MetricName=Heartbeat,Value=1"];
     assert!(cloud.is_refused(service, &other), "the service may write to any namespace");
 }
 
 fn heard(cloud: &Cloud) -> Vec<String> {
     let metrics = cloud.json(&Cloud::root(), &["cloudwatch", "list-metrics", "--namespace", "YumRepoManager"]);
-    let mut heard: Vec<String> = metrics["Metrics"].as_array().unwrap().iter().map(|metric| {
-        assert_eq!(metric["Dimensions"], serde_json::json!([{"Name": "Stack", "Value": STACK}]));
-        metric["MetricName"].as_str().unwrap().to_owned()
-    }).collect();
+    let mut heard: Vec<String> = metrics["Metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|metric| {
+            assert_eq!(metric["Dimensions"], serde_json::json!([{"Name": "Stack", "Value": STACK}]));
+            metric["MetricName"].as_str().unwrap().to_owned()
+        })
+        .collect();
     heard.sort();
     heard
 }
@@ -180,7 +198,8 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     // moto makes no notifications in a stack; the command is the one for buckets that were there before.
     succeed(cloud.command(&root, Path::new("sh")).args(["-euc", &stack["NotifyCommand"]]));
     let [service, publisher, client, deployer] =
-        ["ServiceRoleArn", "PublisherRoleArn", "ClientRoleArn", "DeployerRoleArn"].map(|role| cloud.assume(&stack[role]));
+        ["ServiceRoleArn", "PublisherRoleArn", "ClientRoleArn", "DeployerRoleArn"]
+            .map(|role| cloud.assume(&stack[role]));
     let user_data = user_data(&cloud, directory.path());
     let instances = |cloud: &Cloud| cloud.json(&root, &["autoscaling", "describe-auto-scaling-instances"]);
     let first = instances(&cloud)["AutoScalingInstances"][0]["InstanceId"].as_str().unwrap().to_owned();
@@ -191,14 +210,12 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     let machine = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-1"));
     machine.address();
     publish(&cloud, &publisher, &write_package(directory.path(), "first"));
-    let junk = directory.path().join("junk.rpm");
-    std::fs::write(&junk, "no package").unwrap();
     assert_heartbeat(&cloud, &service, &machine);
     assert_roles_end_where_they_should(
         &cloud,
         [("service", &service), ("publisher", &publisher), ("client", &client), ("deployer", &deployer)],
-        &junk,
-    );
+    )
+    .await;
 
     // The next release: uploaded, and the machine terminated. Its successor runs before it is gone.
     release(&cloud, &deployer, &binary);
@@ -207,7 +224,7 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     drop(machine);
     publish(&cloud, &publisher, &write_package(directory.path(), "second"));
 
-    // A file that was not asked for has been quarantined meanwhile; nothing was refused.
+    // The publisher's "no package" was set aside meanwhile; nothing was refused to the service.
     for machine in [&second.root, &directory.path().join("machine-1")] {
         let log = read(&machine.join("var/log/yrm/yrm.log"));
         assert!(!log.contains("denied") && !log.contains("Denied"), "{log}");
@@ -217,7 +234,8 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     for name in ["first", "second"] {
         dnf_downloads(&cloud, directory.path(), name);
     }
-    let terminate = ["autoscaling", "terminate-instance-in-auto-scaling-group", "--no-should-decrement-desired-capacity"];
+    let terminate =
+        ["autoscaling", "terminate-instance-in-auto-scaling-group", "--no-should-decrement-desired-capacity"];
     cloud.json(&root, &[&terminate[..], &["--instance-id", &first]].concat());
     let next = instances(&cloud)["AutoScalingInstances"].as_array().unwrap().clone();
     assert!(next.len() == 1 && next[0]["InstanceId"] != first.as_str(), "{next:?}");

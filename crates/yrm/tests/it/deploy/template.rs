@@ -33,7 +33,8 @@ const UNCONDITIONAL: [(&str, &str); 5] = [
 
 /// The template with its short forms (`!Sub`) spelt out.
 pub(super) fn template() -> Value {
-    const TO_JSON: &str = "import json, sys; from cfnlint.decode import cfn_yaml; print(json.dumps(cfn_yaml.load(sys.argv[1])))";
+    const TO_JSON: &str =
+        "import json, sys; from cfnlint.decode import cfn_yaml; print(json.dumps(cfn_yaml.load(sys.argv[1])))";
     let output = succeed(Command::new(venv("python")).args(["-c", TO_JSON]).arg(deploy(PATH)));
     serde_json::from_slice(&output.stdout).unwrap()
 }
@@ -54,8 +55,11 @@ fn statements(template: &Value) -> Vec<(String, Value)> {
     for (name, resource) in template["Resources"].as_object().unwrap() {
         for document in ["PolicyDocument", "AssumeRolePolicyDocument", "KeyPolicy"] {
             for statement in resource["Properties"][document]["Statement"].as_array().into_iter().flatten() {
-                let sides = statement["Fn::If"].as_array().map_or_else(|| vec![statement.clone()], |sides| sides[1..].to_vec());
-                found.extend(sides.into_iter().filter(|side| side.get("Effect").is_some()).map(|side| (name.clone(), side)));
+                let sides =
+                    statement["Fn::If"].as_array().map_or_else(|| vec![statement.clone()], |sides| sides[1..].to_vec());
+                found.extend(
+                    sides.into_iter().filter(|side| side.get("Effect").is_some()).map(|side| (name.clone(), side)),
+                );
             }
         }
     }
@@ -116,7 +120,8 @@ fn every_statement_is_scoped() {
             unconditional.insert(owner.clone());
         }
     }
-    let reasons: BTreeSet<_> = EVERYTHING.iter().map(|(owner, sid, _)| ((*owner).to_owned(), (*sid).to_owned())).collect();
+    let reasons: BTreeSet<_> =
+        EVERYTHING.iter().map(|(owner, sid, _)| ((*owner).to_owned(), (*sid).to_owned())).collect();
     assert_eq!(everything, reasons);
     assert_eq!(unconditional, UNCONDITIONAL.iter().map(|(owner, _)| (*owner).to_owned()).collect());
 }
@@ -188,8 +193,11 @@ fn who_may_read_write_and_delete_what() {
       }
     }
     "#);
-    let actions: BTreeSet<String> =
-        statements(&template).iter().flat_map(|(_, statement)| list(&statement["Action"])).map(|action| text(&action)).collect();
+    let actions: BTreeSet<String> = statements(&template)
+        .iter()
+        .flat_map(|(_, statement)| list(&statement["Action"]))
+        .map(|action| text(&action))
+        .collect();
     assert!(!actions.iter().any(|action| action.contains("Version")), "versions are nobody's to delete: {actions:?}");
 }
 
@@ -198,7 +206,10 @@ fn the_bucket_is_closed_encrypted_versioned_and_outlives_the_stack() {
     let template = template();
     for name in ["Bucket", "BucketPolicy", "SigningKey"] {
         let resource = &template["Resources"][name];
-        assert_eq!((&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]), (&json!("Retain"), &json!("Retain")));
+        assert_eq!(
+            (&resource["DeletionPolicy"], &resource["UpdateReplacePolicy"]),
+            (&json!("Retain"), &json!("Retain"))
+        );
     }
     let bucket = resource(&template, "Bucket");
     assert_eq!(bucket["VersioningConfiguration"]["Status"], "Enabled");
@@ -207,22 +218,29 @@ fn the_bucket_is_closed_encrypted_versioned_and_outlives_the_stack() {
     let block = json!({"BlockPublicAcls": true, "IgnorePublicAcls": true,
         "BlockPublicPolicy": opens_for_websites, "RestrictPublicBuckets": opens_for_websites});
     assert_eq!(bucket["PublicAccessBlockConfiguration"], block);
-    let encryption = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
+    let encryption =
+        &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
     assert_eq!(encryption["SSEAlgorithm"], "AES256");
 
     // A rule that expires current objects would take packages out from under the metadata.
     let rules = list(&bucket["LifecycleConfiguration"]["Rules"]);
-    let does: BTreeSet<&str> = rules.iter().flat_map(|rule| rule.as_object().unwrap().keys().map(String::as_str)).collect();
-    let wanted = ["AbortIncompleteMultipartUpload", "ExpiredObjectDeleteMarker", "Id", "NoncurrentVersionExpiration", "Status"];
+    let does: BTreeSet<&str> =
+        rules.iter().flat_map(|rule| rule.as_object().unwrap().keys().map(String::as_str)).collect();
+    let wanted =
+        ["AbortIncompleteMultipartUpload", "ExpiredObjectDeleteMarker", "Id", "NoncurrentVersionExpiration", "Status"];
     assert_eq!(does, BTreeSet::from(wanted));
 
-    let switch = statements(&template).into_iter().find(|(_, statement)| statement["Sid"] == "NoUnconditionalSwitch").unwrap().1;
+    let switch =
+        statements(&template).into_iter().find(|(_, statement)| statement["Sid"] == "NoUnconditionalSwitch").unwrap().1;
     assert_eq!(switch["Effect"], "Deny");
     assert_eq!(switch["Principal"], "*");
-    assert_eq!(switch["Condition"], json!({
-        "Bool": {"s3:ObjectCreationOperation": "true"},
-        "Null": {"s3:if-match": "true", "s3:if-none-match": "true"},
-    }));
+    assert_eq!(
+        switch["Condition"],
+        json!({
+            "Bool": {"s3:ObjectCreationOperation": "true"},
+            "Null": {"s3:if-match": "true", "s3:if-none-match": "true"},
+        })
+    );
 }
 
 #[test]
@@ -231,10 +249,13 @@ fn the_queue_takes_messages_from_the_bucket_only_and_gives_up_at_last() {
     let policy = resource(&template, "InboxQueuePolicy");
     let tells = &policy["PolicyDocument"]["Statement"][0];
     assert_eq!(tells["Principal"], json!({"Service": "s3.amazonaws.com"}));
-    assert_eq!(tells["Condition"], json!({
-        "ArnEquals": {"aws:SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:s3:::${bucketName}"}},
-        "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
-    }));
+    assert_eq!(
+        tells["Condition"],
+        json!({
+            "ArnEquals": {"aws:SourceArn": {"Fn::Sub": "arn:${AWS::Partition}:s3:::${bucketName}"}},
+            "StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}},
+        })
+    );
     assert_eq!(list(&policy["PolicyDocument"]["Statement"]).iter().filter(|one| one["Effect"] == "Allow").count(), 1);
     let queue = resource(&template, "InboxQueue");
     assert_eq!(queue["RedrivePolicy"]["deadLetterTargetArn"], json!({"Fn::GetAtt": ["InboxDeadLetters", "Arn"]}));
@@ -255,7 +276,9 @@ fn the_machine_is_replaced_before_it_goes_and_speaks_imdsv2_only() {
     assert_eq!(data["KeyName"], json!({"Fn::If": ["HasKeyPair", {"Ref": "keypairName"}, {"Ref": "AWS::NoValue"}]}));
     let user_data = data["UserData"]["Fn::Base64"]["Fn::Join"][1].as_array().unwrap();
     assert_eq!(user_data[1].as_str().unwrap(), read(&deploy("boot")), "run scripts/embed-boot");
-    assert!(user_data[0]["Fn::Sub"][0].as_str().unwrap().len() + read(&deploy("boot")).len() < MAX_USER_DATA_BYTES - 2_000);
+    assert!(
+        user_data[0]["Fn::Sub"][0].as_str().unwrap().len() + read(&deploy("boot")).len() < MAX_USER_DATA_BYTES - 2_000
+    );
 
     let group = resource(&template, "ServiceGroup");
     assert_eq!((&group["DesiredCapacity"], &group["MinSize"]), (&json!("1"), &json!("1")));
@@ -263,7 +286,10 @@ fn the_machine_is_replaced_before_it_goes_and_speaks_imdsv2_only() {
     let open = &resource(&template, "SecurityGroup")["SecurityGroupIngress"]["Fn::If"];
     assert_eq!((&open[0], &open[2]), (&json!("HasHttpCidr"), &json!({"Ref": "AWS::NoValue"})));
     let ports = &open[1][0];
-    assert_eq!((&ports["FromPort"], &ports["ToPort"], &ports["CidrIp"]), (&json!(5000), &json!(5000), &json!({"Ref": "httpCidr"})));
+    assert_eq!(
+        (&ports["FromPort"], &ports["ToPort"], &ports["CidrIp"]),
+        (&json!(5000), &json!(5000), &json!({"Ref": "httpCidr"}))
+    );
     assert_eq!(list(&open[1]).len(), 1);
 }
 

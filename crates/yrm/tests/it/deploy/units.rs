@@ -35,8 +35,7 @@ fn systemd_understands_every_line_and_what_is_started_is_installed() {
     for unit in ["yrm.service", "yrm-heartbeat.timer"] {
         let mut analyze = Command::new("systemd-analyze");
         let output = analyze.args(["verify", "--man=no"]).arg(directory.path().join(unit)).output().unwrap();
-        let ours: Vec<String> =
-            said(&output).lines().filter(|line| line.contains("yrm")).map(str::to_owned).collect();
+        let ours: Vec<String> = said(&output).lines().filter(|line| line.contains("yrm")).map(str::to_owned).collect();
         assert_eq!(ours, Vec::<String>::new());
     }
     let boot = read(&deploy("boot"));

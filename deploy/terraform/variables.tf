@@ -102,7 +102,7 @@ variable "prune_age_days" {
 }
 
 variable "signing_key" {
-  description = "Whether to make a key in KMS that the service may sign with. Null: the template's default."
+  description = "Whether to make a key in KMS that the service may sign with; yrm itself does not yet. Null: the template's default."
   type        = bool
   default     = null
 }

@@ -74,3 +74,13 @@ fn every_verb_has_a_man_page_and_the_pages_say_what_help_says() {
     let unknown = yrm(directory.path()).args(["completions", "cmd.exe"]).output().unwrap();
     assert_eq!(unknown.status.code(), Some(2));
 }
+
+#[test]
+fn the_container_is_built_by_the_compiler_that_everything_is_built_by() {
+    let toolchain = read(&workspace().join("rust-toolchain.toml"));
+    let channel = toolchain.lines().find_map(|line| line.strip_prefix("channel = ")).unwrap().trim_matches('"');
+    let recipe = read(&deploy("Containerfile"));
+    assert!(recipe.contains(&format!("rust:{channel} ")), "deploy/Containerfile is not built by {channel}");
+    let last = recipe.rsplit("FROM ").next().unwrap();
+    assert!(last.lines().next().unwrap().ends_with(":nonroot"), "the container runs as root");
+}

@@ -28,7 +28,9 @@ struct Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Ok(pid) = std::fs::read_to_string(self.root.join("yrm.pid")) {
-            drop(Command::new("sh").args(["-c", "kill -TERM $0", pid.trim()]).status());
+            let end =
+                "kill -TERM $0; for i in $(seq 100); do kill -0 $0 || exit; sleep 0.1; done 2>/dev/null; kill -KILL $0";
+            drop(Command::new("sh").args(["-c", end, pid.trim()]).status());
         }
     }
 }

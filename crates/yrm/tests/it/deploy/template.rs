@@ -7,6 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{deploy, read, succeed, venv};
+use crate::s3_server::workspace;
 
 const PATH: &str = "cloudformation/yum-repo-manager.yaml";
 /// CloudFormation takes no longer template in a request.
@@ -23,8 +24,9 @@ const EVERYTHING: [(&str, &str, &str); 4] = [
 ];
 
 /// Allowed without a condition, and why.
-const UNCONDITIONAL: [(&str, &str); 5] = [
+const UNCONDITIONAL: [(&str, &str); 6] = [
     ("BucketPolicy", "EverybodyInstalls: that is what website = yes asks for"),
+    ("SigningKey", "AWS's own default: the principal is the account"),
     ("ServiceRole", "EC2 itself assumes it"),
     ("PublisherRole", "the principal is named"),
     ("ClientRole", "the principal is named"),
@@ -316,4 +318,46 @@ fn what_the_alarms_listen_to_is_what_is_told() {
     }
     assert_eq!(heard, BTreeSet::from(["NoHeartbeat", "OldMessage", "DeadLetters", "Quarantine"]));
     assert_eq!(resource(&template, "NoHeartbeat")["TreatMissingData"], "breaching");
+}
+
+/// Words that a document says as code and that begin like an output or a parameter.
+fn named<'a>(document: &'a str, known: &'a Value) -> BTreeSet<&'a str> {
+    known
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .filter(|name| document.contains(&format!("`{name}")))
+        .collect()
+}
+
+#[test]
+fn the_document_goes_from_nothing_to_dnf_install_in_ten_commands_of_this_stack() {
+    let template = template();
+    let document = read(&workspace().join("docs/aws.md"));
+    let block = document.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let commands: Vec<&str> = block.lines().collect();
+    assert!(commands.len() <= 10, "{} commands", commands.len());
+    assert!(commands.last().unwrap().contains("dnf install"));
+    let create = commands.iter().find(|command| command.contains("create-stack")).unwrap();
+    let given: Vec<&str> = create.split("ParameterKey=").skip(1).map(|rest| rest.split(',').next().unwrap()).collect();
+    assert!(given.contains(&"bucketName"));
+    assert!(given.iter().all(|name| template["Parameters"].get(name).is_some()), "{given:?}");
+    for word in block.split_whitespace().filter(|word| word.contains('/') && !word.contains("s3://")) {
+        let path = word.trim_start_matches("file://");
+        let is_ours = ["deploy/", "scripts/", "crates/"].iter().any(|folder| path.starts_with(folder));
+        assert!(!is_ours || workspace().join(path).exists(), "there is no {path}");
+    }
+    let outputs = named(&document, &template["Outputs"]);
+    for output in ["NotifyCommand", "ReleaseCommand", "UpdateCommand", "PublisherRoleArn", "ClientPolicyArn"] {
+        assert!(outputs.contains(output), "docs/aws.md does not say what {output} is for");
+    }
+    assert!(block.contains("OutputKey=='RepoFile'") && template["Outputs"].get("RepoFile").is_some());
+    let alarms = template["Resources"].as_object().unwrap();
+    for (name, _) in alarms.iter().filter(|(_, resource)| resource["Type"] == "AWS::CloudWatch::Alarm") {
+        let row = document
+            .lines()
+            .find(|line| line.starts_with("| ") && line.split('|').nth(1).unwrap().contains(name.as_str()));
+        assert!(row.is_some(), "docs/aws.md does not say what to do about {name}");
+    }
 }

@@ -28,8 +28,7 @@ fn every_parameter_of_the_template_is_a_variable_and_no_other() {
     assert_eq!(names(parameters), names(&template()["Parameters"]));
 
     let variables = parsed("variables.tf");
-    let declared: BTreeSet<String> =
-        variables["variable"].as_array().unwrap().iter().flat_map(|variable| names(variable)).collect();
+    let declared: BTreeSet<String> = variables["variable"].as_array().unwrap().iter().flat_map(names).collect();
     let used: BTreeSet<String> = main
         .to_string()
         .split("var.")

@@ -8,6 +8,7 @@ pub mod output;
 pub mod progress;
 
 mod check;
+mod completions;
 mod config;
 mod demo;
 mod doctor;
@@ -115,6 +116,10 @@ enum Verb {
     /// Write, check or show the configuration
     #[command(subcommand)]
     Config(config::ConfigVerb),
+    /// Print completions for a shell
+    Completions(completions::CompletionsArgs),
+    /// Print the man page, or write one for each command
+    Man(completions::ManArgs),
 }
 
 /// What every verb needs.
@@ -199,7 +204,7 @@ pub async fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
 }
 
 /// Verbs that use no bucket: their help does not show its flags.
-const WITHOUT_BUCKET: [&str; 2] = ["index", "demo"];
+const WITHOUT_BUCKET: [&str; 4] = ["index", "demo", "completions", "man"];
 
 impl Cli {
     /// What was typed; help, version and mistakes end the process.
@@ -266,7 +271,9 @@ impl Cli {
             | Verb::Doctor(_)
             | Verb::Index(_)
             | Verb::Demo(_)
-            | Verb::Config(_) => {}
+            | Verb::Config(_)
+            | Verb::Completions(_)
+            | Verb::Man(_) => {}
         }
         (given, notes)
     }
@@ -289,6 +296,8 @@ impl Verb {
             Self::Index(args) => index::index(args, context).await,
             Self::Demo(args) => demo::demo(&args, context).await,
             Self::Config(verb) => config::execute(&verb, context),
+            Self::Completions(args) => completions::completions(&args, context.output),
+            Self::Man(args) => completions::man(&args, context.output),
         }
     }
 }

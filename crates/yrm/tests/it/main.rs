@@ -6,6 +6,7 @@ mod chaos;
 mod cli;
 mod conformance;
 mod demo;
+mod deploy;
 mod docs;
 mod equality;
 mod events;

@@ -30,11 +30,20 @@ pub(crate) fn server() -> &'static S3Server {
     SERVER.get_or_init(S3Server::start)
 }
 
+/// The workspace.
+pub(crate) fn workspace() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
+}
+
+/// The Python of the virtual environment that `scripts/test` makes.
+pub(crate) fn python() -> PathBuf {
+    std::env::var_os("YRM_TEST_PYTHON").map_or_else(|| workspace().join(".test/venv/bin/python"), PathBuf::from)
+}
+
 impl S3Server {
-    fn start() -> Self {
-        let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let python =
-            std::env::var_os("YRM_TEST_PYTHON").map_or_else(|| workspace.join(".test/venv/bin/python"), PathBuf::from);
+    /// One more server: for who changes what holds for all of it.
+    pub(crate) fn start() -> Self {
+        let (workspace, python) = (workspace(), python());
         let mut child = Command::new(&python)
             .arg(workspace.join("scripts/s3-server"))
             .args(["--port", "0"])

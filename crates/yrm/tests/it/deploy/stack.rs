@@ -1,0 +1,244 @@
+//! The whole, as on AWS: the stack is made, a release is uploaded, the machine's own user data is
+//! run, a package is published and installed. Everybody has their role's rights and no others.
+
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use aws_sdk_s3::Client;
+use forge::Rpm;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::boot::{ARCH, systemctl};
+use super::cloud::{Caller, Cloud, is_allowed};
+use super::{read, said, succeed};
+use crate::s3_server::workspace;
+
+const BUCKET: &str = "my-rpms";
+const STACK: &str = "yum-repo-manager";
+const PATIENCE: Duration = Duration::from_mins(2);
+
+/// A machine that the stack launched: a folder is its root.
+struct Machine {
+    root: PathBuf,
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Ok(pid) = std::fs::read_to_string(self.root.join("yrm.pid")) {
+            let end =
+                "kill -TERM $0; for i in $(seq 100); do kill -0 $0 || exit; sleep 0.1; done 2>/dev/null; kill -KILL $0";
+            drop(Command::new("sh").args(["-c", end, pid.trim()]).status());
+        }
+    }
+}
+
+impl Machine {
+    /// Runs the launch template's user data as the service's role.
+    fn boot(cloud: &Cloud, service: &Caller, user_data: &Path, root: PathBuf) -> Self {
+        let mut boot = cloud.command(service, user_data);
+        boot.env("YRM_ROOT", &root).env("YRM_SYSTEMCTL", systemctl());
+        // The log's agent is a package of Amazon Linux.
+        boot.env("YRM_BOOT_TRIES", "1").process_group(0);
+        let output = succeed(&mut boot);
+        assert!(said(&output).contains(&format!("runs on s3://{BUCKET}")), "{}", said(&output));
+        Self { root }
+    }
+
+    fn log(&self) -> Vec<Value> {
+        let text = std::fs::read_to_string(self.root.join("var/log/yrm/yrm.log")).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// Where its service listens.
+    fn address(&self) -> String {
+        let began = Instant::now();
+        loop {
+            let log = self.log();
+            if let Some(serving) = log.iter().find(|entry| entry["message"] == "serving") {
+                return serving["listen"].as_str().unwrap().to_owned();
+            }
+            let stderr = std::fs::read_to_string(self.root.join("yrm.stderr")).unwrap_or_default();
+            assert!(began.elapsed() < PATIENCE, "the service does not start: {stderr}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+/// The program under test, small enough to be uploaded.
+fn stripped(directory: &Path) -> PathBuf {
+    let stripped = directory.join("yrm");
+    succeed(Command::new("strip").arg("-o").arg(&stripped).arg(env!("CARGO_BIN_EXE_yrm")));
+    stripped
+}
+
+fn release(cloud: &Cloud, deployer: &Caller, binary: &Path) {
+    let mut release = cloud.command(deployer, &workspace().join("scripts/release"));
+    succeed(release.args(["--bucket", BUCKET, "--arch", ARCH, "--binary"]).arg(binary));
+}
+
+/// The user data of the stack's launch template, as a program. What needs Amazon Linux is left out.
+fn user_data(cloud: &Cloud, directory: &Path) -> PathBuf {
+    let root = Cloud::root();
+    let templates = cloud.json(&root, &["ec2", "describe-launch-templates"]);
+    let id = templates["LaunchTemplates"][0]["LaunchTemplateId"].as_str().unwrap();
+    let arguments = ["ec2", "describe-launch-template-versions", "--launch-template-id", id, "--versions", "$Latest"];
+    let versions = cloud.json(&root, &arguments);
+    let data = &versions["LaunchTemplateVersions"][0]["LaunchTemplateData"];
+    assert_eq!(data["MetadataOptions"]["HttpTokens"], "required");
+    let encoded = data["UserData"].as_str().unwrap();
+    let path = directory.join("user-data");
+    std::fs::write(directory.join("user-data.base64"), encoded).unwrap();
+    let decode = "base64 --decode user-data.base64 | sed '/^export YRM_LOG_GROUP=/d' >user-data; chmod +x user-data";
+    succeed(Command::new("sh").args(["-euc", decode]).current_dir(directory));
+    assert!(read(&path).contains(&format!("export YRM_BUCKET='{BUCKET}'")));
+    path
+}
+
+/// `yrm publish --wait`, as CI does it.
+fn publish(cloud: &Cloud, publisher: &Caller, file: &Path) {
+    let mut publish = cloud.command(publisher, Path::new(env!("CARGO_BIN_EXE_yrm")));
+    let bucket = format!("s3://{BUCKET}");
+    publish.args(["publish", "--to", "tools", "--wait", "--timeout", "2m", "--path-style", "--bucket", &bucket]);
+    succeed(publish.arg(file));
+}
+
+fn write_package(directory: &Path, name: &str) -> PathBuf {
+    let package = Rpm::new(name, "1", "1", "noarch");
+    let path = directory.join(package.file_name());
+    std::fs::write(&path, package.build()).unwrap();
+    path
+}
+
+/// Every caller tries to put, read, delete and list where they should not, and where they should.
+async fn assert_roles_end_where_they_should(cloud: &Cloud, callers: [(&str, &Caller); 4]) {
+    let keys = ["inbox/a+b~1^2.rpm", "repo/a.rpm", "repo/repodata/repomd.xml", "quarantine/a", ".yrm/a", "yrm-x", "a"];
+    let mut writes = Vec::new();
+    for (name, caller) in callers {
+        for key in keys {
+            let put = cloud.s3(caller).put_object().bucket(BUCKET).key(key).body(b"no package".to_vec().into());
+            if is_allowed(put.send().await) {
+                writes.push(format!("{name} {key}"));
+            }
+        }
+    }
+    // Nor does the service put repomd.xml without a condition.
+    let service_writes = ["service repo/a.rpm", "service quarantine/a", "service .yrm/a"];
+    assert_eq!(writes[..3], service_writes);
+    assert_eq!(writes[3..], ["publisher inbox/a+b~1^2.rpm", "deployer yrm-x"]);
+
+    let [(_, service), (_, publisher), (_, client), (_, deployer)] =
+        callers.map(|(name, caller)| (name, cloud.s3(caller)));
+    let reads = async |key| is_allowed(client.head_object().bucket(BUCKET).key(key).send().await);
+    assert!(reads("repo/tools/first-1-1.noarch.rpm").await);
+    for key in ["inbox/a", "quarantine/a", ".yrm/a", "yrm-x"] {
+        assert!(!reads(key).await, "a client reads {key}");
+    }
+    let deletes = async |who: &Client, key| is_allowed(who.delete_object().bucket(BUCKET).key(key).send().await);
+    for (who, key) in
+        [(&service, "quarantine/a"), (&publisher, "inbox/b"), (&client, "repo/a.rpm"), (&deployer, "yrm-x")]
+    {
+        assert!(!deletes(who, key).await, "somebody deletes {key}");
+    }
+    let version = service.delete_object().bucket(BUCKET).key("repo/a.rpm").version_id("v1");
+    assert!(!is_allowed(version.send().await), "the service deletes versions");
+    assert!(deletes(&service, "repo/a.rpm").await);
+    let lists = async |prefix| is_allowed(client.list_objects_v2().bucket(BUCKET).prefix(prefix).send().await);
+    assert_eq!((lists("repo/").await, lists("inbox/").await, lists("").await), (true, false, false));
+    let again = service.put_object().bucket(BUCKET).key("repo/repodata/repomd.xml").if_none_match("*");
+    let error = again.body(Vec::new().into()).send().await.unwrap_err();
+    assert_eq!(error.raw_response().unwrap().status().as_u16(), 412, "with a condition it is the store that answers");
+}
+
+/// Beats, and looks at what arrived.
+fn assert_heartbeat(cloud: &Cloud, service: &Caller, machine: &Machine) {
+    let mut beat = cloud.command(service, &machine.root.join("usr/bin/yrm-heartbeat"));
+    let environment = read(&machine.root.join("etc/yrm/heartbeat.env"));
+    beat.envs(environment.lines().map(|line| line.split_once('=').unwrap()));
+    beat.env("YRM_URL", format!("http://{}", machine.address())).env("STATE_DIRECTORY", &machine.root);
+    succeed(&mut beat);
+    let other =
+        ["cloudwatch", "put-metric-data", "--namespace", "Other", "--metric-data", "MetricName=Heartbeat,Value=1"];
+    assert!(cloud.is_refused(service, &other), "the service may write to any namespace");
+}
+
+fn heard(cloud: &Cloud) -> Vec<String> {
+    let metrics = cloud.json(&Cloud::root(), &["cloudwatch", "list-metrics", "--namespace", "YumRepoManager"]);
+    let mut heard: Vec<String> = metrics["Metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|metric| {
+            assert_eq!(metric["Dimensions"], serde_json::json!([{"Name": "Stack", "Value": STACK}]));
+            metric["MetricName"].as_str().unwrap().to_owned()
+        })
+        .collect();
+    heard.sort();
+    heard
+}
+
+fn dnf_downloads(cloud: &Cloud, directory: &Path, name: &str) {
+    let output = Command::new("dnf")
+        .args(["-y", "--quiet", "--releasever=1", "--disableplugin=*", "--repo=s3", "--setopt=reposdir=/dev/null"])
+        .arg(format!("--repofrompath=s3,{}/{BUCKET}/repo/", cloud.endpoint()))
+        .args(["--setopt=s3.gpgcheck=0", "--setopt=retries=1"])
+        .arg(format!("--setopt=cachedir={}", directory.join("cache").display()))
+        .arg(format!("--installroot={}", directory.join("client").display()))
+        .args(["install", name])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", said(&output));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
+    let (cloud, directory) = (Cloud::start(), TempDir::new().unwrap());
+    let root = Cloud::root();
+    let stack = cloud.create_stack(STACK, &[("bucketName", BUCKET), ("website", "yes"), ("email", "ops@example.com")]);
+    // moto makes no notifications in a stack; the command is the one for buckets that were there before.
+    succeed(cloud.command(&root, Path::new("sh")).args(["-euc", &stack["NotifyCommand"]]));
+    let [service, publisher, client, deployer] =
+        ["ServiceRoleArn", "PublisherRoleArn", "ClientRoleArn", "DeployerRoleArn"]
+            .map(|role| cloud.assume(&stack[role]));
+    let user_data = user_data(&cloud, directory.path());
+    let instances = |cloud: &Cloud| cloud.json(&root, &["autoscaling", "describe-auto-scaling-instances"]);
+    let first = instances(&cloud)["AutoScalingInstances"][0]["InstanceId"].as_str().unwrap().to_owned();
+    cloud.hold_to_policies(true).await;
+
+    let binary = stripped(directory.path());
+    release(&cloud, &deployer, &binary);
+    let machine = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-1"));
+    machine.address();
+    publish(&cloud, &publisher, &write_package(directory.path(), "first"));
+    assert_heartbeat(&cloud, &service, &machine);
+    assert_roles_end_where_they_should(
+        &cloud,
+        [("service", &service), ("publisher", &publisher), ("client", &client), ("deployer", &deployer)],
+    )
+    .await;
+
+    // The next release: uploaded, and the machine terminated. Its successor runs before it is gone.
+    release(&cloud, &deployer, &binary);
+    let second = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-2"));
+    second.address();
+    drop(machine);
+    publish(&cloud, &publisher, &write_package(directory.path(), "second"));
+
+    // The publisher's "no package" was set aside meanwhile; nothing was refused to the service.
+    for machine in [&second.root, &directory.path().join("machine-1")] {
+        let log = read(&machine.join("var/log/yrm/yrm.log"));
+        assert!(!log.contains("denied") && !log.contains("Denied"), "{log}");
+    }
+    cloud.hold_to_policies(false).await;
+    assert_eq!(heard(&cloud), ["Heartbeat", "InboxKeys", "Quarantined"]);
+    for name in ["first", "second"] {
+        dnf_downloads(&cloud, directory.path(), name);
+    }
+    let terminate =
+        ["autoscaling", "terminate-instance-in-auto-scaling-group", "--no-should-decrement-desired-capacity"];
+    cloud.json(&root, &[&terminate[..], &["--instance-id", &first]].concat());
+    let next = instances(&cloud)["AutoScalingInstances"].as_array().unwrap().clone();
+    assert!(next.len() == 1 && next[0]["InstanceId"] != first.as_str(), "{next:?}");
+}

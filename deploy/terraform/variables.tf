@@ -1,0 +1,150 @@
+# The template's parameters; deploy/cloudformation explains each.
+
+variable "name" {
+  description = "The stack's name."
+  type        = string
+  default     = "yum-repo-manager"
+}
+
+variable "tags" {
+  description = "Tags of everything in the stack."
+  type        = map(string)
+  default     = {}
+}
+
+variable "bucket_name" {
+  description = "The bucket's name."
+  type        = string
+}
+
+variable "env" {
+  description = "The environment, such as prod or test. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "email" {
+  description = "Who is told of alarms. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "keypair_name" {
+  description = "An EC2 key pair for the machine; not needed. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "role_description" {
+  description = "The description of the service's role. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "create_bucket" {
+  description = "false: the bucket exists in this account. Null: the template's default."
+  type        = bool
+  default     = null
+}
+
+variable "require_conditional_switch" {
+  description = "Whether the bucket refuses a repomd.xml that is put without a condition. Null: the template's default."
+  type        = bool
+  default     = null
+}
+
+variable "noncurrent_days" {
+  description = "So many days deleted and replaced objects can be brought back. Null: the template's default."
+  type        = number
+  default     = null
+}
+
+variable "website" {
+  description = "Whether everybody on the Internet may read repo/. Null: the template's default."
+  type        = bool
+  default     = null
+}
+
+variable "client_vpc_endpoint_id" {
+  description = "An S3 gateway endpoint through which repo/ may be read without credentials. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "trusted_principals" {
+  description = "ARNs of who may assume the roles of publishers, clients and deployers. Null: the template's default."
+  type        = list(string)
+  default     = null
+}
+
+variable "repositories" {
+  description = "Which folders are repositories. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "time_interval" {
+  description = "Seconds between two looks at the inbox. Null: the template's default."
+  type        = number
+  default     = null
+}
+
+variable "keep_at_least" {
+  description = "Keep so many of the newest versions of each package. Null: the template's default."
+  type        = number
+  default     = null
+}
+
+variable "prune_age_days" {
+  description = "Drop older versions after so many days. Null: the template's default."
+  type        = number
+  default     = null
+}
+
+variable "signing_key" {
+  description = "Whether to make a key in KMS that the service may sign with; yrm itself does not yet. Null: the template's default."
+  type        = bool
+  default     = null
+}
+
+variable "release_key" {
+  description = "Public key in PEM, in base64 on one line, that releases must be signed with. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "arch" {
+  description = "The machine's architecture: x86_64 or aarch64. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "instance_type" {
+  description = "The machine's type. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "vpc_id" {
+  description = "The machine's network; give subnet_ids too. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "subnet_ids" {
+  description = "Subnets of vpc_id from which HTTPS leads to AWS. Null: the template's default."
+  type        = list(string)
+  default     = null
+}
+
+variable "http_cidr" {
+  description = "Who reaches the service's port 5000. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "log_days" {
+  description = "How long the log is kept. Null: the template's default."
+  type        = number
+  default     = null
+}

@@ -1,7 +1,7 @@
 //! Text that others chose, made fit to be looked at: names of packages and files, messages about
 //! them, keys. What could steer a terminal or reorder a line is spelt out instead.
 
-use std::fmt;
+use std::fmt::Write as _;
 use std::io::{self, Write};
 
 /// Control characters, and the marks that change the direction, hide parts of a line or take no
@@ -36,7 +36,7 @@ pub fn safe_json(json: &str) -> String {
 fn as_json(safe: &mut String, c: char) {
     let mut units = [0; 2];
     for unit in c.encode_utf16(&mut units) {
-        let _ = fmt::Write::write_fmt(safe, format_args!("\\u{unit:04x}"));
+        write!(safe, "\\u{unit:04x}").expect("a String takes any text");
     }
 }
 

@@ -57,6 +57,26 @@ const ENTRIES: &[Entry] = &[
         rpm: YES,
         make: |name, by| header_signed(name, by, Signer::Subkey, &[]),
     },
+    Entry {
+        name: "built-by-rpmbuild",
+        expected: "published",
+        rpm: YES,
+        make: |_, by| {
+            by.rpmsign(Signer::Rsa, include_bytes!("../../../demo/packages/tools/greeter-1.0-1.noarch.rpm"), &[])
+        },
+    },
+    Entry {
+        name: "by-an-expired-subkey",
+        expected: "E_KEY_EXPIRED",
+        rpm: YES,
+        make: |name, by| header_signed(name, by, Signer::OldSubkey, &[]),
+    },
+    Entry {
+        name: "openpgp-version-3",
+        expected: "published",
+        rpm: YES,
+        make: |name, by| with(name, tags::RSA.number(), by.sign_in_version_3(Signer::Rsa, parts(&plain(name)).0)),
+    },
     Entry { name: "rpm-3-only", expected: "published", rpm: None, make: rpm_3_only },
     Entry { name: "version-6", expected: "published", rpm: None, make: |name, by| version_6(name, by, &[Signer::Rsa]) },
     Entry {
@@ -293,7 +313,7 @@ async fn every_signed_package_gets_its_answer_and_what_is_published_rpm_takes() 
         println!("| {} | {} | {takes} |", entry.name, entry.expected);
         world.drop_bytes(&format!("{}.rpm", entry.name), file).await;
     }
-    world.advance(std::time::Duration::from_secs(60));
+    world.advance(std::time::Duration::from_mins(1));
     let report = world.run().await;
     assert_eq!((report.errors.clone(), report.waiting.clone()), (Vec::new(), Vec::new()));
     for entry in ENTRIES {

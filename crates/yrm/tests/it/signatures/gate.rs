@@ -13,7 +13,7 @@ use yrm::publish::report::Report;
 
 use super::corpus::world;
 use super::signers::{Signer, Signers};
-use crate::publish::world::{World, policy, put};
+use crate::publish::world::{Call, Effect, World, policy, put};
 
 fn package(name: &str) -> Vec<u8> {
     Package::new(name, "1.0", "1", "noarch").build()
@@ -39,7 +39,7 @@ fn codes(report: &Report) -> Vec<(&str, &str)> {
 }
 
 async fn run(world: &World) -> Report {
-    world.advance(std::time::Duration::from_secs(60));
+    world.advance(std::time::Duration::from_mins(1));
     let report = world.run().await;
     assert_eq!(report.errors, Vec::<String>::new());
     report
@@ -130,6 +130,43 @@ async fn a_rule_holds_for_its_folder_alone() {
 }
 
 #[tokio::test]
+async fn a_file_replaced_after_it_was_verified_is_not_published() {
+    let by = Signers::of(&[Signer::Ed25519]);
+    let signed = by.rpmsign(Signer::Ed25519, &package("signed"), &[]);
+    // Also where the store copies whatever is there.
+    for blindly in [false, true] {
+        let world = world(trusting(&by, Level::Require, Vec::new()));
+        world.hooked.copies_blindly.store(blindly, std::sync::atomic::Ordering::Relaxed);
+        world.drop_bytes("el9/signed.rpm", signed.clone()).await;
+        let replace =
+            |memory: std::sync::Arc<yrm::store::memory::MemoryStore>| -> futures::future::BoxFuture<'static, ()> {
+                Box::pin(async move {
+                    put(memory.as_ref(), "inbox/el9/signed.rpm", package("signed")).await;
+                })
+            };
+        world.hooked.at(Call::Copy, "el9/signed.rpm", Effect::Before(Box::new(replace)));
+        assert_eq!(codes(&run(&world).await), [], "{blindly}");
+        assert!(world.hooked.all_happened());
+        assert_eq!(codes(&run(&world).await), [("inbox/el9/signed.rpm", "E_UNSIGNED")], "{blindly}");
+    }
+}
+
+#[tokio::test]
+async fn a_prolonged_key_counts_again_beside_its_old_copy() {
+    let by = Signers::of(&[Signer::Expired]);
+    let signed = by.rpmsign(Signer::Expired, &package("signed"), &[]);
+    for (prolonged, answer) in [(false, "E_KEY_EXPIRED"), (true, "published")] {
+        if prolonged {
+            by.prolong(Signer::Expired);
+            std::fs::write(by.keyring().join("a-newer.asc"), by.public_key(Signer::Expired)).unwrap();
+        }
+        let world = world(trusting(&by, Level::Require, Vec::new()));
+        world.drop_bytes("el9/signed.rpm", signed.clone()).await;
+        assert_eq!(codes(&run(&world).await), [("inbox/el9/signed.rpm", answer)]);
+    }
+}
+
+#[tokio::test]
 async fn a_package_that_is_adopted_is_not_asked_who_signed_it() {
     let by = Signers::of(&[Signer::Ed25519]);
     let world = world(trusting(&by, Level::Require, Vec::new()));
@@ -155,7 +192,7 @@ async fn keys_of_a_folder_of_the_bucket_count_from_the_next_run_on() {
 
     // Without any key nothing can be judged, and nothing is lost.
     drop_signed("a.rpm", "a").await;
-    world.advance(std::time::Duration::from_secs(60));
+    world.advance(std::time::Duration::from_mins(1));
     let report = world.run().await;
     assert_eq!((report.published.len(), report.rejected.len(), report.waiting.len()), (0, 0, 1));
     assert!(report.errors[0].contains("reading the keyring bucket:keys"), "{:?}", report.errors);

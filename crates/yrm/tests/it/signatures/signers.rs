@@ -4,6 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use pgp::composed::{Deserializable as _, SignedSecretKey};
+use pgp::crypto::hash::HashAlgorithm;
+use pgp::packet::{PacketTrait as _, SignatureConfig, SignatureType};
+use pgp::types::{KeyDetails as _, Password, Timestamp};
 use rpmmd::header::{HeaderFile, Parsed};
 use tempfile::TempDir;
 
@@ -19,6 +23,8 @@ pub(super) enum Signer {
     Ecdsa,
     /// An RSA key that only certifies; its Ed25519 subkey signs.
     Subkey,
+    /// The same, and the subkey was good for ten days of January 2025.
+    OldSubkey,
     /// RSA of 1024 bits.
     Weak,
     /// Its key was good for ten days of January 2025.
@@ -32,11 +38,12 @@ pub(super) enum Signer {
 }
 
 impl Signer {
-    const ALL: [Self; 9] = [
+    const ALL: [Self; 10] = [
         Self::Rsa,
         Self::Ed25519,
         Self::Ecdsa,
         Self::Subkey,
+        Self::OldSubkey,
         Self::Weak,
         Self::Expired,
         Self::Revoked,
@@ -51,6 +58,7 @@ impl Signer {
             Self::Ed25519 => ("ed25519", "ed25519", "never", None),
             Self::Ecdsa => ("ecdsa", "nistp256", "never", None),
             Self::Subkey => ("subkey", "rsa2048", "never", None),
+            Self::OldSubkey => ("old-subkey", "rsa2048", "never", Some("20250101T000000")),
             Self::Weak => ("weak", "rsa1024", "never", None),
             Self::Expired => ("expired", "rsa2048", "10d", Some("20250101T000000")),
             Self::Revoked => ("revoked", "rsa2048", "never", Some("20250101T000000")),
@@ -66,7 +74,7 @@ impl Signer {
     /// When it signs: while its key is good.
     fn clock(self) -> Option<&'static str> {
         match self {
-            Self::Expired | Self::Revoked => Some("20250102T000000"),
+            Self::Expired | Self::Revoked | Self::OldSubkey => Some("20250102T000000"),
             Self::Early => Some("20900102T000000"),
             _ => None,
         }
@@ -126,7 +134,7 @@ impl Signers {
 
     fn make(&self, signer: Signer) {
         let (name, kind, lifetime, clock) = signer.recipe();
-        let usage = if signer == Signer::Subkey { "cert" } else { "sign" };
+        let usage = if matches!(signer, Signer::Subkey | Signer::OldSubkey) { "cert" } else { "sign" };
         succeed(self.gpg(clock).args([
             "--quick-gen-key",
             &format!("{name} <{name}@x.example>"),
@@ -134,16 +142,12 @@ impl Signers {
             usage,
             lifetime,
         ]));
+        let add_subkey = |lifetime: &str| {
+            succeed(self.gpg(clock).args(["--quick-add-key", &self.fingerprint(signer), "ed25519", "sign", lifetime]));
+        };
         match signer {
-            Signer::Subkey => {
-                succeed(self.gpg(None).args([
-                    "--quick-add-key",
-                    &self.fingerprint(signer),
-                    "ed25519",
-                    "sign",
-                    "never",
-                ]));
-            }
+            Signer::Subkey => add_subkey("never"),
+            Signer::OldSubkey => add_subkey("10d"),
             Signer::Revoked => {
                 let path = self.home().join(format!("openpgp-revocs.d/{}.rev", self.fingerprint(signer)));
                 // gpg keeps it from being imported by accident.
@@ -187,6 +191,11 @@ impl Signers {
         self.gpg(None).args(["--export", &self.fingerprint(signer)]).output().unwrap().stdout
     }
 
+    /// Lets its key be good for ever.
+    pub(super) fn prolong(&self, signer: Signer) {
+        succeed(self.gpg(None).args(["--quick-set-expire", &self.fingerprint(signer), "0"]));
+    }
+
     pub(super) fn secret_key(&self, signer: Signer) -> Vec<u8> {
         self.gpg(None).args(["--armor", "--export-secret-keys", &self.fingerprint(signer)]).output().unwrap().stdout
     }
@@ -201,6 +210,17 @@ impl Signers {
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         output.stdout
+    }
+
+    /// A signature of OpenPGP's version 3, as packages up to EL 7 have them; gpg no longer makes any.
+    pub(super) fn sign_in_version_3(&self, signer: Signer, bytes: &[u8]) -> Vec<u8> {
+        let (key, _) = SignedSecretKey::from_armor_single(&self.secret_key(signer)[..]).unwrap();
+        let key = &key.primary_key;
+        let (algorithm, id) = (key.algorithm(), key.legacy_key_id());
+        let config = SignatureConfig::v3(SignatureType::Binary, algorithm, HashAlgorithm::Sha256, Timestamp::now(), id);
+        let mut signature = Vec::new();
+        config.sign(key, &Password::empty(), bytes).unwrap().to_writer_with_header(&mut signature).unwrap();
+        signature
     }
 
     /// The package, signed by rpmsign.

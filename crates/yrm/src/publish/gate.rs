@@ -199,8 +199,14 @@ fn read_path(path: &Path) -> Result<Keyring> {
     let hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
     files.retain(|path| !hidden(path) && !path.is_dir());
     files.sort();
+    if files.len() > MAX_KEYRING_FILES {
+        let message = format!("more than {MAX_KEYRING_FILES} files");
+        return Err(Error::new(ErrorKind::Config, doing())
+            .because(message)
+            .hint("name the folder that holds the keys alone"));
+    }
     let mut keyring = Keyring::default();
-    for file in files.iter().take(MAX_KEYRING_FILES) {
+    for file in &files {
         keyring.add(read_file(file)?);
     }
     if keyring.is_empty() { Err(no_keys(doing(), NoKeys::Empty)) } else { Ok(keyring) }

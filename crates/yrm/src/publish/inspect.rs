@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use futures::TryFutureExt as _;
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::header::{HeaderError, HeaderFile, Parsed};
 use rpmmd::nevra::Nevra;
@@ -52,8 +53,9 @@ pub struct Inspector {
     bucket: Bucket,
     now: jiff::Timestamp,
     room: Arc<Semaphore>,
-    /// The keys, once something asks for them; `None` where what is published already is read.
-    keyring: Option<Arc<OnceCell<Arc<Keyring>>>>,
+    /// The keys, or why there are none, once something asks for them; `None` where what is
+    /// published already is read.
+    keyring: Option<Arc<OnceCell<Result<Arc<Keyring>, String>>>>,
 }
 
 /// A file from its start to the end of its header, and its share of the room.
@@ -174,8 +176,16 @@ impl Inspector {
         if level == Level::Off {
             return Ok(None);
         }
-        let keys = keyring.get_or_try_init(async || self.bucket.gate.keyring(self.bucket.store.as_ref()).await).await?;
-        let (trust, bytes) = (demands.trust(Arc::clone(keys), self.now), prefix.clone());
+        let mut failed = None;
+        let read = async { self.bucket.gate.keyring(self.bucket.store.as_ref()).await };
+        let keys = keyring.get_or_init(|| read.map_err(|error| failed.insert(error).chain())).await;
+        let keys = match (keys, failed) {
+            (Ok(keys), _) => Arc::clone(keys),
+            // Said once, and not asked again for every file of the batch.
+            (Err(_), Some(error)) => return Err(Stop::Fault(error)),
+            (Err(why), None) => return Err(Stop::Wait(why.clone())),
+        };
+        let (trust, bytes) = (demands.trust(keys, self.now), prefix.clone());
         let checked = aside("verifying signatures", move || match HeaderFile::parse_prefix(&bytes) {
             Ok(Parsed::Ready(file)) => Some(Check::begin(&file, level, trust)),
             Ok(Parsed::Needs(_)) | Err(_) => None,

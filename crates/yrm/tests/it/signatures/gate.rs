@@ -192,9 +192,12 @@ async fn keys_of_a_folder_of_the_bucket_count_from_the_next_run_on() {
 
     // Without any key nothing can be judged, and nothing is lost.
     drop_signed("a.rpm", "a").await;
+    drop_signed("later.rpm", "later").await;
     world.advance(std::time::Duration::from_mins(1));
     let report = world.run().await;
-    assert_eq!((report.published.len(), report.rejected.len(), report.waiting.len()), (0, 0, 1));
+    assert_eq!((report.published.len(), report.rejected.len(), report.waiting.len()), (0, 0, 2));
+    assert_eq!(report.errors.len(), 1, "said once: {:?}", report.errors);
+    world.remove("inbox/later.rpm").await;
     assert!(report.errors[0].contains("reading the keyring bucket:keys"), "{:?}", report.errors);
 
     put(world.memory.as_ref(), "keys/ecdsa.asc", by.public_key(Signer::Ecdsa)).await;

@@ -6,9 +6,10 @@ use std::process::{Command, Stdio};
 
 use pgp::composed::{Deserializable as _, SignedSecretKey};
 use pgp::crypto::hash::HashAlgorithm;
-use pgp::packet::{PacketTrait as _, SignatureConfig, SignatureType};
-use pgp::types::{KeyDetails as _, Password, Timestamp};
+use pgp::ser::Serialize as _;
+use pgp::types::{KeyDetails as _, Password, SignatureBytes, SigningKey as _, Timestamp};
 use rpmmd::header::{HeaderFile, Parsed};
+use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use crate::equality::succeed;
@@ -214,13 +215,19 @@ impl Signers {
 
     /// A signature of OpenPGP's version 3, as packages up to EL 7 have them; gpg no longer makes any.
     pub(super) fn sign_in_version_3(&self, signer: Signer, bytes: &[u8]) -> Vec<u8> {
+        const BINARY: u8 = 0;
         let (key, _) = SignedSecretKey::from_armor_single(&self.secret_key(signer)[..]).unwrap();
         let key = &key.primary_key;
-        let (algorithm, id) = (key.algorithm(), key.legacy_key_id());
-        let config = SignatureConfig::v3(SignatureType::Binary, algorithm, HashAlgorithm::Sha256, Timestamp::now(), id);
-        let mut signature = Vec::new();
-        config.sign(key, &Password::empty(), bytes).unwrap().to_writer_with_header(&mut signature).unwrap();
-        signature
+        let created = Timestamp::now().as_secs().to_be_bytes();
+        let hashed = [&[BINARY][..], &created].concat();
+        let digest = Sha256::new().chain_update(bytes).chain_update(&hashed).finalize();
+        let signed = key.sign(&Password::empty(), HashAlgorithm::Sha256, &digest).unwrap();
+        let SignatureBytes::Mpis(numbers) = signed else { panic!("RSA signs with a number") };
+        let signed = numbers.to_bytes().unwrap();
+        let algorithms = [key.algorithm().into(), HashAlgorithm::Sha256.into()];
+        let id = key.legacy_key_id();
+        let body = [&[3, 5][..], &hashed, id.as_ref(), &algorithms, &digest[..2], &signed].concat();
+        [&[0x89][..], &u16::try_from(body.len()).unwrap().to_be_bytes(), &body].concat()
     }
 
     /// The package, signed by rpmsign.

@@ -50,7 +50,7 @@ async fn is_signed_by(world: &World, key: &PublicKey) -> bool {
 }
 
 async fn assert_signed(world: &World, what: &str) {
-    assert!(is_signed_by(world, &KEYS[0].key).await, "{what}: the signature does not go with repomd.xml");
+    assert!(is_signed_by(world, &KEYS[0].key).await, "G7: {what}: the signature does not go with repomd.xml");
     world.assert_clean().await;
 }
 
@@ -220,6 +220,46 @@ async fn a_winner_whose_signature_was_replaced_meanwhile_signs_again() {
     assert!(world.hooked.all_happened());
     assert_eq!(report.errors, Vec::<String>::new());
     assert_signed(&world, "after the winner's look").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_mends_looks_whether_what_was_signed_is_still_there() {
+    let world = signed_world().await;
+    remove_signature(Arc::clone(&world.memory)).await;
+    // Somebody who does not sign, and finds no signature to remove, publishes just before it is put.
+    let (other, now) = (world.another(), world.now());
+    world.hooked.at(
+        Call::Put,
+        SIGNATURE,
+        Effect::Before(Box::new(move |memory| {
+            async move {
+                put(memory.as_ref(), "inbox/b.rpm", rpm("b", "1").build()).await;
+                other.run(RunId { id: ulid::Ulid::new(), started: now }, &Unwatched).await.unwrap();
+            }
+            .boxed()
+        })),
+    );
+    let report = world.run_by(&signing(&world, &[0])).await;
+    assert!(world.hooked.all_happened());
+    assert_eq!(report.errors, Vec::<String>::new());
+    assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm"]);
+    assert_signed(&world, "after the mender's look").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_errand_whose_switch_fails_leaves_the_signature_of_what_is_there() {
+    let world = signed_world().await;
+    world.drop_rpm("b.rpm", &rpm("b", "1")).await;
+    world.run().await;
+    // The first put of that name is the signature's.
+    world.hooked.at(Call::Put, SIGNATURE, Effect::Before(Box::new(|_| async {}.boxed())));
+    world.hooked.at(Call::Put, REPOMD, Effect::Refuse);
+    let run = RunId { id: ulid::Ulid::new(), started: world.now() };
+    let repository = yrm::store::key::RepositoryDir::new("");
+    world.publisher.remove(&repository, vec!["a.rpm".to_owned()], run).await.unwrap_err();
+    assert!(world.hooked.all_happened());
+    assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm"]);
+    assert_signed(&world, "after the refusal").await;
 }
 
 #[tokio::test(start_paused = true)]

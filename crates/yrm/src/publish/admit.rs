@@ -9,6 +9,7 @@ use rpmmd::checksum::Sha256;
 
 use super::bucket::Bucket;
 use super::catalog::Entry;
+use super::sweep;
 use super::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
@@ -40,22 +41,28 @@ pub enum Admission {
 }
 
 /// Puts one candidate in place.
-pub async fn admit(bucket: &Bucket, candidate: &Candidate, now: Timestamp) -> Result<Admission> {
+pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> {
     let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
     let target = bucket.path(key);
     // A store that would overwrite is asked first; two writers need one that does not.
     if !bucket.abilities().await?.conditional_copy
         && let Some(there) = bucket.store.head(&target).await?
     {
-        return reuse(bucket, candidate, there, now).await;
+        return reuse(bucket, candidate, there).await;
     }
     let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
-    match bucket.copy(copy).await? {
-        Copied::Done(stored) if candidate.pkgid.zip(stored.sha256).is_some_and(|(judged, copied)| judged != copied) => {
+    let copied = bucket.copy(copy).await?;
+    let is_new = matches!(copied, Copied::Done(_));
+    match copied {
+        Copied::Done(stored) | Copied::Found(stored)
+            if candidate.pkgid.zip(stored.sha256).is_some_and(|(judged, copied)| judged != copied) =>
+        {
             Ok(Admission::Wait(format!("{target} got other bytes than those that were judged")))
         }
-        Copied::Done(stored) => placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), now).await,
-        Copied::Occupied(there) => reuse(bucket, candidate, there, now).await,
+        Copied::Done(stored) | Copied::Found(stored) => {
+            placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), is_new).await
+        }
+        Copied::Occupied(there) => reuse(bucket, candidate, there).await,
         Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
     }
 }
@@ -71,7 +78,7 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
         tracing::warn!(key = target, "the metadata names it and it is gone; putting it back");
         let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
         there = match bucket.copy(copy).await? {
-            Copied::Done(_) => bucket.store.head(&target).await?,
+            Copied::Done(_) | Copied::Found(_) => bucket.store.head(&target).await?,
             Copied::Occupied(there) => Some(there),
             Copied::SourceChanged | Copied::SourceMissing => return Ok(Admission::Gone),
         };
@@ -94,14 +101,14 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
     })
 }
 
-/// The package that is there by our copy, or by that of an interrupted run of the same upload:
-/// what its digest is and since when it is there.
+/// The package that is there by our copy, or (not `is_new`) maybe by that of an interrupted run of the
+/// same upload: what its digest is and since when it is there.
 async fn placed(
     bucket: &Bucket,
     candidate: &Candidate,
     target: &str,
     known: Option<Sha256>,
-    now: Timestamp,
+    is_new: bool,
 ) -> Result<Admission> {
     let Some(there) = bucket.store.head(target).await? else {
         return Ok(Admission::Wait(
@@ -113,7 +120,12 @@ async fn placed(
         None => bucket.sha256(target, &there.etag, there.size_bytes).await?,
     };
     Ok(match pkgid {
-        Some(pkgid) if there.size_bytes == candidate.dropped.object.size_bytes => in_place(bucket, there, pkgid, now),
+        Some(pkgid) if there.size_bytes == candidate.dropped.object.size_bytes => {
+            if !is_new {
+                return in_place(bucket, there, pkgid).await;
+            }
+            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
+        }
         Some(_) | None => Admission::Wait(format!("{target} changed while it was being published")),
     })
 }
@@ -121,7 +133,7 @@ async fn placed(
 /// The path is taken, by no package of the catalog: what an interrupted run left, or what was
 /// removed a short while ago. The same bytes are reused; other bytes keep the path until the
 /// sweep has freed it.
-async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object, now: Timestamp) -> Result<Admission> {
+async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object) -> Result<Admission> {
     let dropped = &candidate.dropped;
     let theirs = match there.sha256 {
         Some(pkgid) => Some(pkgid),
@@ -131,18 +143,20 @@ async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object, now: Times
         Some(pkgid) => Some(pkgid),
         None => bucket.sha256(dropped.key(), dropped.etag(), dropped.object.size_bytes).await?,
     };
-    Ok(match theirs {
-        Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid, now),
-        Some(_) | None => taken(bucket, &there, now),
-    })
+    match theirs {
+        Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid).await,
+        Some(_) | None => Ok(taken(bucket, &there, sweep::store_clock(bucket).await?)),
+    }
 }
 
-/// In place, unless the sweep may be about to take it: then its path is free soon.
-fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, now: Timestamp) -> Admission {
+/// In place, unless the sweep may be about to take it: then its path is free soon. By the store's
+/// clock, as the sweep: a local one that is wrong would take what is old, or nothing at all.
+async fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256) -> Result<Admission> {
+    let now = sweep::store_clock(bucket).await?;
     if now.duration_since(there.modified) > signed(bucket.policy.grace / 2) {
-        return taken(bucket, &there, now);
+        return Ok(taken(bucket, &there, now));
     }
-    Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
+    Ok(Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified }))
 }
 
 fn taken(bucket: &Bucket, there: &Object, now: Timestamp) -> Admission {

@@ -97,7 +97,7 @@ impl Bucket {
     /// copy's conditions: the source may have been replaced in between.
     pub async fn copy(&self, copy: Copy<'_>) -> Result<Copied> {
         let copied = settle::copy_settled(self.store.as_ref(), copy).await?;
-        if matches!(copied, Copied::Done(_)) && !self.abilities().await?.conditional_copy {
+        if matches!(copied, Copied::Done(_) | Copied::Found(_)) && !self.abilities().await?.conditional_copy {
             return Ok(match self.store.head(&copy.source.key).await? {
                 None => Copied::SourceMissing,
                 Some(source) if source.etag != copy.source.etag => Copied::SourceChanged,

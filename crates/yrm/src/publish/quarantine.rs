@@ -137,7 +137,7 @@ pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
         return Err(newer(doing(), &target));
     }
     match bucket.copy(Copy { source: file, target: &target, attributes: &key.attributes() }).await? {
-        Copied::Done(_) => {}
+        Copied::Done(_) | Copied::Found(_) => {}
         Copied::Occupied(_) => return Err(newer(doing(), &target)),
         Copied::SourceChanged | Copied::SourceMissing => {
             return Err(Error::new(ErrorKind::Conflict, doing())

@@ -326,7 +326,7 @@ impl Publisher {
 
     /// Puts one candidate in place, apart if its path holds what nobody published.
     async fn put_in_place(&self, candidate: &Candidate, run: RunId) -> Result<Placement> {
-        match admit(&self.bucket, candidate, run.started).await? {
+        match admit(&self.bucket, candidate).await? {
             Admission::Taken { reason, overdue } => match self.put_apart(candidate, run).await? {
                 (Admission::Taken { .. }, _) => Ok((Admission::Taken { reason, overdue }, None)),
                 placement => Ok(placement),
@@ -341,7 +341,7 @@ impl Publisher {
         match under_own_hrefs(&inspector, candidate).await? {
             Ok(own) => {
                 for own in own {
-                    let admission = admit(&self.bucket, &own, run.started).await?;
+                    let admission = admit(&self.bucket, &own).await?;
                     if !matches!(admission, Admission::Taken { .. }) {
                         return Ok((admission, Some(own)));
                     }

@@ -58,7 +58,7 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     let copy = Copy { source: &dropped.object, target: &quarantine_key, attributes: &target.attributes() };
     match bucket.copy(copy).await? {
         // The name is this upload's own: if it is taken, another try put the same file there.
-        Copied::Done(_) | Copied::Occupied(_) => {}
+        Copied::Done(_) | Copied::Found(_) | Copied::Occupied(_) => {}
         Copied::SourceChanged | Copied::SourceMissing => return Ok(None),
     }
     let rejected = Rejected {

@@ -41,8 +41,10 @@ pub enum Settled<T> {
 /// The end of a conditional copy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Copied {
-    /// The target holds the source's bytes.
+    /// The target holds the source's bytes, by this call.
     Done(Stored),
+    /// It holds them, by this call whose reply was lost or by an earlier one.
+    Found(Stored),
     /// The target exists, and nothing proves that it holds the source's bytes: compare them.
     Occupied(Object),
     /// The source has another ETag by now.
@@ -236,7 +238,7 @@ async fn look_at_both(store: &dyn Store, copy: Copy<'_>) -> Result<Option<Copied
     let same_source = target.user.get(SOURCE_ETAG).is_some_and(|etag| etag == copy.source.etag.as_str());
     let same_size = target.size_bytes == copy.source.size_bytes;
     Ok(Some(if same_size && (same_digest || same_source) {
-        Copied::Done(Stored { etag: target.etag, sha256: target.sha256 })
+        Copied::Found(Stored { etag: target.etag, sha256: target.sha256 })
     } else {
         Copied::Occupied(target)
     }))

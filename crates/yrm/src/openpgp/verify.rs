@@ -150,6 +150,13 @@ impl Verification {
         !self.open.is_empty()
     }
 
+    /// Whether a good payload can lead to a good end: not where a signature is bad already, or where
+    /// none is left that could count.
+    pub fn may_count(&self) -> bool {
+        let is_bad = |finding: &Result<Signed, Refusal>| matches!(finding, Err(Refusal { fault: Fault::Bad, .. }));
+        !self.findings.iter().any(is_bad) && (self.wants_payload() || self.findings.iter().any(Result::is_ok))
+    }
+
     /// The next piece of the payload.
     pub fn update(&mut self, piece: &[u8]) {
         self.open.iter_mut().for_each(|open| open.hasher.update(piece));

@@ -267,6 +267,11 @@ impl Check {
         Self { level, verification: Verification::begin(file, trust), payload_has_digest }
     }
 
+    /// Whether it will be refused, whatever its payload is.
+    pub fn is_hopeless(&self) -> bool {
+        self.level == Level::Require && !self.verification.may_count()
+    }
+
     /// Whether the payload has to be read to say: always, where a signature is required.
     pub fn reads_payload(&self) -> bool {
         self.level == Level::Require || self.verification.wants_payload()

@@ -47,15 +47,17 @@ const ROOM_BYTES: u64 = 320 << 20;
 /// What the room is counted in.
 const ROOM_UNIT_BYTES: u64 = 64 << 10;
 
+/// The keys once they were read, or why they could not be.
+type Keys = OnceCell<Result<Arc<Keyring>, String>>;
+
 /// Reads files of one bucket.
 #[derive(Debug, Clone)]
 pub struct Inspector {
     bucket: Bucket,
     now: jiff::Timestamp,
     room: Arc<Semaphore>,
-    /// The keys, or why there are none, once something asks for them; `None` where what is
-    /// published already is read.
-    keyring: Option<Arc<OnceCell<Result<Arc<Keyring>, String>>>>,
+    /// Read when something asks for them; `None` where what is published already is looked at.
+    keyring: Option<Arc<Keys>>,
 }
 
 /// A file from its start to the end of its header, and its share of the room.
@@ -98,7 +100,8 @@ impl From<Error> for Stop {
 }
 
 impl Inspector {
-    /// Of `bucket`. `now` is when the run started; it only tells a young file from an old one.
+    /// Of `bucket`. `now` is when the run started: it tells a young file from an old one, and
+    /// whether a key is valid.
     pub fn new(bucket: Bucket, now: jiff::Timestamp) -> Self {
         let room = usize::try_from(ROOM_BYTES / ROOM_UNIT_BYTES).expect("a few thousand");
         Self { bucket, now, room: Arc::new(Semaphore::new(room)), keyring: Some(Arc::default()) }
@@ -154,6 +157,11 @@ impl Inspector {
         let prefix = self.read_header(dropped).await?;
         let mut candidate = describe(dropped, repository, &href, &prefix.bytes)?;
         let mut check = self.check(dropped, &candidate, &prefix.bytes).await?;
+        if let Some(hopeless) = check.take_if(|check| check.is_hopeless()) {
+            // Nobody's 20 GiB are read to say that they are not signed.
+            let finished = hopeless.finish(false);
+            candidate.signing = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?;
+        }
         let reads = check.as_ref().is_some_and(Check::reads_payload);
         if reads || !self.bucket.abilities().await?.copy_sha256 {
             let (pkgid, read) = self.digest(dropped, &prefix.bytes, check).await?;

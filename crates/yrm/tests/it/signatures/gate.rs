@@ -76,6 +76,13 @@ async fn warn_does_not_read_payloads_that_the_store_hashes_and_require_always_do
     let by = Signers::of(&[Signer::Ed25519]);
     let large =
         by.rpmsign(Signer::Ed25519, &Package::new("large", "1", "1", "noarch").payload(vec![7; 3 << 20]).build(), &[]);
+    // What cannot get in is not read to the end.
+    let unsigned = Package::new("large", "1", "1", "noarch").payload(vec![7; 3 << 20]).build();
+    let strict = world(trusting(&by, Level::Require, Vec::new()));
+    strict.drop_bytes("el9/large.rpm", unsigned).await;
+    let report = run(&strict).await;
+    assert_eq!(codes(&report), [("inbox/el9/large.rpm", "E_UNSIGNED")]);
+    assert!(report.usage.bytes_in < 1 << 20, "{:?}", report.usage);
     for (level, reads_all) in [(Level::Warn, false), (Level::Require, true)] {
         let world = world(trusting(&by, level, Vec::new()));
         world.drop_bytes("el9/large.rpm", large.clone()).await;

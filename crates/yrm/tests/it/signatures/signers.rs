@@ -221,12 +221,12 @@ impl Signers {
         let created = Timestamp::now().as_secs().to_be_bytes();
         let hashed = [&[BINARY][..], &created].concat();
         let digest = Sha256::new().chain_update(bytes).chain_update(&hashed).finalize();
-        let signed = key.sign(&Password::empty(), HashAlgorithm::Sha256, &digest).unwrap();
-        let SignatureBytes::Mpis(numbers) = signed else { panic!("RSA signs with a number") };
-        let signed = numbers.to_bytes().unwrap();
+        let made = key.sign(&Password::empty(), HashAlgorithm::Sha256, &digest).unwrap();
+        let SignatureBytes::Mpis(numbers) = made else { panic!("RSA signs with a number") };
+        let numbers = numbers.to_bytes().unwrap();
         let algorithms = [key.algorithm().into(), HashAlgorithm::Sha256.into()];
         let id = key.legacy_key_id();
-        let body = [&[3, 5][..], &hashed, id.as_ref(), &algorithms, &digest[..2], &signed].concat();
+        let body = [&[3, 5][..], &hashed, id.as_ref(), &algorithms, &digest[..2], &numbers].concat();
         [&[0x89][..], &u16::try_from(body.len()).unwrap().to_be_bytes(), &body].concat()
     }
 

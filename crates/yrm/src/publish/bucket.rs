@@ -7,6 +7,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::OnceCell;
 
 use super::locate::Locator;
+use super::uploaders::Uploaders;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::cache::Cache;
@@ -33,6 +34,8 @@ pub struct Bucket {
     pub locator: Arc<Locator>,
     /// Metadata files at hand.
     pub cache: Arc<Cache>,
+    /// Who is said to have uploaded what.
+    pub uploaders: Uploaders,
     abilities: Arc<OnceCell<Abilities>>,
 }
 
@@ -40,7 +43,14 @@ impl Bucket {
     /// A bucket in `store` under `policy`; an error when the policy's globs do not parse.
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
-        Ok(Self { store, policy: Arc::new(policy), locator, cache: Arc::default(), abilities: Arc::default() })
+        Ok(Self {
+            store,
+            policy: Arc::new(policy),
+            locator,
+            cache: Arc::default(),
+            uploaders: Uploaders::default(),
+            abilities: Arc::default(),
+        })
     }
 
     /// The same bucket with a cache of metadata files on the local disk.

@@ -52,18 +52,22 @@ impl Machine {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    /// Where its service listens.
-    fn address(&self) -> String {
+    /// Waits for the log line with this message.
+    fn logged(&self, message: &str) -> Value {
         let began = Instant::now();
         loop {
-            let log = self.log();
-            if let Some(serving) = log.iter().find(|entry| entry["message"] == "serving") {
-                return serving["listen"].as_str().unwrap().to_owned();
+            if let Some(entry) = self.log().into_iter().find(|entry| entry["message"] == message) {
+                return entry;
             }
             let stderr = std::fs::read_to_string(self.root.join("yrm.stderr")).unwrap_or_default();
-            assert!(began.elapsed() < PATIENCE, "the service does not start: {stderr}");
+            assert!(began.elapsed() < PATIENCE, "the service does not say {message:?}: {stderr}");
             std::thread::sleep(Duration::from_millis(50));
         }
+    }
+
+    /// Where its service listens.
+    fn address(&self) -> String {
+        self.logged("serving")["listen"].as_str().unwrap().to_owned()
     }
 }
 
@@ -154,6 +158,8 @@ async fn assert_roles_end_where_they_should(cloud: &Cloud, callers: [(&str, &Cal
 
 /// Beats, and looks at what arrived.
 fn assert_heartbeat(cloud: &Cloud, service: &Caller, machine: &Machine) {
+    // The answer to the upload is there before the run is over, and only a run that is over counts.
+    machine.logged("run done");
     let mut beat = cloud.command(service, &machine.root.join("usr/bin/yrm-heartbeat"));
     let environment = read(&machine.root.join("etc/yrm/heartbeat.env"));
     beat.envs(environment.lines().map(|line| line.split_once('=').unwrap()));

@@ -155,6 +155,7 @@ pub(crate) mod tests {
             replaced: vec![],
             repositories: vec![],
             swept: 0,
+            uploaders: std::collections::BTreeMap::new(),
             errors: vec![],
             usage: Usage::default(),
         }

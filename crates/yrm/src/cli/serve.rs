@@ -63,7 +63,7 @@ pub(super) async fn run_service(
     };
     let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
     let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
-    let events = connect_events(config).await;
+    let events = connect_events(config, publisher).await;
     tracing::info!(bucket = %config.bucket, %listen, interval_s = config.service.interval.as_secs(), "serving");
     let (signals, answers, systemd, outcome, told) = tokio::join!(
         wait_for_signal(&stopper, stop.clone()),
@@ -78,10 +78,11 @@ pub(super) async fn run_service(
 }
 
 /// The queue that tells of uploads, if there is one. It is not asked anything yet.
-async fn connect_events(config: &Config) -> Option<Events> {
+async fn connect_events(config: &Config, publisher: &Publisher) -> Option<Events> {
     let (address, inbox) = (config.service.queue.as_ref()?, Inbox::of(&config.bucket, &config.policy.folders)?);
     tracing::info!(queue = %address, "listening for uploads");
-    Some(Events::new(Arc::new(SqsQueue::connect(address, &config.s3).await), inbox))
+    let queue = Arc::new(SqsQueue::connect(address, &config.s3).await);
+    Some(Events::new(queue, inbox).telling(publisher.bucket().uploaders.clone()))
 }
 
 /// Who is told of runs, or tells of work for them.

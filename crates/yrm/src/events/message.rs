@@ -8,6 +8,7 @@
 use std::borrow::Cow;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::config::parse::percent_decoded;
 use crate::config::{BucketUrl, Folders};
@@ -24,6 +25,17 @@ pub enum Said {
     Test,
     /// Nothing that concerns this inbox, and why.
     NotOurs(&'static str),
+}
+
+/// Somebody put these bytes under this key of the inbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upload {
+    /// Relative to the bucket's prefix.
+    pub key: String,
+    /// The state of the bytes.
+    pub etag: String,
+    /// Who, in S3's words: a principal's id and the name of its session, or an account.
+    pub by: String,
 }
 
 /// Which uploads are ours: those into this inbox of this bucket.
@@ -58,6 +70,29 @@ impl Inbox {
         let Some(enclosed) = event.message else { return self.heard(event) };
         // One envelope, not a chain of them.
         read(&enclosed).map_or(Said::NotOurs(UNKNOWN), |event| self.heard(event))
+    }
+
+    /// Who uploaded what, where `body` says so: key, ETag and S3's name for somebody.
+    pub fn uploads(&self, body: &str) -> Vec<Upload> {
+        let Some(event) = (body.len() <= MAX_BODY_BYTES).then(|| read(body)).flatten() else { return Vec::new() };
+        match event.message {
+            Some(enclosed) => read(&enclosed).map(|event| self.uploads_of(&event)).unwrap_or_default(),
+            None => self.uploads_of(&event),
+        }
+    }
+
+    fn uploads_of(&self, event: &Event<'_>) -> Vec<Upload> {
+        let bridged = event.detail.iter().filter_map(|subject| {
+            let by = subject.requester.as_ref()?.as_str()?.to_owned();
+            Some(Upload { key: self.own(subject, Cow::clone)?, etag: subject.object.as_ref()?.etag()?, by })
+        });
+        let notified = event.records.iter().flatten().filter(|record| record.is_upload()).filter_map(|record| {
+            let subject = record.subject.as_ref()?;
+            let by = record.identity.as_ref()?.get("principalId")?.as_str()?.to_owned();
+            let key = self.own(subject, |key| Cow::Owned(form_decoded(key)))?;
+            Some(Upload { key, etag: subject.object.as_ref()?.etag()?, by })
+        });
+        bridged.chain(notified).collect()
     }
 
     fn heard(&self, event: Event<'_>) -> Said {
@@ -129,6 +164,9 @@ struct Record<'a> {
     name: Option<Cow<'a, str>>,
     #[serde(rename = "s3", borrow)]
     subject: Option<Subject<'a>>,
+    // Whatever stands there: a name that cannot be read is no reason to miss an upload.
+    #[serde(rename = "userIdentity")]
+    identity: Option<Value>,
 }
 
 impl Record<'_> {
@@ -146,6 +184,7 @@ struct Subject<'a> {
     bucket: Option<Named<'a>>,
     #[serde(borrow)]
     object: Option<Keyed<'a>>,
+    requester: Option<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -158,6 +197,19 @@ struct Named<'a> {
 struct Keyed<'a> {
     #[serde(borrow)]
     key: Cow<'a, str>,
+    /// S3's spelling.
+    #[serde(rename = "eTag")]
+    notified: Option<Value>,
+    /// EventBridge's.
+    #[serde(rename = "etag")]
+    bridged: Option<Value>,
+}
+
+impl Keyed<'_> {
+    fn etag(&self) -> Option<String> {
+        let text = self.notified.as_ref().or(self.bridged.as_ref())?.as_str()?;
+        Some(text.trim_matches('"').to_owned())
+    }
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@ use self::queue::{BATCH, Message, Queue};
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{self, Heard, QueueCall};
 use crate::publish::report::Report;
+use crate::publish::uploaders::Uploaders;
 use crate::sched::{Bell, Stop};
 
 /// How long answered messages may still be deleted after the last run.
@@ -41,6 +42,8 @@ const EMPTY_PAUSE: Duration = Duration::from_secs(1);
 pub struct Events {
     queue: Arc<dyn Queue>,
     inbox: Inbox,
+    /// Who answers uploaders looks here for who they are.
+    uploaders: Uploaders,
     held: Mutex<Held>,
     /// There is something to delete, or nothing more will come.
     answered: Notify,
@@ -56,11 +59,19 @@ impl Events {
         Self {
             queue,
             inbox,
+            uploaders: Uploaders::default(),
             held: Mutex::default(),
             answered: Notify::new(),
             room: Notify::new(),
             complained: AtomicBool::new(false),
         }
+    }
+
+    /// The same, telling `uploaders` who uploaded what.
+    #[must_use]
+    pub fn telling(mut self, uploaders: Uploaders) -> Self {
+        self.uploaders = uploaders;
+        self
     }
 
     /// Listens until `stop`, ringing `bell` for what has arrived, and deletes what is answered
@@ -126,6 +137,9 @@ impl Events {
         match self.inbox.said(&message.body) {
             Said::Arrived(keys) => {
                 metrics::queue_message(Heard::Arrived);
+                for upload in self.inbox.uploads(&message.body) {
+                    self.uploaders.heard(&upload.key, &upload.etag, &upload.by);
+                }
                 tracing::debug!(message = message.id, keys = keys.len(), "something has arrived in the inbox");
                 if self.held().take_in(message, keys) {
                     bell.ring();

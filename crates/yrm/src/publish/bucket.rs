@@ -8,6 +8,7 @@ use tokio::sync::OnceCell;
 
 use super::gate::Gate;
 use super::locate::Locator;
+use super::uploaders::Uploaders;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::sign::Signer;
@@ -41,6 +42,8 @@ pub struct Bucket {
     pub signer: Option<Arc<Signer>>,
     /// Whether clients can fetch the signer's public keys.
     pub(super) keys_published: Arc<OnceCell<()>>,
+    /// Who is said to have uploaded what.
+    pub uploaders: Uploaders,
     abilities: Arc<OnceCell<Abilities>>,
 }
 
@@ -57,6 +60,7 @@ impl Bucket {
             cache: Arc::default(),
             signer: None,
             keys_published: Arc::default(),
+            uploaders: Uploaders::default(),
             abilities: Arc::default(),
         })
     }

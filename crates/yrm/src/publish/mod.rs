@@ -27,6 +27,7 @@ pub mod rollback;
 mod settlement;
 pub mod sweep;
 mod tidy;
+pub mod uploaders;
 pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -51,11 +52,11 @@ use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::sign::Signer;
-use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
 use crate::store::pace::Paced;
+use crate::store::{ETag, Store};
 
 /// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
@@ -199,12 +200,24 @@ impl Publisher {
         self.retire_where_due(pass, &mut report).await;
         self.sweep_where_due(run, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
+        self.name_uploaders(&mut report);
         if self.is_news(&report).await
             && let Err(error) = history::write(&self.bucket, &report).await
         {
             report.fault("writing the history", &error);
         }
         Ok(report)
+    }
+
+    /// Says who uploaded what was answered, as far as it was heard.
+    fn name_uploaders(&self, report: &mut Report) {
+        let published = report.published.iter().map(|published| (&published.inbox_key, &published.etag));
+        let rejected = report.rejected.iter().map(|rejected| (&rejected.inbox_key, &rejected.etag));
+        let uploaders = &self.bucket.uploaders;
+        let known = published
+            .chain(rejected)
+            .filter_map(|(key, etag)| Some((key.clone(), uploaders.of(key, &ETag::new(etag.as_str()))?)));
+        report.uploaders = known.collect();
     }
 
     /// Whether the report says anything that the newest record does not: a file that cannot be read
@@ -423,6 +436,7 @@ impl Report {
             replaced: Vec::new(),
             repositories: Vec::new(),
             swept: 0,
+            uploaders: BTreeMap::new(),
             errors: Vec::new(),
             usage: Usage::default(),
         }

@@ -21,6 +21,15 @@ pub enum Receipt {
     Rejected(Rejected),
 }
 
+/// A record, with who uploaded what it is about, if that is known.
+#[derive(Debug, Serialize, Deserialize)]
+struct Attributed<T> {
+    #[serde(flatten)]
+    record: T,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    uploader: Option<String>,
+}
+
 /// Under which name the answer to these bytes at this path (below the inbox) is found.
 pub fn digest_of(path: &str, etag: &ETag) -> Sha256 {
     Sha256::of(format!("{path}\n{etag}").as_bytes())
@@ -30,16 +39,23 @@ pub fn digest_of(path: &str, etag: &ETag) -> Sha256 {
 pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Receipt>> {
     let key = bucket.path(Key::Receipt { digest: digest_of(path, etag) });
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
-    let receipt = serde_json::from_slice(&read.bytes);
+    let receipt = serde_json::from_slice::<Attributed<Receipt>>(&read.bytes);
     receipt
-        .map(Some)
+        .map(|answer| Some(answer.record))
         .map_err(|source| Error::new(ErrorKind::Corrupt, format!("reading the receipt {key}")).because(source))
 }
 
 /// Writes the answer. The same bytes dropped again at the same path get the newest one.
 pub async fn write(bucket: &Bucket, path: &str, etag: &ETag, receipt: &Receipt) -> Result<()> {
     let key = Key::Receipt { digest: digest_of(path, etag) };
-    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &to_json(receipt)?, &key.attributes()).await
+    let bytes = attributed(bucket, path, etag, receipt)?;
+    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &bytes, &key.attributes()).await
+}
+
+/// A record about what was dropped at `path`, as bytes, with its uploader if that is known.
+pub fn attributed(bucket: &Bucket, path: &str, etag: &ETag, record: &impl Serialize) -> Result<Bytes> {
+    let uploader = bucket.uploaders.of(&bucket.path(Key::Inbox { path }), etag);
+    to_json(&Attributed { record, uploader })
 }
 
 /// One of our records as bytes.

@@ -1,5 +1,7 @@
 //! What a run did: the one value that the CLI, the API, the history and the metrics render.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
@@ -37,6 +39,9 @@ pub struct Report {
     pub repositories: Vec<RepositoryReport>,
     /// Objects the sweep deleted.
     pub swept: u64,
+    /// Who uploaded what was published or set aside, by inbox key, as far as the queue has told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uploaders: BTreeMap<String, String>,
     /// What went wrong, one line each; everything else went on.
     pub errors: Vec<String>,
     /// What it cost.

@@ -73,7 +73,7 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
         first_seen: dropped.modified(),
     };
     let record = Key::QuarantineRecord { path: &dropped.path, id };
-    let bytes = receipt::to_json(&rejected)?;
+    let bytes = receipt::attributed(bucket, &dropped.path, dropped.etag(), &rejected)?;
     settle::put_fixed(bucket.store.as_ref(), &bucket.path(record), &bytes, &record.attributes()).await?;
     receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
     take_out(bucket, dropped).await?;

@@ -222,3 +222,29 @@ proptest! {
         prop_assert_eq!(inbox("").said(&bridged("Object Created", "amzn-s3-demo-bucket", &key)), arrived(&[&key]));
     }
 }
+
+#[test]
+fn who_uploaded_is_told_in_both_shapes_and_what_is_no_name_costs_nothing() {
+    let inbox = inbox("");
+    let by = |key: &str, by: &str| Upload {
+        key: key.to_owned(),
+        etag: "d41d8cd98f00b204e9800998ecf8427e".to_owned(),
+        by: by.to_owned(),
+    };
+    let body =
+        notification(&[put("inbox/a%2Bb.rpm"), record("ObjectRemoved:Delete", "amzn-s3-demo-bucket", "inbox/x")]);
+    assert_eq!(inbox.uploads(&body), [by("inbox/a+b.rpm", "AIDAJDPLRKLG7UEXAMPLE")]);
+    assert_eq!(inbox.uploads(&json!({"Message": body}).to_string()), [by("inbox/a+b.rpm", "AIDAJDPLRKLG7UEXAMPLE")]);
+    let bridged = inbox.uploads(&bridged("Object Created", "amzn-s3-demo-bucket", "inbox/a+b.rpm"));
+    let [upload] = bridged.as_slice() else { panic!("{bridged:?}") };
+    assert_eq!((upload.key.as_str(), upload.by.as_str()), ("inbox/a+b.rpm", "123456789012"));
+
+    for odd in [json!(7), json!({"principalId": [1]}), json!("somebody"), Value::Null] {
+        let mut record = put("inbox/a.rpm");
+        record["userIdentity"] = odd;
+        let body = notification(&[record]);
+        assert_eq!(inbox.said(&body), arrived(&["inbox/a.rpm"]));
+        assert_eq!(inbox.uploads(&body), []);
+    }
+    assert_eq!(inbox.uploads("no JSON"), []);
+}

@@ -87,6 +87,16 @@ impl Told {
         format!(".yrm/receipts/{}.json", digest_of(path, &etag))
     }
 
+    async fn json(&self, key: &str) -> serde_json::Value {
+        let got = server().client().get_object().bucket(&self.bucket).key(key).send().await.unwrap();
+        serde_json::from_slice(&got.body.collect().await.unwrap().into_bytes()).unwrap()
+    }
+
+    async fn keys(&self, prefix: &str) -> Vec<String> {
+        let list = server().client().list_objects_v2().bucket(&self.bucket).prefix(prefix).send().await.unwrap();
+        list.contents().iter().map(|object| object.key().unwrap().to_owned()).collect()
+    }
+
     async fn wait_for(&self, key: &str) {
         let began = Instant::now();
         while server().client().head_object().bucket(&self.bucket).key(key).send().await.is_err() {
@@ -157,6 +167,53 @@ async fn the_queues_refusals_are_told_apart() {
     assert_eq!(told.left().await, 0);
     let missing = connect(&format!("{}-missing", told.queue_url));
     assert_eq!(missing.receive().await.unwrap_err().kind(), ErrorKind::Config);
+}
+
+#[tokio::test]
+async fn the_answer_and_the_history_say_who_uploaded() {
+    let told = Told::new().await;
+    let directory = TempDir::new().unwrap();
+    let rpm = Rpm::new("a", "1", "1", "noarch");
+    // The server names nobody in its own messages; these are as S3 writes them, and come first.
+    for (key, bytes) in [("a.rpm", rpm.build()), ("junk.rpm", b"no package".to_vec())] {
+        let elsewhere = server().client().put_object().bucket(&told.bucket).key("elsewhere").body(bytes.into());
+        let etag = elsewhere.send().await.unwrap().e_tag.unwrap();
+        let body = serde_json::json!({"Records": [{
+            "eventName": "ObjectCreated:Put",
+            "userIdentity": {"principalId": "AWS:AROAEXAMPLE:ci-7"},
+            "s3": {"bucket": {"name": told.bucket},
+                   "object": {"key": format!("inbox/{key}"), "eTag": etag.trim_matches('"')}},
+        }]});
+        told.sqs.send_message().queue_url(&told.queue_url).message_body(body.to_string()).send().await.unwrap();
+    }
+    let _serve = told.serve(&directory, &told.queue_url);
+    told.wait_until_empty().await;
+    let receipt = told.upload("a.rpm", &rpm).await;
+    let junk = server().client().put_object().bucket(&told.bucket).key("inbox/junk.rpm");
+    junk.body(b"no package".to_vec().into()).send().await.unwrap();
+    told.wait_for(&receipt).await;
+    told.wait_until_empty().await;
+    let answer = told.json(&receipt).await;
+    assert_eq!(answer["uploader"], "AWS:AROAEXAMPLE:ci-7");
+    assert_eq!(answer["published"]["href"], "a.rpm");
+    let mut named = std::collections::BTreeMap::new();
+    for key in told.keys(".yrm/history/").await {
+        let run = told.json(&key).await;
+        let uploaders = run["uploaders"].as_object().cloned().unwrap_or_default();
+        named.extend(uploaders.into_iter().map(|(key, by)| (key, by.as_str().unwrap().to_owned())));
+    }
+    let by = "AWS:AROAEXAMPLE:ci-7".to_owned();
+    assert_eq!(named, [("inbox/a.rpm".to_owned(), by.clone()), ("inbox/junk.rpm".to_owned(), by)].into());
+    let quarantined = told.keys("quarantine/").await;
+    let record = quarantined.iter().find(|key| key.contains(".json")).unwrap();
+    assert_eq!(told.json(record).await["uploader"], "AWS:AROAEXAMPLE:ci-7");
+    let bucket = yrm::publish::bucket::Bucket::new(
+        std::sync::Arc::new(server().store(&told.bucket, "", yrm::store::s3::Limits::default())),
+        crate::publish::world::policy(),
+    );
+    let etag = ETag::new(answer["published"]["etag"].as_str().unwrap());
+    let read = yrm::publish::receipt::read(&bucket.unwrap(), "a.rpm", &etag).await.unwrap();
+    assert!(matches!(read, Some(yrm::publish::receipt::Receipt::Published(_))), "{read:?}");
 }
 
 /// Uploads that are measured.

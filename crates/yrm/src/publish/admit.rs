@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
+use tokio::time::Instant;
 
 use super::bucket::Bucket;
 use super::catalog::Entry;
-use super::sweep;
+use super::clock::StoreClock;
 use super::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
@@ -51,8 +52,9 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
         return reuse(bucket, candidate, there).await;
     }
     let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
+    let began = StoreClock::moment();
     let copied = bucket.copy(copy).await?;
-    let is_new = matches!(copied, Copied::Done(_));
+    let is_new = matches!(copied, Copied::Done(_)).then_some(began);
     match copied {
         Copied::Done(stored) | Copied::Found(stored)
             if candidate.pkgid.zip(stored.sha256).is_some_and(|(judged, copied)| judged != copied) =>
@@ -101,14 +103,14 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
     })
 }
 
-/// The package that is there by our copy, or (not `is_new`) maybe by that of an interrupted run of the
-/// same upload: what its digest is and since when it is there.
+/// The package that is there by our copy, which is new since some moment, or maybe by that of an
+/// interrupted run of the same upload: what its digest is and since when it is there.
 async fn placed(
     bucket: &Bucket,
     candidate: &Candidate,
     target: &str,
     known: Option<Sha256>,
-    is_new: bool,
+    is_new: Option<Instant>,
 ) -> Result<Admission> {
     let Some(there) = bucket.store.head(target).await? else {
         return Ok(Admission::Wait(
@@ -121,9 +123,8 @@ async fn placed(
     };
     Ok(match pkgid {
         Some(pkgid) if there.size_bytes == candidate.dropped.object.size_bytes => {
-            if !is_new {
-                return in_place(bucket, there, pkgid).await;
-            }
+            let Some(began) = is_new else { return in_place(bucket, there, pkgid).await };
+            bucket.clock.heard(there.modified, began).await;
             Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
         }
         Some(_) | None => Admission::Wait(format!("{target} changed while it was being published")),
@@ -145,14 +146,14 @@ async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object) -> Result<
     };
     match theirs {
         Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid).await,
-        Some(_) | None => Ok(taken(bucket, &there, sweep::store_clock(bucket).await?)),
+        Some(_) | None => Ok(taken(bucket, &there, bucket.clock.now(bucket).await?)),
     }
 }
 
 /// In place, unless the sweep may be about to take it: then its path is free soon. By the store's
 /// clock, as the sweep: a local one that is wrong would take what is old, or nothing at all.
 async fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256) -> Result<Admission> {
-    let now = sweep::store_clock(bucket).await?;
+    let now = bucket.clock.now(bucket).await?;
     if now.duration_since(there.modified) > signed(bucket.policy.grace / 2) {
         return Ok(taken(bucket, &there, now));
     }

@@ -6,6 +6,7 @@ use rpmmd::checksum::{Sha256, Sha256Stream};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::OnceCell;
 
+use super::clock::StoreClock;
 use super::gate::Gate;
 use super::locate::Locator;
 use super::uploaders::Uploaders;
@@ -45,6 +46,8 @@ pub struct Bucket {
     /// Who is said to have uploaded what.
     pub uploaders: Uploaders,
     abilities: Arc<OnceCell<Abilities>>,
+    /// What time it is in the store.
+    pub(super) clock: StoreClock,
 }
 
 impl Bucket {
@@ -62,6 +65,7 @@ impl Bucket {
             keys_published: Arc::default(),
             uploaders: Uploaders::default(),
             abilities: Arc::default(),
+            clock: StoreClock::default(),
         })
     }
 

@@ -8,6 +8,7 @@ pub mod admit;
 pub mod adopt;
 pub mod bucket;
 pub mod catalog;
+pub mod clock;
 pub mod commit;
 pub mod errand;
 pub mod gate;

@@ -428,11 +428,13 @@ impl Judge {
         let books = self.books();
         let Some(upload) = books.inbox.get(key) else { return Vec::new() };
         let published = books.generations.values().any(|generations| {
-            let mut since = generations.iter().rev();
-            let newest = since.next();
-            let held =
-                |generation: &Generation| generation.packages.values().any(|named| named.sha256 == upload.sha256);
-            newest.is_some_and(held) || since.any(|old| old.since >= upload.since && held(old))
+            // In one that was made, or still current, when the file came.
+            let mut superseded = None;
+            generations.iter().rev().any(|generation| {
+                let in_time = superseded.is_none_or(|superseded| superseded >= upload.since);
+                superseded = Some(generation.since);
+                in_time && generation.packages.values().any(|named| named.sha256 == upload.sha256)
+            })
         });
         drop(books);
         let path = key.strip_prefix("inbox/").unwrap_or(key);

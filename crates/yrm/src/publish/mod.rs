@@ -377,7 +377,8 @@ impl Publisher {
 
     fn interval_is_over(&self, last: Timestamp, now: Timestamp) -> bool {
         let interval = jiff::SignedDuration::try_from(self.bucket.policy.sweep_interval);
-        now.duration_since(last) >= interval.unwrap_or(jiff::SignedDuration::MAX)
+        // Also when the clock was set back: else nobody would look for as long.
+        now.duration_since(last).abs() >= interval.unwrap_or(jiff::SignedDuration::MAX)
     }
 
     /// The repositories where something waits to be swept although nothing arrives any more.

@@ -356,25 +356,43 @@ pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Res
     judged(dropped, learned.await)
 }
 
-/// The same candidate under each of the paths that its bytes alone can have. Its header is read again.
-pub async fn under_own_hrefs(inspector: &Inspector, candidate: &Candidate) -> Result<Result<Vec<Candidate>, Verdict>> {
-    let dropped = &candidate.dropped;
-    let renamed = async {
-        let prefix = inspector.read_header(dropped).await?;
-        let pkgid = match candidate.pkgid {
-            Some(pkgid) => pkgid,
-            None => inspector.digest(dropped, &prefix.bytes, None).await?.0,
+/// The same candidate under the paths that its bytes alone can have, one after the other: its metadata
+/// may be large, and the first path will mostly do.
+pub struct OwnPaths<'a> {
+    candidate: &'a Candidate,
+    prefix: Prefix,
+    pkgid: Sha256,
+    hrefs: std::vec::IntoIter<String>,
+}
+
+impl<'a> OwnPaths<'a> {
+    /// Of `candidate`, whose header is read again.
+    pub async fn of(inspector: &Inspector, candidate: &'a Candidate) -> Result<Result<Self, Verdict>> {
+        let dropped = &candidate.dropped;
+        let read = async {
+            let prefix = inspector.read_header(dropped).await?;
+            let pkgid = match candidate.pkgid {
+                Some(pkgid) => pkgid,
+                None => inspector.digest(dropped, &prefix.bytes, None).await?.0,
+            };
+            let hrefs = candidate.own_hrefs_of(pkgid).filter(|href| inspector.fits(&candidate.repository, href));
+            let hrefs = hrefs.collect::<Vec<_>>().into_iter();
+            Ok(Self { candidate, prefix, pkgid, hrefs })
         };
-        let known = Candidate { pkgid: Some(pkgid), ..candidate.clone() };
-        let hrefs = known.own_hrefs().filter(|href| inspector.fits(&candidate.repository, href));
-        hrefs
-            .map(|href| {
-                let renamed = describe(dropped, candidate.repository.clone(), &href, &prefix.bytes)?;
-                Ok(Candidate { pkgid: Some(pkgid), signing: candidate.signing.clone(), ..renamed })
-            })
-            .collect()
-    };
-    judged(dropped, renamed.await)
+        judged(dropped, read.await)
+    }
+}
+
+impl Iterator for OwnPaths<'_> {
+    type Item = Result<Result<Candidate, Verdict>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let (candidate, href) = (self.candidate, self.hrefs.next()?);
+        let renamed = describe(&candidate.dropped, candidate.repository.clone(), &href, &self.prefix.bytes);
+        let signing = candidate.signing.clone();
+        let renamed = renamed.map(|renamed| Candidate { pkgid: Some(self.pkgid), signing, ..renamed });
+        Some(judged(&candidate.dropped, renamed))
+    }
 }
 
 /// What came of a further look at a file that was accepted before.

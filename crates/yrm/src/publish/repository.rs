@@ -14,7 +14,7 @@ use super::catalog::{Catalog, Entry};
 use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::errand::Errand;
 use super::inbox::Dropped;
-use super::inspect::{Inspector, learn_pkgid, under_own_hrefs};
+use super::inspect::{Inspector, OwnPaths, learn_pkgid};
 use super::observe::{Current, Observed, State, observe, read_published};
 use super::pair::{self, Look, Signature};
 use super::plan::{Conflict, Plan, merge, plan, published_as, retirements, undecided};
@@ -338,21 +338,21 @@ impl Publisher {
     /// Puts one candidate in place under the path that its bytes alone can have.
     async fn put_apart(&self, candidate: &Candidate, run: RunId) -> Result<Placement> {
         let inspector = Inspector::new(self.bucket.clone(), run.started);
-        match under_own_hrefs(&inspector, candidate).await? {
-            Ok(own) => {
-                for own in own {
-                    let admission = admit(&self.bucket, &own).await?;
-                    if !matches!(admission, Admission::Taken { .. }) {
-                        return Ok((admission, Some(own)));
-                    }
-                }
-                let reason = "its path is taken, and there is none of its own that is short enough and free".to_owned();
-                Ok((Admission::Taken { reason, overdue: false }, None))
-            }
-            Err(Verdict::Wait { why, .. }) => Ok((Admission::Wait(why), None)),
+        let own_paths = match OwnPaths::of(&inspector, candidate).await? {
+            Ok(own_paths) => own_paths,
+            Err(Verdict::Wait { why, .. }) => return Ok((Admission::Wait(why), None)),
             // The next run says what is wrong with it.
-            Err(Verdict::Gone | Verdict::Reject(_) | Verdict::Accept(_)) => Ok((Admission::Gone, None)),
+            Err(Verdict::Gone | Verdict::Reject(_) | Verdict::Accept(_)) => return Ok((Admission::Gone, None)),
+        };
+        for own in own_paths {
+            let Ok(own) = own? else { return Ok((Admission::Gone, None)) };
+            let admission = admit(&self.bucket, &own).await?;
+            if !matches!(admission, Admission::Taken { .. }) {
+                return Ok((admission, Some(own)));
+            }
         }
+        let reason = "its path is taken, and there is none of its own that is short enough and free".to_owned();
+        Ok((Admission::Taken { reason, overdue: false }, None))
     }
 
     /// Which of the plan's `already` can be fetched, after what had vanished was put back.

@@ -151,11 +151,15 @@ impl Candidate {
     /// The paths that these bytes alone can have, the first of them first: where they go when their
     /// path is taken. Known once the pkgid is.
     pub fn own_hrefs(&self) -> impl Iterator<Item = String> {
+        self.pkgid.into_iter().flat_map(|pkgid| self.own_hrefs_of(pkgid))
+    }
+
+    /// The same with the pkgid given.
+    pub fn own_hrefs_of(&self, pkgid: Sha256) -> impl Iterator<Item = String> {
         let dir = self.repository.as_str();
         let came_as = self.dropped.path.strip_prefix(dir).unwrap_or(&self.href).trim_start_matches('/');
         let split = came_as.len().checked_sub(RPM_SUFFIX.len()).and_then(|stem| came_as.split_at_checked(stem));
-        let parts = split.zip(self.pkgid);
-        parts.into_iter().flat_map(|((stem, suffix), pkgid)| {
+        split.into_iter().flat_map(move |(stem, suffix)| {
             (0..OWN_PATHS).map(move |number| {
                 let digest = if number == 0 { pkgid } else { Sha256::of(format!("{pkgid} {number}").as_bytes()) };
                 format!("{stem}.{}{suffix}", &digest.to_string()[..OWN_DIGITS])

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::Store as _;
 
-use super::world::{Call, Effect, World, policy, put, rpm};
+use super::world::{Call, DAY, Effect, World, policy, put, rpm};
 
 const REPOMD: &str = "repo/repodata/repomd.xml";
 
@@ -225,4 +225,36 @@ async fn two_managers_that_reject_the_same_upload_quarantine_it_once() {
     let quarantined: Vec<_> = world.memory.keys().into_iter().filter(|key| key.starts_with("quarantine/")).collect();
     assert_eq!(quarantined.len(), 2, "the file and its record: {quarantined:?}");
     assert_eq!(world.inbox(), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fresh_copy_is_fresh_whatever_the_local_clock_says() {
+    for lost_reply in [false, true] {
+        let world = World::new(policy());
+        world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+        if lost_reply {
+            world.hooked.at(Call::Copy, "repo/a.rpm", Effect::LoseReply);
+        }
+        let ahead = RunId { id: ulid::Ulid::new(), started: world.now() + 10 * DAY };
+        world.publisher.run(ahead, &Unwatched).await.unwrap();
+        assert!(world.hooked.all_happened());
+        assert_eq!(world.hrefs("").await, ["a.rpm"], "the reply was lost: {lost_reply}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_old_copy_is_old_whatever_the_local_clock_says() {
+    let world = World::new(policy());
+    world.drop_rpm("first.rpm", &rpm("first", "1")).await;
+    world.run().await;
+    let package = rpm("a", "1");
+    // What an interrupted run left behind, and the sweep may take soon.
+    put(world.memory.as_ref(), "repo/a.rpm", package.build()).await;
+    let then = world.now();
+    world.advance(2 * DAY);
+    world.drop_rpm("a.rpm", &package).await;
+    let behind = RunId { id: ulid::Ulid::new(), started: then };
+    world.another().run(behind, &Unwatched).await.unwrap();
+    let hrefs = world.hrefs("").await;
+    assert_eq!((hrefs.len(), hrefs[0].len()), (2, "a.0123456789abcdef.rpm".len()), "{hrefs:?}");
 }

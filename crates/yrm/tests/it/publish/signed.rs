@@ -13,7 +13,7 @@ use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::Store as _;
 use yrm::store::memory::MemoryStore;
 
-use super::world::{Call, Effect, World, policy, put, rpm};
+use super::world::{Call, DAY, Effect, World, policy, put, rpm};
 
 const REPOMD: &str = "repo/repodata/repomd.xml";
 const SIGNATURE: &str = "repo/repodata/repomd.xml.asc";
@@ -220,6 +220,16 @@ async fn a_winner_whose_signature_was_replaced_meanwhile_signs_again() {
     assert!(world.hooked.all_happened());
     assert_eq!(report.errors, Vec::<String>::new());
     assert_signed(&world, "after the winner's look").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pair_is_looked_at_again_after_the_clock_was_set_back() {
+    let world = signed_world().await;
+    let (yesterday, other) = (world.now() - DAY, signer(&[1]));
+    // An operator's removal died between its two puts.
+    put(world.memory.as_ref(), SIGNATURE, other.sign(b"what never came", yesterday).unwrap()).await;
+    world.publisher.run(RunId { id: ulid::Ulid::new(), started: yesterday }, &Unwatched).await.unwrap();
+    assert_signed(&world, "by a clock of yesterday").await;
 }
 
 #[tokio::test(start_paused = true)]

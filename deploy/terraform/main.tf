@@ -31,6 +31,7 @@ locals {
     pruneAgeDays             = var.prune_age_days
     signingKey               = var.signing_key == null ? null : var.signing_key ? "yes" : "no"
     releaseKey               = var.release_key
+    selfUpdate               = var.self_update == null ? null : var.self_update ? "yes" : "no"
     arch                     = var.arch
     instanceType             = var.instance_type
     vpcId                    = var.vpc_id

@@ -113,6 +113,12 @@ variable "release_key" {
   default     = null
 }
 
+variable "self_update" {
+  description = "Whether running machines go over to new releases by themselves; give release_key too. Null: the template's default."
+  type        = bool
+  default     = null
+}
+
 variable "arch" {
   description = "The machine's architecture: x86_64 or aarch64. Null: the template's default."
   type        = string

@@ -2,7 +2,7 @@
 //!
 //! Floors, from the top; imports point down only (a test checks it):
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`,
-//! `board`) · the publish line (`publish`,
+//! `board`, `update`) · the publish line (`publish`,
 //! `check`, …) · the store (`store`) and `openpgp` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
 
 pub mod board;
@@ -23,3 +23,4 @@ pub mod sched;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
+pub mod update;

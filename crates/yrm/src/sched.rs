@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -14,49 +15,88 @@ use crate::error::{Error, ErrorKind, Result};
 /// than the 10 seconds that are promised. A run may be cut anywhere: the next one finishes it.
 pub const STOP_GRACE: Duration = Duration::from_secs(8);
 
+/// How far the service is towards its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Running,
+    /// The run in flight is the last; there is no hurry.
+    LastRun,
+    Stopping,
+}
+
 /// Asks for the stop.
 #[derive(Debug)]
-pub struct Stopper(watch::Sender<bool>);
+pub struct Stopper(watch::Sender<Phase>);
 
 impl Stopper {
     /// Everything that holds the other end winds up.
     pub fn stop(&self) {
-        self.0.send_replace(true);
+        self.0.send_replace(Phase::Stopping);
+    }
+
+    /// No run starts any more; the one in flight may take as long as it takes, and everything else goes on.
+    pub fn after_this_run(&self) {
+        self.0.send_if_modified(|phase| {
+            let earlier = std::mem::replace(phase, Phase::LastRun.max(*phase));
+            earlier != *phase
+        });
     }
 }
 
 /// Learns of the stop.
 #[derive(Debug, Clone)]
-pub struct Stop(watch::Receiver<bool>);
+pub struct Stop(watch::Receiver<Phase>);
 
 impl Stop {
     /// Returns when the stop is asked for, or when nobody is left to ask.
     pub async fn requested(&mut self) {
-        // An error means that the stopper is gone, which ends everything too.
-        drop(self.0.wait_for(|stop| *stop).await);
+        self.reached(Phase::Stopping).await;
     }
 
     /// Whether it was asked for.
     pub fn is_requested(&self) -> bool {
-        *self.0.borrow()
+        *self.0.borrow() == Phase::Stopping
+    }
+
+    /// Returns when no further run may start.
+    async fn no_more_runs(&mut self) {
+        self.reached(Phase::LastRun).await;
+    }
+
+    async fn reached(&mut self, wanted: Phase) {
+        // An error means that the stopper is gone, which ends everything too.
+        drop(self.0.wait_for(|phase| *phase >= wanted).await);
     }
 }
 
 /// The two ends of a stop.
 pub fn stop_pair() -> (Stopper, Stop) {
-    let (sender, receiver) = watch::channel(false);
+    let (sender, receiver) = watch::channel(Phase::Running);
     (Stopper(sender), Stop(receiver))
 }
 
-/// Returns at the first SIGTERM or SIGINT.
-pub async fn signalled() -> Result<&'static str> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let listen =
-        |kind| signal(kind).map_err(|error| Error::new(ErrorKind::Internal, "listening for signals").because(error));
-    let (mut terminate, mut interrupt) = (listen(SignalKind::terminate())?, listen(SignalKind::interrupt())?);
-    tokio::select! {
-        _ = terminate.recv() => Ok("SIGTERM"),
-        _ = interrupt.recv() => Ok("SIGINT"),
+/// SIGTERM and SIGINT. None is missed from its making on.
+#[derive(Debug)]
+pub struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub fn listen() -> Result<Self> {
+        let listen = |kind| {
+            signal(kind).map_err(|error| Error::new(ErrorKind::Internal, "listening for signals").because(error))
+        };
+        Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
+    }
+
+    /// Returns at the next of them, with its name.
+    pub async fn next(&mut self) -> &'static str {
+        tokio::select! {
+            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.interrupt.recv() => "SIGINT",
+        }
     }
 }
 
@@ -125,7 +165,8 @@ pub enum Ended {
 /// Runs `once` every `interval`, and when `bell` calls, until `stop`. A run longer than the
 /// interval is followed at once by the next; a ring during a run calls for another one.
 pub async fn every(interval: Duration, bell: &Bell, mut stop: Stop, mut once: impl AsyncFnMut()) -> Ended {
-    loop {
+    // Asked before the first run: then there is none.
+    while *stop.0.borrow() != Phase::LastRun {
         let started = Instant::now();
         bell.silence();
         let mut watched = stop.clone();
@@ -140,11 +181,12 @@ pub async fn every(interval: Duration, bell: &Bell, mut stop: Stop, mut once: im
         tokio::select! {
             // A stop that arrived meanwhile wins over a next run that is due.
             biased;
-            () = stop.requested() => return Ended::Cleanly,
+            () = stop.no_more_runs() => break,
             () = tokio::time::sleep_until(started + interval) => {}
             () = bell.due() => {}
         }
     }
+    Ended::Cleanly
 }
 
 #[cfg(test)]
@@ -200,6 +242,38 @@ mod tests {
         let origin = Instant::now();
         assert_eq!(every(MINUTE, &Bell::default(), stop, std::future::pending).await, Ended::Abandoned);
         assert!(origin.elapsed() < Duration::from_secs(10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_run_may_take_its_time_and_none_follows() {
+        let (stopper, stop) = stop_pair();
+        let mut runs = 0;
+        let ended = every(MINUTE, &Bell::default(), stop, async || {
+            stopper.after_this_run();
+            tokio::time::sleep(100 * STOP_GRACE).await;
+            runs += 1;
+        })
+        .await;
+        assert_eq!((ended, runs), (Ended::Cleanly, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_run_starts_when_none_is_wanted_any_more() {
+        let (stopper, stop) = stop_pair();
+        stopper.after_this_run();
+        assert_eq!(every(MINUTE, &Bell::default(), stop, async || panic!("a run")).await, Ended::Cleanly);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_is_no_less_a_stop_during_the_last_run() {
+        let (stopper, stop) = stop_pair();
+        let once = async || {
+            stopper.after_this_run();
+            stopper.stop();
+            stopper.after_this_run();
+            std::future::pending::<()>().await;
+        };
+        assert_eq!(every(MINUTE, &Bell::default(), stop, once).await, Ended::Abandoned);
     }
 
     #[tokio::test(start_paused = true)]

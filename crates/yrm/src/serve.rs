@@ -17,7 +17,7 @@ use crate::events::Events;
 use crate::metrics::{self, RunFigures};
 use crate::publish::RunId;
 use crate::publish::report::Report;
-use crate::sched::{self, Bell, Ended, Stop};
+use crate::sched::{self, Bell, Ended, Stop, Stopper};
 
 /// For Datadog's last points at the end. With [`sched::STOP_GRACE`] and
 /// [`crate::events::LAST_DELETIONS`] it stays under 10 seconds.
@@ -56,12 +56,22 @@ pub async fn pass(datadog: Option<&Datadog>, publish: impl AsyncFnOnce(RunId) ->
     outcome
 }
 
-/// Runs on schedule and when `events` call until `stop`, keeping the board. Returns when no run is
-/// in flight.
+/// Who is told of runs, or tells of work for them.
+#[derive(Debug)]
+pub struct Told<'a> {
+    /// What the faces show.
+    pub board: &'a Board,
+    /// Where gauges go.
+    pub datadog: Option<Datadog>,
+    /// What calls for runs between two intervals.
+    pub events: Option<&'a Events>,
+}
+
+/// Runs on schedule and when events call until `stop`, telling all who are to be told. When no
+/// further run is wanted and none is in flight, it stops the rest by `stopper`.
 pub async fn work(
-    board: &Board,
-    datadog: Option<Datadog>,
-    events: Option<&Events>,
+    Told { board, datadog, events }: Told<'_>,
+    stopper: &Stopper,
     stop: Stop,
     publish: impl AsyncFn(RunId) -> Result<Report>,
 ) -> Ended {
@@ -80,6 +90,7 @@ pub async fn work(
     let runs = async {
         let ended = sched::every(interval, &bell, stop.clone(), once).await;
         events.inspect(|events| events.close());
+        stopper.stop();
         ended
     };
     let listening = async {
@@ -97,10 +108,19 @@ pub async fn work(
     ended
 }
 
-/// Tells systemd what it asked for: READY now, WATCHDOG at half its limit, STOPPING at the end.
-/// Without systemd it does nothing until `stop`.
-pub async fn tell_systemd(mut stop: Stop) {
-    notify(NotifyState::Ready);
+/// What the end of this program is to systemd.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Farewell {
+    /// The service ends.
+    Stopping,
+    /// Another program takes over in the same process, and will say READY.
+    Reloading,
+}
+
+/// Tells systemd what it asked for: READY now, WATCHDOG at half its limit, and at the end the
+/// `farewell`. Without systemd it does nothing until `stop`.
+pub async fn tell_systemd(mut stop: Stop, farewell: impl FnOnce() -> Farewell) {
+    notify(&[NotifyState::Ready]);
     match sd_notify::watchdog_enabled() {
         None => stop.requested().await,
         Some(limit) => {
@@ -109,16 +129,23 @@ pub async fn tell_systemd(mut stop: Stop) {
             loop {
                 tokio::select! {
                     () = stop.requested() => break,
-                    _ = beat.tick() => notify(NotifyState::Watchdog),
+                    _ = beat.tick() => notify(&[NotifyState::Watchdog]),
                 }
             }
         }
     }
-    notify(NotifyState::Stopping);
+    match farewell() {
+        Farewell::Stopping => notify(&[NotifyState::Stopping]),
+        // From version 253 on systemd wants to know when.
+        Farewell::Reloading => match NotifyState::monotonic_usec_now() {
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
+            Err(_) => notify(&[NotifyState::Reloading]),
+        },
+    }
 }
 
-fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "telling systemd failed");
     }
 }
@@ -181,7 +208,8 @@ mod tests {
         let board = board(Duration::from_mins(1));
         let (stopper, stop) = sched::stop_pair();
         let runs = Cell::new(0);
-        let ended = work(&board, None, None, stop, async |_run| {
+        let told = Told { board: &board, datadog: None, events: None };
+        let ended = work(told, &stopper, stop, async |_run| {
             runs.set(runs.get() + 1);
             match runs.get() {
                 1 => Err(Error::new(ErrorKind::Unavailable, "listing inbox/").because("a timeout")),

@@ -77,7 +77,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
         format: config.service.log_format,
         file: None,
     })?;
-    run_service(&config, &publisher, listener, async |listen| {
+    Box::pin(run_service(&config, &publisher, listener, async |listen| {
         context.output.say(&install(&format!("http://{listen}/repo")));
         context.output.say(&format!(
             "\nDrop packages of your own into {}: each is published within {} seconds, or set aside in {} with \
@@ -88,7 +88,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
             dir.display(),
         ));
         Ok(())
-    })
+    }))
     .await?;
     Ok(DONE)
 }

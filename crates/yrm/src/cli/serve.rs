@@ -1,8 +1,10 @@
 //! `yrm serve`: publish every interval and answer HTTP, until SIGTERM or SIGINT.
 
+use std::os::fd::AsFd as _;
 use std::sync::Arc;
 
 use clap::Args;
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
@@ -12,15 +14,16 @@ use super::{Context, DONE, publisher};
 use crate::board::{Board, RUNS_KEPT};
 use crate::config::{BucketUrl, Config};
 use crate::datadog::Datadog;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
 use crate::events::message::Inbox;
 use crate::events::sqs::SqsQueue;
 use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
-use crate::sched::{self, Stop, Stopper};
-use crate::serve;
+use crate::sched::{self, Signals, Stop, Stopper};
+use crate::serve::{self, Farewell, Told};
+use crate::update::{self, Probation, Staged, Watch};
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -39,18 +42,28 @@ pub(super) struct ServeArgs {
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     let publisher = publisher(&config).await?;
-    let listener = http::bind(config.service.listen).await?;
-    run_service(&config, &publisher, listener, async |_| Ok(())).await?;
-    Ok(DONE)
+    let listener = match update::inherited(config.service.listen)? {
+        Some(listener) => listener,
+        None => http::bind(config.service.listen).await?,
+    };
+    let socket = listener.as_fd().try_clone_to_owned().map_err(|error| {
+        Error::new(ErrorKind::Internal, "keeping the listening socket for the next release").because(error)
+    })?;
+    match Box::pin(run_service(&config, &publisher, listener, async |_| Ok(()))).await? {
+        None => Ok(DONE),
+        Some(staged) => Err(staged.take_over(&socket)),
+    }
 }
 
-/// The service for `config` on `listener` until a signal; `listening` hears the address once HTTP answers.
+/// The service for `config` on `listener` until a signal, or until a new release waits to take over;
+/// `listening` hears the address once HTTP answers.
 pub(super) async fn run_service(
     config: &Config,
     publisher: &Publisher,
     listener: TcpListener,
     listening: impl AsyncFnOnce(std::net::SocketAddr) -> Result<()>,
-) -> Result<()> {
+) -> Result<Option<Staged>> {
+    let mut signals = Signals::listen()?;
     let recorder = metrics::install();
     let listen = listener.local_addr().unwrap_or(config.service.listen);
     let board = serve::board(config.service.interval);
@@ -64,17 +77,31 @@ pub(super) async fn run_service(
     let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
     let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
     let events = connect_events(config, publisher).await;
-    tracing::info!(bucket = %config.bucket, %listen, interval_s = config.service.interval.as_secs(), "serving");
-    let (signals, answers, systemd, outcome, told) = tokio::join!(
-        wait_for_signal(&stopper, stop.clone()),
+    let (mut watch, probation) = update::begin(config).await.unzip();
+    let (staged, signalled) = (OnceCell::new(), OnceCell::new());
+    let farewell = || match (staged.initialized(), signalled.initialized()) {
+        (true, false) => Farewell::Reloading,
+        (false, _) | (true, true) => Farewell::Stopping,
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    tracing::info!(bucket = %config.bucket, %listen, version, interval_s = config.service.interval.as_secs(), "serving");
+    let told = Told { board: &board, datadog, events: events.as_ref() };
+    let ((), (), (), (), outcome, heard) = tokio::join!(
+        wait_for_signal(&mut signals, &signalled, &stopper, stop.clone()),
         http::answer(listener, faces, stop.clone()),
-        serve::tell_systemd(stop.clone()),
-        publish_until(publisher, Told { board: &board, datadog, events: events.as_ref() }, &stopper, stop.clone()),
+        serve::tell_systemd(stop.clone(), farewell),
+        wait_for_release(watch.as_mut(), &staged, &stopper, stop.clone()),
+        publish_until(publisher, told, probation.as_ref(), &stopper, stop.clone()),
         listening(listen),
     );
-    let ((), ()) = (answers, systemd);
+    // One that came while the rest wound up wants the end, too.
+    let is_signalled = signalled.initialized() || signals.next().now_or_never().is_some();
+    if is_signalled && board.schedule().runs_finished == 0 {
+        probation.inspect(Probation::unjudged);
+    }
     tracing::info!("stopped");
-    signals.and(told).and(outcome)
+    heard.and(outcome)?;
+    Ok(staged.into_inner().filter(|_| !is_signalled))
 }
 
 /// The queue that tells of uploads, if there is one. It is not asked anything yet.
@@ -85,32 +112,37 @@ async fn connect_events(config: &Config, publisher: &Publisher) -> Option<Events
     Some(Events::new(queue, inbox).telling(publisher.bucket().uploaders.clone()))
 }
 
-/// Who is told of runs, or tells of work for them.
-struct Told<'a> {
-    board: &'a Board,
-    datadog: Option<Datadog>,
-    events: Option<&'a Events>,
+async fn wait_for_signal(signals: &mut Signals, signalled: &OnceCell<&'static str>, stopper: &Stopper, mut stop: Stop) {
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        () = stop.requested() => return,
+    };
+    // Before the stop: whoever winds up asks why.
+    drop(signalled.set(signal));
+    stopper.stop();
+    tracing::info!(signal, "stopping");
 }
 
-async fn wait_for_signal(stopper: &Stopper, mut stop: Stop) -> Result<()> {
-    let signal = tokio::select! {
-        signal = sched::signalled() => signal,
-        () = stop.requested() => return Ok(()),
-    };
-    stopper.stop();
-    tracing::info!(signal = signal.as_ref().copied().unwrap_or("none"), "stopping");
-    signal.map(drop)
+/// Waits for a release that can take over; then no further run starts.
+async fn wait_for_release(watch: Option<&mut Watch>, staged: &OnceCell<Staged>, stopper: &Stopper, stop: Stop) {
+    let Some(watch) = watch else { return };
+    if let Some(next) = watch.next(stop).await {
+        drop(staged.set(next));
+        stopper.after_this_run();
+    }
 }
 
 /// Prepares, then runs on schedule. Only a configuration that cannot work ends the service; a
 /// store that is away is asked again at every interval.
 async fn publish_until(
     publisher: &Publisher,
-    Told { board, datadog, events }: Told<'_>,
+    told: Told<'_>,
+    probation: Option<&Probation>,
     stopper: &Stopper,
     mut stop: Stop,
 ) -> Result<()> {
     let prepared = OnceCell::new();
+    let board = told.board;
     let prepare_once = async || prepared.get_or_try_init(async || prepare(publisher, board).await).await.map(drop);
     let first = tokio::select! {
         first = prepare_once() => first,
@@ -126,9 +158,11 @@ async fn publish_until(
     }
     let publish = async |run| {
         prepare_once().await?;
-        publisher.run(run, &Unwatched).await
+        let report = publisher.run(run, &Unwatched).await?;
+        probation.inspect(|probation| probation.passed());
+        Ok(report)
     };
-    serve::work(board, datadog, events, stop, publish).await;
+    serve::work(told, stopper, stop, publish).await;
     Ok(())
 }
 

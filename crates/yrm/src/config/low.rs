@@ -107,6 +107,8 @@ pub struct Low {
     pub rules: Vec<Rule>,
     /// Where the cache may be when nobody says where.
     pub usual_caches: Vec<PathBuf>,
+    /// Where what must outlive a process may be.
+    pub usual_states: Vec<PathBuf>,
 }
 
 impl Low {
@@ -124,7 +126,8 @@ impl Low {
             low.read_file(&path);
         }
         low.read_environment(&typed.environment);
-        low.usual_caches = usual_caches(&typed.environment);
+        low.usual_caches = usual(&typed.environment, &CACHES);
+        low.usual_states = usual(&typed.environment, &STATES);
         for (setting, text) in &typed.flags {
             low.set(setting, text, Source::Flag(setting.flag()));
         }
@@ -222,14 +225,27 @@ impl Low {
     }
 }
 
+/// The places where programs keep files of one sort.
+struct Places {
+    systemd: &'static str,
+    user: &'static str,
+    home: &'static str,
+    system: &'static str,
+}
+
+const CACHES: Places =
+    Places { systemd: "CACHE_DIRECTORY", user: "XDG_CACHE_HOME", home: ".cache/yrm", system: "/var/cache/yrm" };
+const STATES: Places =
+    Places { systemd: "STATE_DIRECTORY", user: "XDG_STATE_HOME", home: ".local/state/yrm", system: "/var/lib/yrm" };
+
 /// systemd's folder for the service (`CacheDirectory=`), the user's, the system's. Relative paths
 /// do not count (XDG Base Directory Specification).
-fn usual_caches(environment: &[(String, String)]) -> Vec<PathBuf> {
+fn usual(environment: &[(String, String)], places: &Places) -> Vec<PathBuf> {
     let variable = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.as_str());
-    let systemd = variable("CACHE_DIRECTORY").and_then(|folders| folders.split(':').next()).map(PathBuf::from);
-    let xdg = variable("XDG_CACHE_HOME").map(|folder| Path::new(folder).join("yrm"));
-    let home = variable("HOME").map(|folder| Path::new(folder).join(".cache/yrm"));
-    let all = [systemd, xdg, home, Some(PathBuf::from("/var/cache/yrm"))];
+    let systemd = variable(places.systemd).and_then(|folders| folders.split(':').next()).map(PathBuf::from);
+    let user = variable(places.user).map(|folder| Path::new(folder).join("yrm"));
+    let home = variable("HOME").map(|folder| Path::new(folder).join(places.home));
+    let all = [systemd, user, home, Some(PathBuf::from(places.system))];
     all.into_iter().flatten().filter(|folder| folder.is_absolute()).collect()
 }
 

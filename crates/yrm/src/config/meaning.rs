@@ -9,8 +9,8 @@ use super::parse::{self, Complaint};
 use super::rules::{self, Level, Trust};
 use super::settings::Kind;
 use super::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, SigningConfig,
-    settings,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, SelfUpdate, Service,
+    SigningConfig, settings,
 };
 
 /// What keep-at-least is when only prune-age-days is given.
@@ -68,9 +68,9 @@ impl Reading<'_> {
         let signing = self.signing(bucket.as_ref().ok());
         let cache = self.cache();
         let service = self.service();
-        let told = self.queue_fits(&bucket, &service);
+        let fits = self.fits_the_bucket(&bucket, &service);
         let datadog = self.datadog();
-        told?;
+        fits?;
         Ok(Config {
             bucket: bucket?,
             s3: s3?,
@@ -201,10 +201,7 @@ impl Reading<'_> {
     }
 
     fn service(&mut self) -> Result<Service, Wrong> {
-        let interval = self.required("time-interval", |text| match parse::duration(text)? {
-            Duration::ZERO => Err(Complaint { message: "an interval of 0 would never rest".to_owned(), hint: None }),
-            interval => Ok(interval),
-        });
+        let interval = self.required("time-interval", parse::interval);
         let queue = self.optional("queue", parse::queue);
         let listen = self.required("listen", |text| {
             text.parse::<SocketAddr>().map_err(|_| Complaint {
@@ -212,6 +209,7 @@ impl Reading<'_> {
                 hint: Some("such as 127.0.0.1:5000 or [::1]:5000".to_owned()),
             })
         });
+        let self_update = self.self_update();
         let log_file = self.optional("log-file", |text| Ok(PathBuf::from(text)));
         let log_format = self.required("log-format", |text| match text {
             "human" => Ok(LogFormat::Human),
@@ -225,23 +223,49 @@ impl Reading<'_> {
             interval: interval?,
             queue: queue?,
             listen: listen?,
+            self_update: self_update?,
             log_file: log_file?,
             log_format: log_format?,
         })
     }
 
-    /// Nobody tells a queue what happens in a directory.
-    fn queue_fits(&mut self, bucket: &Result<BucketUrl, Wrong>, service: &Result<Service, Wrong>) -> Result<(), Wrong> {
-        let (Ok(BucketUrl::Directory(_)), Ok(Service { queue: Some(_), .. })) = (bucket, service) else {
-            return Ok(());
-        };
-        Err(self.complain(
-            "queue".to_owned(),
-            Complaint {
-                message: "a directory tells no queue of uploads".to_owned(),
-                hint: Some("leave queue out and set a short time-interval".to_owned()),
-            },
-        ))
+    fn self_update(&mut self) -> Result<Option<SelfUpdate>, Wrong> {
+        let is_on = self.required("self-update", parse::switch);
+        let interval = self.required("self-update-interval", parse::interval);
+        let key = self.optional("release-key", parse::release_key);
+        let (is_on, interval, key) = (is_on?, interval?, key?);
+        Ok(is_on.then(|| SelfUpdate { interval, key, folders: self.low.usual_states.clone() }))
+    }
+
+    /// Nobody tells a queue what happens in a directory, and nobody releases yrm into one.
+    fn fits_the_bucket(
+        &mut self,
+        bucket: &Result<BucketUrl, Wrong>,
+        service: &Result<Service, Wrong>,
+    ) -> Result<(), Wrong> {
+        let (Ok(BucketUrl::Directory(_)), Ok(service)) = (bucket, service) else { return Ok(()) };
+        let misfits = [
+            (
+                service.queue.is_some(),
+                "queue",
+                "a directory tells no queue of uploads",
+                "leave queue out and set a short time-interval",
+            ),
+            (
+                service.self_update.is_some(),
+                "self-update",
+                "releases are looked for at the root of an S3 bucket, and this bucket is a directory",
+                "leave self-update out and update yrm as it was installed",
+            ),
+        ];
+        let mut fits = Ok(());
+        for (is_misfit, setting, message, hint) in misfits {
+            if is_misfit {
+                let complaint = Complaint { message: message.to_owned(), hint: Some(hint.to_owned()) };
+                fits = Err(self.complain(setting.to_owned(), complaint));
+            }
+        }
+        fits
     }
 
     fn datadog(&mut self) -> Result<Option<Datadog>, Wrong> {
@@ -416,6 +440,7 @@ fn example(name: &str) -> &'static str {
         "signing-passphrase-file" => "/etc/yrm/signing-passphrase",
         "key-name" => "my-bucket",
         "dogstatsd" => "127.0.0.1:8125",
+        "release-key" => "LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0tLS0K...",
         _ => "",
     }
 }

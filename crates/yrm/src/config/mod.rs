@@ -217,11 +217,27 @@ pub struct Service {
     pub queue: Option<QueueAddress>,
     /// Where HTTP listens.
     pub listen: SocketAddr,
+    /// How it goes over to new releases, if it does; only ever beside a bucket in S3.
+    pub self_update: Option<SelfUpdate>,
     /// Where logs go besides stderr.
     pub log_file: Option<PathBuf>,
     /// How log lines are written.
     pub log_format: LogFormat,
 }
+
+/// How a running service goes over to new releases.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SelfUpdate {
+    /// Between two looks.
+    pub interval: Duration,
+    /// What releases must be signed with.
+    pub key: Option<ReleaseKey>,
+    /// New programs are kept below the first of these that can be written to.
+    pub folders: Vec<PathBuf>,
+}
+
+/// The public half of the key that releases are signed with: ECDSA over P-256.
+pub type ReleaseKey = p256::ecdsa::VerifyingKey;
 
 /// An SQS queue, by one of its two names.
 #[derive(Debug, Clone, PartialEq, Eq)]

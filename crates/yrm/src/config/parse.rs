@@ -4,7 +4,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BucketUrl, OnConflict, QueueAddress, Repositories, SignWith};
+use base64::Engine as _;
+use p256::pkcs8::DecodePublicKey as _;
+
+use super::{BucketUrl, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith};
 
 /// What is wrong, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -34,6 +37,30 @@ const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 /// `90`, `90s`, `5m`, `72h`, `60d`; a bare number is seconds.
 pub fn duration(text: &str) -> Parsed<Duration> {
     duration_in(text, 1, "write a number with s, m, h or d, such as 90s, 5m, 72h or 60d")
+}
+
+/// A duration between two of something that is done again and again.
+pub fn interval(text: &str) -> Parsed<Duration> {
+    match duration(text)? {
+        Duration::ZERO => Err(Complaint::new("an interval of 0 would never rest")),
+        interval => Ok(interval),
+    }
+}
+
+/// What `openssl pkey -pubout | base64 -w0` prints of a key on the curve P-256.
+pub fn release_key(text: &str) -> Parsed<ReleaseKey> {
+    let wrong = |message: &str| {
+        Complaint::new(message).hint(
+            "write what `openssl pkey -in release.pem -pubout | base64 -w0` prints of a key that \
+             `openssl ecparam -name prime256v1 -genkey -noout` made",
+        )
+    };
+    let pem = base64::engine::general_purpose::STANDARD.decode(text.trim()).ok();
+    let pem = pem.and_then(|pem| String::from_utf8(pem).ok()).ok_or_else(|| wrong("this is not a PEM in base64"))?;
+    if pem.contains("PRIVATE KEY") {
+        return Err(wrong("this is a private key, which stays where releases are made"));
+    }
+    ReleaseKey::from_public_key_pem(pem.trim()).map_err(|_| wrong("this is no public key on the curve P-256"))
 }
 
 /// `60` or `60d`; a bare number is days.

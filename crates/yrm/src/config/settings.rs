@@ -291,6 +291,23 @@ pub const SETTINGS: &[Setting] = &[
          for what the queue does not tell.",
     ),
     Setting::new("listen", Group::Serve, "ADDR:PORT", "Where HTTP listens.").default("127.0.0.1:5000"),
+    Setting::new(
+        "self-update",
+        Group::Serve,
+        "BOOL",
+        "Go over to a new release of yrm when scripts/release has uploaded it to the root of the S3 bucket. It is verified \
+         and tried first; a run is never cut for it.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
+    Setting::new("self-update-interval", Group::Serve, "DURATION", "Between two looks for a new release.").default("5m"),
+    Setting::new(
+        "release-key",
+        Group::Serve,
+        "KEY",
+        "Public key that a new release must be signed with: its PEM, in base64 on one line. Without it whoever may write \
+         to the bucket's root decides what runs.",
+    ),
 ];
 
 /// A variable that is not a setting.

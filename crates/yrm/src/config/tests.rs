@@ -218,3 +218,57 @@ fn everything_wrong_with_the_rules_is_said() {
     let (low, _file) = with_file("bucket = \"./b\"\nrule = \"el9\"\n", typed(&[], &[]));
     assert!(problems(&low).contains("this is no list of tables"));
 }
+
+/// A public key on P-256 as `openssl pkey -pubout | base64 -w0` prints it.
+const RELEASE_KEY: &str = "LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0tLS0KTUZrd0V3WUhLb1pJemowQ0FRWUlLb1pJemowREFRY0RRZ0FFN1VscWRJZmwvN2ZJVlVxTWdmbGNMbWNPbThsaQo2V0krRllYbjZJemNNakNteHpub3RST2NRbkxubnNGMlVDbkJmT3VQTXdkS3FjVXAwSHB0UVRtNm5BPT0KLS0tLS1FTkQgUFVCTElDIEtFWS0tLS0tCg==";
+
+#[test]
+fn self_update_is_off_and_takes_a_key_and_a_folder_of_the_service() {
+    let plain = [("bucket", "s3://bucket")];
+    assert_eq!(config(&typed(&[], &plain)).service.self_update, None);
+    let environment = [
+        ("YRM_SELF_UPDATE", "true"),
+        ("YRM_RELEASE_KEY", RELEASE_KEY),
+        ("STATE_DIRECTORY", "/var/lib/private/yrm:/other"),
+        ("HOME", "/home/me"),
+    ];
+    let update = config(&typed(&environment, &plain)).service.self_update.unwrap();
+    assert_eq!((update.interval, update.key.is_some()), (Duration::from_mins(5), true));
+    let folders = ["/var/lib/private/yrm", "/home/me/.local/state/yrm", "/var/lib/yrm"].map(PathBuf::from);
+    assert_eq!(update.folders, folders);
+}
+
+#[test]
+fn what_is_no_release_key_is_said_and_never_shown() {
+    let private = base64_of("-----BEGIN EC PRIVATE KEY-----\nMHcCAQEE\n-----END EC PRIVATE KEY-----\n");
+    let truncated = &RELEASE_KEY[..80];
+    for (text, why) in [
+        ("no key", "this is not a PEM in base64"),
+        (&private, "this is a private key"),
+        (truncated, "this is no public key on the curve P-256"),
+        (&base64_of("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"), "no public key on the curve"),
+    ] {
+        let low = Low::gather(&typed(&[], &[("bucket", "s3://bucket"), ("release-key", text)]));
+        let said = problems(&low);
+        assert!(said.contains(why) && said.contains("release-key (--release-key)"), "{said}");
+        assert!(!said.contains(text), "{said}");
+    }
+}
+
+fn base64_of(text: &str) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(text)
+}
+
+#[test]
+fn a_directory_has_no_queue_and_no_releases() {
+    let flags = [("bucket", "./b"), ("self-update", "true"), ("queue", "arn:aws:sqs:eu-west-1:123456789012:name")];
+    let said = problems(&Low::gather(&typed(&[], &flags)));
+    for expected in
+        ["queue: a directory tells no queue", "self-update: releases are looked for at the root of an S3 bucket"]
+    {
+        assert!(said.contains(expected), "{expected:?} is not in {said}");
+    }
+    let never = problems(&Low::gather(&typed(&[], &[("bucket", "s3://bucket"), ("self-update-interval", "0")])));
+    assert!(never.contains("self-update-interval (--self-update-interval): an interval of 0"), "{never}");
+}

@@ -1,5 +1,8 @@
 //! The bucket's whole layout on one screen: every key this program builds, with its content
 //! type, its cache control and whether it is swapped or fixed.
+//!
+//! Releases of this program itself lie at the bucket's root, whatever the prefix; they are only
+//! read, and `update` names them.
 
 use std::fmt;
 

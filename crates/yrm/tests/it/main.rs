@@ -23,4 +23,5 @@ mod s3_whole;
 mod service;
 mod signatures;
 mod signing;
+mod updates;
 mod wire;

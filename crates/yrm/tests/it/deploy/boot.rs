@@ -101,6 +101,7 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
         ("YRM_KEEP_AT_LEAST", "7"),
         ("YRM_PRUNE_AGE_DAYS", ""),
         ("YRM_METRICS", "stack"),
+        ("YRM_SELF_UPDATE", "no"),
     ];
     let output = machine.boot(&settings);
     assert!(output.status.success(), "{}", said(&output));
@@ -196,6 +197,16 @@ async fn with_a_release_key_only_what_it_signed_is_installed() {
     assert_eq!(machine.get(&manifest).await, signed);
     let output = machine.boot(&ours);
     assert!(said(&output).contains("yrm 9.9.9 runs"), "{}", said(&output));
+
+    // The key goes where the running service looks for it, and nowhere else.
+    let configuration = || read(&machine.root().join("etc/yrm/yrm.toml"));
+    assert!(!configuration().contains("release-key"), "{}", configuration());
+    let output = machine.boot(&[ours[0], ("YRM_SELF_UPDATE", "yes")]);
+    assert!(output.status.success(), "{}", said(&output));
+    let expected = format!("self-update = \"true\"\nrelease-key = \"{}\"\n", ours[0].1);
+    assert!(configuration().contains(&expected), "{}", configuration());
+    let file = machine.root().join("etc/yrm/yrm.toml");
+    succeed(yrm(machine.directory.path()).args(["config", "check", "--config"]).arg(file));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! The whole, as on AWS: the stack is made, a release is uploaded, the machine's own user data is
 //! run, a package is published and installed. Everybody has their role's rights and no others.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -203,7 +204,13 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     let (cloud, directory) = (Cloud::start(), TempDir::new().unwrap());
     let root = Cloud::root();
     // A message that a service was given when it ended comes again after two minutes; the interval is shorter.
-    let parameters = [("bucketName", BUCKET), ("website", "yes"), ("email", "ops@example.com"), ("timeInterval", "5")];
+    let parameters = [
+        ("bucketName", BUCKET),
+        ("website", "yes"),
+        ("email", "ops@example.com"),
+        ("timeInterval", "5"),
+        ("selfUpdate", "yes"),
+    ];
     let stack = cloud.create_stack(STACK, &parameters);
     // moto makes no notifications in a stack; the command is the one for buckets that were there before.
     succeed(cloud.command(&root, Path::new("sh")).args(["-euc", &stack["NotifyCommand"]]));
@@ -227,8 +234,14 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     )
     .await;
 
-    // The next release: uploaded, and the machine terminated. Its successor runs before it is gone.
-    release(&cloud, &deployer, &binary);
+    // The next release: uploaded, and the machine goes over to it by itself.
+    let next = directory.path().join("yrm-next");
+    std::fs::write(&next, [&std::fs::read(&binary).unwrap()[..], b"the next"].concat()).unwrap();
+    std::fs::set_permissions(&next, std::fs::Permissions::from_mode(0o755)).unwrap();
+    release(&cloud, &deployer, &next);
+    machine.logged("this release works");
+    publish(&cloud, &publisher, &write_package(directory.path(), "by-the-next"));
+    // The machine terminated. Its successor runs before it is gone.
     let second = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-2"));
     second.address();
     drop(machine);

@@ -25,6 +25,19 @@ fn the_services_are_hardened() {
 }
 
 #[test]
+fn what_runs_in_place_of_the_service_can_be_kept_started_and_told_of() {
+    let unit = read(&deploy("systemd/yrm.service"));
+    let lines: Vec<&str> = unit.lines().collect();
+    for line in ["Type=notify", "Restart=always", "StateDirectory=yrm"] {
+        assert!(lines.contains(&line), "{line}");
+    }
+    // Each of these would keep a program in the state's folder from being started.
+    for setting in ["NoExecPaths", "ExecPaths", "TemporaryFileSystem", "RootDirectory", "RootImage"] {
+        assert!(!lines.iter().any(|line| line.starts_with(setting)), "{setting}");
+    }
+}
+
+#[test]
 fn systemd_understands_every_line_and_what_is_started_is_installed() {
     let directory = TempDir::new().unwrap();
     for unit in ["yrm.service", "yrm-heartbeat.service", "yrm-heartbeat.timer"] {

@@ -99,7 +99,7 @@ async fn campaign(seed: u64, figures: &mut Figures) {
         figures.messages += story.sent.len();
         stopper.stop();
     };
-    tokio::join!(service.serve(stop), story);
+    tokio::join!(service.serve(&stopper, stop), story);
     service.world.assert_clean().await;
     figures.runs += service.run_count();
 }
@@ -248,7 +248,7 @@ async fn a_burst_of_uploads_is_one_generation_long_before_the_interval() {
         assert_eq!((service.answered.borrow().len(), service.queue.left()), (40, 0));
         stopper.stop();
     };
-    tokio::join!(service.serve(stop), story);
+    tokio::join!(service.serve(&stopper, stop), story);
 }
 
 #[tokio::test(start_paused = true)]
@@ -272,7 +272,7 @@ async fn a_queue_that_refuses_for_an_hour_holds_up_nothing_and_is_heard_again() 
         assert_eq!(service.queue.left(), 0);
         stopper.stop();
     };
-    tokio::join!(service.serve(stop), story);
+    tokio::join!(service.serve(&stopper, stop), story);
 }
 
 #[tokio::test(start_paused = true)]
@@ -292,5 +292,5 @@ async fn a_message_whose_package_could_not_be_answered_comes_again_and_goes_then
         assert_eq!(service.queue.left(), 0);
         stopper.stop();
     };
-    tokio::join!(service.serve(stop), story);
+    tokio::join!(service.serve(&stopper, stop), story);
 }

@@ -17,8 +17,8 @@ use yrm::events::message::{Inbox, Said};
 use yrm::events::queue::{Message, Queue};
 use yrm::publish::bucket::Bucket;
 use yrm::publish::{RunId, Unwatched, receipt};
-use yrm::sched::{Ended, Stop};
-use yrm::serve;
+use yrm::sched::{Ended, Stop, Stopper};
+use yrm::serve::{self, Told};
 use yrm::store::ETag;
 
 use crate::publish::world::{World, policy};
@@ -101,7 +101,7 @@ impl Service {
     }
 
     /// Runs until `stop`, as `yrm serve` does.
-    pub(crate) async fn serve(&self, stop: Stop) {
+    pub(crate) async fn serve(&self, stopper: &Stopper, stop: Stop) {
         let events = Events::new(Arc::clone(&self.witness) as Arc<dyn Queue>, inbox());
         let board = serve::board(INTERVAL);
         let publish = async |run: RunId| {
@@ -114,7 +114,8 @@ impl Service {
             }
             Ok(report)
         };
-        assert_eq!(serve::work(&board, None, Some(&events), stop, publish).await, Ended::Cleanly);
+        let told = Told { board: &board, datadog: None, events: Some(&events) };
+        assert_eq!(serve::work(told, stopper, stop, publish).await, Ended::Cleanly);
     }
 
     /// What an uploader does. S3's message is for the caller to send.

@@ -11,7 +11,7 @@ use std::path::Path;
 use source::Source;
 
 /// Every module right under the crate's root, and its floor.
-const FLOORS: [(&str, u8); 21] = [
+const FLOORS: [(&str, u8); 22] = [
     // the binary
     ("main", 5),
     // faces
@@ -22,6 +22,7 @@ const FLOORS: [(&str, u8); 21] = [
     ("sched", 3),
     ("events", 3),
     ("board", 3),
+    ("update", 3),
     // the publish line and its neighbours
     ("publish", 2),
     ("retention", 2),

@@ -46,12 +46,14 @@ pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
         Some(listener) => listener,
         None => http::bind(config.service.listen).await?,
     };
-    let socket = listener.as_fd().try_clone_to_owned().map_err(|error| {
+    // Whoever stops for good lets the port go at once; whoever is followed keeps it.
+    let socket = config.service.self_update.is_some().then(|| listener.as_fd().try_clone_to_owned());
+    let socket = socket.transpose().map_err(|error| {
         Error::new(ErrorKind::Internal, "keeping the listening socket for the next release").because(error)
     })?;
-    match Box::pin(run_service(&config, &publisher, listener, async |_| Ok(()))).await? {
-        None => Ok(DONE),
-        Some(staged) => Err(staged.take_over(&socket)),
+    match (Box::pin(run_service(&config, &publisher, listener, async |_| Ok(()))).await?, socket) {
+        (Some(staged), Some(socket)) => Err(staged.take_over(&socket)),
+        (None, _) | (Some(_), None) => Ok(DONE),
     }
 }
 

@@ -305,13 +305,6 @@ impl Watch {
     }
 }
 
-impl Staged {
-    /// The digest of the program.
-    pub fn digest(&self) -> Sha256 {
-        self.digest
-    }
-}
-
 impl Probation {
     /// A run ended well: the program works.
     pub fn passed(&self) {

@@ -71,6 +71,8 @@ async fn what_is_no_yrm_is_tried_once_and_never_started() {
         assert_stays(&machine, &mut serve, why, package).await;
         assert_eq!(machine.kept(), Vec::<String>::new(), "{package}");
     }
+    machine.put(&format!("yrm-{ARCH}.sha256"), vec![b'a'; 70_000]).await;
+    assert_stays(&machine, &mut serve, "is larger than 65536 bytes", "large").await;
     // Tried once each: looked at several times since.
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(std::fs::read_to_string(&witness).unwrap(), "--version\n".repeat(5));

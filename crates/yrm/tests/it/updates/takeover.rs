@@ -4,32 +4,35 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use super::{ARCH, Machine, digest, program_of, script};
 use crate::s3_server::server;
 use crate::service::Serve;
 
-/// systemd's end of the socket.
-struct Systemd(UnixDatagram);
+/// systemd's end of the socket. It listens all the time, as systemd does: whoever tells waits for room.
+struct Systemd(Receiver<String>);
 
 impl Systemd {
     fn at(path: &std::path::Path) -> Self {
         let socket = UnixDatagram::bind(path).unwrap();
-        socket.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-        Self(socket)
+        let (said, heard) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 256];
+            while let Ok(length) = socket.recv(&mut bytes) {
+                let text = std::str::from_utf8(&bytes[..length]).unwrap().trim();
+                if text != "WATCHDOG=1" && said.send(text.lines().next().unwrap().to_owned()).is_err() {
+                    break;
+                }
+            }
+        });
+        Self(heard)
     }
 
     /// The next thing it is told, the watchdog's beats aside.
     fn hears(&self) -> String {
-        let mut bytes = [0; 256];
-        loop {
-            let length = self.0.recv(&mut bytes).unwrap();
-            let text = std::str::from_utf8(&bytes[..length]).unwrap().trim();
-            if text != "WATCHDOG=1" {
-                return text.lines().next().unwrap().to_owned();
-            }
-        }
+        self.0.recv_timeout(Duration::from_mins(1)).unwrap()
     }
 }
 

@@ -59,6 +59,10 @@ chaos-one TEST:
 mutants *NAMES:
     scripts/mutants {{NAMES}}
 
+# the service's unit under a real systemd: started, updated, and back from releases that do not work (a minute, as root)
+unit *PROGRAM:
+    scripts/try-unit {{PROGRAM}}
+
 # fuzz one of header, package, primary, filelists, other, repomd, events, catalog, keys, signatures (needs
 # `cargo install cargo-fuzz`)
 fuzz TARGET SECONDS="120":

@@ -228,6 +228,21 @@ mod tests {
         assert_eq!(board.readiness(), Ok(()));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn after_the_last_run_everything_stops() {
+        let board = board(Duration::from_mins(1));
+        let (stopper, stop) = sched::stop_pair();
+        let told = Told { board: &board, datadog: None, events: None };
+        let ended = work(told, &stopper, stop.clone(), async |_run| {
+            stopper.after_this_run();
+            assert!(!stop.is_requested(), "the faces answer while it is in flight");
+            tokio::time::sleep(10 * sched::STOP_GRACE).await;
+            Ok(report(0, &["inbox/a.rpm"], &[]))
+        })
+        .await;
+        assert_eq!((ended, board.schedule().runs_finished, stop.is_requested()), (Ended::Cleanly, 1, true));
+    }
+
     #[test]
     fn run_ids_carry_their_time() {
         let run = new_run();

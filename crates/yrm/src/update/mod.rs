@@ -229,7 +229,8 @@ impl Watch {
             self.place.tidy(&[self.own]);
             Trouble::refused(format!("{digest} will not do: {why}"), "release a program for this machine")
         })?;
-        self.place.prepare_mark().map_err(keeping)?;
+        let place = self.place.clone();
+        blocking(move || place.prepare_mark()).await.map_err(keeping)?;
         tracing::info!(release = %digest, version, "a new release is there; it takes over when no run is in flight");
         Ok(Some(Staged { place: self.place.clone(), program, digest, version }))
     }

@@ -46,7 +46,7 @@ impl Machine {
         command.current_dir(self.directory.path()).env_clear().envs(server().environment());
         command.env("STATE_DIRECTORY", self.file("state")).env("YRM_BUCKET", format!("s3://{}", self.bucket));
         command.args(["serve", "--path-style", "--listen", "127.0.0.1:0", "--log-format", "json", "-v"]);
-        command.args(["--time-interval", "1", "--self-update", "--self-update-interval", "1"]).args(flags);
+        command.env("YRM_SELF_UPDATE_INTERVAL", "1").args(["--time-interval", "1", "--self-update"]).args(flags);
         command
     }
 

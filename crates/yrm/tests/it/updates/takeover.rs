@@ -116,6 +116,17 @@ async fn a_release_that_is_known_costs_one_head_a_look_and_an_idle_run_one_list(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_release_is_looked_for_at_the_start_and_at_the_buckets_root_whatever_the_prefix() {
+    let machine = Machine::new().await;
+    let next = machine.another_build();
+    machine.upload(machine.release(&next, None)).await;
+    let mut command = machine.command(&["--self-update-interval", "1d"]);
+    let mut serve = Serve::spawn(command.env("YRM_BUCKET", format!("s3://{}/below/here", machine.bucket)));
+    serve.logged("this release works");
+    assert_eq!(program_of(serve.pid()), machine.place().join(format!("yrm-{}", digest(&next))));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_run_in_flight_ends_first_and_a_stop_wins_over_a_release() {
     let machine = Machine::new().await;
     let mut serve = machine.serve(&[]);

@@ -15,6 +15,7 @@ pub mod gate;
 pub mod history;
 pub mod inbox;
 pub mod inspect;
+pub mod lease;
 pub mod locate;
 pub mod observe;
 pub mod pair;
@@ -26,6 +27,7 @@ pub mod report;
 mod repository;
 pub mod rollback;
 mod settlement;
+mod share;
 pub mod sweep;
 mod tidy;
 pub mod uploaders;
@@ -45,6 +47,7 @@ use self::bucket::Bucket;
 use self::errand::Errand;
 use self::inbox::Dropped;
 use self::inspect::Inspector;
+use self::lease::Leases;
 use self::observe::State;
 use self::report::{Rejected, Report, Waiting};
 use self::repository::Work;
@@ -122,6 +125,9 @@ pub struct Publisher {
     swept: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
     /// Where a path waits for nothing but a sweep.
     sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
+    leases: Leases,
+    /// Whether other instances work beside this one.
+    shares: bool,
     /// When every repository was last looked up, to retire and to sweep where nothing arrives.
     looked_round: Mutex<LookedRound>,
 }
@@ -145,6 +151,8 @@ impl Publisher {
             retention_due: Mutex::default(),
             swept: Mutex::default(),
             sweep_wanted: Mutex::default(),
+            leases: Leases::default(),
+            shares: false,
             looked_round: Mutex::default(),
         })
     }
@@ -160,6 +168,13 @@ impl Publisher {
     #[must_use]
     pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
         self.bucket = self.bucket.with_signer(signer);
+        self
+    }
+
+    /// The same publisher, sharing the repositories with other instances: each works where no other does.
+    #[must_use]
+    pub fn sharing(mut self, shares: bool) -> Self {
+        self.shares = shares;
         self
     }
 
@@ -188,15 +203,14 @@ impl Publisher {
             );
         }
         report.inbox_keys = dropped.iter().map(|dropped| dropped.key().to_owned()).collect();
-        if !dropped.is_empty() {
-            self.bucket.abilities().await?;
-        }
+        // Without conditional writes there is no lease, and one writer by agreement.
+        let shares = !dropped.is_empty() && self.bucket.abilities().await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
         self.mend_where_due(run, &mut report).await;
-        let mut rest = dropped.as_slice();
-        while !rest.is_empty() {
-            let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, &mut report).await;
-            rest = &rest[judged..];
+        if shares {
+            self.publish_shares(dropped, pass, &mut report).await;
+        } else {
+            self.batches(&dropped, pass, &mut report).await;
         }
         self.retire_where_due(pass, &mut report).await;
         self.sweep_where_due(run, &mut report).await;
@@ -229,6 +243,14 @@ impl Publisher {
         }
         let newest = history::load(&self.bucket, 1).await.unwrap_or_default();
         newest.first().is_none_or(|newest| newest.errors != report.errors)
+    }
+
+    /// Judges and publishes what was dropped, some at a time.
+    async fn batches(&self, mut rest: &[Dropped], pass: Pass<'_>, report: &mut Report) {
+        while !rest.is_empty() {
+            let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, report).await;
+            rest = &rest[judged..];
+        }
     }
 
     /// Judges and publishes some of what was dropped; how many.

@@ -111,7 +111,13 @@ impl World {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let store = Arc::new(FaultStore::new(self.judge.seat(who), self.seed ^ (number << 32), script));
         let publisher = Publisher::new(Arc::clone(&store) as _, self.policy.clone()).unwrap();
-        (publisher.with_signer((self.signing == Signing::On).then(signer)), store)
+        let publisher = publisher.with_signer((self.signing == Signing::On).then(signer));
+        (publisher.sharing(self.shares()), store)
+    }
+
+    /// Whether the publishers of this story share by leases.
+    fn shares(&self) -> bool {
+        self.seed % 4 >= 2
     }
 
     /// A publisher that meets nothing.
@@ -153,6 +159,10 @@ impl World {
         let publisher = self.calm(Who::Manager(9));
         let mut waiting = Vec::new();
         for _ in 0..2 {
+            // Whoever held a lease and is no more has held it long enough then.
+            if self.shares() {
+                tokio::time::sleep(MINUTE).await;
+            }
             let report = self.run_by(&publisher).await.unwrap();
             if !report.errors.is_empty() {
                 self.judge.broken(format!("G12: {what}: {:?}", report.errors));

@@ -9,5 +9,6 @@ mod hostile;
 mod keeping;
 mod races;
 mod run;
+mod shared;
 mod signed;
 pub(crate) mod world;

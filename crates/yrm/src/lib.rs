@@ -1,7 +1,7 @@
 //! `yrm`, the YUM Repo Manager: the one writer of an RPM repository in S3 or a directory.
 //!
 //! Floors, from the top; imports point down only (a test checks it):
-//! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`,
+//! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`, `notify`,
 //! `board`) · the publish line (`publish`,
 //! `check`, …) · the store (`store`) and `openpgp` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
 
@@ -16,6 +16,7 @@ pub mod http;
 pub mod index;
 pub mod legible;
 pub mod metrics;
+pub mod notify;
 pub mod openpgp;
 pub mod publish;
 pub mod retention;

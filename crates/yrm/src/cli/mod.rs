@@ -34,10 +34,13 @@ use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Config, Low, Policy, Trust, Typed};
+use crate::datadog::Datadog;
 use crate::error::Result;
+use crate::notify::Notifier;
 use crate::openpgp::sign::Signer;
 use crate::publish::Publisher;
 use crate::publish::bucket::Bucket;
+use crate::serve::Outside;
 use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::telemetry::{self, Logging, Verbosity};
@@ -168,6 +171,16 @@ async fn publisher(config: &Config) -> Result<Publisher> {
     let signer = signer(config)?;
     let publisher = Publisher::new(open(config).await?, config.policy.clone())?;
     Ok(publisher.with_cache(Cache::of(config)).with_signer(signer))
+}
+
+/// Who is told of runs, as `config` says; `hiccups` runs in a row may fail before it is told.
+async fn outside(config: &Config, hiccups: u32) -> Result<Outside> {
+    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let notifier = match &config.notify {
+        Some(to) => Some(Notifier::start(to, config.bucket.to_string(), &config.s3, hiccups).await?),
+        None => None,
+    };
+    Ok(Outside { datadog, notifier })
 }
 
 /// Opens the bucket that `config` names, for a verb that publishes nothing: it needs no keyring, which

@@ -5,8 +5,7 @@ use clap::Args;
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
-use super::{Context, DONE, publisher};
-use crate::datadog::Datadog;
+use super::{Context, DONE, outside, publisher};
 use crate::error::{ErrorKind, Result};
 use crate::publish::report::{Remark, Report};
 use crate::serve;
@@ -27,13 +26,11 @@ pub(super) struct RunArgs {
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     let publisher = publisher(&config).await?;
-    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let outside = outside(&config, 0).await?;
     let bars = Bars::new(context.output);
-    let outcome = serve::pass(datadog.as_ref(), async |run| publisher.run(run, &bars).await).await;
+    let outcome = serve::pass(&outside, async |run| publisher.run(run, &bars).await).await;
     bars.finish();
-    if let Some(datadog) = datadog {
-        datadog.finish(serve::LAST_POINTS).await;
-    }
+    outside.finish().await;
     let report = outcome?;
     context.output.data(&report, summary)?;
     Ok(if report.errors.is_empty() { DONE } else { ErrorKind::Unavailable.exit_code() })

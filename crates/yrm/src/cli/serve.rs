@@ -8,10 +8,9 @@ use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
-use super::{Context, DONE, publisher};
+use super::{Context, DONE, outside, publisher};
 use crate::board::{Board, RUNS_KEPT};
 use crate::config::{BucketUrl, Config};
-use crate::datadog::Datadog;
 use crate::error::{ErrorKind, Result};
 use crate::events::Events;
 use crate::events::message::Inbox;
@@ -20,7 +19,10 @@ use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
-use crate::serve;
+use crate::serve::{self, Outside};
+
+/// Runs in a row that may fail before it is told: the next one often heals it.
+const HICCUPS: u32 = 1;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -38,7 +40,7 @@ pub(super) struct ServeArgs {
 /// Builds the world and runs it. The one place where all parts meet.
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let publisher = publisher(&config).await?;
+    let publisher = publisher(&config).await?.sharing(config.service.share);
     let listener = http::bind(config.service.listen).await?;
     run_service(&config, &publisher, listener, async |_| Ok(())).await?;
     Ok(DONE)
@@ -62,14 +64,14 @@ pub(super) async fn run_service(
         BucketUrl::S3 { .. } => None,
     };
     let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
-    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let outside = outside(config, HICCUPS).await?;
     let events = connect_events(config, publisher).await;
     tracing::info!(bucket = %config.bucket, %listen, interval_s = config.service.interval.as_secs(), "serving");
     let (signals, answers, systemd, outcome, told) = tokio::join!(
         wait_for_signal(&stopper, stop.clone()),
         http::answer(listener, faces, stop.clone()),
         serve::tell_systemd(stop.clone()),
-        publish_until(publisher, Told { board: &board, datadog, events: events.as_ref() }, &stopper, stop.clone()),
+        publish_until(publisher, Told { board: &board, outside, events: events.as_ref() }, &stopper, stop.clone()),
         listening(listen),
     );
     let ((), ()) = (answers, systemd);
@@ -88,7 +90,7 @@ async fn connect_events(config: &Config, publisher: &Publisher) -> Option<Events
 /// Who is told of runs, or tells of work for them.
 struct Told<'a> {
     board: &'a Board,
-    datadog: Option<Datadog>,
+    outside: Outside,
     events: Option<&'a Events>,
 }
 
@@ -106,7 +108,7 @@ async fn wait_for_signal(stopper: &Stopper, mut stop: Stop) -> Result<()> {
 /// store that is away is asked again at every interval.
 async fn publish_until(
     publisher: &Publisher,
-    Told { board, datadog, events }: Told<'_>,
+    Told { board, outside, events }: Told<'_>,
     stopper: &Stopper,
     mut stop: Stop,
 ) -> Result<()> {
@@ -128,7 +130,7 @@ async fn publish_until(
         prepare_once().await?;
         publisher.run(run, &Unwatched).await
     };
-    serve::work(board, datadog, events, stop, publish).await;
+    serve::work(board, outside, events, stop, publish).await;
     Ok(())
 }
 

@@ -9,8 +9,8 @@ use super::parse::{self, Complaint};
 use super::rules::{self, Level, Trust};
 use super::settings::Kind;
 use super::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, SigningConfig,
-    settings,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Notify, Policy, Retention, S3Config, Service,
+    SigningConfig, settings,
 };
 
 /// What keep-at-least is when only prune-age-days is given.
@@ -70,6 +70,7 @@ impl Reading<'_> {
         let service = self.service();
         let told = self.queue_fits(&bucket, &service);
         let datadog = self.datadog();
+        let notify = self.notify();
         told?;
         Ok(Config {
             bucket: bucket?,
@@ -79,6 +80,7 @@ impl Reading<'_> {
             cache: cache?,
             service: service?,
             datadog: datadog?,
+            notify: notify?,
         })
     }
 
@@ -206,6 +208,7 @@ impl Reading<'_> {
             interval => Ok(interval),
         });
         let queue = self.optional("queue", parse::queue);
+        let share = self.required("share", parse::switch);
         let listen = self.required("listen", |text| {
             text.parse::<SocketAddr>().map_err(|_| Complaint {
                 message: format!("{text:?} is not an address and port"),
@@ -224,6 +227,7 @@ impl Reading<'_> {
         Ok(Service {
             interval: interval?,
             queue: queue?,
+            share: share?,
             listen: listen?,
             log_file: log_file?,
             log_format: log_format?,
@@ -251,6 +255,29 @@ impl Reading<'_> {
         let statsd = self.optional("dogstatsd", parse::host_and_port);
         let datadog = Datadog { api_key: key?, app_key: application_key?, site: site?, statsd: statsd? };
         Ok((datadog.api_key.is_some() || datadog.statsd.is_some()).then_some(datadog))
+    }
+
+    fn notify(&mut self) -> Result<Option<Notify>, Wrong> {
+        let topic = self.optional("notify-topic", parse::topic);
+        let (webhook, secret) = (self.secret("notify-webhook"), self.secret("notify-secret"));
+        let on = self.required("notify-on", parse::notify_on);
+        let (topic, webhook, secret, on) = (topic?, webhook?, secret?, on?);
+        let wrong = |message: &str, hint: &str| Complaint { message: message.to_owned(), hint: Some(hint.to_owned()) };
+        let complaint = match &webhook {
+            // The address may hold a secret: it is not repeated.
+            Some(url) if parse::web_url(url).is_err() => {
+                Some(wrong("this is not a web address", "write https://host/path, without a user's name"))
+            }
+            Some(_) if secret.is_none() => Some(wrong(
+                "notices need a secret to be signed with",
+                "set notify-secret-file; the receiver checks the Yrm-Signature header with the same secret",
+            )),
+            Some(_) | None => None,
+        };
+        if let Some(complaint) = complaint {
+            return Err(self.complain("notify-webhook".to_owned(), complaint));
+        }
+        Ok((topic.is_some() || webhook.is_some()).then_some(Notify { webhook, topic, secret, on }))
     }
 
     /// A secret or its `-file` twin, whichever was said louder.
@@ -416,6 +443,9 @@ fn example(name: &str) -> &'static str {
         "signing-passphrase-file" => "/etc/yrm/signing-passphrase",
         "key-name" => "my-bucket",
         "dogstatsd" => "127.0.0.1:8125",
+        "notify-topic" => "arn:aws:sns:eu-central-1:123456789012:my-bucket",
+        "notify-webhook-file" => "/etc/yrm/notify-webhook",
+        "notify-secret-file" => "/etc/yrm/notify-secret",
         _ => "",
     }
 }

@@ -38,6 +38,8 @@ pub struct Config {
     pub service: Service,
     /// Where metrics go, if anywhere.
     pub datadog: Option<Datadog>,
+    /// Who is told of what runs did, if anybody.
+    pub notify: Option<Notify>,
 }
 
 impl Config {
@@ -215,6 +217,8 @@ pub struct Service {
     pub interval: Duration,
     /// The queue that tells of uploads, if any; only ever beside a bucket in S3.
     pub queue: Option<QueueAddress>,
+    /// Whether other instances publish in the same bucket.
+    pub share: bool,
     /// Where HTTP listens.
     pub listen: SocketAddr,
     /// Where logs go besides stderr.
@@ -263,6 +267,45 @@ pub struct Datadog {
     pub site: String,
     /// `host:port` of a DogStatsD agent.
     pub statsd: Option<String>,
+}
+
+/// Who is told of what runs did.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// A web address that takes notices by POST; it may hold a secret.
+    pub webhook: Option<String>,
+    /// An SNS topic.
+    pub topic: Option<Topic>,
+    /// What notices are signed with.
+    pub secret: Option<String>,
+    /// What is told.
+    pub on: NotifyOn,
+}
+
+impl std::fmt::Debug for Notify {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notify").field("topic", &self.topic).field("on", &self.on).finish_non_exhaustive()
+    }
+}
+
+/// An SNS topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its ARN.
+    pub arn: String,
+    /// The region in it.
+    pub region: String,
+}
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotifyOn {
+    /// Packages can be installed.
+    pub published: bool,
+    /// Files were set aside.
+    pub rejected: bool,
+    /// Runs fail, and that they do no longer.
+    pub failing: bool,
 }
 
 impl std::fmt::Debug for Datadog {

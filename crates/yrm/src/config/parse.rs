@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BucketUrl, OnConflict, QueueAddress, Repositories, SignWith};
+use super::{BucketUrl, NotifyOn, OnConflict, QueueAddress, Repositories, SignWith, Topic};
 
 /// What is wrong, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -278,6 +278,39 @@ pub fn queue(text: &str) -> Parsed<QueueAddress> {
         return Err(wrong());
     }
     Ok(QueueAddress::Url(url))
+}
+
+/// An SNS topic's ARN.
+pub fn topic(text: &str) -> Parsed<Topic> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let sound = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    match parts[..] {
+        ["arn", partition, "sns", region, account, name]
+            if [partition, region, account, name].into_iter().all(sound) =>
+        {
+            Ok(Topic { arn: text.to_owned(), region: region.to_owned() })
+        }
+        _ => Err(Complaint::new("this is no SNS topic's ARN").hint("write arn:aws:sns:REGION:ACCOUNT:NAME")),
+    }
+}
+
+/// What is told, separated by commas.
+pub fn notify_on(text: &str) -> Parsed<NotifyOn> {
+    let mut on = NotifyOn { published: false, rejected: false, failing: false };
+    for word in text.split(',').map(str::trim) {
+        match word {
+            "published" => on.published = true,
+            "rejected" => on.rejected = true,
+            "failing" => on.failing = true,
+            _ => {
+                return Err(Complaint::new(format!("{word:?} is nothing that is told of"))
+                    .hint("write one or more of published, rejected, failing"));
+            }
+        }
+    }
+    Ok(on)
 }
 
 /// A Datadog site (`datadoghq.eu`) or a whole URL.

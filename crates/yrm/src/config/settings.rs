@@ -258,6 +258,30 @@ pub const SETTINGS: &[Setting] = &[
         .also("DD_SITE"),
     Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the gauges to this DogStatsD agent by UDP too."),
     Setting::new(
+        "notify-webhook",
+        Group::Publish,
+        "URL",
+        "Tell this web address what runs did, by a signed POST. Prefer notify-webhook-file where the address is a secret.",
+    )
+    .kind(Kind::Secret),
+    Setting::new("notify-webhook-file", Group::Publish, "FILE", "Read the webhook's address from this file."),
+    Setting::new("notify-topic", Group::Publish, "ARN", "Tell this SNS topic what runs did."),
+    Setting::new(
+        "notify-secret",
+        Group::Publish,
+        "SECRET",
+        "Sign notices with this secret, which the receiver knows too. A webhook needs one.",
+    )
+    .kind(Kind::Secret),
+    Setting::new("notify-secret-file", Group::Publish, "FILE", "Read the secret that notices are signed with from this file."),
+    Setting::new(
+        "notify-on",
+        Group::Publish,
+        "published|rejected|failing,…",
+        "What is told: that packages can be installed, that files were set aside, that runs fail and that they do no longer.",
+    )
+    .default("published,rejected,failing"),
+    Setting::new(
         "signing-key",
         Group::Signing,
         "FILE,…",
@@ -290,6 +314,15 @@ pub const SETTINGS: &[Setting] = &[
         "An SQS queue that S3 tells of uploads into the inbox: they are published at once. The interval stays, \
          for what the queue does not tell.",
     ),
+    Setting::new(
+        "share",
+        Group::Serve,
+        "BOOL",
+        "Other instances publish in the same bucket: share the repositories with them by leases, so that no two do the \
+         same work. Nothing is lost without, but work is done twice.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
     Setting::new("listen", Group::Serve, "ADDR:PORT", "Where HTTP listens.").default("127.0.0.1:5000"),
 ];
 

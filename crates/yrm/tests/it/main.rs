@@ -14,6 +14,7 @@ mod floors;
 mod hostile;
 mod index;
 mod model;
+mod notices;
 mod outside_world;
 mod processes;
 mod publish;

@@ -18,7 +18,7 @@ use yrm::events::queue::{Message, Queue};
 use yrm::publish::bucket::Bucket;
 use yrm::publish::{RunId, Unwatched, receipt};
 use yrm::sched::{Ended, Stop};
-use yrm::serve;
+use yrm::serve::{self, Outside};
 use yrm::store::ETag;
 
 use crate::publish::world::{World, policy};
@@ -114,7 +114,7 @@ impl Service {
             }
             Ok(report)
         };
-        assert_eq!(serve::work(&board, None, Some(&events), stop, publish).await, Ended::Cleanly);
+        assert_eq!(serve::work(&board, Outside::default(), Some(&events), stop, publish).await, Ended::Cleanly);
     }
 
     /// What an uploader does. S3's message is for the caller to send.

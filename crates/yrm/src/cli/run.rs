@@ -9,6 +9,7 @@ use super::{Context, DONE, publisher};
 use crate::datadog::Datadog;
 use crate::error::{ErrorKind, Result};
 use crate::publish::report::{Remark, Report};
+use crate::secrets;
 use crate::serve;
 
 /// What `run` takes.
@@ -25,7 +26,8 @@ pub(super) struct RunArgs {
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
+    secrets::fetch_all(&mut config).await?;
     let publisher = publisher(&config).await?;
     let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
     let bars = Bars::new(context.output);

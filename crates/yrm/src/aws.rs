@@ -94,11 +94,10 @@ impl Failure {
         match status {
             None if names_credentials(error) => Self::NoCredentials,
             Some(400..=499) if is(&of_credentials) => Self::Denied,
-            Some(429) | None | Some(500..) => Self::Away,
-            Some(400..=499) if is(&busy) => Self::Away,
+            Some(400..=499) if status == Some(429) || is(&busy) => Self::Away,
             Some(401 | 403) => Self::Denied,
             Some(400..=499) => Self::Refused,
-            Some(_) => Self::Away,
+            Some(_) | None => Self::Away,
         }
     }
 

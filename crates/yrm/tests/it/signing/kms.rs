@@ -189,7 +189,7 @@ async fn while_kms_refuses_nothing_is_lost_readers_are_safe_and_the_next_run_hea
         }
         assert!(bucket.join(format!("inbox/{name}.rpm")).exists(), "{trouble}: the upload is lost");
         assert!(gpg.verifies(&bucket), "{trouble}: the pair does not match");
-        let check = json(&mut yrm(folder.path()).args(["check", "--deep", "-b", "./b"]));
+        let check = json(yrm(folder.path()).args(["check", "--deep", "-b", "./b"]));
         assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()), "{trouble}");
         match trouble {
             "disabled" => drop(kms.enable_key().key_id(&id).send().await.unwrap()),
@@ -200,7 +200,7 @@ async fn while_kms_refuses_nothing_is_lost_readers_are_safe_and_the_next_run_hea
         assert!(gpg.verifies(&bucket), "{trouble}");
     }
     assert_eq!(serve.terminate().0, Some(0));
-    let check = json(&mut yrm(folder.path()).args(["check", "--deep", "-b", "./b"]));
+    let check = json(yrm(folder.path()).args(["check", "--deep", "-b", "./b"]));
     assert_eq!((&check["repositories"][0]["packages"], &check["repositories"][0]["hashed"]), (&4.into(), &4.into()));
 }
 

@@ -118,3 +118,36 @@ pub(crate) fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> 
         || text.contains("CredentialsProviderError")
         || text.contains("ProviderError(")
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_kms::operation::sign::SignError;
+    use aws_sdk_s3::error::ErrorMetadata;
+    use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_service_that_is_busy() {
+        for (status, code, expected) in [
+            (400, "AccessDeniedException", Failure::Denied),
+            (400, "ExpiredTokenException", Failure::Denied),
+            (403, "", Failure::Denied),
+            (400, "ThrottlingException", Failure::Away),
+            (400, "KMSInternalException", Failure::Away),
+            (429, "", Failure::Away),
+            (500, "KeyUnavailableException", Failure::Away),
+            (503, "AccessDeniedException", Failure::Away),
+            (400, "KMSInvalidStateException", Failure::Refused),
+            (400, "NotFoundException", Failure::Refused),
+            (404, "", Failure::Refused),
+        ] {
+            let answer = HttpResponse::new(u16::try_into(status).unwrap(), SdkBody::empty());
+            let error = SignError::generic(ErrorMetadata::builder().code(code).build());
+            let error = SdkError::service_error(error, answer);
+            assert_eq!(Failure::of(&error), expected, "{status} {code}");
+        }
+        let error: SdkError<SignError, HttpResponse> = SdkError::timeout_error("no answer");
+        assert_eq!(Failure::of(&error), Failure::Away);
+    }
+}

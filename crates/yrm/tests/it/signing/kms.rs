@@ -113,9 +113,7 @@ async fn gpg_finds_every_kind_of_key_good_and_a_restart_keeps_its_fingerprint_an
         for wrong in [other, b"no key".to_vec()] {
             std::fs::write(folder.path().join("b/repo/RPM-GPG-KEY-yrm"), wrong).unwrap();
             json(&mut signing(folder.path(), &key, &["run"]));
-            gpg_of(folder.path()).verifies(&folder.path().join("b"));
-            let user = json(&mut signing(folder.path(), &key, &["key", "list"]));
-            assert_eq!(user.as_array().unwrap().len(), 1, "{kind}: {user}");
+            assert!(gpg_of(folder.path()).verifies(&folder.path().join("b")), "{kind}");
             let published = std::fs::read(folder.path().join("b/repo/RPM-GPG-KEY-yrm")).unwrap();
             let owner = &yrm::openpgp::key::PublicKey::read_all(&published).unwrap()[0];
             assert_eq!(owner.user_id(), "yrm", "{kind}");

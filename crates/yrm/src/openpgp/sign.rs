@@ -75,10 +75,11 @@ impl Signer {
         if self.key_file().is_ok_and(|own| own == file) {
             return true;
         }
-        PublicKey::read_all(file).is_ok_and(|published| {
-            published.len() == self.keys.len()
-                && self.keys.iter().zip(&published).all(|(key, published)| key.is_certified_by(published))
-        })
+        let Ok(published) = PublicKey::read_all(file) else { return false };
+        let written = published.iter().map(PublicKey::armored).collect::<Result<Vec<_>>>();
+        published.len() == self.keys.len()
+            && self.keys.iter().zip(&published).all(|(key, published)| key.is_certified_by(published))
+            && written.is_ok_and(|blocks| blocks.concat().as_bytes() == file)
     }
 
     /// Begins the signature over `bytes`, made `at`: all of it that keeps a processor busy. A key that

@@ -110,13 +110,15 @@ async fn gpg_finds_every_kind_of_key_good_and_a_restart_keeps_its_fingerprint_an
 
         // What somebody put into the key's place does not stay.
         let other = signing(folder.path(), &key, &["key", "export", "--key-name", "other"]).output().unwrap().stdout;
-        for wrong in [other, b"no key".to_vec()] {
+        let more = [&before[..], b"something else\n"].concat();
+        for wrong in [other, more, b"no key".to_vec()] {
             std::fs::write(folder.path().join("b/repo/RPM-GPG-KEY-yrm"), wrong).unwrap();
             json(&mut signing(folder.path(), &key, &["run"]));
             assert!(gpg_of(folder.path()).verifies(&folder.path().join("b")), "{kind}");
             let published = std::fs::read(folder.path().join("b/repo/RPM-GPG-KEY-yrm")).unwrap();
             let owner = &yrm::openpgp::key::PublicKey::read_all(&published).unwrap()[0];
             assert_eq!(owner.user_id(), "yrm", "{kind}");
+            assert!(!String::from_utf8_lossy(&published).contains("something else"), "{kind}");
         }
     }
 }

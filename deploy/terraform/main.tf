@@ -31,6 +31,7 @@ locals {
     pruneAgeDays             = var.prune_age_days
     signingKey               = var.signing_key == null ? null : var.signing_key ? "yes" : "no"
     releaseKey               = var.release_key
+    datadogKeyParameter      = var.datadog_key_parameter
     arch                     = var.arch
     instanceType             = var.instance_type
     vpcId                    = var.vpc_id

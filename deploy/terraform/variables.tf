@@ -102,13 +102,19 @@ variable "prune_age_days" {
 }
 
 variable "signing_key" {
-  description = "Whether to make a key in KMS that the service may sign with; yrm itself does not yet. Null: the template's default."
+  description = "Whether to make a key in KMS and sign the package lists with it (repo_gpgcheck=1). Null: the template's default."
   type        = bool
   default     = null
 }
 
 variable "release_key" {
   description = "Public key in PEM, in base64 on one line, that releases must be signed with. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "datadog_key_parameter" {
+  description = "The name of an SSM parameter (SecureString) with the Datadog API key, such as /yrm/datadog-api-key. Null: the template's default."
   type        = string
   default     = null
 }

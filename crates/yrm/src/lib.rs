@@ -3,8 +3,9 @@
 //! Floors, from the top; imports point down only (a test checks it):
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`, `notify`,
 //! `board`) · the publish line (`publish`,
-//! `check`, …) · the store (`store`) and `openpgp` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
+//! `check`, …) · the store (`store`), `openpgp`, `secrets` and `aws` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
 
+pub(crate) mod aws;
 pub mod board;
 pub mod check;
 pub mod cli;
@@ -21,6 +22,7 @@ pub mod openpgp;
 pub mod publish;
 pub mod retention;
 pub mod sched;
+pub mod secrets;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

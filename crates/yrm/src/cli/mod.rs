@@ -161,14 +161,17 @@ async fn open(config: &Config) -> Result<Arc<dyn Store>> {
 }
 
 /// The keys that `config` names, if it names any.
-fn signer(config: &Config) -> Result<Option<Signer>> {
-    config.signing.as_ref().map(Signer::load).transpose()
+async fn signer(config: &Config) -> Result<Option<Signer>> {
+    match &config.signing {
+        Some(signing) => Signer::load(signing, &config.s3).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A publisher of the bucket that `config` names. Keys that cannot be used are told before the bucket is
 /// asked anything.
 async fn publisher(config: &Config) -> Result<Publisher> {
-    let signer = signer(config)?;
+    let signer = signer(config).await?;
     let publisher = Publisher::new(open(config).await?, config.policy.clone())?;
     Ok(publisher.with_cache(Cache::of(config)).with_signer(signer))
 }
@@ -308,7 +311,7 @@ impl Verb {
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,
             Self::Demo(args) => demo::demo(&args, context).await,
-            Self::Config(verb) => config::execute(&verb, context),
+            Self::Config(verb) => config::execute(&verb, context).await,
             Self::Completions(args) => completions::completions(&args, context.output),
             Self::Man(args) => completions::man(&args, context.output),
         }

@@ -8,6 +8,7 @@ use super::progress::Bars;
 use super::{Context, DONE, outside, publisher};
 use crate::error::{ErrorKind, Result};
 use crate::publish::report::{Remark, Report};
+use crate::secrets;
 use crate::serve;
 
 /// What `run` takes.
@@ -24,7 +25,8 @@ pub(super) struct RunArgs {
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
+    secrets::fetch_all(&mut config).await?;
     let publisher = publisher(&config).await?;
     let outside = outside(&config, 0).await?;
     let bars = Bars::new(context.output);

@@ -19,6 +19,7 @@ use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Stop, Stopper};
+use crate::secrets;
 use crate::serve::{self, Outside};
 
 /// Runs in a row that may fail before it is told: the next one often heals it.
@@ -39,7 +40,8 @@ pub(super) struct ServeArgs {
 
 /// Builds the world and runs it. The one place where all parts meet.
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
+    secrets::fetch_all(&mut config).await?;
     let publisher = publisher(&config).await?.sharing(config.service.share);
     let listener = http::bind(config.service.listen).await?;
     run_service(&config, &publisher, listener, async |_| Ok(())).await?;

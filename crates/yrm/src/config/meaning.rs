@@ -1,11 +1,12 @@
 //! From what was typed to what it means: one pass over all settings that collects every problem.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::low::{Low, Problem};
 use super::parse::{self, Complaint};
+use super::place::{self, Secret, SecretPlace, sound_key};
 use super::rules::{self, Level, Trust};
 use super::settings::Kind;
 use super::{
@@ -22,8 +23,6 @@ const CLIENTS_CACHE: Duration = Duration::from_hours(48);
 /// A publisher may take half an hour from its first copy to its switch, and reuses what is up to
 /// half the grace period old: a shorter grace leaves no room for two.
 const WRITERS_PAUSE: Duration = Duration::from_hours(2);
-/// A key file over this size holds no key.
-const MAX_SECRET_BYTES: usize = 4096;
 
 /// The configuration that `low` means, with what is worth a warning, or everything that is
 /// wrong with it.
@@ -133,21 +132,16 @@ impl Reading<'_> {
     }
 
     fn signing(&mut self, bucket: Option<&BucketUrl>) -> Result<Option<SigningConfig>, Wrong> {
-        let keys = self.optional("signing-key", parse::files);
-        let passphrase_file = self.optional("signing-passphrase-file", nonempty);
+        let keys = self.optional("signing-key", place::keys);
+        let passphrase = self.optional("signing-passphrase-file", place::secret);
         let with = self.required("sign-with", parse::sign_with);
         let name = self.optional("key-name", parse::key_name);
-        let (keys, passphrase_file, with, name) = (keys?, passphrase_file?, with?, name?);
+        let (keys, passphrase, with, name) = (keys?, passphrase?, with?, name?);
         let of_bucket = || match bucket {
             Some(BucketUrl::S3 { name, .. }) => name.clone(),
             Some(BucketUrl::Directory(_)) | None => "yrm".to_owned(),
         };
-        Ok(keys.map(|keys| SigningConfig {
-            keys,
-            passphrase_file: passphrase_file.map(PathBuf::from),
-            with,
-            key_name: name.unwrap_or_else(of_bucket),
-        }))
+        Ok(keys.map(|keys| SigningConfig { keys, passphrase, with, key_name: name.unwrap_or_else(of_bucket) }))
     }
 
     fn trust(&mut self, folders: Option<&Folders>) -> Result<Trust, Wrong> {
@@ -265,7 +259,7 @@ impl Reading<'_> {
         let wrong = |message: &str, hint: &str| Complaint { message: message.to_owned(), hint: Some(hint.to_owned()) };
         let complaint = match &webhook {
             // The address may hold a secret: it is not repeated.
-            Some(url) if parse::web_url(url).is_err() => {
+            Some(Secret::Known(url)) if parse::web_url(url).is_err() => {
                 Some(wrong("this is not a web address", "write https://host/path, without a user's name"))
             }
             Some(_) if secret.is_none() => Some(wrong(
@@ -281,7 +275,7 @@ impl Reading<'_> {
     }
 
     /// A secret or its `-file` twin, whichever was said louder.
-    fn secret(&mut self, name: &'static str) -> Result<Option<String>, Wrong> {
+    fn secret(&mut self, name: &'static str) -> Result<Option<Secret>, Wrong> {
         let file_name = format!("{name}-file");
         let (plain, file) = (self.low.get(name), self.low.get(&file_name));
         let file = match (plain, file) {
@@ -295,12 +289,15 @@ impl Reading<'_> {
                 return Err(Wrong);
             }
             (Some(plain), Some(file)) if plain.source.layer() > file.source.layer() => {
-                return self.optional(name, sound_secret);
+                return self.optional(name, known);
             }
-            (Some(_), None) => return self.optional(name, sound_secret),
+            (Some(_), None) => return self.optional(name, known),
             (_, Some(file)) => file,
         };
-        let read = read_secret(Path::new(&file.text));
+        let read = place::secret(&file.text).and_then(|place| match place {
+            SecretPlace::File(path) => read_secret(&path),
+            SecretPlace::Aws(secret) => Ok(Secret::Kept(secret)),
+        });
         let place = format!("{file_name} ({})", file.source);
         read.map(Some).map_err(|complaint| self.complain(place, complaint))
     }
@@ -332,21 +329,16 @@ fn nonempty(text: &str) -> Result<String, Complaint> {
     Ok(text.to_owned())
 }
 
-/// A key that can stand in an HTTP header. The message never repeats it.
-fn sound_secret(text: &str) -> Result<String, Complaint> {
-    let text = text.trim();
-    if text.is_empty() || text.len() > MAX_SECRET_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Complaint { message: "this is not a key: one word of ASCII".to_owned(), hint: None });
-    }
-    Ok(text.to_owned())
+fn known(text: &str) -> Result<Secret, Complaint> {
+    sound_key(text).map(Secret::Known)
 }
 
-fn read_secret(path: &Path) -> Result<String, Complaint> {
+fn read_secret(path: &std::path::Path) -> Result<Secret, Complaint> {
     let text = std::fs::read_to_string(path).map_err(|error| Complaint {
         message: format!("reading {}: {error}", path.display()),
         hint: Some("the file holds the key and nothing else".to_owned()),
     })?;
-    sound_secret(&text)
+    known(&text)
 }
 
 /// A row of `config show`.

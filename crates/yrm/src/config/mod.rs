@@ -6,6 +6,7 @@
 mod low;
 mod meaning;
 pub mod parse;
+pub mod place;
 pub mod rules;
 pub mod settings;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use low::{Low, Problem, Source, Typed, Value};
 pub use meaning::{Shown, show, template};
+pub use place::{AwsName, AwsSecret, KeyPlace, Secret, SecretPlace};
 pub use rules::{KeyringPlace, Level, Rule, Trust};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -146,13 +148,13 @@ pub struct Policy {
 /// What metadata is signed with. The keys themselves are read by whoever signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningConfig {
-    /// Files with a secret key each; the first is the primary.
-    pub keys: Vec<PathBuf>,
-    /// A file with the keys' passphrase.
-    pub passphrase_file: Option<PathBuf>,
+    /// Where the keys are; the first is the primary.
+    pub keys: Vec<KeyPlace>,
+    /// Where the passphrase is that keys in files are locked with.
+    pub passphrase: Option<SecretPlace>,
     /// Which of them sign.
     pub with: SignWith,
-    /// The public keys are published as `RPM-GPG-KEY-<name>`.
+    /// The public keys are published as `RPM-GPG-KEY-<name>`; a key in KMS is said to be this one's.
     pub key_name: String,
 }
 
@@ -260,9 +262,9 @@ pub enum LogFormat {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Datadog {
     /// API key; without it nothing goes to the HTTP API.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// Application key; accepted as the first version did, not needed to send metrics.
-    pub app_key: Option<String>,
+    pub app_key: Option<Secret>,
     /// `DD_SITE`, such as `datadoghq.eu`, or a whole URL.
     pub site: String,
     /// `host:port` of a DogStatsD agent.
@@ -273,11 +275,11 @@ pub struct Datadog {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Notify {
     /// A web address that takes notices by POST; it may hold a secret.
-    pub webhook: Option<String>,
+    pub webhook: Option<Secret>,
     /// An SNS topic.
     pub topic: Option<Topic>,
     /// What notices are signed with.
-    pub secret: Option<String>,
+    pub secret: Option<Secret>,
     /// What is told.
     pub on: NotifyOn,
 }

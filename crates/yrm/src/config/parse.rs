@@ -16,17 +16,18 @@ pub struct Complaint {
 }
 
 impl Complaint {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-type Parsed<T> = Result<T, Complaint>;
+/// A value, or what is wrong with its text.
+pub type Parsed<T> = Result<T, Complaint>;
 
 /// The longest duration taken: a hundred years, far from every overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
@@ -114,16 +115,6 @@ pub fn sign_with(text: &str) -> Parsed<SignWith> {
         "all" => Ok(SignWith::All),
         _ => Err(Complaint::new(format!("{text:?} is neither first nor all"))),
     }
-}
-
-/// Files, with commas between them.
-pub fn files(text: &str) -> Parsed<Vec<PathBuf>> {
-    let names: Vec<&str> = text.split(',').map(str::trim).collect();
-    if names.iter().any(|name| name.is_empty() || name.contains(char::is_control)) {
-        return Err(Complaint::new(format!("{text:?} is no list of files"))
-            .hint("write a file's name, or several with commas between them"));
-    }
-    Ok(names.into_iter().map(PathBuf::from).collect())
 }
 
 /// What a file with public keys may be called by: a plain part of a name, the same in every URL.

@@ -244,7 +244,7 @@ pub const SETTINGS: &[Setting] = &[
          a command line is readable by others on the machine.",
     )
     .kind(Kind::Secret),
-    Setting::new("datadog-api-key-file", Group::Publish, "FILE", "Read the Datadog API key from this file."),
+    Setting::new("datadog-api-key-file", Group::Publish, "PLACE", "Read the Datadog API key from this file, or from ssm:PARAMETER or secretsmanager:SECRET."),
     Setting::new(
         "datadog-app-key",
         Group::Publish,
@@ -252,7 +252,7 @@ pub const SETTINGS: &[Setting] = &[
         "Datadog application key: accepted as the first version did; sending metrics does not need it.",
     )
     .kind(Kind::Secret),
-    Setting::new("datadog-app-key-file", Group::Publish, "FILE", "Read the Datadog application key from this file."),
+    Setting::new("datadog-app-key-file", Group::Publish, "PLACE", "Read the Datadog application key from such a place."),
     Setting::new("datadog-site", Group::Publish, "SITE", "Datadog site, such as datadoghq.eu, or a whole URL.")
         .default("datadoghq.com")
         .also("DD_SITE"),
@@ -284,11 +284,12 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "signing-key",
         Group::Signing,
-        "FILE,…",
-        "Sign metadata with the armored OpenPGP secret key in this file. Of several the first signs; the others' public \
-         keys are published too, so that clients know them before they sign.",
+        "FILE|awskms:KEY,…",
+        "Sign metadata with the armored OpenPGP secret key in this file, or with this key in AWS KMS (its id, its ARN, or \
+         alias/NAME). Of several the first signs; the others' public keys are published too, so that clients know them \
+         before they sign.",
     ),
-    Setting::new("signing-passphrase-file", Group::Signing, "FILE", "Read the signing keys' passphrase from this file."),
+    Setting::new("signing-passphrase-file", Group::Signing, "PLACE", "Read the passphrase of signing keys in files from this file, or from ssm:PARAMETER or secretsmanager:SECRET."),
     Setting::new(
         "sign-with",
         Group::Signing,

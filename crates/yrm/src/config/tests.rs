@@ -107,11 +107,11 @@ fn a_secret_comes_from_its_file_and_is_never_shown() {
     let path = key.path().to_str().unwrap();
     let from_file = typed(&[("YRM_DATADOG_API_KEY_FILE", path)], &[("bucket", "./b")]);
     let datadog = config(&from_file).datadog.unwrap();
-    assert_eq!(datadog.api_key.as_deref(), Some("abcdef0123"));
+    assert_eq!(datadog.api_key, Some(Secret::Known("abcdef0123".to_owned())));
     assert!(!format!("{datadog:?}").contains("abcdef"));
 
     let louder = typed(&[("YRM_DATADOG_API_KEY_FILE", path)], &[("bucket", "./b"), ("datadog-api-key", "flagkey")]);
-    assert_eq!(config(&louder).datadog.unwrap().api_key.as_deref(), Some("flagkey"));
+    assert_eq!(config(&louder).datadog.unwrap().api_key, Some(Secret::Known("flagkey".to_owned())));
     assert!(!format!("{:?}", show(&Low::gather(&louder))).contains("flagkey"));
 
     let both = typed(&[("YRM_DATADOG_API_KEY_FILE", path), ("YRM_DATADOG_API_KEY", "envkey")], &[("bucket", "./b")]);

@@ -18,7 +18,7 @@ use ulid::Ulid;
 
 use self::news::{Facts, Health, Notice};
 use self::send::{Receiver, Sns, Webhook};
-use crate::config::{self, S3Config};
+use crate::config::{self, S3Config, Secret};
 use crate::error::{Error, Result};
 use crate::metrics::{self, Delivery};
 use crate::publish::report::Report;
@@ -46,11 +46,14 @@ impl Notifier {
             let (queue, waiting) = mpsc::channel(QUEUE);
             receivers.push((queue, tokio::spawn(deliver(receiver, waiting))));
         };
-        if let Some(url) = &config.webhook {
-            receiver(Receiver::Webhook(Webhook::new(url, config.secret.clone())?));
+        let known =
+            |secret: &Option<Secret>| secret.as_ref().map(Secret::known).transpose().map(|it| it.map(str::to_owned));
+        let secret = known(&config.secret)?;
+        if let Some(url) = known(&config.webhook)? {
+            receiver(Receiver::Webhook(Webhook::new(&url, secret.clone())?));
         }
         if let Some(topic) = &config.topic {
-            receiver(Receiver::Sns(Sns::connect(topic, aws, config.secret.clone()).await));
+            receiver(Receiver::Sns(Sns::connect(topic, aws, secret).await?));
         }
         Ok(Self { bucket, on: config.on, health: Mutex::new(Health::new(patience)), receivers })
     }

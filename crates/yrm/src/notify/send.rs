@@ -4,18 +4,18 @@
 use std::fmt;
 use std::time::Duration;
 
+use aws_sdk_sns::config::Builder;
 use aws_sdk_sns::config::retry::RetryConfig;
 use aws_sdk_sns::config::timeout::TimeoutConfig;
-use aws_sdk_sns::config::{Builder, Region};
 use aws_sdk_sns::error::DisplayErrorContext;
 use aws_sdk_sns::types::MessageAttributeValue;
 use jiff::Timestamp;
 
 use super::news::Notice;
 use super::sign::{NAME, sign};
-use crate::config::{S3Config, Topic};
+use crate::aws;
+use crate::config::{S3Config, Topic, parse};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::s3;
 
 /// For one try.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -67,6 +67,10 @@ impl Webhook {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|error| Error::new(ErrorKind::Internal, "preparing the HTTP client for notices").because(error))?;
+        // One that AWS keeps is seen here first. It is not repeated.
+        if parse::web_url(url).is_err() {
+            return Err(Error::new(ErrorKind::Config, "reading notify-webhook").because("this is not a web address"));
+        }
         let host = url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
         Ok(Self { client, url: url.to_owned(), host: host.to_owned(), secret })
     }
@@ -106,16 +110,15 @@ pub(super) struct Sns {
 
 impl Sns {
     /// With the bucket's credentials, in the topic's own region.
-    pub(super) async fn connect(topic: &Topic, aws: &S3Config, secret: Option<String>) -> Self {
-        let shared = s3::shared(aws).await;
+    pub(super) async fn connect(topic: &Topic, bucket: &S3Config, secret: Option<String>) -> Result<Self> {
+        let shared = aws::beside(bucket, Some(&topic.region)).await?;
         let timeouts = TimeoutConfig::builder().operation_timeout(TIMEOUT).build();
         let config = Builder::from(&shared)
-            .region(Region::new(topic.region.clone()))
             .timeout_config(timeouts)
             // Tries are counted by who calls.
             .retry_config(RetryConfig::disabled())
             .build();
-        Self { client: aws_sdk_sns::Client::from_conf(config), arn: topic.arn.clone(), secret }
+        Ok(Self { client: aws_sdk_sns::Client::from_conf(config), arn: topic.arn.clone(), secret })
     }
 
     async fn send(&self, notice: &Notice) -> std::result::Result<(), Failed> {

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use rpmmd::repodata::ReadRange as _;
 use tokio::time::Instant;
 
@@ -70,13 +71,22 @@ async fn upload_file(
     Ok(())
 }
 
+/// A generation, and in signed mode the signature of its repomd.xml.
+#[derive(Debug)]
+pub struct Ready<'a> {
+    /// What is to be the truth.
+    pub generation: &'a Generation,
+    /// What goes before it.
+    pub signature: Option<Bytes>,
+}
+
 /// Makes the generation the truth, if the truth is still what `state` read: its signature first, both
 /// ready beforehand, and repomd.xml at once after it. Nothing is tried after `until`: the sweep may then
 /// be about to take what the generation names. Late is lost.
 pub async fn switch(
     bucket: &Bucket,
     state: &State,
-    generation: &Generation,
+    Ready { generation, signature }: Ready<'_>,
     run: RunId,
     until: Instant,
 ) -> Result<Switch> {
@@ -90,7 +100,6 @@ pub async fn switch(
     let bytes = &generation.repomd_bytes;
     let put = Put { key: &bucket.path(key), bytes, attributes: &attributes, condition: &condition };
     let (repository, seen) = (&state.repository, state.signature.as_ref());
-    let signature = pair::sign(bucket, bytes, run.started).await?;
     let Settled::Won(signature) = pair::replace(bucket, repository, seen, signature, until).await? else {
         return Ok(Switch::Lost);
     };

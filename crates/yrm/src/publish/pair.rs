@@ -8,6 +8,8 @@
 //!
 //! With signing off, a signature that is there goes before repomd.xml changes: none is ever stale.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -117,8 +119,9 @@ pub async fn mend(bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) ->
 pub async fn sign(bucket: &Bucket, bytes: &Bytes, at: Timestamp) -> Result<Option<Bytes>> {
     let Some(signer) = bucket.signer.clone() else { return Ok(None) };
     publish_keys(bucket).await?;
-    let bytes = bytes.clone();
-    aside("signing", move || signer.sign(&bytes, at)).await?.map(Some)
+    let (bytes, busy) = (bytes.clone(), Arc::clone(&signer));
+    let begun = aside("signing", move || busy.begin(&bytes, at)).await??;
+    signer.finish(begun).await.map(Some)
 }
 
 /// The first half of a switch: `signature` takes the place of what was seen there, or that goes. Lost
@@ -212,7 +215,7 @@ pub async fn publish_keys(bucket: &Bucket) -> Result<()> {
         for attempt in 0..TRIES {
             settle::pause(store, attempt).await;
             let condition = match store.get(&path, None).await? {
-                Some(there) if there.bytes == bytes => return Ok(()),
+                Some(there) if signer.is_key_file(&there.bytes) => return Ok(()),
                 Some(there) => PutIf::Matches(there.object.etag),
                 None => PutIf::Absent,
             };

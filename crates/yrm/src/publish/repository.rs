@@ -11,7 +11,7 @@ use super::admit::{Admission, Placed, admit, put_back};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
 use super::catalog::{Catalog, Entry};
-use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
+use super::commit::{Ready, Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::errand::Errand;
 use super::inbox::Dropped;
 use super::inspect::{Inspector, OwnPaths, learn_pkgid};
@@ -143,8 +143,11 @@ impl Publisher {
             }
             progress.step(Step::Upload, 0, prepared.placed.len());
             let (state, generation) = self.next_generation(&prepared, run).await?;
+            // First of all: what cannot be signed is not uploaded, run after run.
+            let signature = pair::sign(&self.bucket, &generation.repomd_bytes, run.started).await?;
             upload(&self.bucket, &state, &generation).await?;
-            match switch(&self.bucket, &state, &generation, run, began + STALE_AFTER).await? {
+            let ready = Ready { generation: &generation, signature };
+            match switch(&self.bucket, &state, ready, run, began + STALE_AFTER).await? {
                 Switch::Won { etag, put } => {
                     progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
                     report.revision_after = Some(generation.catalog.revision);

@@ -21,6 +21,7 @@ mod publish;
 mod s3_faults;
 mod s3_server;
 mod s3_whole;
+mod secrets;
 mod service;
 mod signatures;
 mod signing;

@@ -11,7 +11,7 @@ use std::path::Path;
 use source::Source;
 
 /// Every module right under the crate's root, and its floor.
-const FLOORS: [(&str, u8); 22] = [
+const FLOORS: [(&str, u8); 24] = [
     // the binary
     ("main", 5),
     // faces
@@ -32,6 +32,8 @@ const FLOORS: [(&str, u8); 22] = [
     // the store
     ("store", 1),
     ("openpgp", 1),
+    ("secrets", 1),
+    ("aws", 1),
     // the cellar
     ("config", 0),
     ("error", 0),

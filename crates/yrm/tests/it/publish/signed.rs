@@ -227,7 +227,8 @@ async fn a_pair_is_looked_at_again_after_the_clock_was_set_back() {
     let world = signed_world().await;
     let (yesterday, other) = (world.now() - DAY, signer(&[1]));
     // An operator's removal died between its two puts.
-    put(world.memory.as_ref(), SIGNATURE, other.sign(b"what never came", yesterday).unwrap()).await;
+    let never_came = other.finish(other.begin(b"what never came", yesterday).unwrap()).await.unwrap();
+    put(world.memory.as_ref(), SIGNATURE, never_came).await;
     world.publisher.run(RunId { id: ulid::Ulid::new(), started: yesterday }, &Unwatched).await.unwrap();
     assert_signed(&world, "by a clock of yesterday").await;
 }

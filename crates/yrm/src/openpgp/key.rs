@@ -81,6 +81,8 @@ pub fn generate(algorithm: Algorithm, user_id: &str, created: Timestamp, passphr
 pub struct SecretKey {
     part: Part,
     public: PublicKey,
+    /// From when on what it signs counts.
+    since: Timestamp,
 }
 
 /// What of the key signs.
@@ -127,12 +129,24 @@ impl SecretKey {
         if part.rsa_bits().is_some_and(|bits| bits < SHORTEST_RSA_BITS) {
             return Err(refuse("RSA under 2048 bits is refused by clients", "`yrm key generate` makes a longer one"));
         }
-        Ok(Self { part, public })
+        let since = part.since(&key);
+        Ok(Self { part, public, since })
     }
 
     /// The public key.
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// From when on what it signs counts: it was made by then, and said of itself that it may sign.
+    /// Clients that ask what a key was when it signed want no signature from before.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether what signs is an RSA key.
+    pub(super) fn is_rsa(&self) -> bool {
+        self.part.rsa_bits().is_some()
     }
 
     /// A signature over `bytes`, made `at`. Clients refuse what is older than its key, so it never is.
@@ -151,6 +165,25 @@ impl Part {
             Self::Primary(key) => rsa_bits(key.public_params()),
             Self::Subkey(key) => rsa_bits(key.public_params()),
         }
+    }
+
+    /// When the oldest of its key's words that the file holds was spoken, or it was made if that was later.
+    fn since(&self, key: &SignedSecretKey) -> Timestamp {
+        let details = &key.details;
+        let of_users = details.users.iter().flat_map(|user| &user.signatures);
+        let of_primary = details.direct_signatures.iter().chain(of_users);
+        let first = of_primary.filter(|word| word.key_flags().sign() || word.key_flags().certify());
+        let first = first.filter_map(packet::Signature::created).min();
+        let (made, bound) = match self {
+            Self::Primary(primary) => (primary.created_at(), None),
+            Self::Subkey(part) => {
+                let subkey = key.secret_subkeys.iter().find(|subkey| subkey.fingerprint() == part.fingerprint());
+                let words = subkey.into_iter().flat_map(|subkey| &subkey.signatures);
+                (part.created_at(), words.filter_map(packet::Signature::created).min())
+            }
+        };
+        let latest = [Some(made), first, bound].into_iter().flatten().max().unwrap_or(made);
+        Timestamp::from_second(i64::from(latest.as_secs())).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 

@@ -212,6 +212,9 @@ impl Abilities {
     };
 }
 
+/// What is sent before a range that is joined to it is at least so long: S3 takes no shorter parts.
+pub const LEAST_SENT_BYTES: u64 = 5 << 20;
+
 /// Objects in one page of a listing, at most: S3's own limit.
 pub const PAGE_OBJECTS: usize = 1000;
 

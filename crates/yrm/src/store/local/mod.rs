@@ -163,7 +163,7 @@ impl Store for DirectoryStore {
             let path = KeyPath::parse(&key)?;
             let adopted = match &body {
                 Body::File(local) => Temp::adopt(tree, local)?,
-                Body::Memory(_) => None,
+                Body::Memory(_) | Body::Begun { .. } => None,
             };
             let temp = if let Some(temp) = adopted {
                 temp

@@ -213,8 +213,7 @@ mod tests {
             .signature_tag(20_000, Value::Int64(vec![7, 8]))
             .build();
         let plain = Rpm::new("a", "1", "1", "noarch").signature_tag(20_000, Value::Int64(vec![7, 8])).build();
-        for (signature, tag) in
-            [(HeaderSignature::Rsa(b"new"), tags::RSA), (HeaderSignature::Other(b"new"), tags::DSA)]
+        for (signature, tag) in [(HeaderSignature::Rsa(b"new"), tags::RSA), (HeaderSignature::Other(b"new"), tags::DSA)]
         {
             let after = signed(&all, signature);
             let (before, now) = (ready(&plain), ready(&after));

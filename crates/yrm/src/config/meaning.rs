@@ -265,9 +265,7 @@ impl Reading<'_> {
             "sign-packages".to_owned(),
             Complaint {
                 message: "packages are to be signed, and there is no key to sign them with".to_owned(),
-                hint: Some(
-                    "name one: signing-key = \"/etc/yrm/signing.key\"; `yrm key generate` makes it".to_owned(),
-                ),
+                hint: Some("name one: signing-key = \"/etc/yrm/signing.key\"; `yrm key generate` makes it".to_owned()),
             },
         ))
     }

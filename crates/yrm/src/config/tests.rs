@@ -206,10 +206,7 @@ fn packages_are_signed_by_a_key_or_not_at_all() {
     };
     assert_eq!(read("").unwrap(), SignPackages::Off);
     assert_eq!(read("signing-key = \"k\"\nsign-packages = \"always\"\n").unwrap(), SignPackages::Always);
-    for text in [
-        "sign-packages = \"missing\"\n",
-        "[[rule]]\nfolder = \"el9\"\nsign-packages = \"always\"\n",
-    ] {
+    for text in ["sign-packages = \"missing\"\n", "[[rule]]\nfolder = \"el9\"\nsign-packages = \"always\"\n"] {
         let said = read(text).unwrap_err().chain();
         assert!(said.contains("there is no key to sign them with"), "{said}");
     }

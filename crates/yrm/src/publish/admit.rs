@@ -97,7 +97,9 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
                 bucket.copy(Copy { source: &candidate.dropped.object, target, attributes }).await?
             }
             Some(_) if candidate.pkgid != Some(entry.pkgid()) => {
-                let reason = format!("{target} is gone, and this file with our signature has other bytes; remove it, and this file takes its place");
+                let reason = format!(
+                    "{target} is gone, and this file with our signature has other bytes; remove it, and this file takes its place"
+                );
                 return Ok(Admission::Wait(reason));
             }
             Some(_) | None => copy(bucket, candidate, to).await?,

@@ -184,19 +184,20 @@ impl Inspector {
         }
         let draft = self.draft(dropped, &prefix.bytes).await?;
         let reads = draft.is_some() || check.as_ref().is_some_and(Check::reads_payload);
-        let mut signed = None;
+        let mut asked = Asked { check, draft };
         if reads || !self.bucket.abilities().await?.copy_sha256 {
-            let (sha256, read) = self.digest(dropped, &prefix.bytes, Asked { check, draft }).await?;
-            (candidate.pkgid, check) = (Some(sha256), read.check);
-            let finished = read.draft.map(|draft| draft.finish(sha256)).transpose();
-            signed = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?.flatten();
+            let sha256;
+            (sha256, asked) = self.digest(dropped, &prefix.bytes, asked).await?;
+            candidate.pkgid = Some(sha256);
         }
-        if let Some(check) = check {
+        if let Some(check) = asked.check {
             let finished = check.finish(candidate.pkgid.is_some());
             candidate.signing = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?;
         }
         // Judged as it came, and published with our signature.
-        let Some((signed, pkgid)) = signed else { return Ok(candidate) };
+        let finished = asked.draft.zip(candidate.pkgid).map(|(draft, uploaded)| draft.finish(uploaded)).transpose();
+        let finished = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?;
+        let Some((signed, pkgid)) = finished.flatten() else { return Ok(candidate) };
         let candidate = Candidate { pkgid: Some(pkgid), signed: Some(signed), ..candidate };
         let prefix = published_prefix(&candidate, &prefix.bytes);
         let file = File { dropped, prefix: &prefix, size_bytes: candidate.size_bytes() };
@@ -335,12 +336,7 @@ impl Inspector {
     }
 
     /// The SHA-256 of the whole file, and a check of the payload on the way.
-    async fn digest(
-        &self,
-        dropped: &Dropped,
-        prefix: &[u8],
-        asked: Asked,
-    ) -> Result<(Sha256, Asked), Stop> {
+    async fn digest(&self, dropped: &Dropped, prefix: &[u8], asked: Asked) -> Result<(Sha256, Asked), Stop> {
         let whole = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))?;
         let Parsed::Ready(file) = whole else {
             return Err(Stop::Fault(Error::new(ErrorKind::Internal, "hashing a file whose header was not read")));

@@ -36,8 +36,7 @@ impl Publisher {
         for (at, entry) in rivals(&state.catalog, &candidates) {
             let candidate = &candidates[at];
             // A promotion wants a package at another path, and says so when that cannot be.
-            let (Some(signed), true) =
-                (&candidate.signed, candidate.dropped.is_in_inbox(&self.bucket.policy.folders))
+            let (Some(signed), true) = (&candidate.signed, candidate.dropped.is_in_inbox(&self.bucket.policy.folders))
             else {
                 continue;
             };
@@ -49,6 +48,8 @@ impl Publisher {
                 Err(error) => unread.push((at, error)),
             }
         }
+        // Two packages may be in one candidate's way.
+        unread.dedup_by_key(|(at, _)| *at);
         for (at, error) in unread.into_iter().rev() {
             let candidate = candidates.remove(at);
             settlement.held_up(&candidate, Err(error));

@@ -305,7 +305,8 @@ impl Publisher {
             settlement.wait(&candidates[at].dropped, "it replaces another file of this run, in the next".to_owned());
         }
         for Conflict { candidate, with, message } in &plan.conflicts {
-            let Candidate { dropped, pkgid: sha256, .. } = candidates[*candidate].clone();
+            let sha256 = candidates[*candidate].uploaded_sha256();
+            let dropped = candidates[*candidate].dropped.clone();
             if with.is_some_and(|with| !placed.contains_key(&with)) {
                 settlement.wait(&dropped, "another file of the same name and version is before it".to_owned());
                 continue;
@@ -435,9 +436,9 @@ impl Publisher {
         let entries = &state.catalog.entries;
         let already = already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));
         let already = already.map(|(at, entry)| (at, entry.pkgid(), (entry.href.into_owned(), entry.size_bytes), true));
-        let new = placed.iter().map(|(&at, there)| {
-            (at, there.pkgid, (candidates[at].href.clone(), candidates[at].size_bytes()), false)
-        });
+        let new = placed
+            .iter()
+            .map(|(&at, there)| (at, there.pkgid, (candidates[at].href.clone(), candidates[at].size_bytes()), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
             .map(|(at, pkgid, (href, size_bytes), already_there)| {

@@ -42,7 +42,12 @@ pub(super) struct Terms {
 
 impl Terms {
     /// Of the folder with these demands. `keyring` is asked where others than our own keys count.
-    pub(super) fn new(signer: Arc<Signer>, demands: Demands<'_>, keyring: Option<Arc<Keyring>>, now: Timestamp) -> Self {
+    pub(super) fn new(
+        signer: Arc<Signer>,
+        demands: Demands<'_>,
+        keyring: Option<Arc<Keyring>>,
+        now: Timestamp,
+    ) -> Self {
         let own = || signer.public_keys().filter_map(|key| Fingerprint::parse(&key.fingerprint()));
         let (keyring, only) = match (demands.sign, keyring) {
             (SignPackages::Missing, Some(others)) => {
@@ -126,7 +131,8 @@ impl Draft {
         {
             return Ok(None);
         }
-        let Made { start, from, by, main_header, published, content_bytes, md5 } = self.made.map_err(cannot_be_signed)?;
+        let Made { start, from, by, main_header, published, content_bytes, md5 } =
+            self.made.map_err(cannot_be_signed)?;
         if let Some((md5, stated)) = md5
             && md5.finalize().as_slice() != stated
         {
@@ -214,7 +220,8 @@ pub(super) async fn copy(
 /// The signed file under a key of its own; `None` when the upload is no longer what was inspected.
 async fn join(bucket: &Bucket, candidate: &Candidate, signed: &Signed) -> Result<Option<Object>> {
     let dropped = &candidate.dropped;
-    let pkgid = candidate.pkgid.ok_or_else(|| Error::new(ErrorKind::Internal, "placing a signed file of unknown bytes"))?;
+    let pkgid =
+        candidate.pkgid.ok_or_else(|| Error::new(ErrorKind::Internal, "placing a signed file of unknown bytes"))?;
     let upload = receipt::digest_of(&dropped.path, dropped.etag());
     let key = Key::Signed { digest: Sha256::of(format!("{upload}\n{pkgid}").as_bytes()) };
     let Some((body, sent_bytes)) = body(bucket, dropped, signed).await? else { return Ok(None) };
@@ -239,7 +246,7 @@ async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed) -> Result<Opt
         };
         Ok::<_, Error>(read.filter(whole).map(|read| read.bytes))
     };
-    let joins = bucket.abilities().await?.range_copy && bucket.store.scratch().is_none();
+    let joins = bucket.abilities().await?.range_copy;
     if *size_bytes <= WHOLE_BYTES || joins {
         let sent_bytes = if *size_bytes <= WHOLE_BYTES { *size_bytes } else { LEAST_SENT_BYTES.max(start_bytes) };
         let Some(bytes) = piece(*from..from + (sent_bytes - start_bytes)).await? else { return Ok(None) };

@@ -175,6 +175,11 @@ impl Candidate {
         self.signed.as_ref().map_or(self.dropped.object.size_bytes, |signed| signed.size_bytes)
     }
 
+    /// SHA-256 of the file as it was uploaded, if it is known.
+    pub fn uploaded_sha256(&self) -> Option<Sha256> {
+        self.signed.as_ref().map_or(self.pkgid, |signed| Some(signed.uploaded))
+    }
+
     /// The paths that these bytes alone can have, the first of them first: where they go when their
     /// path is taken. Known once the pkgid is.
     pub fn own_hrefs(&self) -> impl Iterator<Item = String> {

@@ -92,7 +92,7 @@ fn a_package_is_signed_as_of_when_it_was_built_but_never_before_the_key_or_after
     let now = second(1_000);
     let sign = |built: i64| signer.sign_package(b"a header", second(built), now).unwrap();
     let made_at = |signature: &PackageSignature| {
-        use pgp::composed::{DetachedSignature, Deserializable as _};
+        use pgp::composed::{Deserializable as _, DetachedSignature};
         let read = DetachedSignature::from_bytes(&signature.packet[..]).unwrap();
         i64::from(read.signature.created().unwrap().as_secs()) - AT.as_second()
     };

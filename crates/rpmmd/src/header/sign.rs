@@ -316,5 +316,22 @@ mod tests {
             // Signed again by the same, it is the same.
             prop_assert_eq!(&signed(&after, signature), &after);
         }
+
+        #[test]
+        fn a_damaged_file_that_can_be_read_can_be_read_with_a_signature_too(
+            flips in prop::collection::vec((96usize..700, any::<u8>()), 1..4),
+        ) {
+            let mut file = Rpm::new("a", "1", "1", "noarch").build();
+            let length = file.len();
+            for (at, with) in flips {
+                file[at % length] ^= with;
+            }
+            if let Ok(Parsed::Ready(before)) = HeaderFile::parse_prefix(&file)
+                && before.start_with_signature(HeaderSignature::Rsa(b"new")).is_ok()
+            {
+                let after = signed(&file, HeaderSignature::Rsa(b"new"));
+                prop_assert_eq!(ready(&after).main.as_bytes(), before.main.as_bytes());
+            }
+        }
     }
 }

@@ -5,7 +5,7 @@
 //! (a KMS) would come in as another part of `key::SecretKey`, which signs through rPGP's `SigningKey`.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -22,8 +22,8 @@ pub struct Signer {
     keys: Vec<SecretKey>,
     with: SignWith,
     name: String,
-    /// The public keys, as signatures of packages are judged by them.
-    keyring: Arc<Keyring>,
+    /// The public keys, as signatures of packages are judged by them; once somebody asks.
+    keyring: OnceLock<Arc<Keyring>>,
 }
 
 impl Signer {
@@ -48,10 +48,7 @@ impl Signer {
         if keys.is_empty() {
             return Err(Error::new(ErrorKind::Config, "reading the signing keys").because("there is none"));
         }
-        let mut signer = Self { keys, with, name, keyring: Arc::default() };
-        // One that cannot stand in a keyring is never recognised as ours, and signs nevertheless.
-        signer.keyring = Arc::new(Keyring::parse(&signer.key_file()?).unwrap_or_default());
-        Ok(signer)
+        Ok(Self { keys, with, name, keyring: OnceLock::new() })
     }
 
     /// What the file with the public keys is called by: `RPM-GPG-KEY-<name>`.
@@ -66,7 +63,9 @@ impl Signer {
 
     /// The public keys, to judge packages by.
     pub fn keyring(&self) -> &Arc<Keyring> {
-        &self.keyring
+        // A key that cannot stand in a keyring is never recognised as ours, and signs nevertheless.
+        let read = || Some(Keyring::parse(&self.key_file().ok()?).ok()?.into());
+        self.keyring.get_or_init(|| read().unwrap_or_default())
     }
 
     /// The file with the public keys: those that will sign next are in it too, so that clients know

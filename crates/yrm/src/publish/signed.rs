@@ -187,7 +187,7 @@ pub(super) fn is_ours(file: &HeaderFile<'_>, signer: &Arc<Signer>, now: Timestam
 }
 
 /// Puts the signed file at a free target: joined inside the store under a key of its own, and copied from
-/// there like any other. As with any other, it goes on only while its upload is there.
+/// there like any other. As with any other, it goes on only if its upload is still there.
 pub(super) async fn copy(
     bucket: &Bucket,
     candidate: &Candidate,
@@ -197,21 +197,20 @@ pub(super) async fn copy(
     for attempt in 0..TRIES {
         settle::pause(bucket.store.as_ref(), attempt).await;
         let Some(source) = join(bucket, candidate, signed).await? else { return Ok(Copied::SourceChanged) };
-        let copied = bucket.copy(Copy { source: &source, target, attributes }).await?;
-        // Another writer of the same upload may have been first with taking it away.
-        if matches!(copied, Copied::SourceChanged | Copied::SourceMissing) {
-            continue;
-        }
+        // To join a large file takes a while: what left the inbox meanwhile goes no further.
+        let copied = match bucket.store.head(candidate.dropped.key()).await? {
+            None => Copied::SourceMissing,
+            Some(there) if there.etag != *candidate.dropped.etag() => Copied::SourceChanged,
+            Some(_) => match bucket.copy(Copy { source: &source, target, attributes }).await? {
+                // Another writer of the same upload was first with taking away what it had joined.
+                Copied::SourceChanged | Copied::SourceMissing => continue,
+                copied => copied,
+            },
+        };
         if let Err(error) = delete_seen(bucket, &source.key, &source.etag).await {
             tracing::warn!(key = source.key, error = error.chain(), "a signed package's first copy stays for a sweep");
         }
-        let dropped = &candidate.dropped;
-        let there = bucket.store.head(dropped.key()).await?;
-        return Ok(match there {
-            Some(there) if there.etag == *dropped.etag() => copied,
-            Some(_) => Copied::SourceChanged,
-            None => Copied::SourceMissing,
-        });
+        return Ok(copied);
     }
     Err(Error::new(ErrorKind::Conflict, format!("putting the signed {target} in place"))
         .hint("something else deletes in .yrm/signed/; the next run tries again"))
@@ -225,17 +224,14 @@ async fn join(bucket: &Bucket, candidate: &Candidate, signed: &Signed) -> Result
     let upload = receipt::digest_of(&dropped.path, dropped.etag());
     let key = Key::Signed { digest: Sha256::of(format!("{upload}\n{pkgid}").as_bytes()) };
     let Some((body, sent_bytes)) = body(bucket, dropped, signed).await? else { return Ok(None) };
-    let start_bytes = signed.start.len() as u64;
-    let rest = Reused {
-        at: sent_bytes..signed.size_bytes,
-        object: &dropped.object,
-        from: signed.from + (sent_bytes - start_bytes.min(sent_bytes)),
-    };
+    let from = signed.from + (sent_bytes - signed.start.len() as u64);
+    let rest = Reused { at: sent_bytes..signed.size_bytes, object: &dropped.object, from };
     let reused = if body.is_whole() { &[][..] } else { std::slice::from_ref(&rest) };
     settle::join_own(bucket.store.as_ref(), &bucket.path(key), &body, reused, &key.attributes()).await
 }
 
-/// The signed file, or its beginning where the store can join the rest of it, and how much that is.
+/// The signed file, or its beginning where the store can join the rest of it; and how much of it there is,
+/// which is never less than its new start.
 async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed) -> Result<Option<(Body, u64)>> {
     let Signed { start, from, size_bytes, .. } = signed;
     let start_bytes = start.len() as u64;
@@ -253,7 +249,10 @@ async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed) -> Result<Opt
         let mut beginning = BytesMut::from(&start[..]);
         beginning.extend_from_slice(&bytes);
         let beginning = beginning.freeze();
-        return Ok(Some((Body::Begun { beginning, length_bytes: *size_bytes }, sent_bytes)));
+        let length_bytes = *size_bytes;
+        let is_all = sent_bytes == length_bytes;
+        let body = if is_all { Body::Memory(beginning) } else { Body::Begun { beginning, length_bytes } };
+        return Ok(Some((body, sent_bytes)));
     }
     let mut spool = bucket.cache.spool(bucket.store.as_ref());
     let (mut next, mut at, end) = (start.clone(), *from, from + (size_bytes - start_bytes));

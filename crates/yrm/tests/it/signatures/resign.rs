@@ -339,21 +339,31 @@ fn large(fill: u8) -> Vec<u8> {
 async fn a_large_package_is_joined_in_the_store_and_only_while_it_is_what_was_judged() {
     let by = Signers::of(&[Signer::Ed25519]);
     let rpm = Rpm::with_keys(&by.keyring());
-    for (at, call) in [("large", Call::Get), (".yrm/signed/", Call::Put), ("repo/large", Call::Copy)] {
+    // Whoever replaces it while it is copied is as late as who does so afterwards.
+    let gaps = [
+        ("inbox/large", Call::Get, false),
+        (".yrm/signed/", Call::Put, false),
+        ("inbox/large", Call::Head, false),
+        ("repo/large", Call::Copy, true),
+    ];
+    for (at, call, too_late) in gaps {
         let world = world_of(signing(SignPackages::Always), &by, &[Signer::Ed25519]);
         world.drop_bytes("large.rpm", large(1)).await;
         let replace = |memory: Arc<yrm::store::memory::MemoryStore>| -> futures::future::BoxFuture<'static, ()> {
             Box::pin(async move { drop(put(memory.as_ref(), "inbox/large.rpm", large(2)).await) })
         };
         world.hooked.at(call, at, Effect::Before(Box::new(replace)));
-        run(&world).await;
+        let first = run(&world).await;
         assert!(world.hooked.all_happened());
+        assert_eq!((first.published.len(), first.rejected.len()), (usize::from(too_late), 0), "{call:?}");
         // What was judged is not what is there: the next run judges that.
-        run(&world).await;
+        let second = run(&world).await;
+        assert_eq!((second.published.len(), second.rejected.len()), (usize::from(!too_late), usize::from(too_late)));
         let now = published(&world, &world.hrefs("").await[0]).await;
-        assert_eq!(parts(&now), parts(&large(2)), "{call:?}");
+        assert!(parts(&now) == parts(&large(if too_late { 1 } else { 2 })), "{call:?}");
         assert!(rpm.takes(&now).0);
-        assert_eq!(world.inbox(), Vec::<String>::new());
+        let keys = world.memory.keys();
+        assert!(!keys.iter().any(|key| key.starts_with("inbox/") || key.starts_with(".yrm/signed/")), "{keys:?}");
         world.assert_clean().await;
     }
     let fresh = world_of(signing(SignPackages::Always), &by, &[Signer::Ed25519]);

@@ -71,13 +71,18 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
 
 /// Copies what is published for the candidate, as long as its upload is what was inspected.
 async fn copy(bucket: &Bucket, candidate: &Candidate, to: (&str, &Attributes)) -> Result<Copied> {
-    match &candidate.signed {
-        Some(signed) => signed::copy(bucket, candidate, signed, to).await,
-        None => {
-            let (target, attributes) = to;
-            bucket.copy(Copy { source: &candidate.dropped.object, target, attributes }).await
-        }
+    if let Some(signed) = &candidate.signed {
+        return signed::copy(bucket, candidate, signed, to).await;
     }
+    copy_as_it_came(bucket, candidate, to).await
+}
+
+async fn copy_as_it_came(
+    bucket: &Bucket,
+    candidate: &Candidate,
+    (target, attributes): (&str, &Attributes),
+) -> Result<Copied> {
+    bucket.copy(Copy { source: &candidate.dropped.object, target, attributes }).await
 }
 
 /// Sees to it that a package of the catalog, which was dropped again with the same bytes, can
@@ -92,10 +97,7 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
         let to = (target.as_str(), &key.attributes());
         let copied = match &candidate.signed {
             // It was published as it came, before packages were signed here.
-            Some(signed) if signed.uploaded == entry.pkgid() => {
-                let (target, attributes) = to;
-                bucket.copy(Copy { source: &candidate.dropped.object, target, attributes }).await?
-            }
+            Some(signed) if signed.uploaded == entry.pkgid() => copy_as_it_came(bucket, candidate, to).await?,
             Some(_) if candidate.pkgid != Some(entry.pkgid()) => {
                 let reason = format!(
                     "{target} is gone, and this file with our signature has other bytes; remove it, and this file takes its place"

@@ -166,9 +166,9 @@ async fn signing_a_large_package_on_s3_sends_its_beginning_only() {
     }
     let (takes, said) = rpmkeys_takes(&folder.path().join("key"), &folder.path().join("large.rpm"));
     assert!(takes, "{said}");
-    let signed = std::fs::read(folder.path().join("large.rpm")).unwrap();
-    assert_eq!(report.published[0].pkgid, rpmmd::checksum::Sha256::of(&signed).to_string());
-    assert_eq!(signed[signed.len() - 20_000_000..], large[large.len() - 20_000_000..]);
+    let now = std::fs::read(folder.path().join("large.rpm")).unwrap();
+    assert_eq!(report.published[0].pkgid, rpmmd::checksum::Sha256::of(&now).to_string());
+    assert!(now[now.len() - 20_000_000..] == large[large.len() - 20_000_000..]);
     let left = server().client().list_objects_v2().bucket(&bucket).prefix(".yrm/signed/").send().await.unwrap();
     assert!(left.contents().is_empty());
     assert!(yrm::check::check(publisher.bucket(), yrm::check::Depth::Deep).await.unwrap().clean());

@@ -4,7 +4,7 @@
 //! Also compiled into the tests of `yrm`, which run every file of `regressions/` through them.
 
 use rpmmd::checksum::Sha256;
-use rpmmd::header::{HeaderFile, Parsed};
+use rpmmd::header::{HeaderFile, HeaderSignature, Parsed};
 use rpmmd::package::{FileFacts, Package, Rules};
 use rpmmd::repodata::{Build, Fragments, RenderOptions};
 use rpmmd::repomd::Repomd;
@@ -57,6 +57,14 @@ fn read_all(file: &HeaderFile<'_>) {
             assert!(texts + integers <= header.as_bytes().len());
             let _ = (header.text(tag), header.bytes(tag), header.has(tag));
         }
+    }
+    // Whatever could be read can be read again with another signature, and means the same.
+    if let Ok(start) = file.start_with_signature(HeaderSignature::Rsa(b"a signature")) {
+        let signed = [&start, file.main.as_bytes()].concat();
+        let Ok(Parsed::Ready(signed)) = HeaderFile::parse_prefix(&signed) else { panic!("signed, it cannot be read") };
+        assert_eq!(signed.main.as_bytes(), file.main.as_bytes());
+        assert_eq!(signed.signature.bytes(tag::signature::RSA), Some(&b"a signature"[..]));
+        assert_eq!(file.unsignable(), signed.unsignable());
     }
 }
 

@@ -48,7 +48,8 @@ pub(super) fn summary(report: &Report) -> String {
     };
     let published = report.published.iter().map(|package| {
         let there = package.already_there.then(|| "was there already".to_owned());
-        let notes: Vec<String> = there.into_iter().chain(package.remarks.iter().map(remark)).collect();
+        let signed = package.signed_with.as_ref().map(|key| format!("signed with {key}"));
+        let notes: Vec<String> = there.into_iter().chain(signed).chain(package.remarks.iter().map(remark)).collect();
         [package.nevra.clone(), place(&package.repository, &package.href), notes.join("; ")]
     });
     list("Published", table(["package", "path in the repository", ""], published), report.published.len());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::low::{Low, Problem};
 use super::parse::{self, Complaint};
 use super::place::{self, Secret, SecretPlace, sound_key};
-use super::rules::{self, Level, Trust};
+use super::rules::{self, Level, SignPackages, Trust};
 use super::settings::Kind;
 use super::{
     BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Notify, Policy, Retention, S3Config, Service,
@@ -68,9 +68,11 @@ impl Reading<'_> {
         let cache = self.cache();
         let service = self.service();
         let told = self.queue_fits(&bucket, &service);
+        let signs = self.can_sign_packages(&policy, &signing);
         let datadog = self.datadog();
         let notify = self.notify();
         told?;
+        signs?;
         Ok(Config {
             bucket: bucket?,
             s3: s3?,
@@ -146,12 +148,17 @@ impl Reading<'_> {
 
     fn trust(&mut self, folders: Option<&Folders>) -> Result<Trust, Wrong> {
         let signatures = self.required("signatures", Level::parse);
+        let sign_packages = self.required("sign-packages", SignPackages::parse);
         let keyrings = self.optional("keyring", |text| {
             let places = rules::keyrings(text)?;
             folders.and_then(|folders| rules::check_places(&places, folders)).map_or(Ok(places), Err)
         });
-        let trust =
-            Trust { signatures: signatures?, keyrings: keyrings?.unwrap_or_default(), rules: self.low.rules.clone() };
+        let trust = Trust {
+            signatures: signatures?,
+            sign_packages: sign_packages?,
+            keyrings: keyrings?.unwrap_or_default(),
+            rules: self.low.rules.clone(),
+        };
         let wrong = rules::check(&trust);
         if wrong.is_empty() {
             return Ok(trust);
@@ -238,6 +245,25 @@ impl Reading<'_> {
             Complaint {
                 message: "a directory tells no queue of uploads".to_owned(),
                 hint: Some("leave queue out and set a short time-interval".to_owned()),
+            },
+        ))
+    }
+
+    /// Packages are signed by a key.
+    fn can_sign_packages(
+        &mut self,
+        policy: &Result<Policy, Wrong>,
+        signing: &Result<Option<SigningConfig>, Wrong>,
+    ) -> Result<(), Wrong> {
+        let (Ok(policy), Ok(None)) = (policy, signing) else { return Ok(()) };
+        if !policy.trust.signs_packages() {
+            return Ok(());
+        }
+        Err(self.complain(
+            "sign-packages".to_owned(),
+            Complaint {
+                message: "packages are to be signed, and there is no key to sign them with".to_owned(),
+                hint: Some("name one: signing-key = \"/etc/yrm/signing.key\"; `yrm key generate` makes it".to_owned()),
             },
         ))
     }
@@ -406,13 +432,14 @@ pub fn template(bucket: Option<&str>) -> String {
 }
 
 /// Tables stand after all settings.
-const RULE_TEMPLATE: [&str; 8] = [
+const RULE_TEMPLATE: [&str; 9] = [
     "",
     "# Rules for some folders, after all settings; the first that fits holds. All but `folder` may be left out.",
     "#[[rule]]",
     "#folder = \"el9/*\"",
     "#names = [\"myteam-*\"]",
     "#signatures = \"require\"",
+    "#sign-packages = \"missing\"",
     "# Fingerprints of keys in the keyring.",
     "#keys = [\"0123456789ABCDEF0123456789ABCDEF01234567\"]",
 ];

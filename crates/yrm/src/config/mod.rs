@@ -19,7 +19,7 @@ use std::time::Duration;
 pub use low::{Low, Problem, Source, Typed, Value};
 pub use meaning::{Shown, show, template};
 pub use place::{AwsName, AwsSecret, KeyPlace, Secret, SecretPlace};
-pub use rules::{KeyringPlace, Level, Rule, Trust};
+pub use rules::{KeyringPlace, Level, Rule, SignPackages, Trust};
 
 use crate::error::{Error, ErrorKind, Result};
 

@@ -223,6 +223,15 @@ pub const SETTINGS: &[Setting] = &[
         "Where the public keys are that packages may be signed with: files, folders of files, or bucket:FOLDER for a \
          folder of the bucket that only administrators may write to.",
     ),
+    Setting::new(
+        "sign-packages",
+        Group::Publish,
+        "off|missing|always",
+        "Which packages get the first signing key's signature before they are published: none; those that no key of a \
+         keyring and no signing key has signed well; or all that it has not signed. Rules in yrm.toml can say otherwise \
+         for a folder.",
+    )
+    .default("off"),
     Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
         .default("6h"),
     Setting::new(

@@ -165,9 +165,9 @@ fn the_template_is_a_file_that_works_as_it_is_and_with_every_comment_taken_away(
 
 #[test]
 fn rules_and_keyrings_are_read_from_the_file() {
-    let file = "bucket = \"./b\"\nkeyring = [\"/k/a.asc\", \"bucket:keys/\"]\n\
+    let file = "bucket = \"./b\"\nsigning-key = \"k\"\nkeyring = [\"/k/a.asc\", \"bucket:keys/\"]\n\
                 [[rule]]\nfolder = \"/el9/*/\"\nnames = \"lib*\"\nsignatures = \"require\"\nkeys = [\"AB\"]\n\
-                [[rule]]\nfolder = [\"a\", \"b\"]\nsignatures = \"warn\"\n";
+                [[rule]]\nfolder = [\"a\", \"b\"]\nsignatures = \"warn\"\nsign-packages = \"missing\"\n";
     let (low, _file) = with_file(file, typed(&[], &[]));
     let trust = Config::of(&low).unwrap().0.policy.trust;
     assert_eq!(trust.signatures, Level::Off);
@@ -181,13 +181,39 @@ fn rules_and_keyrings_are_read_from_the_file() {
         names: texts(&["lib*"]),
         keys: texts(&["AB"]),
         signatures: Some(Level::Require),
+        sign_packages: None,
     };
-    let second = Rule { folders: texts(&["a", "b"]), signatures: Some(Level::Warn), ..Rule::default() };
+    let second = Rule {
+        folders: texts(&["a", "b"]),
+        signatures: Some(Level::Warn),
+        sign_packages: Some(SignPackages::Missing),
+        ..Rule::default()
+    };
     assert_eq!(trust.rules, [first, second]);
     let shown = show(&low);
     let rules: Vec<&str> =
         shown.iter().filter(|row| row.name == "rule").filter_map(|row| row.value.as_deref()).collect();
-    assert_eq!(rules, ["folder=el9/* names=lib* keys=AB signatures=require", "folder=a,b signatures=warn"]);
+    let [first, second] =
+        ["folder=el9/* names=lib* keys=AB signatures=require", "folder=a,b signatures=warn sign-packages=missing"];
+    assert_eq!(rules, [first, second]);
+}
+
+#[test]
+fn packages_are_signed_by_a_key_or_not_at_all() {
+    let read = |text: &str| {
+        let (low, _file) = with_file(&format!("bucket = \"./b\"\n{text}"), typed(&[], &[]));
+        Config::of(&low).map(|(config, _)| config.policy.trust.sign_packages)
+    };
+    assert_eq!(read("").unwrap(), SignPackages::Off);
+    assert_eq!(read("signing-key = \"k\"\nsign-packages = \"always\"\n").unwrap(), SignPackages::Always);
+    for text in ["sign-packages = \"missing\"\n", "[[rule]]\nfolder = \"el9\"\nsign-packages = \"always\"\n"] {
+        let said = read(text).unwrap_err().chain();
+        assert!(said.contains("there is no key to sign them with"), "{said}");
+    }
+    let said = read("signing-key = \"k\"\nsign-packages = \"yes\"\n").unwrap_err().chain();
+    assert!(said.contains("\"yes\" is neither off, missing nor always"), "{said}");
+    let file = "signing-key = \"k\"\n[[rule]]\nfolder = \"el9\"\nkeys = [\"AB\"]\nsign-packages = \"missing\"\n";
+    assert_eq!(read(file).unwrap(), SignPackages::Off, "keys are of use there without signatures being asked for");
 }
 
 #[test]

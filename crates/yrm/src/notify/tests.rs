@@ -24,6 +24,8 @@ fn published(number: usize) -> Published {
         size_bytes: 7,
         already_there: false,
         signed_by: None,
+        signed_with: None,
+        uploaded_sha256: None,
         remarks: Vec::new(),
     }
 }

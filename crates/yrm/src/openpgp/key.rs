@@ -86,6 +86,8 @@ pub fn generate(algorithm: Algorithm, user_id: &str, created: Timestamp, passphr
 pub struct SecretKey {
     part: Part,
     public: PublicKey,
+    /// From when on what it signs counts.
+    since: Timestamp,
 }
 
 /// What of the key signs.
@@ -141,7 +143,8 @@ impl SecretKey {
         if part.rsa_bits().is_some_and(|bits| bits < SHORTEST_RSA_BITS) {
             return Err(refuse("RSA under 2048 bits is refused by clients", "`yrm key generate` makes a longer one"));
         }
-        Ok(Self { part, public })
+        let since = part.since(&key);
+        Ok(Self { part, public, since })
     }
 
     /// The key in KMS of this name, as `user_id`'s. Its certificate is the same at every start and on
@@ -156,7 +159,9 @@ impl SecretKey {
             let numbers = key.sign(statement.digest()).await?;
             let statement = statement.signed(&public, numbers).map_err(failed)?;
             let certificate = draft::certificate(public, user_id, statement).map_err(failed)?;
-            Ok(Self { part: Part::Kms(Box::new(key)), public: PublicKey(certificate) })
+            let public = PublicKey(certificate);
+            let since = public.created();
+            Ok(Self { part: Part::Kms(Box::new(key)), public, since })
         };
         certified.await.map_err(|error| kms::at_start(&error, name))
     }
@@ -164,6 +169,20 @@ impl SecretKey {
     /// The public key.
     pub fn public(&self) -> &PublicKey {
         &self.public
+    }
+
+    /// From when on what it signs counts: it was made by then, and said of itself that it may sign.
+    /// Clients that ask what a key was when it signed want no signature from before.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether what signs is an RSA key.
+    pub(super) fn is_rsa(&self) -> bool {
+        match &self.part {
+            Part::Primary(_) | Part::Subkey(_) => self.part.rsa_bits().is_some(),
+            Part::Kms(_) => self.public.is_rsa(),
+        }
     }
 
     /// Whether `published` is this key's certificate. One of a key in KMS is made anew at every start,
@@ -216,6 +235,27 @@ impl Part {
             // KMS makes none under 2048.
             Self::Kms(_) => None,
         }
+    }
+
+    /// When the oldest of its key's words that the file holds was spoken, or it was made if that was later.
+    fn since(&self, key: &SignedSecretKey) -> Timestamp {
+        let details = &key.details;
+        let of_users = details.users.iter().flat_map(|user| &user.signatures);
+        let of_primary = details.direct_signatures.iter().chain(of_users);
+        let first = of_primary.filter(|word| word.key_flags().sign() || word.key_flags().certify());
+        let first = first.filter_map(packet::Signature::created).min();
+        let (made, bound) = match self {
+            Self::Primary(primary) => (primary.created_at(), None),
+            // Its words are of the time when it was made.
+            Self::Kms(_) => (key.created_at(), None),
+            Self::Subkey(part) => {
+                let subkey = key.secret_subkeys.iter().find(|subkey| subkey.fingerprint() == part.fingerprint());
+                let words = subkey.into_iter().flat_map(|subkey| &subkey.signatures);
+                (part.created_at(), words.filter_map(packet::Signature::created).min())
+            }
+        };
+        let latest = [Some(made), first, bound].into_iter().flatten().max().unwrap_or(made);
+        Timestamp::from_second(i64::from(latest.as_secs())).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -312,6 +352,11 @@ impl PublicKey {
     pub fn user_id(&self) -> String {
         let id = self.0.details.users.first().map(|user| String::from_utf8_lossy(user.id.id()).into_owned());
         id.unwrap_or_default()
+    }
+
+    /// Whether it is an RSA key.
+    fn is_rsa(&self) -> bool {
+        matches!(self.0.public_params(), PublicParams::RSA(_))
     }
 
     /// `RSA 4096`, `Ed25519`, …

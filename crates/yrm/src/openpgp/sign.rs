@@ -1,15 +1,18 @@
 //! Signing metadata with the configured keys: a detached, armored signature, and the public keys by
-//! which clients judge it.
+//! which clients judge it. Packages are signed by the first key: a packet over their main header.
 //!
 //! The first key is the primary: the first signature in a file is its. A signature has two halves: what
 //! keeps a processor busy, and what KMS is asked for.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use pgp::ser::Serialize as _;
 
 use super::key::{self, Half, MAX_ARMOR_BYTES, PublicKey, SecretKey};
+use super::keyring::Keyring;
 use crate::config::{KeyPlace, S3Config, SecretPlace, SignWith, SigningConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::secrets;
@@ -24,6 +27,8 @@ pub struct Signer {
     keys: Vec<SecretKey>,
     with: SignWith,
     name: String,
+    /// The public keys, as signatures of packages are judged by them; once somebody asks.
+    keyring: OnceLock<Arc<Keyring>>,
 }
 
 impl Signer {
@@ -50,7 +55,7 @@ impl Signer {
         if keys.is_empty() {
             return Err(Error::new(ErrorKind::Config, "reading the signing keys").because("there is none"));
         }
-        Ok(Self { keys, with, name })
+        Ok(Self { keys, with, name, keyring: OnceLock::new() })
     }
 
     /// What the file with the public keys is called by: `RPM-GPG-KEY-<name>`.
@@ -61,6 +66,13 @@ impl Signer {
     /// The public keys, the primary first.
     pub fn public_keys(&self) -> impl Iterator<Item = &PublicKey> {
         self.keys.iter().map(SecretKey::public)
+    }
+
+    /// The public keys, to judge packages by.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        // A key that cannot stand in a keyring is never recognised as ours, and signs nevertheless.
+        let read = || Some(Keyring::parse(&self.key_file().ok()?).ok()?.into());
+        self.keyring.get_or_init(|| read().unwrap_or_default())
     }
 
     /// The file with the public keys: those that will sign next are in it too, so that clients know
@@ -109,6 +121,30 @@ impl Signer {
         key::armored(&signatures).map(Bytes::from)
     }
 
+    /// Begins the first key's signature over a package's main header. Its time is a function of the package and
+    /// the key, so that the same package gets the same signature again (where the key's kind allows it):
+    /// when it was built, but never before the key counted, and never after `now`. A key that is over `now`
+    /// is an error of kind `Config`.
+    pub fn begin_package(&self, header: &[u8], built: Timestamp, now: Timestamp) -> Result<BegunPackage> {
+        let key = self.keys.first().ok_or_else(|| Error::new(ErrorKind::Internal, "signing without a key"))?;
+        let by = key.public().fingerprint();
+        if key.public().expires().is_some_and(|end| end <= now) {
+            return Err(Error::new(ErrorKind::Config, format!("signing packages with {by}"))
+                .because("the key has expired")
+                .hint("extend it with gpg, or put another first in signing-key; docs/signing.md says how"));
+        }
+        let at = if built > now { key.since() } else { built.max(key.since()) };
+        Ok(BegunPackage { half: key.begin(header, at)?, by })
+    }
+
+    /// The signature that was begun here. Asks KMS for what is its to add.
+    pub async fn finish_package(&self, BegunPackage { half, by }: BegunPackage) -> Result<PackageSignature> {
+        let key = self.keys.first().ok_or_else(|| Error::new(ErrorKind::Internal, "signing without a key"))?;
+        let packet = key.finish(half).await?.to_bytes();
+        let packet = packet.map_err(|source| Error::new(ErrorKind::Internal, "writing a signature").because(source))?;
+        Ok(PackageSignature { packet, is_rsa: key.is_rsa(), by })
+    }
+
     /// Whether clients take `signature` for the primary key's over exactly `bytes`.
     pub fn has_signed(&self, bytes: &[u8], signature: &[u8]) -> bool {
         self.keys.first().is_some_and(|primary| primary.public().has_signed(bytes, signature))
@@ -130,6 +166,24 @@ pub async fn passphrase(place: &SecretPlace, aws: &S3Config) -> Result<String> {
         SecretPlace::File(path) => read_passphrase(path),
         SecretPlace::Aws(secret) => secrets::fetch(secret, aws).await,
     }
+}
+
+/// A signature over a package's main header that is begun.
+#[derive(Debug)]
+pub struct BegunPackage {
+    half: Half,
+    by: String,
+}
+
+/// A signature over a package's main header.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PackageSignature {
+    /// The packet, binary.
+    pub packet: Vec<u8>,
+    /// Whether an RSA key made it: rpm keeps those under a tag of their own.
+    pub is_rsa: bool,
+    /// The primary key's fingerprint.
+    pub by: String,
 }
 
 fn read_file(path: &Path) -> Result<Vec<u8>> {

@@ -183,7 +183,7 @@ fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> 
         release: candidate.nevra.evr.release.as_str().into(),
         arch: candidate.nevra.arch.as_str().into(),
         pkgid: *placed.pkgid.as_bytes(),
-        size_bytes: candidate.dropped.object.size_bytes,
+        size_bytes: candidate.size_bytes(),
         build_time: candidate.build_time,
         first_published: placed.since.as_second(),
         etag: placed.etag.as_str().into(),

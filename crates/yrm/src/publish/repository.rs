@@ -129,6 +129,7 @@ impl Publisher {
             let state = self.state_of(repository, run).await?;
             let state = errand.start_from(&self.bucket, state).await?;
             candidates = self.learn_pkgids(&state, candidates, run, settlement).await;
+            candidates = self.recognize(&state, candidates, run, settlement).await;
             let prepared = self.prepare(work, state, candidates, &mut in_place, settlement).await?;
             let mut report = repository_report(&prepared.state, attempt);
             if prepared.is_unchanged() {
@@ -307,7 +308,8 @@ impl Publisher {
             settlement.wait(&candidates[at].dropped, "it replaces another file of this run, in the next".to_owned());
         }
         for Conflict { candidate, with, message } in &plan.conflicts {
-            let Candidate { dropped, pkgid: sha256, .. } = candidates[*candidate].clone();
+            let sha256 = candidates[*candidate].uploaded_sha256();
+            let dropped = candidates[*candidate].dropped.clone();
             if with.is_some_and(|with| !placed.contains_key(&with)) {
                 settlement.wait(&dropped, "another file of the same name and version is before it".to_owned());
                 continue;
@@ -436,12 +438,14 @@ impl Publisher {
         let Prepared { state, plan, candidates, placed, already } = prepared;
         let entries = &state.catalog.entries;
         let already = already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));
-        let already = already.map(|(at, entry)| (at, entry.pkgid(), entry.href.into_owned(), true));
-        let new = placed.iter().map(|(&at, there)| (at, there.pkgid, candidates[at].href.clone(), false));
+        let already = already.map(|(at, entry)| (at, entry.pkgid(), (entry.href.into_owned(), entry.size_bytes), true));
+        let new = placed
+            .iter()
+            .map(|(&at, there)| (at, there.pkgid, (candidates[at].href.clone(), candidates[at].size_bytes()), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
-            .map(|(at, pkgid, href, already_there)| {
-                let published = Published { href, already_there, ..published(&candidates[at], pkgid) };
+            .map(|(at, pkgid, (href, size_bytes), already_there)| {
+                let published = Published { href, size_bytes, already_there, ..published(&candidates[at], pkgid) };
                 (&candidates[at].dropped, published)
             })
             .collect();

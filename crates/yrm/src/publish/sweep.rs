@@ -32,6 +32,10 @@ const SHORTEST_INTERVAL: Duration = Duration::from_hours(1);
 /// Receipts are kept this long: far longer than anyone waits for one.
 const RECEIPTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
 
+/// A signed package is on its way to its place for seconds. Whoever comes to one that is gone makes it
+/// again, so this only has to be long enough not to cost anybody work.
+const SIGNED_KEPT: SignedDuration = SignedDuration::from_hours(24);
+
 /// What a sweep did, and when it was by the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Swept {
@@ -160,6 +164,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
         deleted += u64::from(delete_old(bucket, object, expires).await?);
     }
     sweep_receipts(bucket, now).await?;
+    sweep_signed(bucket, now).await?;
     history::trim(bucket).await?;
     Ok(Some(Swept { deleted, at: now }))
 }
@@ -317,6 +322,16 @@ async fn sweep_receipts(bucket: &Bucket, now: Timestamp) -> Result<()> {
         if after.is_none() {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Signed packages that a process which died left on their way.
+async fn sweep_signed(bucket: &Bucket, now: Timestamp) -> Result<()> {
+    let expires = now.checked_sub(SIGNED_KEPT).unwrap_or(Timestamp::MIN);
+    let left = list_all(bucket.store.as_ref(), key::SIGNED_PREFIX).await?;
+    for object in left.iter().filter(|object| object.modified < expires) {
+        delete_old(bucket, object, expires).await?;
     }
     Ok(())
 }

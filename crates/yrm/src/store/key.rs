@@ -58,6 +58,8 @@ pub enum Key<'a> {
     PublicKeys { name: &'a str },
     /// A file below `repodata/`, named by repomd.xml's location (`repodata/<sha256>-….xml.gz`).
     Metadata { repository: &'a RepositoryDir, href: &'a str },
+    /// A package that was signed here, until it was copied to its place: of this upload, so signed.
+    Signed { digest: Sha256 },
     /// A rejected file, by its path below the inbox and the upload's id.
     Quarantined { path: &'a str, id: Ulid },
     /// Why it was rejected.
@@ -94,6 +96,7 @@ impl Key<'_> {
             Self::Repomd { repository } => format!("{repo}/{}repodata/repomd.xml", repository.prefix()),
             Self::Signature { repository } => format!("{repo}/{}repodata/repomd.xml.asc", repository.prefix()),
             Self::PublicKeys { name } => format!("{repo}/{PUBLIC_KEYS_PREFIX}{name}"),
+            Self::Signed { digest } => format!("{SIGNED_PREFIX}{digest}.rpm"),
             Self::Quarantined { path, id } => quarantine(path, *id),
             Self::QuarantineRecord { path, id } => quarantine(path, *id) + RECORD_SUFFIX,
             Self::Catalog { repository, repomd } => format!(".yrm/catalog/{}{repomd}", repository.prefix()),
@@ -120,6 +123,7 @@ impl Key<'_> {
             // Fixed: the name holds the hash, or the path never gets other bytes.
             Self::Package { .. } | Self::Metadata { .. } => Some("public, max-age=31536000, immutable"),
             Self::Inbox { .. }
+            | Self::Signed { .. }
             | Self::Quarantined { .. }
             | Self::QuarantineRecord { .. }
             | Self::Catalog { .. }
@@ -137,7 +141,9 @@ impl Key<'_> {
 
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Inbox { .. } | Self::Package { .. } | Self::Quarantined { .. } => "application/x-rpm",
+            Self::Inbox { .. } | Self::Package { .. } | Self::Signed { .. } | Self::Quarantined { .. } => {
+                "application/x-rpm"
+            }
             Self::Metadata { href, .. } => match href.rsplit_once('.') {
                 Some((_, "gz")) => "application/gzip",
                 Some((_, "zst")) => "application/zstd",
@@ -187,6 +193,9 @@ pub const PUBLIC_KEYS_PREFIX: &str = "RPM-GPG-KEY-";
 
 /// The prefix of rejected files and their records.
 pub const QUARANTINE_PREFIX: &str = "quarantine/";
+
+/// The prefix of signed packages on their way.
+pub const SIGNED_PREFIX: &str = ".yrm/signed/";
 
 /// The prefix of the receipts.
 pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";

@@ -91,3 +91,27 @@ fn a_signature_is_never_older_than_its_key() {
     assert_eq!(signed(&signer, b"m", early), signed(&signer, b"m", AT));
     assert_eq!((made.key.created(), made.key.expires()), (AT, None));
 }
+
+#[test]
+fn a_package_is_signed_as_of_when_it_was_built_but_never_before_the_key_or_after_now() {
+    let made = made(None);
+    let signer = signer(&[&made], SignWith::First);
+    let second = |number: i64| Timestamp::from_second(AT.as_second() + number).unwrap();
+    let now = second(1_000);
+    let sign = |built: i64| {
+        let begun = signer.begin_package(b"a header", second(built), now).unwrap();
+        futures::executor::block_on(signer.finish_package(begun)).unwrap()
+    };
+    let made_at = |signature: &PackageSignature| {
+        use pgp::composed::{Deserializable as _, DetachedSignature};
+        let read = DetachedSignature::from_bytes(&signature.packet[..]).unwrap();
+        i64::from(read.signature.created().unwrap().as_secs()) - AT.as_second()
+    };
+    assert_eq!(made_at(&sign(500)), 500);
+    for built in [-500, 1_001, i64::from(u32::MAX) - AT.as_second()] {
+        assert_eq!(made_at(&sign(built)), 0, "{built}");
+    }
+    assert_eq!(sign(500), sign(500), "the same again");
+    assert_ne!(sign(500), sign(501));
+    assert_eq!((sign(1).by, sign(1).is_rsa), (made.key.fingerprint(), false));
+}

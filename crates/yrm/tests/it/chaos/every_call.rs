@@ -57,9 +57,9 @@ async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, wh
     calls
 }
 
-/// Every story, unsigned and signed.
+/// Every story, unsigned, with signed metadata, and with signed packages too.
 fn plays() -> impl Iterator<Item = (Story, Signing)> {
-    Story::ALL.into_iter().flat_map(|story| Signing::BOTH.map(|signing| (story, signing)))
+    Story::ALL.into_iter().flat_map(|story| Signing::ALL.map(|signing| (story, signing)))
 }
 
 /// Plays every story once for every call and fate. Answers how often.
@@ -102,7 +102,7 @@ fn f2_pairs_of_failures_lose_nothing() {
     for seed in from..from + pairs {
         let mut dice = StdRng::seed_from_u64(seed);
         let story = Story::ALL[dice.random_range(0..Story::ALL.len())];
-        let signing = Signing::BOTH[dice.random_range(0..2)];
+        let signing = Signing::ALL[dice.random_range(0..3)];
         let longest = if story == Story::PublishMany { 250 } else { 45 };
         let first = dice.random_range(0..longest);
         // The second is often met while the first is being mended.
@@ -204,7 +204,12 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
         let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for sleeps in [Sleeps::Before, Sleeps::After] {
             // What signing adds to a sleep is a sleeper's stale signature, after whatever nap.
-            let naps = if signing == Signing::On { &naps[1..2] } else { &naps[..] };
+            let naps = match signing {
+                Signing::Off => &naps[..],
+                Signing::On => &naps[1..2],
+                // What signing packages adds is what lies aside, and was swept by somebody else meanwhile.
+                Signing::Packages => &naps[2..],
+            };
             for &nap in naps {
                 for at in 0..calls {
                     let what = format!("{story:?}, signing {signing:?}, asleep {sleeps:?} call {at} for {nap:?}");
@@ -227,8 +232,8 @@ enum Mind {
 }
 
 /// Just before a call the uploader of `x/c-1.rpm` changes his mind.
-async fn second_thoughts(at: u64, mind: Mind, what: &str) -> u64 {
-    let world = Arc::new(World::new(Story::PublishOne.policy(), Signing::On, 1));
+async fn second_thoughts(at: u64, mind: Mind, signing: Signing, what: &str) -> u64 {
+    let world = Arc::new(World::new(Story::PublishOne.policy(), signing, 1));
     Story::PublishOne.prepare(&world).await;
     let acts = Arc::new(Mutex::new(Some(Arc::clone(&world))));
     let script = move |call: Call<'_>| {
@@ -255,12 +260,15 @@ async fn second_thoughts(at: u64, mind: Mind, what: &str) -> u64 {
 #[test]
 fn f7_an_inbox_object_that_changes_at_any_call_is_published_or_set_aside_as_what_it_is() {
     // A story in which nothing changes says how many calls there are: one that changes early may be short.
-    let calls = play(second_thoughts(u64::MAX, Mind::Withdraws, "the uploader does nothing"));
     let mut played = 0;
-    for mind in [Mind::Replaces, Mind::Withdraws, Mind::DropsTheSame] {
-        for at in 0..calls {
-            play(second_thoughts(at, mind, &format!("the uploader {mind:?} before call {at}")));
-            played += 1;
+    for signing in [Signing::On, Signing::Packages] {
+        let calls = play(second_thoughts(u64::MAX, Mind::Withdraws, signing, "the uploader does nothing"));
+        for mind in [Mind::Replaces, Mind::Withdraws, Mind::DropsTheSame] {
+            for at in 0..calls {
+                let what = format!("signing {signing:?}, the uploader {mind:?} before call {at}");
+                play(second_thoughts(at, mind, signing, &what));
+                played += 1;
+            }
         }
     }
     tell(&format!("F7: {played} stories, each with a change before one call; 0 violations"));

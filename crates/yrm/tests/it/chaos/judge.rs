@@ -4,28 +4,26 @@
 //! It knows nothing of how the publisher works: it reads repomd.xml and primary as a client would,
 //! and keeps its own books of what was uploaded, published, removed and retired.
 
+mod seat;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
+use rpmmd::header::{HeaderFile, Parsed};
 use rpmmd::nevra::Nevra;
 use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 use yrm::config::{OnConflict, Policy, Retention};
-use yrm::error::Result;
 use yrm::openpgp::key::PublicKey;
-use yrm::store::body::Body;
+use yrm::openpgp::keyring::Keyring;
+use yrm::openpgp::verify::{Trust, Verification};
 use yrm::store::memory::MemoryStore;
-use yrm::store::{
-    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
-};
+use yrm::store::{Attributes, Outcome, PutIf, Store};
 
 /// What the key of a signature ends in.
 const SIGNATURE: &str = "repodata/repomd.xml.asc";
@@ -56,6 +54,7 @@ struct Generation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Named {
     sha256: Sha256,
+    content: Sha256,
     nevra: Nevra,
     first_published: Timestamp,
 }
@@ -64,6 +63,7 @@ struct Named {
 #[derive(Debug, Clone)]
 struct Upload {
     sha256: Sha256,
+    content: Sha256,
     since: Timestamp,
 }
 
@@ -77,7 +77,7 @@ struct Gone {
 #[derive(Debug, Default)]
 struct Books {
     inbox: BTreeMap<String, Upload>,
-    /// When these bytes were last uploaded.
+    /// When this content was last uploaded.
     uploaded: BTreeMap<Sha256, Timestamp>,
     generations: BTreeMap<String, Vec<Generation>>,
     gone: BTreeMap<(String, Sha256), Gone>,
@@ -98,6 +98,10 @@ pub(crate) struct Judge {
     policy: Policy,
     /// The key that metadata is signed with, if it is.
     key: Option<PublicKey>,
+    /// What packages are signed with, if they are.
+    signs_packages: Option<Arc<Keyring>>,
+    /// Packages whose signature was looked at and is good.
+    signed: Mutex<BTreeSet<Sha256>>,
     clock: fn() -> Timestamp,
     books: Mutex<Books>,
 }
@@ -112,7 +116,10 @@ pub(crate) struct Seat {
 impl Judge {
     pub(crate) fn new(policy: Policy, key: Option<PublicKey>, clock: fn() -> Timestamp) -> Arc<Self> {
         let memory = Arc::new(MemoryStore::with_clock(clock));
-        Arc::new(Self { memory, policy, key, clock, books: Mutex::default() })
+        let keyring = || Keyring::parse(key.as_ref().unwrap().armored().unwrap().as_bytes()).unwrap();
+        let signs_packages = policy.trust.signs_packages().then(|| Arc::new(keyring()));
+        let (signed, books) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { memory, policy, key, signs_packages, signed, clock, books })
     }
 
     pub(crate) fn seat(self: &Arc<Self>, who: Who) -> Arc<dyn Store> {
@@ -122,12 +129,13 @@ impl Judge {
     /// What an uploader does: whatever was under the key is replaced.
     pub(crate) async fn upload(&self, path: &str, bytes: Bytes) {
         let (key, sha256, since) = (format!("inbox/{path}"), Sha256::of(&bytes), (self.clock)());
+        let content = self.content(&bytes);
         let put = self.memory.put(&key, bytes, &Attributes::default(), PutIf::Always).await;
         assert!(matches!(put, Ok(Outcome::Done(_))), "{put:?}");
         let mut books = self.books();
         books.trace.push(format!("{since} upload {key} {sha256}"));
-        books.inbox.insert(key, Upload { sha256, since });
-        books.uploaded.insert(sha256, since);
+        books.inbox.insert(key, Upload { sha256, content, since });
+        books.uploaded.insert(content, since);
     }
 
     /// What an uploader does who has thought better of it.
@@ -145,9 +153,9 @@ impl Judge {
     }
 
     /// Whether the bytes left a repository less than `within` ago.
-    pub(crate) fn left_lately(&self, sha256: Sha256, within: SignedDuration) -> bool {
-        let now = (self.clock)();
-        self.books().gone.iter().any(|((_, bytes), gone)| *bytes == sha256 && now.duration_since(gone.at) < within)
+    pub(crate) fn left_lately(&self, bytes: &[u8], within: SignedDuration) -> bool {
+        let (now, content) = ((self.clock)(), self.content(bytes));
+        self.books().gone.iter().any(|((_, left), gone)| *left == content && now.duration_since(gone.at) < within)
     }
 
     /// The repositories and the paths of their packages, as clients see them.
@@ -206,6 +214,30 @@ impl Judge {
             overdue.extend(due.map(|(href, _)| format!("{repository}/{href}")));
         }
         overdue
+    }
+
+    /// What of an upload is published: all of it, or, where packages are signed, all but its start.
+    fn content(&self, bytes: &[u8]) -> Sha256 {
+        match HeaderFile::parse_prefix(bytes) {
+            Ok(Parsed::Ready(file)) if self.signs_packages.is_some() => {
+                Sha256::of(&bytes[usize::try_from(file.header_start).unwrap()..])
+            }
+            _ => Sha256::of(bytes),
+        }
+    }
+
+    /// Whether a package has the signature that it should be published with.
+    fn is_signed(&self, bytes: &[u8], pkgid: Sha256) -> bool {
+        let Some(keyring) = self.signs_packages.clone() else { return true };
+        let mut signed = self.signed.lock().unwrap();
+        let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(bytes) else { return false };
+        // The key was made by the wall's clock, which is none of the story's.
+        let now = Timestamp::from_second(4_000_000_000).unwrap();
+        let trust = Trust { keyring, only: None, now };
+        if !signed.contains(&pkgid) && Verification::begin(&file, trust).finish(false).is_ok() {
+            signed.insert(pkgid);
+        }
+        signed.contains(&pkgid)
     }
 
     fn books(&self) -> MutexGuard<'_, Books> {
@@ -360,8 +392,8 @@ impl Judge {
             }
         }
         for (href, named) in &came {
-            let uploaded = books.uploaded.get(&named.sha256);
-            let gone = books.gone.get(&(repository.to_owned(), named.sha256));
+            let uploaded = books.uploaded.get(&named.content);
+            let gone = books.gone.get(&(repository.to_owned(), named.content));
             let anew = uploaded.is_some_and(|at| gone.is_none_or(|gone| *at >= gone.at || gone.pending));
             let wanted = match who {
                 Who::Manager(_) => anew,
@@ -375,11 +407,11 @@ impl Judge {
                 broken.push(format!("G5: {who:?} brought back {href} of {repository:?}"));
             }
         }
-        let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.sha256).collect();
-        let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.sha256).collect();
-        for sha256 in gone.into_iter().filter(|sha256| !still.contains(sha256)) {
-            let pending = books.inbox.values().any(|upload| upload.sha256 == sha256);
-            books.gone.insert((repository.to_owned(), sha256), Gone { at: generation.since, pending });
+        let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.content).collect();
+        let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.content).collect();
+        for content in gone.into_iter().filter(|content| !still.contains(content)) {
+            let pending = books.inbox.values().any(|upload| upload.content == content);
+            books.gone.insert((repository.to_owned(), content), Gone { at: generation.since, pending });
         }
         books.generations.entry(repository.to_owned()).or_default().push(generation);
         books.violations.extend(broken);
@@ -409,7 +441,11 @@ impl Judge {
                 return Err(format!("{key} has other bytes"));
             }
             let first_published = self.modified(&key).ok_or("gone")?;
-            let named = Named { sha256: package.pkgid, nevra: package.nevra, first_published };
+            if !self.is_signed(&bytes, package.pkgid) {
+                return Err(format!("{key} has no good signature of ours"));
+            }
+            let content = self.content(&bytes);
+            let named = Named { sha256: package.pkgid, content, nevra: package.nevra, first_published };
             if packages.insert(package.href.into_owned(), named).is_some() {
                 return Err(format!("{key} is named twice"));
             }
@@ -433,7 +469,7 @@ impl Judge {
             generations.iter().rev().any(|generation| {
                 let in_time = superseded.is_none_or(|superseded| superseded >= upload.since);
                 superseded = Some(generation.since);
-                in_time && generation.packages.values().any(|named| named.sha256 == upload.sha256)
+                in_time && generation.packages.values().any(|named| named.content == upload.content)
             })
         });
         drop(books);
@@ -511,79 +547,4 @@ fn may_retire(named: &Named, all: &[&Named], rule: Retention, now: Timestamp) ->
     }
     let age = now.duration_since(named.first_published);
     newer.len() >= rule.keep_at_least.max(1) && age >= SignedDuration::try_from(rule.older_than).unwrap()
-}
-
-#[async_trait]
-impl Store for Seat {
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
-        self.judge.memory.list(prefix, after).await
-    }
-
-    async fn head(&self, key: &str) -> Result<Option<Object>> {
-        self.judge.memory.head(key).await
-    }
-
-    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
-        self.judge.memory.get(key, range).await
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
-        self.judge.before_put(&self.who, key, &condition);
-        let outcome = self.judge.memory.put(key, bytes, attributes, condition).await?;
-        if matches!(outcome, Outcome::Done(_)) {
-            self.judge.after_write(&self.who, "put", key);
-        }
-        Ok(outcome)
-    }
-
-    async fn put_file(&self, key: &str, _file: &Path, _attributes: &Attributes) -> Result<Stored> {
-        panic!("no publisher uploads files: {key}")
-    }
-
-    async fn assemble(
-        &self,
-        key: &str,
-        body: &Body,
-        reused: &[Reused<'_>],
-        attributes: &Attributes,
-        condition: PutIf,
-    ) -> Result<Outcome<Assembled>> {
-        self.judge.before_put(&self.who, key, &condition);
-        let outcome = self.judge.memory.assemble(key, body, reused, attributes, condition).await?;
-        if matches!(outcome, Outcome::Done(_)) {
-            self.judge.after_write(&self.who, "put", key);
-        }
-        Ok(outcome)
-    }
-
-    async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
-        self.judge.confined(&self.who, "copy", copy.target);
-        let outcome = self.judge.memory.copy(copy).await?;
-        if matches!(outcome, Outcome::Done(_)) {
-            self.judge.after_write(&self.who, "copy", copy.target);
-        }
-        Ok(outcome)
-    }
-
-    async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
-        let broken = self.judge.before_delete(&self.who, key);
-        let outcome = self.judge.memory.delete(key, if_match).await?;
-        if matches!(outcome, Outcome::Done(())) {
-            let mut books = self.judge.books();
-            books.inbox.remove(key);
-            let at = (self.judge.clock)();
-            books.violations.extend(broken.into_iter().map(|broken| format!("{at}: {broken}")));
-            drop(books);
-            self.judge.after_write(&self.who, "delete", key);
-        }
-        Ok(outcome)
-    }
-
-    fn abilities(&self) -> Option<Abilities> {
-        self.judge.memory.abilities()
-    }
-
-    fn uploads_are_atomic(&self) -> bool {
-        true
-    }
 }

@@ -12,7 +12,7 @@ use rpmmd::compress::Compression;
 use tokio::time::Instant;
 use ulid::Ulid;
 use yrm::check::{Depth, check};
-use yrm::config::{Folders, Policy, Repositories, Retention, SignWith};
+use yrm::config::{Folders, Policy, Repositories, Retention, SignPackages, SignWith};
 use yrm::openpgp::key::{Algorithm, Made, SecretKey, generate};
 use yrm::openpgp::sign::Signer;
 use yrm::publish::report::Report;
@@ -64,15 +64,18 @@ pub(crate) fn retaining() -> Policy {
     Policy { retention: Some(Retention { keep_at_least: 1, older_than: RETIRED_AFTER }), ..policy() }
 }
 
-/// Whether metadata is signed.
+/// What is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signing {
-    On,
     Off,
+    /// Metadata.
+    On,
+    /// Metadata, and every package before it is published.
+    Packages,
 }
 
 impl Signing {
-    pub(crate) const BOTH: [Self; 2] = [Self::Off, Self::On];
+    pub(crate) const ALL: [Self; 3] = [Self::Off, Self::On, Self::Packages];
 }
 
 /// The key of all stories: made once a process, for its bytes do not matter.
@@ -93,16 +96,19 @@ fn signer() -> Signer {
 pub(crate) struct World {
     pub(crate) judge: Arc<Judge>,
     pub(crate) policy: Policy,
-    signing: Signing,
+    pub(crate) signing: Signing,
     runs: AtomicU64,
     seed: u64,
 }
 
 impl World {
     /// A new bucket; time begins. Needs a runtime of one thread whose clock is paused.
-    pub(crate) fn new(policy: Policy, signing: Signing, seed: u64) -> Self {
+    pub(crate) fn new(mut policy: Policy, signing: Signing, seed: u64) -> Self {
         BEGAN.set(Some(Instant::now()));
-        let key = (signing == Signing::On).then(|| signing_key().key.clone());
+        let key = (signing != Signing::Off).then(|| signing_key().key.clone());
+        if signing == Signing::Packages {
+            policy.trust.sign_packages = SignPackages::Always;
+        }
         Self { judge: Judge::new(policy.clone(), key, store_clock), policy, signing, runs: AtomicU64::new(0), seed }
     }
 
@@ -111,7 +117,7 @@ impl World {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let store = Arc::new(FaultStore::new(self.judge.seat(who), self.seed ^ (number << 32), script));
         let publisher = Publisher::new(Arc::clone(&store) as _, self.policy.clone()).unwrap();
-        let publisher = publisher.with_signer((self.signing == Signing::On).then(signer));
+        let publisher = publisher.with_signer((self.signing != Signing::Off).then(signer));
         (publisher.sharing(self.shares()), store)
     }
 

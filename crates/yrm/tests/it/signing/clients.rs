@@ -34,7 +34,16 @@ impl Client {
         Self(folder)
     }
 
-    fn dnf(&self, arguments: &[&str]) -> Output {
+    /// One that takes no package without a good signature either.
+    pub(super) fn of_signed_packages(base: &str, key_name: &str) -> Self {
+        let client = Self::new(base, key_name);
+        let file = client.0.path().join("repos/ours.repo");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("\ngpgcheck=0\n", "\ngpgcheck=1\n")).unwrap();
+        client
+    }
+
+    pub(super) fn dnf(&self, arguments: &[&str]) -> Output {
         let folder = self.0.path().display();
         let mut command = Command::new("dnf");
         command.args(["--assumeyes", "--quiet", "--releasever=1", "--disableplugin=*"]).env("LC_ALL", "C");

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::clients::{Client, Service, drop_samples, json, samples};
 use super::gpg::Gpg;
+use super::packages::rpmkeys_takes;
 use crate::cli::yrm;
 use crate::publish::world::rpm;
 use crate::s3_server::server;
@@ -82,6 +83,29 @@ async fn dnf_installs_from_s3_what_kms_has_signed() {
     assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()));
     assert_eq!(check["repositories"][0]["notes"][0], signed_by);
     assert!(json(&mut with(&alias, &["config", "check"]))["warnings"].is_array());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_in_kms_signs_packages_and_knows_them_again() {
+    for spec in [KeySpec::Rsa2048, KeySpec::EccNistP256] {
+        let folder = TempDir::new().unwrap();
+        let is_rsa = spec == KeySpec::Rsa2048;
+        let key = format!("awskms:{}", make_key(spec).await.0);
+        let run = || json(signing(folder.path(), &key, &["run"]).env("YRM_SIGN_PACKAGES", "always"));
+        drop_file(folder.path(), "a.rpm", &rpm("a", "1").build());
+        let report = run();
+        assert_eq!(report["errors"], Value::Array(Vec::new()));
+        let fingerprint = json(&mut signing(folder.path(), &key, &["key", "list"]))[0]["fingerprint"].clone();
+        assert_eq!(report["published"][0]["signed_with"], fingerprint);
+        // rpm 4.18 reads no ECDSA keys.
+        if is_rsa {
+            let published = folder.path().join("b/repo");
+            let (takes, said) = rpmkeys_takes(&published.join("RPM-GPG-KEY-yrm"), &published.join("a.rpm"));
+            assert!(takes, "{said}");
+        }
+        drop_file(folder.path(), "a.rpm", &rpm("a", "1").build());
+        assert_eq!(run()["published"][0]["already_there"], true, "RSA: {is_rsa}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

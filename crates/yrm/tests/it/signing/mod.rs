@@ -3,3 +3,4 @@
 mod clients;
 mod gpg;
 mod kms;
+mod packages;

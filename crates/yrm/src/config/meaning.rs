@@ -9,8 +9,8 @@ use super::parse::{self, Complaint};
 use super::rules::{self, Level, Trust};
 use super::settings::Kind;
 use super::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, Service, SigningConfig,
-    settings,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Policy, Retention, S3Config, Service,
+    SigningConfig, settings,
 };
 
 /// What keep-at-least is when only prune-age-days is given.
@@ -114,6 +114,7 @@ impl Reading<'_> {
         let sweep_interval = self.required("sweep-interval", parse::duration);
         let on_conflict = self.required("on-conflict", parse::on_conflict);
         let trust = self.trust(folders.as_ref().ok());
+        let mirrors = self.mirrors();
         Ok(Policy {
             folders: folders?,
             repositories: repositories?,
@@ -127,7 +128,18 @@ impl Reading<'_> {
             sweep_interval: sweep_interval?,
             on_conflict: on_conflict?,
             trust: trust?,
+            mirrors: mirrors?,
         })
+    }
+
+    fn mirrors(&mut self) -> Result<Mirrors, Wrong> {
+        let on = self.required("mirrorlist", parse::switch);
+        let public_urls = self.optional("public-url", parse::public_urls);
+        let mirrors = Mirrors { on: on?, public_urls: public_urls?.unwrap_or_default() };
+        match rules::check_mirrors(&mirrors, &self.low.rules) {
+            None => Ok(mirrors),
+            Some(complaint) => Err(self.complain("mirrorlist".to_owned(), complaint)),
+        }
     }
 
     fn signing(&mut self, bucket: Option<&BucketUrl>) -> Result<Option<SigningConfig>, Wrong> {
@@ -387,13 +399,14 @@ pub fn template(bucket: Option<&str>) -> String {
 }
 
 /// Tables stand after all settings.
-const RULE_TEMPLATE: [&str; 8] = [
+const RULE_TEMPLATE: [&str; 9] = [
     "",
     "# Rules for some folders, after all settings; the first that fits holds. All but `folder` may be left out.",
     "#[[rule]]",
     "#folder = \"el9/*\"",
     "#names = [\"myteam-*\"]",
     "#signatures = \"require\"",
+    "#mirrorlist = true",
     "# Fingerprints of keys in the keyring.",
     "#keys = [\"0123456789ABCDEF0123456789ABCDEF01234567\"]",
 ];
@@ -408,6 +421,7 @@ fn example(name: &str) -> &'static str {
         "log-file" => "/var/log/yrm.log",
         "keep-at-least" => "10",
         "keyring" => "/etc/yrm/keys",
+        "public-url" => "https://packages.example.org/repo",
         "queue" => "https://sqs.eu-central-1.amazonaws.com/123456789012/my-bucket-inbox",
         "prune-age-days" => "60",
         "datadog-api-key-file" => "/etc/yrm/datadog-api-key",

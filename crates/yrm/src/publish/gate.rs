@@ -326,6 +326,7 @@ mod tests {
             names: vec!["lib*".to_owned()],
             keys: Vec::new(),
             signatures: *signatures,
+            mirrorlist: None,
         };
         let rules = rules.iter().map(rule).collect();
         Gate::new(&config::Trust { signatures: Level::Off, keyrings: Vec::new(), rules }).unwrap()

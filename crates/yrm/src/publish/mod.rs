@@ -16,6 +16,7 @@ pub mod history;
 pub mod inbox;
 pub mod inspect;
 pub mod locate;
+pub mod mirror;
 pub mod observe;
 pub mod pair;
 pub mod plan;
@@ -47,7 +48,7 @@ use self::inbox::Dropped;
 use self::inspect::Inspector;
 use self::observe::State;
 use self::report::{Rejected, Report, Waiting};
-use self::repository::Work;
+use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
@@ -122,6 +123,8 @@ pub struct Publisher {
     swept: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
     /// Where a path waits for nothing but a sweep.
     sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
+    /// Where the mirror is not that of the truth yet, or the truth lacks what it is made from.
+    mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
     /// When every repository was last looked up, to retire and to sweep where nothing arrives.
     looked_round: Mutex<LookedRound>,
 }
@@ -145,6 +148,7 @@ impl Publisher {
             retention_due: Mutex::default(),
             swept: Mutex::default(),
             sweep_wanted: Mutex::default(),
+            mirrors_owed: Mutex::default(),
             looked_round: Mutex::default(),
         })
     }
@@ -192,12 +196,14 @@ impl Publisher {
             self.bucket.abilities().await?;
         }
         let pass = Pass { run, progress, listed: began };
-        self.mend_where_due(run, &mut report).await;
+        self.mend_where_due(run, began + STALE_AFTER, &mut report).await;
+        let mirrors_owed: Vec<RepositoryDir> = std::mem::take(&mut *lock(&self.mirrors_owed)).into_iter().collect();
         let mut rest = dropped.as_slice();
         while !rest.is_empty() {
             let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, &mut report).await;
             rest = &rest[judged..];
         }
+        self.follow_where_owed(mirrors_owed, pass, &mut report).await;
         self.retire_where_due(pass, &mut report).await;
         self.sweep_where_due(run, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);

@@ -11,6 +11,8 @@
 mod folder;
 pub(super) mod left;
 
+pub(crate) use self::folder::{REPOMD, SIGNATURE};
+
 use std::fmt::Write as _;
 
 use bytes::Bytes;

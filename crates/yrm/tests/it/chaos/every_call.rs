@@ -57,9 +57,10 @@ async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, wh
     calls
 }
 
-/// Every story, unsigned and signed.
+/// Every story, unsigned and signed, and some in mirrorlist mode too.
 fn plays() -> impl Iterator<Item = (Story, Signing)> {
-    Story::ALL.into_iter().flat_map(|story| Signing::BOTH.map(|signing| (story, signing)))
+    let flat = Story::ALL.into_iter().flat_map(|story| Signing::BOTH.map(|signing| (story, signing)));
+    flat.chain(Story::MIRRORED.map(|story| (story, Signing::Mirrored)))
 }
 
 /// Plays every story once for every call and fate. Answers how often.
@@ -102,7 +103,7 @@ fn f2_pairs_of_failures_lose_nothing() {
     for seed in from..from + pairs {
         let mut dice = StdRng::seed_from_u64(seed);
         let story = Story::ALL[dice.random_range(0..Story::ALL.len())];
-        let signing = Signing::BOTH[dice.random_range(0..2)];
+        let signing = Signing::ALL[dice.random_range(0..3)];
         let longest = if story == Story::PublishMany { 250 } else { 45 };
         let first = dice.random_range(0..longest);
         // The second is often met while the first is being mended.
@@ -204,7 +205,10 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
         let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for sleeps in [Sleeps::Before, Sleeps::After] {
             // What signing adds to a sleep is a sleeper's stale signature, after whatever nap.
-            let naps = if signing == Signing::On { &naps[1..2] } else { &naps[..] };
+            let naps = match signing {
+                Signing::On => &naps[1..2],
+                Signing::Off | Signing::Mirrored => &naps[..],
+            };
             for &nap in naps {
                 for at in 0..calls {
                     let what = format!("{story:?}, signing {signing:?}, asleep {sleeps:?} call {at} for {nap:?}");

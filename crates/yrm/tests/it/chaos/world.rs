@@ -1,7 +1,7 @@
 //! What every story plays in: a judged bucket, its time, packages to drop, and publishers that meet
 //! what a script says.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use rpmmd::compress::Compression;
 use tokio::time::Instant;
 use ulid::Ulid;
 use yrm::check::{Depth, check};
-use yrm::config::{Folders, Policy, Repositories, Retention, SignWith};
+use yrm::config::{Folders, Mirrors, Policy, Repositories, Retention, SignWith};
 use yrm::openpgp::key::{Algorithm, Made, SecretKey, generate};
 use yrm::openpgp::sign::Signer;
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::fault::{FaultStore, Script};
 
+use super::judge::mirrors::PUBLIC_URL;
 use super::judge::{Judge, Who};
 
 /// When the story begins, by the store's clock.
@@ -70,10 +71,17 @@ pub(crate) fn retaining() -> Policy {
 pub(crate) enum Signing {
     On,
     Off,
+    /// It is, and every generation has a folder of its own too.
+    Mirrored,
 }
 
 impl Signing {
     pub(crate) const BOTH: [Self; 2] = [Self::Off, Self::On];
+    pub(crate) const ALL: [Self; 3] = [Self::Off, Self::On, Self::Mirrored];
+
+    fn is_on(self) -> bool {
+        self != Self::Off
+    }
 }
 
 /// The key of all stories: made once a process, for its bytes do not matter.
@@ -95,6 +103,7 @@ pub(crate) struct World {
     pub(crate) judge: Arc<Judge>,
     pub(crate) policy: Policy,
     signing: Signing,
+    mirrors_off: AtomicBool,
     runs: AtomicU64,
     seed: u64,
 }
@@ -103,16 +112,34 @@ impl World {
     /// A new bucket; time begins. Needs a runtime of one thread whose clock is paused.
     pub(crate) fn new(policy: Policy, signing: Signing, seed: u64) -> Self {
         BEGAN.set(Some(Instant::now()));
-        let key = (signing == Signing::On).then(|| signing_key().key.clone());
-        Self { judge: Judge::new(policy.clone(), key, store_clock), policy, signing, runs: AtomicU64::new(0), seed }
+        let key = signing.is_on().then(|| signing_key().key.clone());
+        let mirrors = Mirrors { on: signing == Signing::Mirrored, public_urls: vec![PUBLIC_URL.to_owned()] };
+        let policy = Policy { mirrors, ..policy };
+        let mirrors_off = AtomicBool::new(false);
+        Self {
+            mirrors_off,
+            judge: Judge::new(policy.clone(), key, store_clock),
+            policy,
+            signing,
+            runs: AtomicU64::new(0),
+            seed,
+        }
     }
 
     /// A publisher that meets what `script` says.
     pub(crate) fn publisher(&self, who: Who, script: impl Script + 'static) -> (Publisher, Arc<FaultStore>) {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let store = Arc::new(FaultStore::new(self.judge.seat(who), self.seed ^ (number << 32), script));
-        let publisher = Publisher::new(Arc::clone(&store) as _, self.policy.clone()).unwrap();
-        (publisher.with_signer((self.signing == Signing::On).then(signer)), store)
+        let mut policy = self.policy.clone();
+        policy.mirrors.on &= !self.mirrors_off.load(Ordering::Relaxed);
+        let publisher = Publisher::new(Arc::clone(&store) as _, policy).unwrap();
+        (publisher.with_signer(self.signing.is_on().then(signer)), store)
+    }
+
+    /// Publishers that start from now on are not in mirrorlist mode.
+    pub(crate) fn turn_mirrors_off(&self) {
+        self.mirrors_off.store(true, Ordering::Relaxed);
+        self.judge.mirrors_are_off();
     }
 
     /// A publisher that meets nothing.

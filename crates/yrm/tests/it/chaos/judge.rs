@@ -241,7 +241,6 @@ impl Judge {
     /// Before a put: what is there may not be overwritten (G6), and the truth only conditionally (G4).
     fn before_put(&self, who: &Who, key: &str, condition: &PutIf) {
         self.confined(who, "put", key);
-        self.before_a_mirror_changes(who, key);
         let swapped = key.ends_with("/repodata/repomd.xml") || key.ends_with(SIGNATURE) || list_of(key).is_some();
         if swapped && *condition == PutIf::Always {
             self.broken(format!("G4: {who:?} switched {key} without a condition"));
@@ -261,6 +260,9 @@ impl Judge {
             let mut books = self.books();
             books.writes += 1;
             books.trace.push(line);
+        }
+        if what != "delete" {
+            self.no_mirror_has_changed(who, key);
         }
         if let Some(repository) = list_of(key) {
             match what {
@@ -526,7 +528,6 @@ impl Store for Seat {
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         self.judge.confined(&self.who, "copy", copy.target);
-        self.judge.before_a_mirror_changes(&self.who, copy.target);
         let outcome = self.judge.memory.copy(copy).await?;
         if matches!(outcome, Outcome::Done(_)) {
             self.judge.after_write(&self.who, "copy", copy.target);

@@ -47,11 +47,10 @@ impl Judge {
         self.books().mirrors_off = true;
     }
 
-    /// Before anything is written: nothing that the list names, or named within the grace period, gets
-    /// other bytes.
-    pub(super) fn before_a_mirror_changes(&self, who: &Who, key: &str) {
+    /// After something was written: nothing that the list names or named gets other bytes.
+    pub(super) fn no_mirror_has_changed(&self, who: &Who, key: &str) {
         let named = self.books().pointed.values().flatten().any(|pointed| pointed.files.contains(key));
-        if named && self.bytes(key).is_some() {
+        if named {
             self.broken(format!("G6: {who:?} wrote {key}, which the list of mirrors names or named"));
         }
     }

@@ -44,9 +44,9 @@ pub(super) async fn check_mirror(
     let Some(folder) = MirrorFolder::named_by(&list.bytes) else {
         let what = format!("{key} names no generation's own folder");
         if wanted {
-            found.problems.push(what)
+            found.problems.push(what);
         } else {
-            found.notes.push(what)
+            found.notes.push(what);
         }
         return Ok(());
     };
@@ -58,10 +58,27 @@ pub(super) async fn check_mirror(
     if !is_current {
         found.problems.push(format!("{key} names generation {}, and that is not the current one", folder.revision));
     }
-    let in_folder = |href| bucket.path(Key::MirrorFile { repository, folder: &folder, href });
+    let Some(packages) = check_folder(bucket, repository, &folder, keys, found).await? else { return Ok(()) };
+    if is_current && named(&packages, MirrorFolder::UP) != named(flat.packages, "") {
+        found.problems.push(format!("{folder} and the repository itself name different packages"));
+    } else if is_current {
+        found.notes.push(format!("mirrorlist names generation {}", folder.revision));
+    }
+    Ok(())
+}
+
+/// Checks what lies in a folder; the packages that are named there, if that can be read.
+async fn check_folder(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    folder: &MirrorFolder,
+    keys: &Keys,
+    found: &mut RepositoryFindings,
+) -> Result<Option<Vec<Package<'static>>>> {
+    let in_folder = |href| bucket.path(Key::MirrorFile { repository, folder, href });
     let Some(repomd) = bucket.store.get(&in_folder(REPOMD), None).await? else {
-        found.problems.push(format!("{}, in the folder that {key} names, is missing", in_folder(REPOMD)));
-        return Ok(());
+        found.problems.push(format!("{}, in the folder that mirrorlist names, is missing", in_folder(REPOMD)));
+        return Ok(None);
     };
     let signature = bucket.store.get(&in_folder(SIGNATURE), None).await?;
     let signature = signature.map(|read| Signature { etag: read.object.etag, bytes: read.bytes });
@@ -76,7 +93,7 @@ pub(super) async fn check_mirror(
         Ok(repomd) => repomd,
         Err(error) => {
             found.problems.push(format!("{} cannot be read: {error}", in_folder(REPOMD)));
-            return Ok(());
+            return Ok(None);
         }
     };
     let mut files = BTreeMap::new();
@@ -87,17 +104,15 @@ pub(super) async fn check_mirror(
     }
     let [Some(primary), Some(filelists), Some(other)] = Document::ALL.map(|document| files.remove(document.name()))
     else {
-        return Ok(());
+        return Ok(None);
     };
     match aside("reading metadata", move || repodata::read(&primary, &filelists, &other)).await? {
-        Err(error) => found.problems.push(format!("the metadata in {folder} cannot be read: {error}")),
-        Ok(packages) if is_current && named(&packages, MirrorFolder::UP) != named(flat.packages, "") => {
-            found.problems.push(format!("{folder} and the repository itself name different packages"));
+        Ok(packages) => Ok(Some(packages)),
+        Err(error) => {
+            found.problems.push(format!("the metadata in {folder} cannot be read: {error}"));
+            Ok(None)
         }
-        Ok(_) if is_current => found.notes.push(format!("mirrorlist names generation {}", folder.revision)),
-        Ok(_) => {}
     }
-    Ok(())
 }
 
 /// The packages, by where a client looks for them.

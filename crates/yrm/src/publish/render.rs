@@ -54,6 +54,9 @@ pub struct NewFile {
     pub reused: Vec<(Range<u64>, Range<u64>)>,
 }
 
+/// A file that was rendered, and what is known of it.
+type Made = (Rendered, Body);
+
 /// How to render.
 #[derive(Clone, Copy)]
 pub struct Rules<'a> {
@@ -107,14 +110,15 @@ pub fn render(
         let lengths = state.catalog.entries.fragment_bytes(at);
         rendered.push(make(document, options, previous(state, published, at, &lengths))?);
     }
-    let rendered: [(Rendered, Body); 3] =
-        rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
+    let rendered: [Made; 3] = rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
     let mut mirror = None;
     if mirrored {
         let mut lengths = state.catalog.entries.fragment_bytes(0);
         let own = mirror_before(state, published);
         if own.is_some() {
-            lengths.iter_mut().for_each(|length| *length += HREF_PREFIX_BYTES);
+            for length in &mut lengths {
+                *length += HREF_PREFIX_BYTES;
+            }
         }
         let own =
             own.map(|(layout, file)| Previous { href_prefix: MirrorFolder::UP, ..previous_of(layout, file, &lengths) });
@@ -127,7 +131,8 @@ pub fn render(
 }
 
 /// What the way to the packages takes in a package's primary XML.
-const HREF_PREFIX_BYTES: u32 = MirrorFolder::UP.len() as u32;
+const HREF_PREFIX_BYTES: u32 = 6;
+const _: () = assert!(MirrorFolder::UP.len() == 6);
 
 /// The file that the document at this place is spliced from, if there is one.
 fn previous<'a>(
@@ -161,7 +166,7 @@ fn assemble(
     state: &State,
     origins: &[Origin],
     admitted: &[Admitted],
-    (rendered, mirror): ([(Rendered, Body); 3], Option<(Rendered, Body)>),
+    (rendered, mirror): ([Made; 3], Option<Made>),
     revision: u64,
     now: Timestamp,
 ) -> Result<Generation> {
@@ -203,14 +208,7 @@ fn assemble(
         take(made, href)
     });
     let (mirror_layout, mirror) = mirror.unzip();
-    // What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made
-    // from the replaced files would now be lies.
-    let ours = |kind: &str| Document::ALL.iter().any(|document| document.name() == kind);
-    let derived = |kind: &str| {
-        let base = kind.trim_end_matches("_db").trim_end_matches("_zck").trim_end_matches("-ext");
-        base != kind && ours(base)
-    };
-    records.extend(repomd.records.into_iter().filter(|record| !ours(&record.kind) && !derived(&record.kind)));
+    records.extend(repomd.records.into_iter().filter(|record| is_others(&record.kind)));
     repomd.records = records;
 
     let three = || Error::new(ErrorKind::Internal, "rendering three documents");
@@ -227,6 +225,14 @@ fn assemble(
         files: files.try_into().map_err(|_| three())?,
         mirror,
     })
+}
+
+/// What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made from the
+/// replaced files would now be lies.
+fn is_others(kind: &str) -> bool {
+    let ours = |kind: &str| Document::ALL.iter().any(|document| document.name() == kind);
+    let base = kind.trim_end_matches("_db").trim_end_matches("_zck").trim_end_matches("-ext");
+    !ours(kind) && !ours(base)
 }
 
 fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> {

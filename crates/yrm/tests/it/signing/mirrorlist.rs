@@ -87,12 +87,11 @@ async fn read_pairs(pair: Pair, key: PublicKey, over: Arc<AtomicBool>) -> Met {
 }
 
 /// dnf in a loop: how often it read, and what it said when it could not.
-fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, published: &AtomicUsize) -> (usize, Vec<String>) {
+fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, newest: &AtomicUsize) -> (usize, Vec<String>) {
     let client = Client::of(source, key);
     let (mut reads, mut failures) = (0, Vec::new());
     while !over.load(Ordering::Relaxed) {
-        let newest = published.load(Ordering::Relaxed);
-        let (name, _) = package(newest / 2);
+        let (name, _) = package(newest.load(Ordering::Relaxed) / 2);
         let name = name.trim_end_matches(".noarch.rpm");
         let output = client.dnf(&["--refresh", "--downloadonly", "install", name]);
         reads += 1;
@@ -131,12 +130,12 @@ async fn through_a_hundred_generations_dnf_meets_no_gap() {
     drop_package(&bucket, 0);
     publish(&publisher).await;
 
-    let (over, published) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (over, newest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
     let dnf: Vec<_> = (0..2)
         .map(|_| {
-            let (over, published) = (Arc::clone(&over), Arc::clone(&published));
+            let (over, newest) = (Arc::clone(&over), Arc::clone(&newest));
             let (source, key) = (format!("mirrorlist={base}/mirrorlist"), format!("{base}/RPM-GPG-KEY-yrm"));
-            std::thread::spawn(move || read_with_dnf(&source, &key, &over, &published))
+            std::thread::spawn(move || read_with_dnf(&source, &key, &over, &newest))
         })
         .collect();
     let flat = tokio::spawn(read_pairs(Pair::In(format!("{base}/")), public.clone(), Arc::clone(&over)));
@@ -145,7 +144,7 @@ async fn through_a_hundred_generations_dnf_meets_no_gap() {
     for number in 1..=GENERATIONS {
         drop_package(&bucket, number);
         publish(&publisher).await;
-        published.store(number, Ordering::Relaxed);
+        newest.store(number, Ordering::Relaxed);
     }
     let took = began.elapsed();
     over.store(true, Ordering::Relaxed);

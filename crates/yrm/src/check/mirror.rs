@@ -12,7 +12,7 @@ use super::signature::{Keys, Verdict};
 use super::{RepositoryFindings, check_file};
 use crate::error::Result;
 use crate::publish::bucket::{Bucket, aside};
-use crate::publish::mirror::{REPOMD, SIGNATURE};
+use crate::publish::mirror::{self, REPOMD, SIGNATURE};
 use crate::publish::pair::Signature;
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
@@ -35,7 +35,7 @@ pub(super) async fn check_mirror(
 ) -> Result<()> {
     let key = bucket.path(Key::Mirrorlist { repository });
     let wanted = bucket.mirror_rules.is_on(repository);
-    let Some(list) = bucket.store.get(&key, None).await? else {
+    let Some(list) = mirror::read(bucket, repository).await? else {
         if wanted {
             found.problems.push(format!("{key} is missing, and mirrorlist is on"));
         }

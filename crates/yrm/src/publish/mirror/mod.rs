@@ -152,9 +152,12 @@ pub(super) struct Terms {
     pub(super) look_inside: bool,
 }
 
+/// A list over this size is none of ours.
+const MAX_LIST_BYTES: u64 = 1 << 16;
+
 /// Reads a repository's list of mirrors.
-async fn read(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Read>> {
-    bucket.store.get(&bucket.path(Key::Mirrorlist { repository }), None).await
+pub(crate) async fn read(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Read>> {
+    bucket.store.get(&bucket.path(Key::Mirrorlist { repository }), Some(0..MAX_LIST_BYTES)).await
 }
 
 /// Makes the mirror that of the truth. `known` is what was the truth just now.

@@ -16,7 +16,7 @@ use yrm::openpgp::keyring::Keyring;
 use yrm::openpgp::verify::{Trust, Verification};
 use yrm::publish::catalog::{Catalog, Decoded, Entries, Entry};
 use yrm::publish::locate::Locator;
-use yrm::store::key::{self, Key, MAX_KEY_BYTES};
+use yrm::store::key::{self, Key, MAX_KEY_BYTES, MirrorFolder};
 
 /// Headers: any prefix of a file gets the same answer as the whole, or asks for more of it.
 pub fn header(data: &[u8]) {
@@ -248,12 +248,18 @@ pub fn keys(data: &[u8]) {
         let Some((repository, href)) = locator.locate(path) else { continue };
         let target = Key::Package { repository: &repository, href }.path(&folders);
         assert_eq!(target, format!("repo/{path}"), "a package's path is its path in the inbox");
-        if key::longest_of(&folders, &repository) > MAX_KEY_BYTES {
+        if key::longest_of(&folders, &repository, true) > MAX_KEY_BYTES {
             continue;
         }
         stays(&target, "repo/");
         stays(&Key::Repomd { repository: &repository }.path(&folders), "repo/");
         stays(&Key::Catalog { repository: &repository, repomd: Sha256::of(data) }.path(&folders), ".yrm/");
         stays(&Key::Swept { repository: &repository }.path(&folders), ".yrm/");
+        let (repository, repomd) = (&repository, Sha256::of(data));
+        let folder = MirrorFolder { revision: u64::MAX, repomd, key_id: None };
+        let in_folder = Key::MirrorFile { repository, folder: &folder, href: "repodata/repomd.xml" };
+        stays(&in_folder.path(&folders), "repo/");
+        stays(&Key::Mirrorlist { repository }.path(&folders), "repo/");
+        stays(&Key::MirrorsLeft { repository }.path(&folders), ".yrm/");
     }
 }

@@ -69,6 +69,12 @@ pub(super) async fn run_service(
     let outside = outside(config, HICCUPS).await?;
     let events = connect_events(config, publisher).await;
     tracing::info!(bucket = %config.bucket, %listen, interval_s = config.service.interval.as_secs(), "serving");
+    if publisher.bucket().mirror_rules.is_on_anywhere() {
+        let urls = config.policy.mirrors.public_urls.join(", ");
+        tracing::info!(
+            "clients may say mirrorlist=ADDRESS/mirrorlist in the place of baseurl=ADDRESS; addresses begin with {urls}"
+        );
+    }
     let (signals, answers, systemd, outcome, told) = tokio::join!(
         wait_for_signal(&stopper, stop.clone()),
         http::answer(listener, faces, stop.clone()),

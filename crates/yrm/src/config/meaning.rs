@@ -10,7 +10,7 @@ use super::place::{self, Secret, SecretPlace, sound_key};
 use super::rules::{self, Level, SignPackages, Trust};
 use super::settings::Kind;
 use super::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Notify, Policy, Retention, S3Config, Service,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, Policy, Retention, S3Config, Service,
     SigningConfig, settings,
 };
 
@@ -117,6 +117,7 @@ impl Reading<'_> {
         let sweep_interval = self.required("sweep-interval", parse::duration);
         let on_conflict = self.required("on-conflict", parse::on_conflict);
         let trust = self.trust(folders.as_ref().ok());
+        let mirrors = self.mirrors();
         Ok(Policy {
             folders: folders?,
             repositories: repositories?,
@@ -130,7 +131,18 @@ impl Reading<'_> {
             sweep_interval: sweep_interval?,
             on_conflict: on_conflict?,
             trust: trust?,
+            mirrors: mirrors?,
         })
+    }
+
+    fn mirrors(&mut self) -> Result<Mirrors, Wrong> {
+        let on = self.required("mirrorlist", parse::switch);
+        let public_urls = self.optional("public-url", parse::public_urls);
+        let mirrors = Mirrors { on: on?, public_urls: public_urls?.unwrap_or_default() };
+        match rules::check_mirrors(&mirrors, &self.low.rules) {
+            None => Ok(mirrors),
+            Some(complaint) => Err(self.complain("mirrorlist".to_owned(), complaint)),
+        }
     }
 
     fn signing(&mut self, bucket: Option<&BucketUrl>) -> Result<Option<SigningConfig>, Wrong> {
@@ -432,7 +444,7 @@ pub fn template(bucket: Option<&str>) -> String {
 }
 
 /// Tables stand after all settings.
-const RULE_TEMPLATE: [&str; 9] = [
+const RULE_TEMPLATE: [&str; 10] = [
     "",
     "# Rules for some folders, after all settings; the first that fits holds. All but `folder` may be left out.",
     "#[[rule]]",
@@ -440,6 +452,7 @@ const RULE_TEMPLATE: [&str; 9] = [
     "#names = [\"myteam-*\"]",
     "#signatures = \"require\"",
     "#sign-packages = \"missing\"",
+    "#mirrorlist = true",
     "# Fingerprints of keys in the keyring.",
     "#keys = [\"0123456789ABCDEF0123456789ABCDEF01234567\"]",
 ];
@@ -454,6 +467,7 @@ fn example(name: &str) -> &'static str {
         "log-file" => "/var/log/yrm.log",
         "keep-at-least" => "10",
         "keyring" => "/etc/yrm/keys",
+        "public-url" => "https://packages.example.org/repo",
         "queue" => "https://sqs.eu-central-1.amazonaws.com/123456789012/my-bucket-inbox",
         "prune-age-days" => "60",
         "datadog-api-key-file" => "/etc/yrm/datadog-api-key",

@@ -143,6 +143,17 @@ pub struct Policy {
     pub on_conflict: OnConflict,
     /// Who may publish what where.
     pub trust: Trust,
+    /// Where generations get folders of their own.
+    pub mirrors: Mirrors,
+}
+
+/// Mirrorlist mode, where no rule says otherwise, and the addresses it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Whether it is on.
+    pub on: bool,
+    /// Where clients reach `repo/`, without a slash at the end.
+    pub public_urls: Vec<String>,
 }
 
 /// What metadata is signed with. The keys themselves are read by whoever signs.

@@ -247,6 +247,27 @@ pub fn web_url(text: &str) -> Parsed<String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// Addresses of one folder, separated by commas: what can stand in a list of mirrors, a line each.
+pub fn public_urls(text: &str) -> Parsed<Vec<String>> {
+    let sound = |url: &str| {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let file = url.strip_prefix("file://").filter(|path| path.starts_with('/'));
+        let host_and_path = rest.filter(|rest| !rest.starts_with(['/', ':']));
+        host_and_path.or(file).is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"@?#\"<>\\^`{|}".contains(&b))
+        })
+    };
+    let one = |url: &str| {
+        let url = url.trim().trim_end_matches('/');
+        let wrong = || {
+            let hint = "write https://host/path, http://host/path or file:///path, without a password, `?` or `#`";
+            Complaint::new("this is not the address of a folder").hint(hint)
+        };
+        if sound(url) { Ok(url.to_owned()) } else { Err(wrong()) }
+    };
+    text.split(',').map(one).collect()
+}
+
 /// An SQS queue's URL or ARN.
 pub fn queue(text: &str) -> Parsed<QueueAddress> {
     const HINT: &str = "write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, or arn:aws:sqs:REGION:ACCOUNT:NAME";
@@ -455,6 +476,16 @@ mod tests {
         assert_eq!(web_url("http://127.0.0.1:9000/"), Ok("http://127.0.0.1:9000".to_owned()));
         for wrong in ["", "127.0.0.1:9000", "http://", "http:///x", "http://user:pw@host", "http://a b"] {
             assert!(web_url(wrong).is_err(), "{wrong}");
+        }
+        let two = "https://packages.example.org/repo/, file:///srv/bucket/repo";
+        let read = vec!["https://packages.example.org/repo".to_owned(), "file:///srv/bucket/repo".to_owned()];
+        assert_eq!(public_urls(two), Ok(read));
+        let many =
+            ["", "host/repo", "https://", "https:///repo", "http://user:pw@host", "https://host/a b", "file://host/x"];
+        for wrong in
+            many.into_iter().chain(["https://host/repo?token=x", "https://host/\nhttps://evil", "ftp://host/x"])
+        {
+            assert!(public_urls(wrong).is_err(), "{wrong}");
         }
         assert!(datadog_site("datadoghq.eu").is_ok() && datadog_site("evil/path").is_err());
         assert!(host_and_port("localhost:8125").is_ok() && host_and_port("localhost").is_err());

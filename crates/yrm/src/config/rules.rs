@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::parse::{self, Complaint};
-use super::{Folders, low::Problem};
+use super::{Folders, Mirrors, low::Problem};
 
 /// What is asked of packages' signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -90,6 +90,8 @@ pub struct Rule {
     pub signatures: Option<Level>,
     /// Which packages are signed here; `None` when it is as elsewhere.
     pub sign_packages: Option<SignPackages>,
+    /// Whether the repositories here are in mirrorlist mode; `None` when it is as elsewhere.
+    pub mirrorlist: Option<bool>,
 }
 
 /// Who may publish what where.
@@ -182,9 +184,17 @@ pub(super) fn read(value: &toml::Value, place: &str, problems: &mut Vec<Problem>
 }
 
 fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule {
-    const KNOWN: [&str; 5] = ["folder", "names", "keys", "signatures", "sign-packages"];
+    const KNOWN: [&str; 6] = ["folder", "names", "keys", "signatures", "sign-packages", "mirrorlist"];
     let mut rule = Rule::default();
     for (key, value) in table {
+        if key == "mirrorlist" {
+            rule.mirrorlist = value.as_bool();
+            if rule.mirrorlist.is_none() {
+                let message = "this is neither true nor false".to_owned();
+                complain(", mirrorlist", Complaint { message, hint: None });
+            }
+            continue;
+        }
         let Some(texts) = texts(value) else {
             complain(&format!(", {key}"), no_texts());
             continue;
@@ -259,11 +269,22 @@ pub(super) fn check(trust: &Trust) -> Vec<(String, Complaint)> {
     found
 }
 
+/// Where generations have folders of their own, clients must be told how to reach them.
+pub(super) fn check_mirrors(mirrors: &Mirrors, rules: &[Rule]) -> Option<Complaint> {
+    let wanted = mirrors.on || rules.iter().any(|rule| rule.mirrorlist == Some(true));
+    (wanted && mirrors.public_urls.is_empty()).then(|| Complaint {
+        message: "mirrorlist is on, and nobody says where clients reach the repositories".to_owned(),
+        hint: Some("set public-url = \"https://packages.example.org/repo\", which leads to the folder repo".to_owned()),
+    })
+}
+
 /// A rule in one line, for `config show`.
 pub(super) fn in_short(rule: &Rule) -> String {
     let list = |name: &str, texts: &[String]| (!texts.is_empty()).then(|| format!("{name}={}", texts.join(",")));
     let level = rule.signatures.map(|level| format!("signatures={}", level.name()));
     let signing = rule.sign_packages.map(|which| format!("sign-packages={}", which.name()));
-    let parts = [list("folder", &rule.folders), list("names", &rule.names), list("keys", &rule.keys), level, signing];
+    let mirrorlist = rule.mirrorlist.map(|on| format!("mirrorlist={on}"));
+    let lists = [list("folder", &rule.folders), list("names", &rule.names), list("keys", &rule.keys)];
+    let parts = lists.into_iter().chain([level, signing, mirrorlist]);
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

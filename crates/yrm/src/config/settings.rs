@@ -232,6 +232,23 @@ pub const SETTINGS: &[Setting] = &[
          for a folder.",
     )
     .default("off"),
+    Setting::new(
+        "mirrorlist",
+        Group::Publish,
+        "BOOL",
+        "Also publish every generation in a folder of its own, and name the newest in the object mirrorlist: for clients \
+         that say mirrorlist=, repomd.xml and its signature change at once. Rules in yrm.toml can say otherwise for a \
+         folder. Needs public-url.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
+    Setting::new(
+        "public-url",
+        Group::Publish,
+        "URL,…",
+        "Where clients reach the folder that they install from, such as https://packages.example.org/repo; of several, \
+         clients go to the next where one fails.",
+    ),
     Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
         .default("6h"),
     Setting::new(

@@ -182,6 +182,7 @@ fn rules_and_keyrings_are_read_from_the_file() {
         keys: texts(&["AB"]),
         signatures: Some(Level::Require),
         sign_packages: None,
+        mirrorlist: None,
     };
     let second = Rule {
         folders: texts(&["a", "b"]),
@@ -243,4 +244,26 @@ fn everything_wrong_with_the_rules_is_said() {
     assert!(said.contains("rule 1: it names keys, and signatures are not looked at there"), "{said}");
     let (low, _file) = with_file("bucket = \"./b\"\nrule = \"el9\"\n", typed(&[], &[]));
     assert!(problems(&low).contains("this is no list of tables"));
+}
+
+#[test]
+fn mirrorlist_is_a_switch_for_all_or_a_rule_s_and_needs_an_address() {
+    let rule = "[[rule]]\nfolder = \"el9\"\nmirrorlist = true\n";
+    let (low, _file) = with_file(rule, typed(&[], &[("bucket", "./b")]));
+    assert!(problems(&low).contains("nobody says where clients reach the repositories"));
+    let url = [("bucket", "./b"), ("public-url", "https://a.example/repo/,http://b.example:81/repo")];
+    let (low, _file) = with_file(rule, typed(&[], &url));
+    let policy = Config::of(&low).unwrap().0.policy;
+    let public_urls = vec!["https://a.example/repo".to_owned(), "http://b.example:81/repo".to_owned()];
+    assert_eq!(policy.mirrors, Mirrors { on: false, public_urls });
+    assert_eq!(policy.trust.rules[0].mirrorlist, Some(true));
+    let shown = show(&low);
+    assert!(shown.iter().any(|row| row.value.as_deref() == Some("folder=el9 mirrorlist=true")), "{shown:?}");
+
+    let on = config(&typed(&[("YRM_MIRRORLIST", "true")], &url));
+    assert!(on.policy.mirrors.on);
+    let (low, _file) = with_file("[[rule]]\nfolder = \"el9\"\nmirrorlist = \"yes\"\n", typed(&[], &url));
+    assert!(problems(&low).contains("rule 1, mirrorlist"));
+    let with_password = typed(&[("YRM_PUBLIC_URL", "https://user:hunter2@host/repo")], &[("bucket", "./b")]);
+    assert!(!problems(&Low::gather(&with_password)).contains("hunter2"));
 }

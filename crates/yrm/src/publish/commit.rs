@@ -43,7 +43,11 @@ pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> 
     let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
     let (path, attributes) = (bucket.path(catalog), catalog.attributes());
     let put_catalog = settle::put_fixed(bucket.store.as_ref(), &path, &generation.catalog_bytes, &attributes);
-    let files = futures::future::try_join_all(files);
+    let mirror = generation.catalog.mirror.as_ref().zip(generation.mirror.as_ref()).map(|(layout, file)| {
+        let before = state.catalog.mirror.as_ref().filter(|_| abilities.range_copy).map(|layout| layout.href.as_str());
+        upload_file(bucket, repository, &layout.href, file, before)
+    });
+    let files = futures::future::try_join_all(files.chain(mirror));
     futures::future::try_join3(files, put_catalog, keep_copy_of_current(bucket, state)).await?;
     Ok(())
 }

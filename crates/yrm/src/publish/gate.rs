@@ -339,6 +339,7 @@ mod tests {
             keys: Vec::new(),
             signatures: *signatures,
             sign_packages: None,
+            mirrorlist: None,
         };
         let rules = rules.iter().map(rule).collect();
         Gate::new(&config::Trust { rules, ..config::Trust::default() }).unwrap()

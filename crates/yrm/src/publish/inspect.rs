@@ -291,7 +291,11 @@ impl Inspector {
         if !self.fits(&repository, href) {
             return Err(bad("the key is too long to be published"));
         }
-        if key::longest_of(&self.bucket.policy.folders, &repository) > key::MAX_KEY_BYTES {
+        let mirrored = self.bucket.mirror_rules.is_on(&repository);
+        if mirrored && href.split('/').next() == Some(key::MIRRORLIST) {
+            return Err(bad("`mirrorlist` is a name that the repository itself uses"));
+        }
+        if key::longest_of(&self.bucket.policy.folders, &repository, mirrored) > key::MAX_KEY_BYTES {
             return Err(bad("the folder's name is too long for a repository"));
         }
         let href = href.to_owned();

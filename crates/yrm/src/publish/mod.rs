@@ -17,6 +17,7 @@ pub mod inbox;
 pub mod inspect;
 pub mod lease;
 pub mod locate;
+pub mod mirror;
 pub mod observe;
 pub mod pair;
 pub mod plan;
@@ -52,7 +53,7 @@ use self::inspect::Inspector;
 use self::lease::Leases;
 use self::observe::State;
 use self::report::{Rejected, Report, Waiting};
-use self::repository::Work;
+use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
@@ -130,6 +131,8 @@ pub struct Publisher {
     leases: Leases,
     /// Whether other instances work beside this one.
     shares: bool,
+    /// Where the mirror is not that of the truth yet, or the truth lacks what it is made from.
+    mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
     /// When every repository was last looked up, to retire and to sweep where nothing arrives.
     looked_round: Mutex<LookedRound>,
 }
@@ -155,6 +158,7 @@ impl Publisher {
             sweep_wanted: Mutex::default(),
             leases: Leases::default(),
             shares: false,
+            mirrors_owed: Mutex::default(),
             looked_round: Mutex::default(),
         })
     }
@@ -208,12 +212,14 @@ impl Publisher {
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && self.bucket.abilities().await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
-        self.mend_where_due(run, &mut report).await;
+        self.mend_where_due(run, began + STALE_AFTER, &mut report).await;
+        let mirrors_owed: Vec<RepositoryDir> = std::mem::take(&mut *lock(&self.mirrors_owed)).into_iter().collect();
         if shares {
             self.publish_shares(dropped, pass, &mut report).await;
         } else {
             self.batches(&dropped, pass, &mut report).await;
         }
+        self.follow_where_owed(mirrors_owed, pass, &mut report).await;
         self.retire_where_due(pass, &mut report).await;
         self.sweep_where_due(run, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);

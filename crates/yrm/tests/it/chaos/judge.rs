@@ -4,12 +4,15 @@
 //! It knows nothing of how the publisher works: it reads repomd.xml and primary as a client would,
 //! and keeps its own books of what was uploaded, published, removed and retired.
 
+pub(crate) mod mirrors;
 mod seat;
+mod signed;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use self::mirrors::{Pointed, is_in_a_folder, list_of};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
@@ -86,6 +89,9 @@ struct Books {
     /// Since when a repository's signature does not go with its repomd.xml, and the longest that took.
     mismatched: BTreeMap<String, Instant>,
     longest_gap: Duration,
+    /// What each repository's list of mirrors named.
+    pointed: BTreeMap<String, Vec<Pointed>>,
+    mirrors_off: bool,
     violations: Vec<String>,
     trace: Vec<String>,
     writes: u64,
@@ -183,6 +189,8 @@ impl Judge {
             held.extend(last.files.iter().map(|key| (key.clone(), None)));
             held.extend(last.packages.iter().map(|(href, named)| (key_of(repository, href), Some(named.sha256))));
         }
+        drop(books);
+        held.extend(self.held_by_mirrors().into_iter().map(|key| (key, None)));
         held
     }
 
@@ -264,7 +272,8 @@ impl Judge {
     /// Before a put: what is there may not be overwritten (G6), and the truth only conditionally (G4).
     fn before_put(&self, who: &Who, key: &str, condition: &PutIf) {
         self.confined(who, "put", key);
-        if (key.ends_with("/repodata/repomd.xml") || key.ends_with(SIGNATURE)) && *condition == PutIf::Always {
+        let swapped = key.ends_with("/repodata/repomd.xml") || key.ends_with(SIGNATURE) || list_of(key).is_some();
+        if swapped && *condition == PutIf::Always {
             self.broken(format!("G4: {who:?} switched {key} without a condition"));
         }
         if key.ends_with(SIGNATURE) && self.key.is_none() {
@@ -283,6 +292,18 @@ impl Judge {
             books.writes += 1;
             books.trace.push(line);
         }
+        if what != "delete" {
+            self.no_mirror_has_changed(who, key);
+        }
+        if let Some(repository) = list_of(key) {
+            match what {
+                "delete" => self.unpointed(who, repository),
+                _ => self.pointed(who, repository),
+            }
+        }
+        if is_in_a_folder(key) {
+            return;
+        }
         if what == "put"
             && let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix("repodata/repomd.xml"))
         {
@@ -293,61 +314,6 @@ impl Judge {
         }
         if let Some((repository, _)) = key.strip_prefix("repo/").and_then(|key| key.split_once("repodata/repomd.xml")) {
             self.time_the_gap(repository.trim_end_matches('/'));
-        }
-    }
-
-    /// After a write to one of a pair: for how long does it not match?
-    fn time_the_gap(&self, repository: &str) {
-        let good = self.pair_is_good(repository);
-        let mut books = self.books();
-        if !good {
-            books.mismatched.entry(repository.to_owned()).or_insert_with(Instant::now);
-        } else if let Some(since) = books.mismatched.remove(repository) {
-            books.longest_gap = books.longest_gap.max(since.elapsed());
-        }
-    }
-
-    /// The longest that a signature did not go with its repomd.xml.
-    pub(crate) fn longest_gap(&self) -> Duration {
-        let books = self.books();
-        books.mismatched.values().map(Instant::elapsed).chain([books.longest_gap]).max().unwrap_or_default()
-    }
-
-    /// Whether the signature that clients find goes with the repomd.xml that they find (G7).
-    fn pair_is_good(&self, repository: &str) -> bool {
-        let key = key_of(repository, "repodata/repomd.xml");
-        let (repomd, signature) = (self.bytes(&key), self.bytes(&format!("{key}.asc")));
-        match (&self.key, repomd) {
-            (None, _) => signature.is_none(),
-            (Some(_), None) => true,
-            (Some(public), Some(repomd)) => signature.is_some_and(|signature| public.has_signed(&repomd, &signature)),
-        }
-    }
-
-    /// When nobody is at work: every pair is good, and clients find the key.
-    pub(crate) fn at_rest(&self, what: &str) {
-        let repositories: Vec<String> = self.books().generations.keys().cloned().collect();
-        for repository in &repositories {
-            if !self.pair_is_good(repository) {
-                self.broken(format!(
-                    "G7: {what}: at rest the signature of {repository:?} does not go with its repomd.xml"
-                ));
-            }
-        }
-        let published = self.bytes("repo/RPM-GPG-KEY-stories");
-        let key = published.and_then(|bytes| PublicKey::read_all(&bytes).ok());
-        if !repositories.is_empty() && key.is_some_and(|keys| Some(&keys[0]) == self.key.as_ref()) != self.key.is_some()
-        {
-            self.broken(format!("G7: {what}: the public key is not what it should be"));
-        }
-    }
-
-    /// A switch by `who`, whose signature must be there already, unless another has replaced it meanwhile:
-    /// then that is mended, which `at_rest` holds them to.
-    fn signed_before(&self, who: &Who, repository: &str) {
-        let by_another = self.books().signed.get(repository).is_some_and(|last| last != who);
-        if !by_another && !self.pair_is_good(repository) {
-            self.broken(format!("G7: {who:?} switched {repository:?} without its signature"));
         }
     }
 
@@ -496,12 +462,15 @@ impl Judge {
         if !key.starts_with("repo/") {
             return Vec::new();
         }
+        if list_of(key).is_some() {
+            return Vec::new();
+        }
         // The signature of one generation is no use with the next.
-        if key.ends_with(SIGNATURE) {
+        if key.ends_with(SIGNATURE) && !is_in_a_folder(key) {
             let wrong = self.key.is_some();
             return wrong.then(|| format!("G7: {who:?} removed {key}, and signing is on")).into_iter().collect();
         }
-        let mut broken = Vec::new();
+        let mut broken = self.may_a_mirror_lose(who, key, now, grace);
         if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
             broken.push(format!("G3: {who:?} swept {key}, which is younger than the grace period"));
         }

@@ -219,8 +219,8 @@ async fn operator(day: Arc<Day>, mut dice: StdRng) {
 /// One day by this seed. What was broken, and every write.
 async fn live(seed: u64) -> (Vec<String>, Vec<String>) {
     let mut dice = StdRng::seed_from_u64(seed);
-    // Two days in three are signed, and on one of them packages are too.
-    let signing = Signing::ALL[usize::try_from(seed % 3).unwrap()];
+    // Three days in four are signed; on one of them packages are too, and on one there are mirrors.
+    let signing = Signing::ALL[usize::try_from(seed % 4).unwrap()];
     let world = World::new(rules(&mut dice), signing, seed);
     let day = Arc::new(Day { world, calm: AtomicBool::new(false), began: Instant::now() });
     let managers = dice.random_range(1..=3);

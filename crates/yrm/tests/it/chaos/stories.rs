@@ -28,6 +28,8 @@ pub(crate) enum Story {
     Remove,
     RollBack,
     Sweep,
+    /// The first change after mirrorlist mode was turned off.
+    MirrorOff,
 }
 
 impl Story {
@@ -44,6 +46,10 @@ impl Story {
         Self::RollBack,
         Self::Sweep,
     ];
+
+    /// Those in which mirrorlist mode does something of its own.
+    pub(crate) const MIRRORED: [Self; 5] =
+        [Self::PublishOne, Self::TakeOver, Self::RollBack, Self::Sweep, Self::MirrorOff];
 
     pub(crate) fn policy(self) -> Policy {
         match self {
@@ -78,6 +84,10 @@ impl Story {
         }
         match self {
             Self::FirstRun | Self::PublishOne => world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await,
+            Self::MirrorOff => {
+                world.turn_mirrors_off();
+                world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await;
+            }
             Self::PublishMany => {
                 for number in 0..many(world.signing) {
                     let name = format!("n{number}");
@@ -134,7 +144,7 @@ impl Story {
     pub(crate) fn end(self, signing: Signing) -> Vec<String> {
         let mut end: Vec<String> = match self {
             Self::FirstRun => vec!["x/c-1.rpm"],
-            Self::PublishOne => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
+            Self::PublishOne | Self::MirrorOff => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
             Self::PublishMany | Self::Conflict | Self::RollBack => vec!["a-1.rpm", "b-1.rpm"],
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
             Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
@@ -176,7 +186,7 @@ impl Story {
 /// How many packages are many. Every call is broken in turn, and to sign one takes some more.
 fn many(signing: Signing) -> u32 {
     match signing {
-        Signing::Off | Signing::On => 25,
+        Signing::Off | Signing::On | Signing::Mirrored => 25,
         Signing::Packages => 6,
     }
 }

@@ -7,6 +7,7 @@ mod directory;
 mod heal;
 mod hostile;
 mod keeping;
+mod mirrored;
 mod races;
 mod run;
 mod shared;

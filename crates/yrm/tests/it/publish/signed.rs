@@ -19,12 +19,12 @@ const REPOMD: &str = "repo/repodata/repomd.xml";
 const SIGNATURE: &str = "repo/repodata/repomd.xml.asc";
 
 /// Two keys, made once: their bytes do not matter.
-static KEYS: LazyLock<[Made; 2]> = LazyLock::new(|| {
+pub(super) static KEYS: LazyLock<[Made; 2]> = LazyLock::new(|| {
     let made = Timestamp::from_second(1_700_000_000).unwrap();
     ["first", "second"].map(|name| generate(Algorithm::Ed25519, name, made, None).unwrap())
 });
 
-fn signer(order: &[usize]) -> Signer {
+pub(super) fn signer(order: &[usize]) -> Signer {
     let keys = order.iter().map(|&at| SecretKey::read(KEYS[at].secret.as_bytes(), None).unwrap()).collect();
     Signer::new(keys, SignWith::First, "tests".to_owned()).unwrap()
 }

@@ -44,6 +44,7 @@ pub(crate) fn policy() -> Policy {
         allow_shrink: false,
         on_conflict: yrm::config::OnConflict::Reject,
         trust: yrm::config::Trust::default(),
+        mirrors: yrm::config::Mirrors::default(),
         sweep_interval: DAY / 4,
     }
 }

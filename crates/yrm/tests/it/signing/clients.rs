@@ -24,11 +24,16 @@ pub(super) struct Client(TempDir);
 
 impl Client {
     pub(super) fn new(base: &str, key_name: &str) -> Self {
+        Self::of(&format!("baseurl={base}"), &format!("{base}/RPM-GPG-KEY-{key_name}"))
+    }
+
+    /// One that finds the repository by this line of its configuration, and the key at this address.
+    pub(super) fn of(source: &str, key: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("repos")).unwrap();
         let repo = format!(
-            "[ours]\nname=ours\nbaseurl={base}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\n\
-             skip_if_unavailable=0\ngpgkey={base}/RPM-GPG-KEY-{key_name}\n"
+            "[ours]\nname=ours\n{source}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\n\
+             skip_if_unavailable=0\ngpgkey={key}\n"
         );
         std::fs::write(folder.path().join("repos/ours.repo"), repo).unwrap();
         Self(folder)

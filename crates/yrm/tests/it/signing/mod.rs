@@ -3,4 +3,5 @@
 mod clients;
 mod gpg;
 mod kms;
+mod mirrorlist;
 mod packages;

@@ -173,3 +173,24 @@ async fn signing_a_large_package_on_s3_sends_its_beginning_only() {
     assert!(left.contents().is_empty());
     assert!(yrm::check::check(publisher.bucket(), yrm::check::Depth::Deep).await.unwrap().clean());
 }
+
+#[test]
+fn a_large_package_is_signed_in_a_directory_too() {
+    let folder = TempDir::new().unwrap();
+    json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
+    let toml = "bucket = \"./bucket\"\nsigning-key = \"signing.key\"\nsign-packages = \"always\"\n";
+    std::fs::write(folder.path().join("yrm.toml"), toml).unwrap();
+    let (inbox, repo) = (folder.path().join("bucket/inbox"), folder.path().join("bucket/repo"));
+    std::fs::create_dir_all(&inbox).unwrap();
+    let large = Rpm::new("large", "1", "1", "noarch").payload(vec![7; 12_000_000]).build();
+    std::fs::write(inbox.join("large.rpm"), &large).unwrap();
+    let report = json(yrm(folder.path()).arg("run"));
+    assert_eq!((&report["errors"], report["published"].as_array().unwrap().len()), (&Value::Array(Vec::new()), 1));
+    let (takes, said) = rpmkeys_takes(&repo.join("RPM-GPG-KEY-yrm"), &repo.join("large.rpm"));
+    assert!(takes, "{said}");
+    let check = json(yrm(folder.path()).args(["check", "--deep"]));
+    assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()));
+    for left in ["bucket/.yrm/signed", "bucket/.yrm/tmp", "bucket/inbox"] {
+        assert_eq!(std::fs::read_dir(folder.path().join(left)).map_or(0, Iterator::count), 0, "{left}");
+    }
+}

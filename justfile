@@ -41,7 +41,7 @@ demo-packages:
     crates/yrm/demo/build
 
 # compare yrm with createrepo_c and write docs/benchmarks.md (20 minutes, 12 GB of disk, a quiet machine;
-# less with --sizes 1000,10000 or --phases build|change|s3)
+# less with --sizes 1000,10000 or --phases build|adopt|change|s3|share)
 bench *ARGS:
     cargo build --release -p yrm -p bench
     target/release/bench run {{ARGS}}
@@ -68,6 +68,17 @@ unit *PROGRAM:
 fuzz TARGET SECONDS="120":
     RUSTC_BOOTSTRAP=1 cargo fuzz run {{TARGET}} fuzz/corpus/{{TARGET}} fuzz/regressions/{{TARGET}} -- \
       -max_total_time={{SECONDS}} -rss_limit_mb=1024 -timeout=10
+
+# fuzz every target (or some) for so many minutes of CPU, from the hostile corpus on, and print what that came to
+fuzz-long MINUTES="20" *TARGETS:
+    scripts/fuzz {{MINUTES}} {{TARGETS}}
+
+# what each hostile package costs, here and with others' programs, into docs/hostile.md
+corpus:
+    cargo build --locked --manifest-path fuzz/Cargo.toml --example rpm_crate
+    YRM_CORPUS=target/corpus YRM_RPM_CRATE=fuzz/target/debug/examples/rpm_crate YRM_CORPUS_PAGE=docs/hostile.md \
+      cargo test --workspace --locked --test it hostile::weighed -- --nocapture
+    rm -r target/corpus
 
 # format and lint
 lint:

@@ -14,6 +14,7 @@ mod page;
 mod plot;
 mod results;
 mod s3;
+mod share;
 mod tools;
 mod warm;
 mod world;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::fault::{Doing as _, Result};
 use crate::measure::Cost;
 use crate::plot::{self, Line};
-use crate::results::{Found, Results, Row, S3Row, State, What, typical};
+use crate::results::{Found, Results, Row, S3Row, ShareRow, State, What, typical};
 use crate::tools::{Method, Tool};
 use crate::world::Weight;
 
@@ -33,7 +33,7 @@ fn splice(text: &str, tables: &str) -> Option<String> {
 }
 
 fn tables(results: &Results) -> String {
-    let parts = [machine, builds, floors, take_overs, changes, growth, s3];
+    let parts = [machine, builds, floors, take_overs, changes, growth, s3, share];
     parts.map(|part| part(results)).join("\n")
 }
 
@@ -285,6 +285,33 @@ fn s3(results: &Results) -> String {
         "### Publishing one package on S3\n\nRequests and bytes as the test server counted them, bodies only. The \
          compressed metadata is {}.\n\n{}",
         sizes.join(", "),
+        table(heading, rows)
+    )
+}
+
+fn share(results: &Results) -> String {
+    let mut rows: Vec<&ShareRow> = results.share.iter().collect();
+    rows.sort_by_key(|row| (row.services, !row.leases));
+    let alone = rows.first().map_or(0.0, |row| row.seconds);
+    let title = rows.first().map_or_else(String::new, |row| {
+        format!(
+            "{} packages of 15 KB for {} repositories, dropped before the services start",
+            row.packages, row.repositories
+        )
+    });
+    let rows = rows.iter().map(|row| {
+        [
+            row.services.to_string(),
+            if row.leases { "with" } else { "without" }.to_owned(),
+            format!("{:.1}", row.seconds),
+            ratio(alone, row.seconds),
+            row.requests.to_string(),
+        ]
+    });
+    let heading = ["services", "leases", "s until all is published", "times as fast", "requests"];
+    format!(
+        "### Several services\n\n{title}. Every request takes 0.1 s and a service has two in flight for each of the four \
+         repositories it works on at once; the test server itself does one at a time.\n\n{}",
         table(heading, rows)
     )
 }

@@ -82,6 +82,19 @@ pub(crate) struct Requests {
     pub(crate) bytes_out: u64,
 }
 
+/// Services that published together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ShareRow {
+    pub(crate) services: usize,
+    /// Whether they shared by leases.
+    pub(crate) leases: bool,
+    pub(crate) packages: usize,
+    pub(crate) repositories: usize,
+    /// Until the inbox was empty.
+    pub(crate) seconds: f64,
+    pub(crate) requests: u64,
+}
+
 /// The floor under full builds of one set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct FloorRow {
@@ -97,6 +110,8 @@ pub(crate) struct Results {
     pub(crate) rows: Vec<Row>,
     pub(crate) floors: Vec<FloorRow>,
     pub(crate) s3: Vec<S3Row>,
+    #[serde(default)]
+    pub(crate) share: Vec<ShareRow>,
 }
 
 impl Results {
@@ -113,6 +128,12 @@ impl Results {
     pub(crate) fn write(&self, file: &Path) -> Result<()> {
         let text = serde_json::to_vec_pretty(self).expect("results are plain data");
         std::fs::write(file, text).doing(|| format!("writing {}", file.display()))
+    }
+
+    /// Adds a row, in place of an older one of as many services.
+    pub(crate) fn put_share(&mut self, row: ShareRow) {
+        self.share.retain(|other| (other.services, other.leases) != (row.services, row.leases));
+        self.share.push(row);
     }
 
     /// Adds a row, in place of an older one of the same thing.

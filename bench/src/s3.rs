@@ -19,19 +19,19 @@ use crate::warm::{Step, Task};
 use crate::world::{Weight, World};
 
 /// The bucket's name on the server.
-const BUCKET: &str = "bench";
+pub(crate) const BUCKET: &str = "bench";
 /// What the largest case publishes.
 const LARGE_PACKAGE_BYTES: usize = 100_000_000;
 
 /// The server process; it ends when its standard input closes.
-struct Server {
+pub(crate) struct Server {
     endpoint: String,
     child: Child,
 }
 
 impl Server {
     /// With the folder's files as the bucket's objects.
-    fn start(workspace: &Path, folder: &Path) -> Result<Self> {
+    pub(crate) fn start(workspace: &Path, folder: &Path) -> Result<Self> {
         let python = workspace.join(".test/venv/bin/python");
         let mut child = Command::new(&python)
             .arg(workspace.join("scripts/s3-server"))
@@ -51,7 +51,7 @@ impl Server {
         Ok(Self { endpoint, child })
     }
 
-    fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
         [
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -66,17 +66,13 @@ impl Server {
     }
 
     /// What was asked of it since the last time.
-    fn requests(&self) -> Result<BTreeMap<String, Requests>> {
+    pub(crate) fn requests(&self) -> Result<BTreeMap<String, Requests>> {
         #[derive(Deserialize)]
         struct Answer {
             methods: BTreeMap<String, Requests>,
         }
         let url = format!("{}/_requests?bucket={BUCKET}", self.endpoint);
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .doing(|| "starting the runtime".to_owned())?;
-        runtime.block_on(async {
+        wait(async {
             let client = reqwest::Client::new();
             let text = client.get(&url).send().await.doing(|| url.clone())?.bytes().await.doing(|| url.clone())?;
             client.delete(&url).send().await.doing(|| url.clone())?;
@@ -85,25 +81,46 @@ impl Server {
         })
     }
 
+    /// Makes requests go wrong, or take their time.
+    pub(crate) fn fault(&self, fault: &serde_json::Value) -> Result<()> {
+        let url = format!("{}/_fault", self.endpoint);
+        wait(async {
+            let answer = reqwest::Client::new().post(&url).json(fault).send().await.doing(|| url.clone())?;
+            answer.error_for_status().map(drop).doing(|| url.clone())
+        })
+    }
+
+    /// Whether there is anything below `prefix`.
+    pub(crate) fn holds(&self, prefix: &str) -> Result<bool> {
+        let url = format!("{}/{BUCKET}?list-type=2&max-keys=1&prefix={prefix}", self.endpoint);
+        wait(async {
+            let answer = reqwest::Client::new().get(&url).send().await.doing(|| url.clone())?;
+            let text = answer.error_for_status().doing(|| url.clone())?.text().await.doing(|| url.clone())?;
+            Ok(text.contains("<Contents>"))
+        })
+    }
+
     /// Puts a file into the inbox; the request is not counted.
     fn drop_into_inbox(&self, path: &str, file: &Path) -> Result<()> {
         let bytes = std::fs::read(file).doing(|| format!("reading {}", file.display()))?;
         let url = format!("{}/{BUCKET}/inbox/{}", self.endpoint, path.replace('+', "%2B"));
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .doing(|| "starting the runtime".to_owned())?;
-        runtime.block_on(async {
+        wait(async {
             let answer = reqwest::Client::new().put(&url).body(bytes).send().await.doing(|| url.clone())?;
             answer.error_for_status().map(drop).doing(|| url.clone())
         })?;
         self.requests().map(drop)
     }
 
-    fn stop(mut self) -> Result<()> {
+    pub(crate) fn stop(mut self) -> Result<()> {
         drop(self.child.stdin.take());
         self.child.wait().map(drop).doing(|| "stopping the S3 server".to_owned())
     }
+}
+
+/// Does it on a runtime of its own.
+fn wait<T>(doing: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.doing(|| "starting the runtime".to_owned())?.block_on(doing)
 }
 
 /// Publishes one package at a time into so many.

@@ -150,6 +150,11 @@ impl Tools {
     }
 
     /// One pass over a bucket in a process of its own. Its answer is the report in JSON.
+    /// The program.
+    pub(crate) fn yrm(&self) -> &Path {
+        &self.yrm
+    }
+
     pub(crate) fn run(&self, bucket: &str, cache: &Path, environment: &[(String, String)]) -> Command {
         let mut command = Command::new(&self.yrm);
         command.args(["run", "--output", "json", "--bucket", bucket]);

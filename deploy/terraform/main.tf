@@ -32,6 +32,7 @@ locals {
     signingKey               = var.signing_key == null ? null : var.signing_key ? "yes" : "no"
     releaseKey               = var.release_key
     selfUpdate               = var.self_update == null ? null : var.self_update ? "yes" : "no"
+    datadogKeyParameter      = var.datadog_key_parameter
     arch                     = var.arch
     instanceType             = var.instance_type
     vpcId                    = var.vpc_id

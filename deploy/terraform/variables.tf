@@ -102,7 +102,7 @@ variable "prune_age_days" {
 }
 
 variable "signing_key" {
-  description = "Whether to make a key in KMS that the service may sign with; yrm itself does not yet. Null: the template's default."
+  description = "Whether to make a key in KMS and sign the package lists with it (repo_gpgcheck=1). Null: the template's default."
   type        = bool
   default     = null
 }
@@ -116,6 +116,12 @@ variable "release_key" {
 variable "self_update" {
   description = "Whether running machines go over to new releases by themselves; give release_key too. Null: the template's default."
   type        = bool
+  default     = null
+}
+
+variable "datadog_key_parameter" {
+  description = "The name of an SSM parameter (SecureString) with the Datadog API key, such as /yrm/datadog-api-key. Null: the template's default."
+  type        = string
   default     = null
 }
 

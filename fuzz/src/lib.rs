@@ -4,7 +4,7 @@
 //! Also compiled into the tests of `yrm`, which run every file of `regressions/` through them.
 
 use rpmmd::checksum::Sha256;
-use rpmmd::header::{HeaderFile, Parsed};
+use rpmmd::header::{HeaderFile, HeaderSignature, Parsed};
 use rpmmd::package::{FileFacts, Package, Rules};
 use rpmmd::repodata::{Build, Fragments, RenderOptions};
 use rpmmd::repomd::Repomd;
@@ -16,7 +16,7 @@ use yrm::openpgp::keyring::Keyring;
 use yrm::openpgp::verify::{Trust, Verification};
 use yrm::publish::catalog::{Catalog, Decoded, Entries, Entry};
 use yrm::publish::locate::Locator;
-use yrm::store::key::{self, Key, MAX_KEY_BYTES};
+use yrm::store::key::{self, Key, MAX_KEY_BYTES, MirrorFolder};
 
 /// Headers: any prefix of a file gets the same answer as the whole, or asks for more of it.
 pub fn header(data: &[u8]) {
@@ -57,6 +57,14 @@ fn read_all(file: &HeaderFile<'_>) {
             assert!(texts + integers <= header.as_bytes().len());
             let _ = (header.text(tag), header.bytes(tag), header.has(tag));
         }
+    }
+    // Whatever could be read can be read again with another signature, and means the same.
+    if let Ok(start) = file.start_with_signature(HeaderSignature::Rsa(b"a signature")) {
+        let signed = [&start, file.main.as_bytes()].concat();
+        let Ok(Parsed::Ready(signed)) = HeaderFile::parse_prefix(&signed) else { panic!("signed, it cannot be read") };
+        assert_eq!(signed.main.as_bytes(), file.main.as_bytes());
+        assert_eq!(signed.signature.bytes(tag::signature::RSA), Some(&b"a signature"[..]));
+        assert_eq!(file.unsignable(), signed.unsignable());
     }
 }
 
@@ -240,12 +248,18 @@ pub fn keys(data: &[u8]) {
         let Some((repository, href)) = locator.locate(path) else { continue };
         let target = Key::Package { repository: &repository, href }.path(&folders);
         assert_eq!(target, format!("repo/{path}"), "a package's path is its path in the inbox");
-        if key::longest_of(&folders, &repository) > MAX_KEY_BYTES {
+        if key::longest_of(&folders, &repository, true) > MAX_KEY_BYTES {
             continue;
         }
         stays(&target, "repo/");
         stays(&Key::Repomd { repository: &repository }.path(&folders), "repo/");
         stays(&Key::Catalog { repository: &repository, repomd: Sha256::of(data) }.path(&folders), ".yrm/");
         stays(&Key::Swept { repository: &repository }.path(&folders), ".yrm/");
+        let (repository, repomd) = (&repository, Sha256::of(data));
+        let folder = MirrorFolder { revision: u64::MAX, repomd, key_id: None };
+        let in_folder = Key::MirrorFile { repository, folder: &folder, href: "repodata/repomd.xml" };
+        stays(&in_folder.path(&folders), "repo/");
+        stays(&Key::Mirrorlist { repository }.path(&folders), "repo/");
+        stays(&Key::MirrorsLeft { repository }.path(&folders), ".yrm/");
     }
 }

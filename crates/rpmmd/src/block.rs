@@ -41,6 +41,23 @@ pub struct Layout {
     pub foot: Block,
 }
 
+impl Layout {
+    fn pieces(&self) -> impl Iterator<Item = &Block> {
+        self.blocks.iter().chain([&self.head, &self.foot])
+    }
+
+    /// The file's length.
+    pub fn file_bytes(&self) -> u64 {
+        let ends = self.compression.prefix().len() + self.compression.suffix(0, 0).len();
+        ends as u64 + self.pieces().map(|piece| u64::from(piece.compressed_bytes)).sum::<u64>()
+    }
+
+    /// Length of the uncompressed document.
+    pub fn open_bytes(&self) -> u64 {
+        self.pieces().map(|piece| u64::from(piece.raw_bytes)).sum()
+    }
+}
+
 /// One block of the file to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {

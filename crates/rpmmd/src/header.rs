@@ -7,6 +7,7 @@
 //! tags mean is [`crate::package`]'s business.
 
 mod error;
+mod sign;
 mod value;
 
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod tests;
 use sha2::Digest as _;
 
 pub use self::error::{Fault, HeaderError, Reason, Section};
+pub use self::sign::{HeaderSignature, Unsignable};
 use self::value::Kind;
 pub use self::value::{Integers, Texts};
 use crate::checksum::Sha256;
@@ -75,6 +77,8 @@ pub struct HeaderFile<'a> {
     pub header_start: u64,
     /// First byte after the main header: where the payload starts.
     pub header_end: u64,
+    /// The first bytes, up to the signature header.
+    lead: &'a [u8],
 }
 
 /// Digests that [`HeaderFile::verify_header_digests`] found in the signature header and found right.
@@ -102,7 +106,8 @@ impl<'a> HeaderFile<'a> {
             Piece::Ready(header, end) => (header, end),
             Piece::Needs(bytes) => return Ok(Parsed::Needs(bytes as u64)),
         };
-        Ok(Parsed::Ready(Self { signature, main, header_start: header_start as u64, header_end: header_end as u64 }))
+        let (lead, header_start, header_end) = (&prefix[..LEAD_BYTES], header_start as u64, header_end as u64);
+        Ok(Parsed::Ready(Self { signature, main, header_start, header_end, lead }))
     }
 
     /// How long the file should be: by its signature header (main header and payload, LONGSIZE

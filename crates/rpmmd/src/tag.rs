@@ -152,7 +152,10 @@ pub mod signature {
         SHA3_256 = 279;
         SIZE = 1000;
         PGP = 1002;
+        MD5 = 1004;
         GPG = 1005;
+        PGP5 = 1006;
         PAYLOADSIZE = 1007;
+        RESERVEDSPACE = 1008;
     }
 }

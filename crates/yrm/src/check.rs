@@ -1,6 +1,7 @@
 //! Does the bucket mean what repomd.xml says? Reads only, and believes nothing but the files
 //! that a client would read: the catalog is compared with them, never used.
 
+mod mirror;
 pub mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,6 +13,7 @@ use rpmmd::repodata::{self, Document};
 use rpmmd::repomd::{Record, Repomd};
 use serde::Serialize;
 
+use self::mirror::{Flat, check_mirror};
 use self::signature::{Keys, Verdict};
 use crate::error::Result;
 use crate::publish::bucket::{Bucket, aside};
@@ -20,7 +22,7 @@ use crate::publish::observe::load_catalog;
 use crate::publish::pair;
 use crate::publish::sweep;
 use crate::store::Object;
-use crate::store::key::{Key, RepositoryDir};
+use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
 /// How far to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,7 +71,9 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
         list_all(bucket.store.as_ref(), &root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
     let mut repositories: BTreeSet<RepositoryDir> = sweep::repositories(bucket).await?.into_iter().collect();
     let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
-    repositories.extend(with_repomd.map(RepositoryDir::new));
+    // A generation's own folder is no repository of its own.
+    let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
+    repositories.extend(with_repomd.filter(is_own).map(RepositoryDir::new));
     let keys = Keys::of(bucket).await?;
     let mut findings = Findings { repositories: Vec::new() };
     for repository in &repositories {
@@ -102,7 +106,8 @@ async fn check_repository(
     check_signature(bucket, repository, &read.bytes, keys, &mut found).await?;
     let mut files = BTreeMap::new();
     for record in &repomd.records {
-        if let Some(bytes) = check_file(bucket, repository, record, &mut found).await? {
+        let key = bucket.path(Key::Metadata { repository, href: &record.href });
+        if let Some(bytes) = check_file(bucket, &key, record, &mut found).await? {
             files.insert(record.kind.clone(), bytes);
         }
     }
@@ -117,6 +122,8 @@ async fn check_repository(
             found.packages = packages.len();
             check_packages(bucket, repository, &packages, listed, depth, &mut found).await?;
             check_catalog(bucket, repository, &read.bytes, &packages, &mut found).await;
+            let flat = Flat { repomd: &read.bytes, packages: &packages };
+            check_mirror(bucket, repository, flat, keys, &mut found).await?;
         }
     }
     Ok(found)
@@ -144,12 +151,11 @@ async fn check_signature(
 /// One file that repomd.xml names: there, of the stated size and checksum.
 async fn check_file(
     bucket: &Bucket,
-    repository: &RepositoryDir,
+    key: &str,
     record: &Record,
     found: &mut RepositoryFindings,
 ) -> Result<Option<bytes::Bytes>> {
-    let key = bucket.path(Key::Metadata { repository, href: &record.href });
-    let Some(read) = bucket.store.get(&key, None).await? else {
+    let Some(read) = bucket.store.get(key, None).await? else {
         found.problems.push(format!("{key}, which repomd.xml names, is missing"));
         return Ok(None);
     };

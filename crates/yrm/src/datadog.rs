@@ -54,7 +54,7 @@ impl Datadog {
         let destination = Destination {
             client,
             url: series_url(&config.site),
-            api_key: config.api_key.clone(),
+            api_key: config.api_key.as_ref().map(config::Secret::known).transpose()?.map(str::to_owned),
             statsd: config.statsd.clone(),
             prefix: metric_prefix(bucket),
         };
@@ -196,7 +196,12 @@ mod tests {
     }
 
     fn config(site: &str, statsd: Option<String>) -> config::Datadog {
-        config::Datadog { api_key: Some("k3y".to_owned()), app_key: None, site: site.to_owned(), statsd }
+        config::Datadog {
+            api_key: Some(config::Secret::Known("k3y".to_owned())),
+            app_key: None,
+            site: site.to_owned(),
+            statsd,
+        }
     }
 
     fn gauges(inbox_keys: usize) -> Gauges {

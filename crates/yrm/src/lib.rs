@@ -1,10 +1,11 @@
 //! `yrm`, the YUM Repo Manager: the one writer of an RPM repository in S3 or a directory.
 //!
 //! Floors, from the top; imports point down only (a test checks it):
-//! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`,
+//! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`, `notify`,
 //! `board`, `update`) · the publish line (`publish`,
-//! `check`, …) · the store (`store`) and `openpgp` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
+//! `check`, …) · the store (`store`), `openpgp`, `secrets` and `aws` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
 
+pub(crate) mod aws;
 pub mod board;
 pub mod check;
 pub mod cli;
@@ -16,10 +17,12 @@ pub mod http;
 pub mod index;
 pub mod legible;
 pub mod metrics;
+pub mod notify;
 pub mod openpgp;
 pub mod publish;
 pub mod retention;
 pub mod sched;
+pub mod secrets;
 pub mod serve;
 pub mod store;
 pub mod telemetry;

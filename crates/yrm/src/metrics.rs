@@ -96,6 +96,7 @@ fn describe() {
     describe_gauge!("yrm_last_success_timestamp_seconds", "When the last successful run ended");
     describe_counter!("yrm_http_requests_total", "HTTP requests answered, by route and status");
     describe_counter!("yrm_datadog_points_total", "Pairs of gauges for Datadog, by what became of them");
+    describe_counter!("yrm_notices_total", "Notices for a webhook or a topic, by what became of them");
     describe_counter!("yrm_queue_messages_total", "Messages received from the queue, by what they said");
     describe_counter!("yrm_queue_deleted_total", "Messages deleted from the queue");
     describe_counter!("yrm_queue_failures_total", "Calls to the queue that failed, by call and kind of error");
@@ -142,7 +143,7 @@ pub fn http_answered(route: &'static str, status: u16) {
     counter!("yrm_http_requests_total", "route" => route, "status" => status.to_string()).increment(1);
 }
 
-/// What became of one pair of gauges.
+/// What became of one pair of gauges, or of one notice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Delivery {
     /// It arrived.
@@ -153,14 +154,24 @@ pub enum Delivery {
     Dropped,
 }
 
+impl Delivery {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
+
 /// A pair of gauges for Datadog met its end.
 pub fn datadog_delivery(delivery: Delivery) {
-    let outcome = match delivery {
-        Delivery::Sent => "sent",
-        Delivery::Failed => "failed",
-        Delivery::Dropped => "dropped",
-    };
-    counter!("yrm_datadog_points_total", "outcome" => outcome).increment(1);
+    counter!("yrm_datadog_points_total", "outcome" => delivery.name()).increment(1);
+}
+
+/// A notice for one receiver met its end.
+pub fn notice_delivery(delivery: Delivery) {
+    counter!("yrm_notices_total", "outcome" => delivery.name()).increment(1);
 }
 
 /// What a queue's message was understood to say.
@@ -236,6 +247,7 @@ mod tests {
         package_rejected("E_\"} 1\nfake 7");
         http_answered("/history", 200);
         datadog_delivery(Delivery::Dropped);
+        notice_delivery(Delivery::Failed);
         queue_call(QueueCall::Delete, Some("denied"));
         queue_message(Heard::Test);
         let text = recorder.render();
@@ -246,6 +258,7 @@ mod tests {
             "yrm_packages_rejected_total{code=\"E_TRUNCATED\"} 1",
             "yrm_packages_rejected_total{code=\"other\"} 1",
             "yrm_datadog_points_total{outcome=\"dropped\"}",
+            "yrm_notices_total{outcome=\"failed\"}",
             "yrm_queue_failures_total{call=\"delete\",kind=\"denied\"}",
             "yrm_queue_messages_total{said=\"test\"}",
             "yrm_run_duration_seconds_bucket{le=\"0.1\"} 1",

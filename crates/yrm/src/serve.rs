@@ -15,11 +15,12 @@ use crate::datadog::{Datadog, Gauges};
 use crate::error::Result;
 use crate::events::Events;
 use crate::metrics::{self, RunFigures};
+use crate::notify::Notifier;
 use crate::publish::RunId;
 use crate::publish::report::Report;
 use crate::sched::{self, Bell, Ended, Stop, Stopper};
 
-/// For Datadog's last points at the end. With [`sched::STOP_GRACE`] and
+/// For Datadog's last points and the last notices at the end. With [`sched::STOP_GRACE`] and
 /// [`crate::events::LAST_DELETIONS`] it stays under 10 seconds.
 pub const LAST_POINTS: Duration = Duration::from_secs(1);
 
@@ -30,9 +31,36 @@ pub fn new_run() -> RunId {
     RunId { id, started }
 }
 
-/// One pass by `publish`, logged, counted and told to Datadog: what `yrm run` does once and the
+/// Who outside is told of runs. None of them can hold one up.
+#[derive(Debug, Default)]
+pub struct Outside {
+    /// Gets two gauges of every run.
+    pub datadog: Option<Datadog>,
+    /// Gets notices of what is news.
+    pub notifier: Option<Notifier>,
+}
+
+impl Outside {
+    /// Sends what still waits.
+    pub async fn finish(self) {
+        let Self { datadog, notifier } = self;
+        let points = async {
+            if let Some(datadog) = datadog {
+                datadog.finish(LAST_POINTS).await;
+            }
+        };
+        let notices = async {
+            if let Some(notifier) = notifier {
+                notifier.finish(LAST_POINTS).await;
+            }
+        };
+        tokio::join!(points, notices);
+    }
+}
+
+/// One pass by `publish`, logged, counted and told outside: what `yrm run` does once and the
 /// service does every interval.
-pub async fn pass(datadog: Option<&Datadog>, publish: impl AsyncFnOnce(RunId) -> Result<Report>) -> Result<Report> {
+pub async fn pass(outside: &Outside, publish: impl AsyncFnOnce(RunId) -> Result<Report>) -> Result<Report> {
     let run = new_run();
     let started = run.started;
     let outcome = publish(run).await;
@@ -49,9 +77,12 @@ pub async fn pass(datadog: Option<&Datadog>, publish: impl AsyncFnOnce(RunId) ->
         }
     }
     // The gauges are the heartbeat: a run that failed as a whole must not beat.
-    if let (Some(datadog), Ok(report)) = (datadog, &outcome) {
+    if let (Some(datadog), Ok(report)) = (&outside.datadog, &outcome) {
         let (inbox_keys, skipped_keys) = (report.inbox_keys.len(), report.skipped_keys.len());
         datadog.offer(Gauges { at: started, inbox_keys, skipped_keys });
+    }
+    if let Some(notifier) = &outside.notifier {
+        notifier.tell(run.id, started, outcome.as_ref());
     }
     outcome
 }
@@ -61,8 +92,8 @@ pub async fn pass(datadog: Option<&Datadog>, publish: impl AsyncFnOnce(RunId) ->
 pub struct Told<'a> {
     /// What the faces show.
     pub board: &'a Board,
-    /// Where gauges go.
-    pub datadog: Option<Datadog>,
+    /// Who outside hears of them.
+    pub outside: Outside,
     /// What calls for runs between two intervals.
     pub events: Option<&'a Events>,
 }
@@ -70,7 +101,7 @@ pub struct Told<'a> {
 /// Runs on schedule and when events call until `stop`, telling all who are to be told. When no
 /// further run is wanted and none is in flight, it stops the rest by `stopper`.
 pub async fn work(
-    Told { board, datadog, events }: Told<'_>,
+    Told { board, outside, events }: Told<'_>,
     stopper: &Stopper,
     stop: Stop,
     publish: impl AsyncFn(RunId) -> Result<Report>,
@@ -79,7 +110,7 @@ pub async fn work(
     let once = async || {
         board.run_started(Timestamp::now());
         events.inspect(|events| events.run_started());
-        let outcome = pass(datadog.as_ref(), &publish).await;
+        let outcome = pass(&outside, &publish).await;
         events.inspect(|events| events.run_ended(outcome.as_ref().ok()));
         match outcome {
             Ok(report) => board.run_finished(report),
@@ -102,9 +133,7 @@ pub async fn work(
     if ended == Ended::Abandoned {
         tracing::warn!("the current run took too long to end and was left; the next run will finish it");
     }
-    if let Some(datadog) = datadog {
-        datadog.finish(LAST_POINTS).await;
-    }
+    outside.finish().await;
     ended
 }
 
@@ -208,7 +237,7 @@ mod tests {
         let board = board(Duration::from_mins(1));
         let (stopper, stop) = sched::stop_pair();
         let runs = Cell::new(0);
-        let told = Told { board: &board, datadog: None, events: None };
+        let told = Told { board: &board, outside: Outside::default(), events: None };
         let ended = work(told, &stopper, stop, async |_run| {
             runs.set(runs.get() + 1);
             match runs.get() {
@@ -232,7 +261,7 @@ mod tests {
     async fn after_the_last_run_everything_stops() {
         let board = board(Duration::from_mins(1));
         let (stopper, stop) = sched::stop_pair();
-        let told = Told { board: &board, datadog: None, events: None };
+        let told = Told { board: &board, outside: Outside::default(), events: None };
         let ended = work(told, &stopper, stop.clone(), async |_run| {
             stopper.after_this_run();
             assert!(!stop.is_requested(), "the faces answer while it is in flight");

@@ -29,7 +29,8 @@ pub fn render(
 ) -> Result<Rendered, RenderError> {
     let source = previous.map(Source::new).transpose()?;
     let compressors = Compressors::new(options.compression, options.level);
-    let work = Work { document, options, slots, source: source.as_ref(), compressors };
+    let prefixes = Prefixes::of(document, options, previous)?;
+    let work = Work { document, options, slots, source: source.as_ref(), compressors, prefixes };
     let Some((file, expected)) = previous.and_then(|previous| Some((previous.file, previous.verify?))) else {
         return work.file(out);
     };
@@ -44,6 +45,29 @@ struct Work<'a> {
     slots: &'a [Slot<'a>],
     source: Option<&'a Source<'a>>,
     compressors: Compressors,
+    prefixes: Prefixes,
+}
+
+/// What packages' hrefs still lack.
+#[derive(Clone, Copy)]
+struct Prefixes {
+    fresh: &'static str,
+    kept: &'static str,
+}
+
+impl Prefixes {
+    /// Only primary has hrefs.
+    fn of(document: Document, options: RenderOptions, previous: Option<Previous<'_>>) -> Result<Self, RenderError> {
+        if document != Document::Primary {
+            return Ok(Self { fresh: "", kept: "" });
+        }
+        let fresh = options.href_prefix;
+        match previous.map_or("", |previous| previous.href_prefix) {
+            "" => Ok(Self { fresh, kept: fresh }),
+            there if there == fresh => Ok(Self { fresh, kept: "" }),
+            _ => Err(RenderError::PreviousMismatch),
+        }
+    }
 }
 
 /// What comes next in the file.
@@ -93,10 +117,10 @@ impl<'a> Work<'a> {
     }
 
     fn size(&self, slot: &Slot<'_>, place: Option<Place>) -> u32 {
+        let bytes = |bytes: usize| u32::try_from(bytes).expect("a fragment is shorter than MAX_FRAGMENTS_BYTES");
         match (slot, place) {
-            (Slot::Fresh(fragments), _) => u32::try_from(fragments.get(self.document).len())
-                .expect("a fragment is shorter than MAX_FRAGMENTS_BYTES"),
-            (Slot::Kept(_), place) => place.map_or(0, |place| place.bytes),
+            (Slot::Fresh(fragments), _) => bytes(fragments.get(self.document).len() + self.prefixes.fresh.len()),
+            (Slot::Kept(_), place) => place.map_or(0, |place| place.bytes + bytes(self.prefixes.kept.len())),
         }
     }
 
@@ -105,7 +129,8 @@ impl<'a> Work<'a> {
         let blocks = self.source.map_or(&[][..], |source| &source.blocks);
         let packages: Vec<u32> = blocks.iter().map(|(block, _)| block.packages).collect();
         let mut pieces = cut(sizes, &kept_from, &packages);
-        if self.source.is_some_and(|source| source.compression != self.options.compression) {
+        let other_bytes = !self.prefixes.kept.is_empty();
+        if self.source.is_some_and(|source| other_bytes || source.compression != self.options.compression) {
             for piece in &mut pieces {
                 piece.reused = None;
             }
@@ -153,7 +178,9 @@ impl<'a> Work<'a> {
         let mut open: Option<(usize, Vec<u8>)> = None;
         for slot in piece.slots.clone() {
             match (&self.slots[slot], places[slot], self.source) {
-                (Slot::Fresh(fragments), _, _) => raw.extend_from_slice(fragments.get(self.document)),
+                (Slot::Fresh(fragments), _, _) => {
+                    append_with(self.prefixes.fresh, fragments.get(self.document), &mut raw)?;
+                }
                 (Slot::Kept(_), Some(place), Some(source)) => {
                     let (_, block) = match open.take() {
                         Some((index, block)) if index == place.block => open.insert((index, block)),
@@ -162,7 +189,8 @@ impl<'a> Work<'a> {
                             open.insert((place.block, block))
                         }
                     };
-                    raw.extend_from_slice(&block[place.offset..place.offset + length(place.bytes)]);
+                    let xml = &block[place.offset..place.offset + length(place.bytes)];
+                    append_with(self.prefixes.kept, xml, &mut raw)?;
                 }
                 (Slot::Kept(_), _, _) => return Err(RenderError::BadSlot { slot }),
             }
@@ -177,4 +205,21 @@ impl<'a> Work<'a> {
             (Done::Copy(_), None) => Err(RenderError::PreviousMismatch),
         })
     }
+}
+
+/// What stands before the href in our own primary. No field's text can contain it unescaped.
+const HREF: &[u8] = b"<location href=\"";
+
+/// Appends a package's XML, its href after a prefix.
+fn append_with(prefix: &str, xml: &[u8], out: &mut Vec<u8>) -> Result<(), RenderError> {
+    if prefix.is_empty() {
+        out.extend_from_slice(xml);
+        return Ok(());
+    }
+    let found = xml.windows(HREF.len()).position(|window| window == HREF);
+    let (before, after) = xml.split_at(found.ok_or(RenderError::PreviousMismatch)? + HREF.len());
+    for part in [before, prefix.as_bytes(), after] {
+        out.extend_from_slice(part);
+    }
+    Ok(())
 }

@@ -31,6 +31,9 @@ pub struct Previous<'a> {
     /// What the file must hash to, unless that is known already: unchanged blocks are copied
     /// without a look inside.
     pub verify: Option<Sha256>,
+    /// What its packages' hrefs begin with: as in [`RenderOptions::href_prefix`], or nothing; then
+    /// every block is made anew if they shall begin with something.
+    pub href_prefix: &'static str,
 }
 
 /// How to render.
@@ -46,6 +49,10 @@ pub struct RenderOptions {
     /// Written into a comment at the top, so that no two generations' files ever have the same
     /// name: a file that is about to be swept is never the one that is about to be published.
     pub mark: Option<Mark>,
+    /// What stands before every package's location href in primary: the way from where the file
+    /// counts as the repository's to where the packages are (`../../`). It holds nothing
+    /// that markup escapes. Only [`render`](super::render()) heeds it.
+    pub href_prefix: &'static str,
 }
 
 /// Which generation a file belongs to, and who made it: two writers' files differ although they
@@ -61,7 +68,7 @@ pub struct Mark {
 impl RenderOptions {
     /// The options of a repository kept by blocks: the default level, no open checksum.
     pub fn new(compression: Compression) -> Self {
-        Self { compression, level: compression.default_level(), open_checksum: false, mark: None }
+        Self { compression, level: compression.default_level(), open_checksum: false, mark: None, href_prefix: "" }
     }
 }
 

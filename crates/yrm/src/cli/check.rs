@@ -24,7 +24,7 @@ pub(super) struct CheckArgs {
 /// Exit code 6 when a client could trip over something.
 pub(super) async fn check(args: &CheckArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let bucket = open_bucket(&config).await?.with_signer(signer(&config)?);
+    let bucket = open_bucket(&config).await?.with_signer(signer(&config).await?);
     let depth = if args.deep { Depth::Deep } else { Depth::Shallow };
     let findings = look(&bucket, depth).await?;
     context.output.data(&findings, human)?;

@@ -11,6 +11,7 @@ use super::{Context, DONE, signer};
 use crate::config::{Config, Shown, Typed, show, template};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::gate::Gate;
+use crate::secrets;
 
 /// The three verbs.
 #[derive(Debug, Subcommand)]
@@ -59,13 +60,14 @@ pub(super) fn init(args: &InitArgs, typed: &Typed, output: Output) -> Result<u8>
 }
 
 /// The two that read.
-pub(super) fn execute(verb: &ConfigVerb, context: &Context) -> Result<u8> {
+pub(super) async fn execute(verb: &ConfigVerb, context: &Context) -> Result<u8> {
     match verb {
         ConfigVerb::Init(_) => unreachable!("init is done before the configuration is read"),
         ConfigVerb::Check => {
-            let (config, warnings) = Config::of(&context.low)?;
-            // Keys that cannot be read or unlocked would end every other verb.
-            signer(&config)?;
+            let (mut config, warnings) = Config::of(&context.low)?;
+            // Secrets that cannot be fetched and keys that cannot sign would end other verbs.
+            secrets::fetch_all(&mut config).await?;
+            signer(&config).await?;
             Gate::new(&config.policy.trust)?;
             for warning in &warnings {
                 context.output.say(&format!("warning: {warning}"));

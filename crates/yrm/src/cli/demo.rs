@@ -15,7 +15,7 @@ use crate::config::settings::setting;
 use crate::config::{Config, Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http;
-use crate::serve;
+use crate::serve::{self, Outside};
 use crate::telemetry::{self, Logging};
 
 /// What `demo` takes.
@@ -58,7 +58,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
 
     let publisher = publisher(&config).await?;
     let bars = Bars::new(context.output);
-    let outcome = serve::pass(None, async |run| publisher.run(run, &bars).await).await;
+    let outcome = serve::pass(&Outside::default(), async |run| publisher.run(run, &bars).await).await;
     bars.finish();
     let report = outcome?;
     context.output.data(&report, run::summary)?;

@@ -13,10 +13,10 @@ use super::flags::{Flags, ForSigning};
 use super::output::{table, time};
 use super::{Context, DONE, open_bucket, signer};
 use crate::check::signature::{Keys, Verdict, published};
-use crate::config::{Config, Source};
+use crate::config::{Config, KeyPlace, SigningConfig, Source, place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::key::{Algorithm, Made, PublicKey, generate};
-use crate::openpgp::sign::{Signer, read_passphrase};
+use crate::openpgp::sign::{Signer, passphrase, read_passphrase};
 use crate::publish::{pair, sweep};
 use crate::store::key::{Key, RepositoryDir};
 
@@ -71,6 +71,9 @@ pub(super) struct GenerateArgs {
 pub(super) struct RotateArgs {
     #[command(flatten)]
     new: NewKey,
+    /// Make no key, but take this one: a file, or awskms:KEY for one in AWS KMS
+    #[arg(long, value_name = "FILE|awskms:KEY", conflicts_with_all = ["promote", "out", "algorithm", "user_id"])]
+    next: Option<String>,
     /// Make no key, but let the second one of signing-key sign from now on
     #[arg(long)]
     promote: bool,
@@ -112,9 +115,9 @@ pub(super) async fn execute(verb: &KeyVerb, context: &Context) -> Result<u8> {
     match verb {
         KeyVerb::Generate(args) => make(args, context),
         KeyVerb::List(_) => list(context).await,
-        KeyVerb::Export(_) => export(context),
-        KeyVerb::Rotate(args) if args.promote => promote(context),
-        KeyVerb::Rotate(args) => rotate(args, context),
+        KeyVerb::Export(_) => export(context).await,
+        KeyVerb::Rotate(args) if args.promote => promote(context).await,
+        KeyVerb::Rotate(args) => rotate(args, context).await,
         KeyVerb::Verify(args) => verify(args, context).await,
     }
 }
@@ -190,7 +193,7 @@ struct Row {
 
 async fn list(context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let signer = signer(&config)?;
+    let signer = signer(&config).await?;
     let fetched = published(&open_bucket(&config).await?).await?;
     let configured: Vec<PublicKey> = signer.iter().flat_map(Signer::public_keys).cloned().collect();
     let row = |key: &PublicKey| Row {
@@ -233,32 +236,32 @@ fn human(rows: &[Row]) -> String {
     table(["key", "kind", "made", "ends", "role", "published", "whose"], rows.iter().map(cells))
 }
 
-fn export(context: &Context) -> Result<u8> {
-    let keys = configured(&context.config()?)?.key_file()?;
+async fn export(context: &Context) -> Result<u8> {
+    let keys = configured(&context.config()?).await?.key_file()?;
     context.output.text(&String::from_utf8_lossy(&keys))?;
     Ok(DONE)
 }
 
 /// The configured keys; an error when there are none.
-fn configured(config: &Config) -> Result<Signer> {
-    signer(config)?.ok_or_else(|| {
+async fn configured(config: &Config) -> Result<Signer> {
+    signer(config).await?.ok_or_else(|| {
         Error::new(ErrorKind::Config, "reading the signing keys")
             .because("signing-key is not set")
             .hint("`yrm key generate` makes a key; docs/signing.md goes on")
     })
 }
 
-fn rotate(args: &RotateArgs, context: &Context) -> Result<u8> {
+async fn rotate(args: &RotateArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     // Both must work before a third file lies about.
-    configured(&config)?;
+    configured(&config).await?;
     let signing = config.signing.as_ref().expect("there are configured keys");
-    let passphrase = signing.passphrase_file.as_deref().map(read_passphrase).transpose()?;
-    let made = new_key(&args.new, passphrase.as_deref(), context)?;
-    tell(&made, &args.new.out, context)?;
-    let new = std::path::absolute(&args.new.out).unwrap_or_else(|_| args.new.out.clone());
+    let next = match &args.next {
+        Some(next) => taken(next, signing, &config, context).await?,
+        None => made(args, signing, &config, context).await?,
+    };
     let mut keys = signing.keys.clone();
-    keys.insert(1, new);
+    keys.insert(1, next);
     set_keys(&keys, context)?;
     context.output.hint(
         "restart the service: the new public key is then published beside the present one, which goes on signing. When \
@@ -267,9 +270,35 @@ fn rotate(args: &RotateArgs, context: &Context) -> Result<u8> {
     Ok(DONE)
 }
 
-fn promote(context: &Context) -> Result<u8> {
+/// A new key in a file, locked as the present ones are.
+async fn made(args: &RotateArgs, signing: &SigningConfig, config: &Config, context: &Context) -> Result<KeyPlace> {
+    let passphrase = match &signing.passphrase {
+        Some(place) => Some(passphrase(place, &config.s3).await?),
+        None => None,
+    };
+    let made = new_key(&args.new, passphrase.as_deref(), context)?;
+    tell(&made, &args.new.out, context)?;
+    Ok(KeyPlace::File(std::path::absolute(&args.new.out).unwrap_or_else(|_| args.new.out.clone())))
+}
+
+/// A key that is there already, if it signs and is not one of the present ones.
+async fn taken(next: &str, signing: &SigningConfig, config: &Config, context: &Context) -> Result<KeyPlace> {
+    let refuse = |why: String| Error::new(ErrorKind::Config, format!("taking {next} as the next key")).because(why);
+    let next = place::key(next).map_err(|complaint| refuse(complaint.message))?;
+    let keys = signing.keys.iter().cloned().chain([next.clone()]).collect();
+    let all = Signer::load(&SigningConfig { keys, ..signing.clone() }, &config.s3).await?;
+    let mut fingerprints: Vec<String> = all.public_keys().map(PublicKey::fingerprint).collect();
+    let fingerprint = fingerprints.pop().unwrap_or_default();
+    if fingerprints.contains(&fingerprint) {
+        return Err(refuse("it is one of the present keys".to_owned()));
+    }
+    context.output.data(&json!({"fingerprint": fingerprint}), |_| format!("{fingerprint}\n"))?;
+    Ok(next)
+}
+
+async fn promote(context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let signer = configured(&config)?;
+    let signer = configured(&config).await?;
     let mut keys = config.signing.as_ref().map(|signing| signing.keys.clone()).unwrap_or_default();
     let Some(next) = signer.public_keys().nth(1) else {
         return Err(Error::new(ErrorKind::Config, "promoting the next key")
@@ -289,8 +318,8 @@ fn promote(context: &Context) -> Result<u8> {
 
 /// Writes the keys into the configuration file if they stand there on a line of their own, or says what
 /// to write.
-fn set_keys(keys: &[PathBuf], context: &Context) -> Result<()> {
-    let names: Vec<String> = keys.iter().map(|key| key.display().to_string()).collect();
+fn set_keys(keys: &[KeyPlace], context: &Context) -> Result<()> {
+    let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
     let line = format!("signing-key = {}", toml::Value::from(names.clone()));
     if let Some(Source::File(path)) = context.low.get("signing-key").map(|value| &value.source) {
         let failed = |error| Error::new(ErrorKind::Config, format!("changing {}", path.display())).because(error);
@@ -330,7 +359,7 @@ struct Judged {
 /// Exit code 6 when a signature is not good.
 async fn verify(args: &VerifyArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
-    let bucket = open_bucket(&config).await?.with_signer(signer(&config)?);
+    let bucket = open_bucket(&config).await?.with_signer(signer(&config).await?);
     let keys = match &args.key {
         Some(path) => Keys::new(read_public(path)?),
         None => Keys::of(&bucket).await?,

@@ -34,10 +34,13 @@ use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Config, Low, Policy, Trust, Typed};
+use crate::datadog::Datadog;
 use crate::error::Result;
+use crate::notify::Notifier;
 use crate::openpgp::sign::Signer;
 use crate::publish::Publisher;
 use crate::publish::bucket::Bucket;
+use crate::serve::Outside;
 use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::telemetry::{self, Logging, Verbosity};
@@ -158,16 +161,29 @@ async fn open(config: &Config) -> Result<Arc<dyn Store>> {
 }
 
 /// The keys that `config` names, if it names any.
-fn signer(config: &Config) -> Result<Option<Signer>> {
-    config.signing.as_ref().map(Signer::load).transpose()
+async fn signer(config: &Config) -> Result<Option<Signer>> {
+    match &config.signing {
+        Some(signing) => Signer::load(signing, &config.s3).await.map(Some),
+        None => Ok(None),
+    }
 }
 
 /// A publisher of the bucket that `config` names. Keys that cannot be used are told before the bucket is
 /// asked anything.
 async fn publisher(config: &Config) -> Result<Publisher> {
-    let signer = signer(config)?;
+    let signer = signer(config).await?;
     let publisher = Publisher::new(open(config).await?, config.policy.clone())?;
     Ok(publisher.with_cache(Cache::of(config)).with_signer(signer))
+}
+
+/// Who is told of runs, as `config` says; `hiccups` runs in a row may fail before it is told.
+async fn outside(config: &Config, hiccups: u32) -> Result<Outside> {
+    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let notifier = match &config.notify {
+        Some(to) => Some(Notifier::start(to, config.bucket.to_string(), &config.s3, hiccups).await?),
+        None => None,
+    };
+    Ok(Outside { datadog, notifier })
 }
 
 /// Opens the bucket that `config` names, for a verb that publishes nothing: it needs no keyring, which
@@ -295,7 +311,7 @@ impl Verb {
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,
             Self::Demo(args) => demo::demo(&args, context).await,
-            Self::Config(verb) => config::execute(&verb, context),
+            Self::Config(verb) => config::execute(&verb, context).await,
             Self::Completions(args) => completions::completions(&args, context.output),
             Self::Man(args) => completions::man(&args, context.output),
         }

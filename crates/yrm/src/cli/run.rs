@@ -5,10 +5,10 @@ use clap::Args;
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
-use super::{Context, DONE, publisher};
-use crate::datadog::Datadog;
+use super::{Context, DONE, outside, publisher};
 use crate::error::{ErrorKind, Result};
 use crate::publish::report::{Remark, Report};
+use crate::secrets;
 use crate::serve;
 
 /// What `run` takes.
@@ -25,15 +25,14 @@ pub(super) struct RunArgs {
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
+    secrets::fetch_all(&mut config).await?;
     let publisher = publisher(&config).await?;
-    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let outside = outside(&config, 0).await?;
     let bars = Bars::new(context.output);
-    let outcome = serve::pass(datadog.as_ref(), async |run| publisher.run(run, &bars).await).await;
+    let outcome = serve::pass(&outside, async |run| publisher.run(run, &bars).await).await;
     bars.finish();
-    if let Some(datadog) = datadog {
-        datadog.finish(serve::LAST_POINTS).await;
-    }
+    outside.finish().await;
     let report = outcome?;
     context.output.data(&report, summary)?;
     Ok(if report.errors.is_empty() { DONE } else { ErrorKind::Unavailable.exit_code() })
@@ -49,7 +48,8 @@ pub(super) fn summary(report: &Report) -> String {
     };
     let published = report.published.iter().map(|package| {
         let there = package.already_there.then(|| "was there already".to_owned());
-        let notes: Vec<String> = there.into_iter().chain(package.remarks.iter().map(remark)).collect();
+        let signed = package.signed_with.as_ref().map(|key| format!("signed with {key}"));
+        let notes: Vec<String> = there.into_iter().chain(signed).chain(package.remarks.iter().map(remark)).collect();
         [package.nevra.clone(), place(&package.repository, &package.href), notes.join("; ")]
     });
     list("Published", table(["package", "path in the repository", ""], published), report.published.len());

@@ -10,10 +10,9 @@ use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
-use super::{Context, DONE, publisher};
+use super::{Context, DONE, outside, publisher};
 use crate::board::{Board, RUNS_KEPT};
 use crate::config::{BucketUrl, Config};
-use crate::datadog::Datadog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
 use crate::events::message::Inbox;
@@ -22,8 +21,12 @@ use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::{Publisher, Unwatched, history};
 use crate::sched::{self, Signals, Stop, Stopper};
+use crate::secrets;
 use crate::serve::{self, Farewell, Told};
 use crate::update::{self, Probation, Staged, Watch};
+
+/// Runs in a row that may fail before it is told: the next one often heals it.
+const HICCUPS: u32 = 1;
 
 /// What `serve` takes.
 #[derive(Debug, Args)]
@@ -40,8 +43,9 @@ pub(super) struct ServeArgs {
 
 /// Builds the world and runs it. The one place where all parts meet.
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let publisher = publisher(&config).await?;
+    let mut config = context.config()?;
+    secrets::fetch_all(&mut config).await?;
+    let publisher = publisher(&config).await?.sharing(config.service.share);
     let listener = match update::inherited(config.service.listen)? {
         Some(listener) => listener,
         None => http::bind(config.service.listen).await?,
@@ -77,7 +81,7 @@ pub(super) async fn run_service(
         BucketUrl::S3 { .. } => None,
     };
     let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
-    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let outside = outside(config, HICCUPS).await?;
     let events = connect_events(config, publisher).await;
     let (mut watch, probation) = update::begin(config).await.unzip();
     let (staged, signalled) = (OnceCell::new(), OnceCell::new());
@@ -87,7 +91,13 @@ pub(super) async fn run_service(
     };
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(bucket = %config.bucket, %listen, version, interval_s = config.service.interval.as_secs(), "serving");
-    let told = Told { board: &board, datadog, events: events.as_ref() };
+    if publisher.bucket().mirror_rules.is_on_anywhere() {
+        let urls = config.policy.mirrors.public_urls.join(", ");
+        tracing::info!(
+            "clients may say mirrorlist=ADDRESS/mirrorlist in the place of baseurl=ADDRESS; addresses begin with {urls}"
+        );
+    }
+    let told = Told { board: &board, outside, events: events.as_ref() };
     let ((), (), (), (), outcome, heard) = tokio::join!(
         wait_for_signal(&mut signals, &signalled, &stopper, stop.clone()),
         http::answer(listener, faces, stop.clone()),

@@ -1,16 +1,17 @@
 //! From what was typed to what it means: one pass over all settings that collects every problem.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::low::{Low, Problem};
 use super::parse::{self, Complaint};
-use super::rules::{self, Level, Trust};
+use super::place::{self, Secret, SecretPlace, sound_key};
+use super::rules::{self, Level, SignPackages, Trust};
 use super::settings::Kind;
 use super::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Policy, Retention, S3Config, SelfUpdate, Service,
-    SigningConfig, settings,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, Policy, Retention, S3Config,
+    SelfUpdate, Service, SigningConfig, settings,
 };
 
 /// What keep-at-least is when only prune-age-days is given.
@@ -22,8 +23,6 @@ const CLIENTS_CACHE: Duration = Duration::from_hours(48);
 /// A publisher may take half an hour from its first copy to its switch, and reuses what is up to
 /// half the grace period old: a shorter grace leaves no room for two.
 const WRITERS_PAUSE: Duration = Duration::from_hours(2);
-/// A key file over this size holds no key.
-const MAX_SECRET_BYTES: usize = 4096;
 
 /// The configuration that `low` means, with what is worth a warning, or everything that is
 /// wrong with it.
@@ -69,8 +68,11 @@ impl Reading<'_> {
         let cache = self.cache();
         let service = self.service();
         let fits = self.fits_the_bucket(&bucket, &service);
+        let signs = self.can_sign_packages(&policy, &signing);
         let datadog = self.datadog();
+        let notify = self.notify();
         fits?;
+        signs?;
         Ok(Config {
             bucket: bucket?,
             s3: s3?,
@@ -79,6 +81,7 @@ impl Reading<'_> {
             cache: cache?,
             service: service?,
             datadog: datadog?,
+            notify: notify?,
         })
     }
 
@@ -114,6 +117,7 @@ impl Reading<'_> {
         let sweep_interval = self.required("sweep-interval", parse::duration);
         let on_conflict = self.required("on-conflict", parse::on_conflict);
         let trust = self.trust(folders.as_ref().ok());
+        let mirrors = self.mirrors();
         Ok(Policy {
             folders: folders?,
             repositories: repositories?,
@@ -127,35 +131,46 @@ impl Reading<'_> {
             sweep_interval: sweep_interval?,
             on_conflict: on_conflict?,
             trust: trust?,
+            mirrors: mirrors?,
         })
     }
 
+    fn mirrors(&mut self) -> Result<Mirrors, Wrong> {
+        let on = self.required("mirrorlist", parse::switch);
+        let public_urls = self.optional("public-url", parse::public_urls);
+        let mirrors = Mirrors { on: on?, public_urls: public_urls?.unwrap_or_default() };
+        match rules::check_mirrors(&mirrors, &self.low.rules) {
+            None => Ok(mirrors),
+            Some(complaint) => Err(self.complain("mirrorlist".to_owned(), complaint)),
+        }
+    }
+
     fn signing(&mut self, bucket: Option<&BucketUrl>) -> Result<Option<SigningConfig>, Wrong> {
-        let keys = self.optional("signing-key", parse::files);
-        let passphrase_file = self.optional("signing-passphrase-file", nonempty);
+        let keys = self.optional("signing-key", place::keys);
+        let passphrase = self.optional("signing-passphrase-file", place::secret);
         let with = self.required("sign-with", parse::sign_with);
         let name = self.optional("key-name", parse::key_name);
-        let (keys, passphrase_file, with, name) = (keys?, passphrase_file?, with?, name?);
+        let (keys, passphrase, with, name) = (keys?, passphrase?, with?, name?);
         let of_bucket = || match bucket {
             Some(BucketUrl::S3 { name, .. }) => name.clone(),
             Some(BucketUrl::Directory(_)) | None => "yrm".to_owned(),
         };
-        Ok(keys.map(|keys| SigningConfig {
-            keys,
-            passphrase_file: passphrase_file.map(PathBuf::from),
-            with,
-            key_name: name.unwrap_or_else(of_bucket),
-        }))
+        Ok(keys.map(|keys| SigningConfig { keys, passphrase, with, key_name: name.unwrap_or_else(of_bucket) }))
     }
 
     fn trust(&mut self, folders: Option<&Folders>) -> Result<Trust, Wrong> {
         let signatures = self.required("signatures", Level::parse);
+        let sign_packages = self.required("sign-packages", SignPackages::parse);
         let keyrings = self.optional("keyring", |text| {
             let places = rules::keyrings(text)?;
             folders.and_then(|folders| rules::check_places(&places, folders)).map_or(Ok(places), Err)
         });
-        let trust =
-            Trust { signatures: signatures?, keyrings: keyrings?.unwrap_or_default(), rules: self.low.rules.clone() };
+        let trust = Trust {
+            signatures: signatures?,
+            sign_packages: sign_packages?,
+            keyrings: keyrings?.unwrap_or_default(),
+            rules: self.low.rules.clone(),
+        };
         let wrong = rules::check(&trust);
         if wrong.is_empty() {
             return Ok(trust);
@@ -203,6 +218,7 @@ impl Reading<'_> {
     fn service(&mut self) -> Result<Service, Wrong> {
         let interval = self.required("time-interval", parse::interval);
         let queue = self.optional("queue", parse::queue);
+        let share = self.required("share", parse::switch);
         let listen = self.required("listen", |text| {
             text.parse::<SocketAddr>().map_err(|_| Complaint {
                 message: format!("{text:?} is not an address and port"),
@@ -222,6 +238,7 @@ impl Reading<'_> {
         Ok(Service {
             interval: interval?,
             queue: queue?,
+            share: share?,
             listen: listen?,
             self_update: self_update?,
             log_file: log_file?,
@@ -268,6 +285,25 @@ impl Reading<'_> {
         fits
     }
 
+    /// Packages are signed by a key.
+    fn can_sign_packages(
+        &mut self,
+        policy: &Result<Policy, Wrong>,
+        signing: &Result<Option<SigningConfig>, Wrong>,
+    ) -> Result<(), Wrong> {
+        let (Ok(policy), Ok(None)) = (policy, signing) else { return Ok(()) };
+        if !policy.trust.signs_packages() {
+            return Ok(());
+        }
+        Err(self.complain(
+            "sign-packages".to_owned(),
+            Complaint {
+                message: "packages are to be signed, and there is no key to sign them with".to_owned(),
+                hint: Some("name one: signing-key = \"/etc/yrm/signing.key\"; `yrm key generate` makes it".to_owned()),
+            },
+        ))
+    }
+
     fn datadog(&mut self) -> Result<Option<Datadog>, Wrong> {
         let key = self.secret("datadog-api-key");
         let application_key = self.secret("datadog-app-key");
@@ -277,8 +313,31 @@ impl Reading<'_> {
         Ok((datadog.api_key.is_some() || datadog.statsd.is_some()).then_some(datadog))
     }
 
+    fn notify(&mut self) -> Result<Option<Notify>, Wrong> {
+        let topic = self.optional("notify-topic", parse::topic);
+        let (webhook, secret) = (self.secret("notify-webhook"), self.secret("notify-secret"));
+        let on = self.required("notify-on", parse::notify_on);
+        let (topic, webhook, secret, on) = (topic?, webhook?, secret?, on?);
+        let wrong = |message: &str, hint: &str| Complaint { message: message.to_owned(), hint: Some(hint.to_owned()) };
+        let complaint = match &webhook {
+            // The address may hold a secret: it is not repeated.
+            Some(Secret::Known(url)) if parse::web_url(url).is_err() => {
+                Some(wrong("this is not a web address", "write https://host/path, without a user's name"))
+            }
+            Some(_) if secret.is_none() => Some(wrong(
+                "notices need a secret to be signed with",
+                "set notify-secret-file; the receiver checks the Yrm-Signature header with the same secret",
+            )),
+            Some(_) | None => None,
+        };
+        if let Some(complaint) = complaint {
+            return Err(self.complain("notify-webhook".to_owned(), complaint));
+        }
+        Ok((topic.is_some() || webhook.is_some()).then_some(Notify { webhook, topic, secret, on }))
+    }
+
     /// A secret or its `-file` twin, whichever was said louder.
-    fn secret(&mut self, name: &'static str) -> Result<Option<String>, Wrong> {
+    fn secret(&mut self, name: &'static str) -> Result<Option<Secret>, Wrong> {
         let file_name = format!("{name}-file");
         let (plain, file) = (self.low.get(name), self.low.get(&file_name));
         let file = match (plain, file) {
@@ -292,12 +351,15 @@ impl Reading<'_> {
                 return Err(Wrong);
             }
             (Some(plain), Some(file)) if plain.source.layer() > file.source.layer() => {
-                return self.optional(name, sound_secret);
+                return self.optional(name, known);
             }
-            (Some(_), None) => return self.optional(name, sound_secret),
+            (Some(_), None) => return self.optional(name, known),
             (_, Some(file)) => file,
         };
-        let read = read_secret(Path::new(&file.text));
+        let read = place::secret(&file.text).and_then(|place| match place {
+            SecretPlace::File(path) => read_secret(&path),
+            SecretPlace::Aws(secret) => Ok(Secret::Kept(secret)),
+        });
         let place = format!("{file_name} ({})", file.source);
         read.map(Some).map_err(|complaint| self.complain(place, complaint))
     }
@@ -329,21 +391,16 @@ fn nonempty(text: &str) -> Result<String, Complaint> {
     Ok(text.to_owned())
 }
 
-/// A key that can stand in an HTTP header. The message never repeats it.
-fn sound_secret(text: &str) -> Result<String, Complaint> {
-    let text = text.trim();
-    if text.is_empty() || text.len() > MAX_SECRET_BYTES || !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(Complaint { message: "this is not a key: one word of ASCII".to_owned(), hint: None });
-    }
-    Ok(text.to_owned())
+fn known(text: &str) -> Result<Secret, Complaint> {
+    sound_key(text).map(Secret::Known)
 }
 
-fn read_secret(path: &Path) -> Result<String, Complaint> {
+fn read_secret(path: &std::path::Path) -> Result<Secret, Complaint> {
     let text = std::fs::read_to_string(path).map_err(|error| Complaint {
         message: format!("reading {}: {error}", path.display()),
         hint: Some("the file holds the key and nothing else".to_owned()),
     })?;
-    sound_secret(&text)
+    known(&text)
 }
 
 /// A row of `config show`.
@@ -411,13 +468,15 @@ pub fn template(bucket: Option<&str>) -> String {
 }
 
 /// Tables stand after all settings.
-const RULE_TEMPLATE: [&str; 8] = [
+const RULE_TEMPLATE: [&str; 10] = [
     "",
     "# Rules for some folders, after all settings; the first that fits holds. All but `folder` may be left out.",
     "#[[rule]]",
     "#folder = \"el9/*\"",
     "#names = [\"myteam-*\"]",
     "#signatures = \"require\"",
+    "#sign-packages = \"missing\"",
+    "#mirrorlist = true",
     "# Fingerprints of keys in the keyring.",
     "#keys = [\"0123456789ABCDEF0123456789ABCDEF01234567\"]",
 ];
@@ -432,6 +491,7 @@ fn example(name: &str) -> &'static str {
         "log-file" => "/var/log/yrm.log",
         "keep-at-least" => "10",
         "keyring" => "/etc/yrm/keys",
+        "public-url" => "https://packages.example.org/repo",
         "queue" => "https://sqs.eu-central-1.amazonaws.com/123456789012/my-bucket-inbox",
         "prune-age-days" => "60",
         "datadog-api-key-file" => "/etc/yrm/datadog-api-key",
@@ -441,6 +501,9 @@ fn example(name: &str) -> &'static str {
         "key-name" => "my-bucket",
         "dogstatsd" => "127.0.0.1:8125",
         "release-key" => "LS0tLS1CRUdJTiBQVUJMSUMgS0VZLS0tLS0K...",
+        "notify-topic" => "arn:aws:sns:eu-central-1:123456789012:my-bucket",
+        "notify-webhook-file" => "/etc/yrm/notify-webhook",
+        "notify-secret-file" => "/etc/yrm/notify-secret",
         _ => "",
     }
 }

@@ -6,6 +6,7 @@
 mod low;
 mod meaning;
 pub mod parse;
+pub mod place;
 pub mod rules;
 pub mod settings;
 #[cfg(test)]
@@ -17,7 +18,8 @@ use std::time::Duration;
 
 pub use low::{Low, Problem, Source, Typed, Value};
 pub use meaning::{Shown, show, template};
-pub use rules::{KeyringPlace, Level, Rule, Trust};
+pub use place::{AwsName, AwsSecret, KeyPlace, Secret, SecretPlace};
+pub use rules::{KeyringPlace, Level, Rule, SignPackages, Trust};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -38,6 +40,8 @@ pub struct Config {
     pub service: Service,
     /// Where metrics go, if anywhere.
     pub datadog: Option<Datadog>,
+    /// Who is told of what runs did, if anybody.
+    pub notify: Option<Notify>,
 }
 
 impl Config {
@@ -139,18 +143,29 @@ pub struct Policy {
     pub on_conflict: OnConflict,
     /// Who may publish what where.
     pub trust: Trust,
+    /// Where generations get folders of their own.
+    pub mirrors: Mirrors,
+}
+
+/// Mirrorlist mode, where no rule says otherwise, and the addresses it needs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Mirrors {
+    /// Whether it is on.
+    pub on: bool,
+    /// Where clients reach `repo/`, without a slash at the end.
+    pub public_urls: Vec<String>,
 }
 
 /// What metadata is signed with. The keys themselves are read by whoever signs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SigningConfig {
-    /// Files with a secret key each; the first is the primary.
-    pub keys: Vec<PathBuf>,
-    /// A file with the keys' passphrase.
-    pub passphrase_file: Option<PathBuf>,
+    /// Where the keys are; the first is the primary.
+    pub keys: Vec<KeyPlace>,
+    /// Where the passphrase is that keys in files are locked with.
+    pub passphrase: Option<SecretPlace>,
     /// Which of them sign.
     pub with: SignWith,
-    /// The public keys are published as `RPM-GPG-KEY-<name>`.
+    /// The public keys are published as `RPM-GPG-KEY-<name>`; a key in KMS is said to be this one's.
     pub key_name: String,
 }
 
@@ -215,6 +230,8 @@ pub struct Service {
     pub interval: Duration,
     /// The queue that tells of uploads, if any; only ever beside a bucket in S3.
     pub queue: Option<QueueAddress>,
+    /// Whether other instances publish in the same bucket.
+    pub share: bool,
     /// Where HTTP listens.
     pub listen: SocketAddr,
     /// How it goes over to new releases, if it does; only ever beside a bucket in S3.
@@ -272,13 +289,52 @@ pub enum LogFormat {
 #[derive(Clone, PartialEq, Eq)]
 pub struct Datadog {
     /// API key; without it nothing goes to the HTTP API.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
     /// Application key; accepted as the first version did, not needed to send metrics.
-    pub app_key: Option<String>,
+    pub app_key: Option<Secret>,
     /// `DD_SITE`, such as `datadoghq.eu`, or a whole URL.
     pub site: String,
     /// `host:port` of a DogStatsD agent.
     pub statsd: Option<String>,
+}
+
+/// Who is told of what runs did.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// A web address that takes notices by POST; it may hold a secret.
+    pub webhook: Option<Secret>,
+    /// An SNS topic.
+    pub topic: Option<Topic>,
+    /// What notices are signed with.
+    pub secret: Option<Secret>,
+    /// What is told.
+    pub on: NotifyOn,
+}
+
+impl std::fmt::Debug for Notify {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notify").field("topic", &self.topic).field("on", &self.on).finish_non_exhaustive()
+    }
+}
+
+/// An SNS topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Topic {
+    /// Its ARN.
+    pub arn: String,
+    /// The region in it.
+    pub region: String,
+}
+
+/// What is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NotifyOn {
+    /// Packages can be installed.
+    pub published: bool,
+    /// Files were set aside.
+    pub rejected: bool,
+    /// Runs fail, and that they do no longer.
+    pub failing: bool,
 }
 
 impl std::fmt::Debug for Datadog {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use p256::pkcs8::DecodePublicKey as _;
 
-use super::{BucketUrl, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith};
+use super::{BucketUrl, NotifyOn, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith, Topic};
 
 /// What is wrong, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,17 +19,18 @@ pub struct Complaint {
 }
 
 impl Complaint {
-    fn new(message: impl Into<String>) -> Self {
+    pub(super) fn new(message: impl Into<String>) -> Self {
         Self { message: message.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-type Parsed<T> = Result<T, Complaint>;
+/// A value, or what is wrong with its text.
+pub type Parsed<T> = Result<T, Complaint>;
 
 /// The longest duration taken: a hundred years, far from every overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
@@ -141,16 +142,6 @@ pub fn sign_with(text: &str) -> Parsed<SignWith> {
         "all" => Ok(SignWith::All),
         _ => Err(Complaint::new(format!("{text:?} is neither first nor all"))),
     }
-}
-
-/// Files, with commas between them.
-pub fn files(text: &str) -> Parsed<Vec<PathBuf>> {
-    let names: Vec<&str> = text.split(',').map(str::trim).collect();
-    if names.iter().any(|name| name.is_empty() || name.contains(char::is_control)) {
-        return Err(Complaint::new(format!("{text:?} is no list of files"))
-            .hint("write a file's name, or several with commas between them"));
-    }
-    Ok(names.into_iter().map(PathBuf::from).collect())
 }
 
 /// What a file with public keys may be called by: a plain part of a name, the same in every URL.
@@ -283,6 +274,27 @@ pub fn web_url(text: &str) -> Parsed<String> {
     Ok(text.trim_end_matches('/').to_owned())
 }
 
+/// Addresses of one folder, separated by commas: what can stand in a list of mirrors, a line each.
+pub fn public_urls(text: &str) -> Parsed<Vec<String>> {
+    let sound = |url: &str| {
+        let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+        let file = url.strip_prefix("file://").filter(|path| path.starts_with('/'));
+        let host_and_path = rest.filter(|rest| !rest.starts_with(['/', ':']));
+        host_and_path.or(file).is_some_and(|rest| {
+            !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_graphic() && !b"@?#\"<>\\^`{|}".contains(&b))
+        })
+    };
+    let one = |url: &str| {
+        let url = url.trim().trim_end_matches('/');
+        let wrong = || {
+            let hint = "write https://host/path, http://host/path or file:///path, without a password, `?` or `#`";
+            Complaint::new("this is not the address of a folder").hint(hint)
+        };
+        if sound(url) { Ok(url.to_owned()) } else { Err(wrong()) }
+    };
+    text.split(',').map(one).collect()
+}
+
 /// An SQS queue's URL or ARN.
 pub fn queue(text: &str) -> Parsed<QueueAddress> {
     const HINT: &str = "write https://sqs.REGION.amazonaws.com/ACCOUNT/NAME, or arn:aws:sqs:REGION:ACCOUNT:NAME";
@@ -305,6 +317,39 @@ pub fn queue(text: &str) -> Parsed<QueueAddress> {
         return Err(wrong());
     }
     Ok(QueueAddress::Url(url))
+}
+
+/// An SNS topic's ARN.
+pub fn topic(text: &str) -> Parsed<Topic> {
+    let parts: Vec<&str> = text.split(':').collect();
+    let sound = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+    };
+    match parts[..] {
+        ["arn", partition, "sns", region, account, name]
+            if [partition, region, account, name].into_iter().all(sound) =>
+        {
+            Ok(Topic { arn: text.to_owned(), region: region.to_owned() })
+        }
+        _ => Err(Complaint::new("this is no SNS topic's ARN").hint("write arn:aws:sns:REGION:ACCOUNT:NAME")),
+    }
+}
+
+/// What is told, separated by commas.
+pub fn notify_on(text: &str) -> Parsed<NotifyOn> {
+    let mut on = NotifyOn { published: false, rejected: false, failing: false };
+    for word in text.split(',').map(str::trim) {
+        match word {
+            "published" => on.published = true,
+            "rejected" => on.rejected = true,
+            "failing" => on.failing = true,
+            _ => {
+                return Err(Complaint::new(format!("{word:?} is nothing that is told of"))
+                    .hint("write one or more of published, rejected, failing"));
+            }
+        }
+    }
+    Ok(on)
 }
 
 /// A Datadog site (`datadoghq.eu`) or a whole URL.
@@ -458,6 +503,16 @@ mod tests {
         assert_eq!(web_url("http://127.0.0.1:9000/"), Ok("http://127.0.0.1:9000".to_owned()));
         for wrong in ["", "127.0.0.1:9000", "http://", "http:///x", "http://user:pw@host", "http://a b"] {
             assert!(web_url(wrong).is_err(), "{wrong}");
+        }
+        let two = "https://packages.example.org/repo/, file:///srv/bucket/repo";
+        let read = vec!["https://packages.example.org/repo".to_owned(), "file:///srv/bucket/repo".to_owned()];
+        assert_eq!(public_urls(two), Ok(read));
+        let many =
+            ["", "host/repo", "https://", "https:///repo", "http://user:pw@host", "https://host/a b", "file://host/x"];
+        for wrong in
+            many.into_iter().chain(["https://host/repo?token=x", "https://host/\nhttps://evil", "ftp://host/x"])
+        {
+            assert!(public_urls(wrong).is_err(), "{wrong}");
         }
         assert!(datadog_site("datadoghq.eu").is_ok() && datadog_site("evil/path").is_err());
         assert!(host_and_port("localhost:8125").is_ok() && host_and_port("localhost").is_err());

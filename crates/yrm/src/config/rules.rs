@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::parse::{self, Complaint};
-use super::{Folders, low::Problem};
+use super::{Folders, Mirrors, low::Problem};
 
 /// What is asked of packages' signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,6 +38,36 @@ impl Level {
     }
 }
 
+/// Which packages get our own signature before they are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SignPackages {
+    /// None: they are published as they came.
+    #[default]
+    Off,
+    /// Those that no key of a keyring and none of ours has signed well.
+    Missing,
+    /// All that our first key has not signed.
+    Always,
+}
+
+impl SignPackages {
+    /// As it is spelt.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Missing => "missing",
+            Self::Always => "always",
+        }
+    }
+
+    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
+        [Self::Off, Self::Missing, Self::Always]
+            .into_iter()
+            .find(|which| which.name() == text)
+            .ok_or_else(|| Complaint { message: format!("{text:?} is neither off, missing nor always"), hint: None })
+    }
+}
+
 /// Where keys are found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeyringPlace {
@@ -58,6 +88,10 @@ pub struct Rule {
     pub keys: Vec<String>,
     /// What is asked of signatures; `None` when it is as elsewhere.
     pub signatures: Option<Level>,
+    /// Which packages are signed here; `None` when it is as elsewhere.
+    pub sign_packages: Option<SignPackages>,
+    /// Whether the repositories here are in mirrorlist mode; `None` when it is as elsewhere.
+    pub mirrorlist: Option<bool>,
 }
 
 /// Who may publish what where.
@@ -65,6 +99,8 @@ pub struct Rule {
 pub struct Trust {
     /// What is asked of signatures where no rule says otherwise.
     pub signatures: Level,
+    /// Which packages are signed here where no rule says otherwise.
+    pub sign_packages: SignPackages,
     /// Where the keys are.
     pub keyrings: Vec<KeyringPlace>,
     /// The first rule that fits a folder holds.
@@ -76,6 +112,21 @@ impl Trust {
     pub fn looks_at_signatures(&self) -> bool {
         let levels = self.rules.iter().filter_map(|rule| rule.signatures);
         levels.chain([self.signatures]).any(|level| level != Level::Off)
+    }
+
+    /// Which packages are signed, everywhere.
+    fn signing(&self) -> impl Iterator<Item = SignPackages> {
+        self.rules.iter().filter_map(|rule| rule.sign_packages).chain([self.sign_packages])
+    }
+
+    /// Whether packages are signed anywhere.
+    pub fn signs_packages(&self) -> bool {
+        self.signing().any(|which| which != SignPackages::Off)
+    }
+
+    /// Whether the keyrings are of any use.
+    pub fn reads_keyrings(&self) -> bool {
+        self.looks_at_signatures() || self.signing().any(|which| which == SignPackages::Missing)
     }
 }
 
@@ -133,9 +184,17 @@ pub(super) fn read(value: &toml::Value, place: &str, problems: &mut Vec<Problem>
 }
 
 fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule {
-    const KNOWN: [&str; 4] = ["folder", "names", "keys", "signatures"];
+    const KNOWN: [&str; 6] = ["folder", "names", "keys", "signatures", "sign-packages", "mirrorlist"];
     let mut rule = Rule::default();
     for (key, value) in table {
+        if key == "mirrorlist" {
+            rule.mirrorlist = value.as_bool();
+            if rule.mirrorlist.is_none() {
+                let message = "this is neither true nor false".to_owned();
+                complain(", mirrorlist", Complaint { message, hint: None });
+            }
+            continue;
+        }
         let Some(texts) = texts(value) else {
             complain(&format!(", {key}"), no_texts());
             continue;
@@ -147,6 +206,10 @@ fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule
             "signatures" => match Level::parse(&texts.join(",")) {
                 Ok(level) => rule.signatures = Some(level),
                 Err(complaint) => complain(", signatures", complaint),
+            },
+            "sign-packages" | "sign_packages" => match SignPackages::parse(&texts.join(",")) {
+                Ok(which) => rule.sign_packages = Some(which),
+                Err(complaint) => complain(", sign-packages", complaint),
             },
             _ => {
                 let near = super::settings::did_you_mean(key, KNOWN);
@@ -196,7 +259,8 @@ pub(super) fn check(trust: &Trust) -> Vec<(String, Complaint)> {
         found.push(("keyring".to_owned(), Complaint { message, hint: Some(hint) }));
     }
     for (at, rule) in trust.rules.iter().enumerate() {
-        if !rule.keys.is_empty() && rule.signatures.unwrap_or(trust.signatures) == Level::Off {
+        let are_asked_for = rule.sign_packages.unwrap_or(trust.sign_packages) == SignPackages::Missing;
+        if !rule.keys.is_empty() && rule.signatures.unwrap_or(trust.signatures) == Level::Off && !are_asked_for {
             let message = "it names keys, and signatures are not looked at there".to_owned();
             let hint = Some("add signatures = \"require\" to the rule".to_owned());
             found.push((format!("rule {}", at + 1), Complaint { message, hint }));
@@ -205,10 +269,22 @@ pub(super) fn check(trust: &Trust) -> Vec<(String, Complaint)> {
     found
 }
 
+/// Where generations have folders of their own, clients must be told how to reach them.
+pub(super) fn check_mirrors(mirrors: &Mirrors, rules: &[Rule]) -> Option<Complaint> {
+    let wanted = mirrors.on || rules.iter().any(|rule| rule.mirrorlist == Some(true));
+    (wanted && mirrors.public_urls.is_empty()).then(|| Complaint {
+        message: "mirrorlist is on, and nobody says where clients reach the repositories".to_owned(),
+        hint: Some("set public-url = \"https://packages.example.org/repo\", which leads to the folder repo".to_owned()),
+    })
+}
+
 /// A rule in one line, for `config show`.
 pub(super) fn in_short(rule: &Rule) -> String {
     let list = |name: &str, texts: &[String]| (!texts.is_empty()).then(|| format!("{name}={}", texts.join(",")));
     let level = rule.signatures.map(|level| format!("signatures={}", level.name()));
-    let parts = [list("folder", &rule.folders), list("names", &rule.names), list("keys", &rule.keys), level];
+    let signing = rule.sign_packages.map(|which| format!("sign-packages={}", which.name()));
+    let mirrorlist = rule.mirrorlist.map(|on| format!("mirrorlist={on}"));
+    let lists = [list("folder", &rule.folders), list("names", &rule.names), list("keys", &rule.keys)];
+    let parts = lists.into_iter().chain([level, signing, mirrorlist]);
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

@@ -223,6 +223,32 @@ pub const SETTINGS: &[Setting] = &[
         "Where the public keys are that packages may be signed with: files, folders of files, or bucket:FOLDER for a \
          folder of the bucket that only administrators may write to.",
     ),
+    Setting::new(
+        "sign-packages",
+        Group::Publish,
+        "off|missing|always",
+        "Which packages get the first signing key's signature before they are published: none; those that no key of a \
+         keyring and no signing key has signed well; or all that it has not signed. Rules in yrm.toml can say otherwise \
+         for a folder.",
+    )
+    .default("off"),
+    Setting::new(
+        "mirrorlist",
+        Group::Publish,
+        "BOOL",
+        "Also publish every generation in a folder of its own, and name the newest in the object mirrorlist: for clients \
+         that say mirrorlist=, repomd.xml and its signature change at once. Rules in yrm.toml can say otherwise for a \
+         folder. Needs public-url.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
+    Setting::new(
+        "public-url",
+        Group::Publish,
+        "URL,…",
+        "Where clients reach the folder that they install from, such as https://packages.example.org/repo; of several, \
+         clients go to the next where one fails.",
+    ),
     Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
         .default("6h"),
     Setting::new(
@@ -244,7 +270,7 @@ pub const SETTINGS: &[Setting] = &[
          a command line is readable by others on the machine.",
     )
     .kind(Kind::Secret),
-    Setting::new("datadog-api-key-file", Group::Publish, "FILE", "Read the Datadog API key from this file."),
+    Setting::new("datadog-api-key-file", Group::Publish, "PLACE", "Read the Datadog API key from this file, or from ssm:PARAMETER or secretsmanager:SECRET."),
     Setting::new(
         "datadog-app-key",
         Group::Publish,
@@ -252,19 +278,44 @@ pub const SETTINGS: &[Setting] = &[
         "Datadog application key: accepted as the first version did; sending metrics does not need it.",
     )
     .kind(Kind::Secret),
-    Setting::new("datadog-app-key-file", Group::Publish, "FILE", "Read the Datadog application key from this file."),
+    Setting::new("datadog-app-key-file", Group::Publish, "PLACE", "Read the Datadog application key from such a place."),
     Setting::new("datadog-site", Group::Publish, "SITE", "Datadog site, such as datadoghq.eu, or a whole URL.")
         .default("datadoghq.com")
         .also("DD_SITE"),
     Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the gauges to this DogStatsD agent by UDP too."),
     Setting::new(
+        "notify-webhook",
+        Group::Publish,
+        "URL",
+        "Tell this web address what runs did, by a signed POST. Prefer notify-webhook-file where the address is a secret.",
+    )
+    .kind(Kind::Secret),
+    Setting::new("notify-webhook-file", Group::Publish, "FILE", "Read the webhook's address from this file."),
+    Setting::new("notify-topic", Group::Publish, "ARN", "Tell this SNS topic what runs did."),
+    Setting::new(
+        "notify-secret",
+        Group::Publish,
+        "SECRET",
+        "Sign notices with this secret, which the receiver knows too. A webhook needs one.",
+    )
+    .kind(Kind::Secret),
+    Setting::new("notify-secret-file", Group::Publish, "FILE", "Read the secret that notices are signed with from this file."),
+    Setting::new(
+        "notify-on",
+        Group::Publish,
+        "published|rejected|failing,…",
+        "What is told: that packages can be installed, that files were set aside, that runs fail and that they do no longer.",
+    )
+    .default("published,rejected,failing"),
+    Setting::new(
         "signing-key",
         Group::Signing,
-        "FILE,…",
-        "Sign metadata with the armored OpenPGP secret key in this file. Of several the first signs; the others' public \
-         keys are published too, so that clients know them before they sign.",
+        "FILE|awskms:KEY,…",
+        "Sign metadata with the armored OpenPGP secret key in this file, or with this key in AWS KMS (its id, its ARN, or \
+         alias/NAME). Of several the first signs; the others' public keys are published too, so that clients know them \
+         before they sign.",
     ),
-    Setting::new("signing-passphrase-file", Group::Signing, "FILE", "Read the signing keys' passphrase from this file."),
+    Setting::new("signing-passphrase-file", Group::Signing, "PLACE", "Read the passphrase of signing keys in files from this file, or from ssm:PARAMETER or secretsmanager:SECRET."),
     Setting::new(
         "sign-with",
         Group::Signing,
@@ -290,6 +341,15 @@ pub const SETTINGS: &[Setting] = &[
         "An SQS queue that S3 tells of uploads into the inbox: they are published at once. The interval stays, \
          for what the queue does not tell.",
     ),
+    Setting::new(
+        "share",
+        Group::Serve,
+        "BOOL",
+        "Other instances publish in the same bucket: share the repositories with them by leases, so that no two do the \
+         same work. Nothing is lost without, but work is done twice.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
     Setting::new("listen", Group::Serve, "ADDR:PORT", "Where HTTP listens.").default("127.0.0.1:5000"),
     Setting::new(
         "self-update",

@@ -107,11 +107,11 @@ fn a_secret_comes_from_its_file_and_is_never_shown() {
     let path = key.path().to_str().unwrap();
     let from_file = typed(&[("YRM_DATADOG_API_KEY_FILE", path)], &[("bucket", "./b")]);
     let datadog = config(&from_file).datadog.unwrap();
-    assert_eq!(datadog.api_key.as_deref(), Some("abcdef0123"));
+    assert_eq!(datadog.api_key, Some(Secret::Known("abcdef0123".to_owned())));
     assert!(!format!("{datadog:?}").contains("abcdef"));
 
     let louder = typed(&[("YRM_DATADOG_API_KEY_FILE", path)], &[("bucket", "./b"), ("datadog-api-key", "flagkey")]);
-    assert_eq!(config(&louder).datadog.unwrap().api_key.as_deref(), Some("flagkey"));
+    assert_eq!(config(&louder).datadog.unwrap().api_key, Some(Secret::Known("flagkey".to_owned())));
     assert!(!format!("{:?}", show(&Low::gather(&louder))).contains("flagkey"));
 
     let both = typed(&[("YRM_DATADOG_API_KEY_FILE", path), ("YRM_DATADOG_API_KEY", "envkey")], &[("bucket", "./b")]);
@@ -165,9 +165,9 @@ fn the_template_is_a_file_that_works_as_it_is_and_with_every_comment_taken_away(
 
 #[test]
 fn rules_and_keyrings_are_read_from_the_file() {
-    let file = "bucket = \"./b\"\nkeyring = [\"/k/a.asc\", \"bucket:keys/\"]\n\
+    let file = "bucket = \"./b\"\nsigning-key = \"k\"\nkeyring = [\"/k/a.asc\", \"bucket:keys/\"]\n\
                 [[rule]]\nfolder = \"/el9/*/\"\nnames = \"lib*\"\nsignatures = \"require\"\nkeys = [\"AB\"]\n\
-                [[rule]]\nfolder = [\"a\", \"b\"]\nsignatures = \"warn\"\n";
+                [[rule]]\nfolder = [\"a\", \"b\"]\nsignatures = \"warn\"\nsign-packages = \"missing\"\n";
     let (low, _file) = with_file(file, typed(&[], &[]));
     let trust = Config::of(&low).unwrap().0.policy.trust;
     assert_eq!(trust.signatures, Level::Off);
@@ -181,13 +181,40 @@ fn rules_and_keyrings_are_read_from_the_file() {
         names: texts(&["lib*"]),
         keys: texts(&["AB"]),
         signatures: Some(Level::Require),
+        sign_packages: None,
+        mirrorlist: None,
     };
-    let second = Rule { folders: texts(&["a", "b"]), signatures: Some(Level::Warn), ..Rule::default() };
+    let second = Rule {
+        folders: texts(&["a", "b"]),
+        signatures: Some(Level::Warn),
+        sign_packages: Some(SignPackages::Missing),
+        ..Rule::default()
+    };
     assert_eq!(trust.rules, [first, second]);
     let shown = show(&low);
     let rules: Vec<&str> =
         shown.iter().filter(|row| row.name == "rule").filter_map(|row| row.value.as_deref()).collect();
-    assert_eq!(rules, ["folder=el9/* names=lib* keys=AB signatures=require", "folder=a,b signatures=warn"]);
+    let [first, second] =
+        ["folder=el9/* names=lib* keys=AB signatures=require", "folder=a,b signatures=warn sign-packages=missing"];
+    assert_eq!(rules, [first, second]);
+}
+
+#[test]
+fn packages_are_signed_by_a_key_or_not_at_all() {
+    let read = |text: &str| {
+        let (low, _file) = with_file(&format!("bucket = \"./b\"\n{text}"), typed(&[], &[]));
+        Config::of(&low).map(|(config, _)| config.policy.trust.sign_packages)
+    };
+    assert_eq!(read("").unwrap(), SignPackages::Off);
+    assert_eq!(read("signing-key = \"k\"\nsign-packages = \"always\"\n").unwrap(), SignPackages::Always);
+    for text in ["sign-packages = \"missing\"\n", "[[rule]]\nfolder = \"el9\"\nsign-packages = \"always\"\n"] {
+        let said = read(text).unwrap_err().chain();
+        assert!(said.contains("there is no key to sign them with"), "{said}");
+    }
+    let said = read("signing-key = \"k\"\nsign-packages = \"yes\"\n").unwrap_err().chain();
+    assert!(said.contains("\"yes\" is neither off, missing nor always"), "{said}");
+    let file = "signing-key = \"k\"\n[[rule]]\nfolder = \"el9\"\nkeys = [\"AB\"]\nsign-packages = \"missing\"\n";
+    assert_eq!(read(file).unwrap(), SignPackages::Off, "keys are of use there without signatures being asked for");
 }
 
 #[test]
@@ -217,6 +244,28 @@ fn everything_wrong_with_the_rules_is_said() {
     assert!(said.contains("rule 1: it names keys, and signatures are not looked at there"), "{said}");
     let (low, _file) = with_file("bucket = \"./b\"\nrule = \"el9\"\n", typed(&[], &[]));
     assert!(problems(&low).contains("this is no list of tables"));
+}
+
+#[test]
+fn mirrorlist_is_a_switch_for_all_or_a_rule_s_and_needs_an_address() {
+    let rule = "[[rule]]\nfolder = \"el9\"\nmirrorlist = true\n";
+    let (low, _file) = with_file(rule, typed(&[], &[("bucket", "./b")]));
+    assert!(problems(&low).contains("nobody says where clients reach the repositories"));
+    let url = [("bucket", "./b"), ("public-url", "https://a.example/repo/,http://b.example:81/repo")];
+    let (low, _file) = with_file(rule, typed(&[], &url));
+    let policy = Config::of(&low).unwrap().0.policy;
+    let public_urls = vec!["https://a.example/repo".to_owned(), "http://b.example:81/repo".to_owned()];
+    assert_eq!(policy.mirrors, Mirrors { on: false, public_urls });
+    assert_eq!(policy.trust.rules[0].mirrorlist, Some(true));
+    let shown = show(&low);
+    assert!(shown.iter().any(|row| row.value.as_deref() == Some("folder=el9 mirrorlist=true")), "{shown:?}");
+
+    let on = config(&typed(&[("YRM_MIRRORLIST", "true")], &url));
+    assert!(on.policy.mirrors.on);
+    let (low, _file) = with_file("[[rule]]\nfolder = \"el9\"\nmirrorlist = \"yes\"\n", typed(&[], &url));
+    assert!(problems(&low).contains("rule 1, mirrorlist"));
+    let with_password = typed(&[("YRM_PUBLIC_URL", "https://user:hunter2@host/repo")], &[("bucket", "./b")]);
+    assert!(!problems(&Low::gather(&with_password)).contains("hunter2"));
 }
 
 /// A public key on P-256 as `openssl pkey -pubout | base64 -w0` prints it.

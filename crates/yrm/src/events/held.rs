@@ -145,6 +145,8 @@ mod tests {
             size_bytes: 1,
             already_there: false,
             signed_by: None,
+            signed_with: None,
+            uploaded_sha256: None,
             remarks: Vec::new(),
         }
     }

@@ -16,9 +16,9 @@ use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
 use tokio::sync::OnceCell;
 
 use super::queue::{BATCH, LONG_POLL, Message, Queue};
+use crate::aws;
 use crate::config::{QueueAddress, S3Config};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::s3;
 
 /// How long an answer may take beyond the long poll.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -34,7 +34,7 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// The queue at `address`, with the bucket's credentials. Sends nothing to the queue.
     pub async fn connect(address: &QueueAddress, bucket: &S3Config) -> Self {
-        let shared = s3::shared(bucket).await;
+        let shared = aws::shared(bucket).await;
         let mut builder = Builder::from(&shared);
         let region = match address {
             QueueAddress::Url(url) => {
@@ -122,12 +122,12 @@ where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
     let status = error.raw_response().map(|response| response.status().as_u16());
-    let no_credentials = status.is_none() && s3::names_credentials(&error);
+    let no_credentials = status.is_none() && aws::names_credentials(&error);
     let code = error.code().unwrap_or_default();
     let (kind, hint) = if code.contains("NonExistentQueue") || code.contains("QueueDoesNotExist") {
         (ErrorKind::Config, Some("check the queue's name, account and region"))
     } else if no_credentials {
-        (ErrorKind::Denied, Some("give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role"))
+        (ErrorKind::Denied, Some(aws::GIVE_CREDENTIALS))
     } else if matches!(status, Some(401 | 403)) || code.contains("AccessDenied") {
         (
             ErrorKind::Denied,

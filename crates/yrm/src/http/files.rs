@@ -13,7 +13,7 @@ use tower_http::services::ServeDir;
 
 use super::{RepoFiles, not_found, problem};
 use crate::config::parse::percent_decoded;
-use crate::store::key::PUBLIC_KEYS_PREFIX;
+use crate::store::key::{MIRRORLIST, MirrorFolder, PUBLIC_KEYS_PREFIX};
 
 /// Answers `request` from the files, or 404.
 pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
@@ -43,6 +43,10 @@ pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
                 return not_found();
             }
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(&path)));
+            if is_mirrorlist(&path) {
+                let text = HeaderValue::from_static("text/plain; charset=utf-8");
+                response.headers_mut().insert(header::CONTENT_TYPE, text);
+            }
             response
         }
         Err(error) => {
@@ -74,6 +78,16 @@ fn is_file_inside(folder: &Path, path: &Path) -> bool {
 
 /// As the same object would have in S3: what is swapped is asked for again, the rest never changes.
 fn cache_control(path: &str) -> &'static str {
-    let swapped = ["repodata/repomd.xml", "repodata/repomd.xml.asc"].iter().any(|name| path.ends_with(name));
+    let repomd = ["repodata/repomd.xml", "repodata/repomd.xml.asc"].iter().any(|name| path.ends_with(name));
+    let swapped = repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path);
     if swapped || path.starts_with(PUBLIC_KEYS_PREFIX) { "no-cache" } else { "public, max-age=31536000, immutable" }
+}
+
+fn is_in_a_generations_folder(path: &str) -> bool {
+    let starts = path.match_indices("repodata/").map(|(at, _)| at);
+    starts.into_iter().any(|at| MirrorFolder::of_href(&path[at..]).is_some())
+}
+
+fn is_mirrorlist(path: &str) -> bool {
+    path.rsplit('/').next() == Some(MIRRORLIST)
 }

@@ -140,6 +140,14 @@ async fn a_directory_buckets_repository_is_served_and_nothing_else_of_it() {
     assert!(part.starts_with("HTTP/1.1 206") && part.ends_with("234"), "{part}");
     let repomd = running.raw("GET /repo/repodata/repomd.xml HTTP/1.1\r\nHost: x").await;
     assert!(repomd.contains("cache-control: no-cache"), "{repomd}");
+    // A generation's own folder never changes, and the list that names it does.
+    let folder = format!("repo/el9/repodata/7-{}", rpmmd::checksum::Sha256::of(b""));
+    write(&format!("{folder}/repodata/repomd.xml"), "<repomd/>");
+    write("repo/el9/mirrorlist", "http://x/\n");
+    let own = running.raw(&format!("GET /{folder}/repodata/repomd.xml HTTP/1.1\r\nHost: x")).await;
+    assert!(own.starts_with("HTTP/1.1 200") && own.contains("immutable"), "{own}");
+    let list = running.raw("GET /repo/el9/mirrorlist HTTP/1.1\r\nHost: x").await;
+    assert!(list.contains("cache-control: no-cache") && list.contains("content-type: text/plain"), "{list}");
     let primary =
         running.raw("GET /repo/repodata/aa-primary.xml.gz HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip").await;
     assert!(primary.contains("immutable") && !primary.contains("content-encoding"), "{primary}");

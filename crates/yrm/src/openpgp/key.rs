@@ -1,7 +1,7 @@
-//! OpenPGP keys: made, read from files, described, and written as gpg and rpm read them.
+//! OpenPGP keys: made, read from files, found in KMS, described, and written as gpg and rpm read them.
 //!
 //! A secret key is unlocked once, when it is read; its secret never leaves this module but in the
-//! armored text of a key that was just made.
+//! armored text of a key that was just made. A key in KMS has no secret here at all.
 
 use std::fmt;
 use std::io::BufRead as _;
@@ -14,9 +14,14 @@ use pgp::composed::{
 use pgp::crypto::hash::HashAlgorithm;
 use pgp::packet::{self, SignatureConfig, SignatureType, Subpacket, SubpacketData};
 use pgp::ser::Serialize as _;
-use pgp::types::{KeyDetails as _, KeyVersion, Password, PublicParams, SigningKey, Timestamp as PgpTimestamp};
+use pgp::types::{
+    EcdsaPublicParams, KeyDetails as _, KeyVersion, Password, PublicParams, SigningKey, Timestamp as PgpTimestamp,
+};
 use rand_core::OsRng;
 
+use super::draft::{self, Draft};
+use super::kms::{self, KmsKey};
+use crate::config::{AwsName, S3Config};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A file over this size holds no key and no signature.
@@ -81,12 +86,23 @@ pub fn generate(algorithm: Algorithm, user_id: &str, created: Timestamp, passphr
 pub struct SecretKey {
     part: Part,
     public: PublicKey,
+    /// From when on what it signs counts.
+    since: Timestamp,
 }
 
 /// What of the key signs.
 enum Part {
     Primary(Box<packet::SecretKey>),
     Subkey(Box<packet::SecretSubkey>),
+    /// The primary key, in KMS.
+    Kms(Box<KmsKey>),
+}
+
+/// A signature, or what of it can be made without asking anybody.
+#[derive(Debug)]
+pub(super) enum Half {
+    Signed(DetachedSignature),
+    Draft(Draft),
 }
 
 impl fmt::Debug for SecretKey {
@@ -127,7 +143,27 @@ impl SecretKey {
         if part.rsa_bits().is_some_and(|bits| bits < SHORTEST_RSA_BITS) {
             return Err(refuse("RSA under 2048 bits is refused by clients", "`yrm key generate` makes a longer one"));
         }
-        Ok(Self { part, public })
+        let since = part.since(&key);
+        Ok(Self { part, public, since })
+    }
+
+    /// The key in KMS of this name, as `user_id`'s. Its certificate is the same at every start and on
+    /// every machine but for what ECDSA draws by lot: all of it comes from KMS, and the statement in
+    /// it, which KMS signs, is of the time when the key was made. That signature is the trial, too. The
+    /// error is of kind `Config`, or `Unavailable` when KMS does not answer.
+    pub async fn in_kms(name: &AwsName, config: &S3Config, user_id: &str) -> Result<Self> {
+        let certified = async {
+            let (key, public) = KmsKey::find(name, config).await?;
+            let failed = |source| Error::new(ErrorKind::Internal, "making a certificate").because(source);
+            let statement = draft::certification(&public, key.kind().hash(), user_id).map_err(failed)?;
+            let numbers = key.sign(statement.digest()).await?;
+            let statement = statement.signed(&public, numbers).map_err(failed)?;
+            let certificate = draft::certificate(public, user_id, statement).map_err(failed)?;
+            let public = PublicKey(certificate);
+            let since = public.created();
+            Ok(Self { part: Part::Kms(Box::new(key)), public, since })
+        };
+        certified.await.map_err(|error| kms::at_start(&error, name))
     }
 
     /// The public key.
@@ -135,13 +171,59 @@ impl SecretKey {
         &self.public
     }
 
-    /// A signature over `bytes`, made `at`. Clients refuse what is older than its key, so it never is.
-    pub(super) fn sign(&self, bytes: &[u8], at: Timestamp) -> Result<DetachedSignature> {
-        let signed = match &self.part {
-            Part::Primary(key) => signature(key.as_ref(), bytes, at),
-            Part::Subkey(key) => signature(key.as_ref(), bytes, at),
+    /// From when on what it signs counts: it was made by then, and said of itself that it may sign.
+    /// Clients that ask what a key was when it signed want no signature from before.
+    pub(super) fn since(&self) -> Timestamp {
+        self.since
+    }
+
+    /// Whether what signs is an RSA key.
+    pub(super) fn is_rsa(&self) -> bool {
+        match &self.part {
+            Part::Primary(_) | Part::Subkey(_) => self.part.rsa_bits().is_some(),
+            Part::Kms(_) => self.public.is_rsa(),
+        }
+    }
+
+    /// Whether `published` is this key's certificate. One of a key in KMS is made anew at every start,
+    /// and ECDSA never signs the same twice: there it counts that all it says is the same, and signed.
+    pub(super) fn is_certified_by(&self, published: &PublicKey) -> bool {
+        match &self.part {
+            Part::Primary(_) | Part::Subkey(_) => *published == self.public,
+            Part::Kms(_) => published.says_the_same_as(&self.public),
+        }
+    }
+
+    /// The first half of a signature over `bytes`, made `at`: all that keeps this machine busy.
+    /// Clients refuse what is older than its key, so it never is.
+    pub(super) fn begin(&self, bytes: &[u8], at: Timestamp) -> Result<Half> {
+        let half = match &self.part {
+            Part::Primary(key) => signature(key.as_ref(), HashAlgorithm::Sha512, bytes, at).map(Half::Signed),
+            Part::Subkey(key) => signature(key.as_ref(), HashAlgorithm::Sha512, bytes, at).map(Half::Signed),
+            Part::Kms(key) => {
+                let hash = key.kind().hash();
+                let make = |absent: &draft::Absent<'_>| Ok(signature(absent, hash, bytes, at)?.signature);
+                Draft::of(&self.public.0.primary_key, hash, make).map(Half::Draft)
+            }
         };
-        signed.map_err(|source| Error::new(ErrorKind::Internal, "signing metadata").because(source))
+        half.map_err(|source| Error::new(ErrorKind::Internal, "signing metadata").because(source))
+    }
+
+    /// The second half: what only KMS can add.
+    pub(super) async fn finish(&self, half: Half) -> Result<DetachedSignature> {
+        match (half, &self.part) {
+            (Half::Signed(signature), _) => Ok(signature),
+            (Half::Draft(draft), Part::Kms(key)) => {
+                let numbers = key.sign(draft.digest()).await?;
+                let signed = draft.signed(&self.public.0.primary_key, numbers);
+                signed.map(DetachedSignature::new).map_err(|source| {
+                    Error::new(ErrorKind::Unavailable, format!("signing with {key:?}")).because(source)
+                })
+            }
+            (Half::Draft(_), Part::Primary(_) | Part::Subkey(_)) => {
+                Err(Error::new(ErrorKind::Internal, "signing metadata").because("the draft is another key's"))
+            }
+        }
     }
 }
 
@@ -150,7 +232,30 @@ impl Part {
         match self {
             Self::Primary(key) => rsa_bits(key.public_params()),
             Self::Subkey(key) => rsa_bits(key.public_params()),
+            // KMS makes none under 2048.
+            Self::Kms(_) => None,
         }
+    }
+
+    /// When the oldest of its key's words that the file holds was spoken, or it was made if that was later.
+    fn since(&self, key: &SignedSecretKey) -> Timestamp {
+        let details = &key.details;
+        let of_users = details.users.iter().flat_map(|user| &user.signatures);
+        let of_primary = details.direct_signatures.iter().chain(of_users);
+        let first = of_primary.filter(|word| word.key_flags().sign() || word.key_flags().certify());
+        let first = first.filter_map(packet::Signature::created).min();
+        let (made, bound) = match self {
+            Self::Primary(primary) => (primary.created_at(), None),
+            // Its words are of the time when it was made.
+            Self::Kms(_) => (key.created_at(), None),
+            Self::Subkey(part) => {
+                let subkey = key.secret_subkeys.iter().find(|subkey| subkey.fingerprint() == part.fingerprint());
+                let words = subkey.into_iter().flat_map(|subkey| &subkey.signatures);
+                (part.created_at(), words.filter_map(packet::Signature::created).min())
+            }
+        };
+        let latest = [Some(made), first, bound].into_iter().flatten().max().unwrap_or(made);
+        Timestamp::from_second(i64::from(latest.as_secs())).unwrap_or(Timestamp::UNIX_EPOCH)
     }
 }
 
@@ -183,12 +288,18 @@ fn may_sign(details: &SignedKeyDetails) -> bool {
 /// Whether a part really signs: its secret may be elsewhere (a card, a file kept offline).
 fn tries_well(key: &impl SigningKey) -> bool {
     let created = i64::from(key.created_at().as_secs());
-    signature(key, b"a trial", Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH)).is_ok()
+    signature(key, HashAlgorithm::Sha512, b"a trial", Timestamp::from_second(created).unwrap_or(Timestamp::UNIX_EPOCH))
+        .is_ok()
 }
 
-fn signature(key: &impl SigningKey, bytes: &[u8], at: Timestamp) -> pgp::errors::Result<DetachedSignature> {
+fn signature(
+    key: &impl SigningKey,
+    hash: HashAlgorithm,
+    bytes: &[u8],
+    at: Timestamp,
+) -> pgp::errors::Result<DetachedSignature> {
     let made = seconds(at).max(key.created_at());
-    let mut config = SignatureConfig::v4(SignatureType::Binary, key.algorithm(), HashAlgorithm::Sha512);
+    let mut config = SignatureConfig::v4(SignatureType::Binary, key.algorithm(), hash);
     config.hashed_subpackets = vec![
         Subpacket::regular(SubpacketData::IssuerFingerprint(key.fingerprint()))?,
         Subpacket::regular(SubpacketData::SignatureCreationTime(made))?,
@@ -243,12 +354,19 @@ impl PublicKey {
         id.unwrap_or_default()
     }
 
+    /// Whether it is an RSA key.
+    fn is_rsa(&self) -> bool {
+        matches!(self.0.public_params(), PublicParams::RSA(_))
+    }
+
     /// `RSA 4096`, `Ed25519`, …
     pub fn algorithm(&self) -> String {
         match rsa_bits(self.0.public_params()) {
             Some(bits) => format!("RSA {bits}"),
             None => match self.0.public_params() {
                 PublicParams::EdDSALegacy(_) | PublicParams::Ed25519(_) => "Ed25519".to_owned(),
+                PublicParams::ECDSA(EcdsaPublicParams::P256 { .. }) => "ECDSA P-256".to_owned(),
+                PublicParams::ECDSA(EcdsaPublicParams::P384 { .. }) => "ECDSA P-384".to_owned(),
                 _ => format!("{:?}", self.0.primary_key.algorithm()),
             },
         }
@@ -266,6 +384,24 @@ impl PublicKey {
         let newest = details.direct_signatures.iter().chain(of_users).max_by_key(|signature| signature.created());
         let after = newest?.key_expiration_time().filter(|after| after.as_secs() > 0)?;
         self.created().checked_add(jiff::SignedDuration::from_secs(i64::from(after.as_secs()))).ok()
+    }
+
+    /// Whether the two are the same but for the numbers of their signatures, and these are good.
+    fn says_the_same_as(&self, other: &Self) -> bool {
+        let (mine, others) = (&self.0.details, &other.0.details);
+        let statements = |details: &SignedKeyDetails| -> Option<Vec<_>> {
+            let signatures = details.users.iter().flat_map(|user| &user.signatures);
+            signatures.map(|signature| signature.config().cloned()).collect()
+        };
+        let users = |details: &SignedKeyDetails| details.users.iter().map(|user| user.id.clone()).collect::<Vec<_>>();
+        self.0.primary_key == other.0.primary_key
+            && users(mine) == users(others)
+            && statements(mine).is_some_and(|all| statements(others) == Some(all))
+            && mine.direct_signatures == others.direct_signatures
+            && mine.revocation_signatures == others.revocation_signatures
+            && mine.user_attributes == others.user_attributes
+            && self.0.public_subkeys == other.0.public_subkeys
+            && self.0.verify_bindings().is_ok()
     }
 
     /// Whether the *first* signature in `armored` is by this key over exactly `bytes`: clients judge

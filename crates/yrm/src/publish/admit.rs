@@ -11,11 +11,12 @@ use tokio::time::Instant;
 use super::bucket::Bucket;
 use super::catalog::Entry;
 use super::clock::StoreClock;
+use super::signed;
 use super::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
 use crate::store::settle::Copied;
-use crate::store::{Copy, ETag, Object};
+use crate::store::{Attributes, Copy, ETag, Object};
 
 /// A package in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +52,8 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
     {
         return reuse(bucket, candidate, there).await;
     }
-    let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
     let began = StoreClock::moment();
-    let copied = bucket.copy(copy).await?;
+    let copied = copy(bucket, candidate, (&target, &key.attributes())).await?;
     let is_new = matches!(copied, Copied::Done(_)).then_some(began);
     match copied {
         Copied::Done(stored) | Copied::Found(stored)
@@ -69,6 +69,22 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
     }
 }
 
+/// Copies what is published for the candidate, as long as its upload is what was inspected.
+async fn copy(bucket: &Bucket, candidate: &Candidate, to: (&str, &Attributes)) -> Result<Copied> {
+    if let Some(signed) = &candidate.signed {
+        return signed::copy(bucket, candidate, signed, to).await;
+    }
+    copy_as_it_came(bucket, candidate, to).await
+}
+
+async fn copy_as_it_came(
+    bucket: &Bucket,
+    candidate: &Candidate,
+    (target, attributes): (&str, &Attributes),
+) -> Result<Copied> {
+    bucket.copy(Copy { source: &candidate.dropped.object, target, attributes }).await
+}
+
 /// Sees to it that a package of the catalog, which was dropped again with the same bytes, can
 /// still be fetched: what vanished from `repo/` is put back. `Placed` when it is there. The
 /// dropped file may be the only good copy left, so it never goes while anything else is.
@@ -78,8 +94,19 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
     let mut there = bucket.store.head(&target).await?;
     if there.is_none() {
         tracing::warn!(key = target, "the metadata names it and it is gone; putting it back");
-        let copy = Copy { source: &candidate.dropped.object, target: &target, attributes: &key.attributes() };
-        there = match bucket.copy(copy).await? {
+        let to = (target.as_str(), &key.attributes());
+        let copied = match &candidate.signed {
+            // It was published as it came, before packages were signed here.
+            Some(signed) if signed.uploaded == entry.pkgid() => copy_as_it_came(bucket, candidate, to).await?,
+            Some(_) if candidate.pkgid != Some(entry.pkgid()) => {
+                let reason = format!(
+                    "{target} is gone, and this file with our signature has other bytes; remove it, and this file takes its place"
+                );
+                return Ok(Admission::Wait(reason));
+            }
+            Some(_) | None => copy(bucket, candidate, to).await?,
+        };
+        there = match copied {
             Copied::Done(_) | Copied::Found(_) => bucket.store.head(&target).await?,
             Copied::Occupied(there) => Some(there),
             Copied::SourceChanged | Copied::SourceMissing => return Ok(Admission::Gone),
@@ -122,7 +149,7 @@ async fn placed(
         None => bucket.sha256(target, &there.etag, there.size_bytes).await?,
     };
     Ok(match pkgid {
-        Some(pkgid) if there.size_bytes == candidate.dropped.object.size_bytes => {
+        Some(pkgid) if there.size_bytes == candidate.size_bytes() => {
             let Some(began) = is_new else { return in_place(bucket, there, pkgid).await };
             bucket.clock.heard(there.modified, began).await;
             Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })

@@ -9,6 +9,7 @@ use tokio::sync::OnceCell;
 use super::clock::StoreClock;
 use super::gate::Gate;
 use super::locate::Locator;
+use super::mirror::MirrorRules;
 use super::uploaders::Uploaders;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,6 +38,8 @@ pub struct Bucket {
     pub locator: Arc<Locator>,
     /// Who may publish what where.
     pub gate: Arc<Gate>,
+    /// Where generations have folders of their own.
+    pub mirror_rules: Arc<MirrorRules>,
     /// Metadata files at hand.
     pub cache: Arc<Cache>,
     /// What metadata is signed with; `None` with signing off.
@@ -55,11 +58,13 @@ impl Bucket {
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
         let gate = Arc::new(Gate::new(&policy.trust)?);
+        let mirror_rules = Arc::new(MirrorRules::new(&policy)?);
         Ok(Self {
             store,
             policy: Arc::new(policy),
             locator,
             gate,
+            mirror_rules,
             cache: Arc::default(),
             signer: None,
             keys_published: Arc::default(),

@@ -26,6 +26,8 @@ pub struct Catalog {
     pub entries: Entries,
     /// How primary, filelists and other are cut, in that order; none before the first commit.
     pub files: Option<[FileLayout; 3]>,
+    /// How primary is cut as it stands in the generation's own folder; only in mirrorlist mode.
+    pub mirror: Option<FileLayout>,
     /// What it is, or may be, stored as a change of; `None` when it is stored whole.
     pub base: Option<Base>,
 }
@@ -53,7 +55,7 @@ pub struct Base {
 impl Catalog {
     /// Of a repository without packages and without files.
     pub fn empty(compression: Compression) -> Self {
-        Self { revision: 0, compression, entries: Entries::default(), files: None, base: None }
+        Self { revision: 0, compression, entries: Entries::default(), files: None, mirror: None, base: None }
     }
 
     /// What the next catalog can be stored as a change of, when this one is stored under `repomd`.
@@ -100,6 +102,7 @@ pub(crate) mod tests {
             entries: entries.iter().collect(),
             base: None,
             files: Some([file("primary"), file("filelists"), file("other")]),
+            mirror: None,
         }
     }
 }

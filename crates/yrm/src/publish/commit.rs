@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use rpmmd::repodata::ReadRange as _;
 use tokio::time::Instant;
 
@@ -42,7 +43,11 @@ pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> 
     let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
     let (path, attributes) = (bucket.path(catalog), catalog.attributes());
     let put_catalog = settle::put_fixed(bucket.store.as_ref(), &path, &generation.catalog_bytes, &attributes);
-    let files = futures::future::try_join_all(files);
+    let mirror = generation.catalog.mirror.as_ref().zip(generation.mirror.as_ref()).map(|(layout, file)| {
+        let before = state.catalog.mirror.as_ref().filter(|_| abilities.range_copy).map(|layout| layout.href.as_str());
+        upload_file(bucket, repository, &layout.href, file, before)
+    });
+    let files = futures::future::try_join_all(files.chain(mirror));
     futures::future::try_join3(files, put_catalog, keep_copy_of_current(bucket, state)).await?;
     Ok(())
 }
@@ -70,13 +75,22 @@ async fn upload_file(
     Ok(())
 }
 
+/// A generation, and in signed mode the signature of its repomd.xml.
+#[derive(Debug)]
+pub struct Ready<'a> {
+    /// What is to be the truth.
+    pub generation: &'a Generation,
+    /// What goes before it.
+    pub signature: Option<Bytes>,
+}
+
 /// Makes the generation the truth, if the truth is still what `state` read: its signature first, both
 /// ready beforehand, and repomd.xml at once after it. Nothing is tried after `until`: the sweep may then
 /// be about to take what the generation names. Late is lost.
 pub async fn switch(
     bucket: &Bucket,
     state: &State,
-    generation: &Generation,
+    Ready { generation, signature }: Ready<'_>,
     run: RunId,
     until: Instant,
 ) -> Result<Switch> {
@@ -90,7 +104,6 @@ pub async fn switch(
     let bytes = &generation.repomd_bytes;
     let put = Put { key: &bucket.path(key), bytes, attributes: &attributes, condition: &condition };
     let (repository, seen) = (&state.repository, state.signature.as_ref());
-    let signature = pair::sign(bucket, bytes, run.started).await?;
     let Settled::Won(signature) = pair::replace(bucket, repository, seen, signature, until).await? else {
         return Ok(Switch::Lost);
     };

@@ -15,7 +15,7 @@ use rpmmd::header::HeaderFile;
 use super::inbox;
 use super::report::Remark;
 use super::verdict::Reason;
-use crate::config::{self, KeyringPlace, Level, rules};
+use crate::config::{self, KeyringPlace, Level, SignPackages, rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::{Fingerprint, Keyring, MAX_KEYRING_BYTES, NoKeys};
 use crate::openpgp::verify::{self, Covers, Fault, Refusal, Verification};
@@ -27,6 +27,7 @@ const MAX_KEYRING_FILES: usize = 1_000;
 /// The rules, ready to answer, and the keys.
 pub struct Gate {
     level: Level,
+    sign: SignPackages,
     rules: Vec<Rule>,
     files: Arc<Keyring>,
     folders: Vec<String>,
@@ -42,6 +43,7 @@ struct Rule {
     names: Vec<GlobMatcher>,
     only: Option<Arc<[Fingerprint]>>,
     level: Level,
+    sign: SignPackages,
     /// For messages: its globs.
     spelt: config::Rule,
 }
@@ -57,6 +59,8 @@ impl fmt::Debug for Gate {
 pub struct Demands<'g> {
     /// What is asked of its signatures.
     pub level: Level,
+    /// Whether it is signed here.
+    pub sign: SignPackages,
     rule: Option<&'g Rule>,
 }
 
@@ -69,16 +73,17 @@ impl fmt::Debug for Rule {
 impl Gate {
     /// Opens the gate: reads the keyrings of the local disk. The error is of kind `Config`.
     pub fn new(trust: &config::Trust) -> Result<Self> {
-        let rules = trust.rules.iter().map(|rule| Rule::new(rule, trust.signatures)).collect::<Result<Vec<_>>>()?;
+        let rules = trust.rules.iter().map(|rule| Rule::new(rule, trust)).collect::<Result<Vec<_>>>()?;
         let (mut files, mut folders) = (Keyring::default(), Vec::new());
-        let wanted = if trust.looks_at_signatures() { trust.keyrings.as_slice() } else { &[] };
+        let wanted = if trust.reads_keyrings() { trust.keyrings.as_slice() } else { &[] };
         for place in wanted {
             match place {
                 KeyringPlace::Path(path) => files.add(read_path(path)?),
                 KeyringPlace::Bucket(folder) => folders.push(folder.clone()),
             }
         }
-        let gate = Self { level: trust.signatures, rules, files: Arc::new(files), folders, seen: Mutex::default() };
+        let (level, sign, files) = (trust.signatures, trust.sign_packages, Arc::new(files));
+        let gate = Self { level, sign, rules, files, folders, seen: Mutex::default() };
         if gate.folders.is_empty() {
             gate.check_named(&gate.files)?;
         }
@@ -92,7 +97,8 @@ impl Gate {
         let folders: Vec<&str> = std::iter::once("").chain(ends.map(|end| &path[..end])).collect();
         let fits = |rule: &&Rule| rule.folders.iter().any(|glob| folders.iter().any(|folder| glob.is_match(folder)));
         let rule = self.rules.iter().find(fits);
-        Demands { level: rule.map_or(self.level, |rule| rule.level), rule }
+        let (level, sign) = rule.map_or((self.level, self.sign), |rule| (rule.level, rule.sign));
+        Demands { level, sign, rule }
     }
 
     /// The keys: those of the local disk, and what the bucket's folders hold now.
@@ -151,7 +157,7 @@ impl Gate {
 }
 
 impl Rule {
-    fn new(rule: &config::Rule, elsewhere: Level) -> Result<Self> {
+    fn new(rule: &config::Rule, elsewhere: &config::Trust) -> Result<Self> {
         let doing = || format!("reading the rule for {}", rule.folders.join(", "));
         let globs = |texts: &[String]| {
             let globs = texts.iter().map(|text| rules::glob(text));
@@ -168,7 +174,8 @@ impl Rule {
             folders: globs(&rule.folders)?,
             names: globs(&rule.names)?,
             only: (!only.is_empty()).then(|| only.into()),
-            level: rule.signatures.unwrap_or(elsewhere),
+            level: rule.signatures.unwrap_or(elsewhere.signatures),
+            sign: rule.sign_packages.unwrap_or(elsewhere.sign_packages),
             spelt: rule.clone(),
         })
     }
@@ -239,7 +246,12 @@ impl Demands<'_> {
 
     /// Who may sign, and when it is.
     pub fn trust(&self, keyring: Arc<Keyring>, now: Timestamp) -> verify::Trust {
-        verify::Trust { keyring, only: self.rule.and_then(|rule| rule.only.clone()), now }
+        verify::Trust { keyring, only: self.only(), now }
+    }
+
+    /// The keys that may sign there; `None` when all may.
+    pub fn only(&self) -> Option<Arc<[Fingerprint]>> {
+        self.rule.and_then(|rule| rule.only.clone())
     }
 }
 
@@ -326,9 +338,11 @@ mod tests {
             names: vec!["lib*".to_owned()],
             keys: Vec::new(),
             signatures: *signatures,
+            sign_packages: None,
+            mirrorlist: None,
         };
         let rules = rules.iter().map(rule).collect();
-        Gate::new(&config::Trust { signatures: Level::Off, keyrings: Vec::new(), rules }).unwrap()
+        Gate::new(&config::Trust { rules, ..config::Trust::default() }).unwrap()
     }
 
     #[test]

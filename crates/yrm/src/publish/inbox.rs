@@ -57,13 +57,19 @@ pub struct Listed {
 /// A key of size 0 is a folder marker or an upload that never was: not work, as in the first
 /// version of this service.
 pub async fn list(store: &dyn Store, folders: &Folders) -> Result<Listed> {
-    let prefix = format!("{}/", folders.inbox);
+    list_below(store, folders, "").await
+}
+
+/// The same of one folder of the inbox.
+pub async fn list_below(store: &dyn Store, folders: &Folders, folder: &str) -> Result<Listed> {
+    let inbox = format!("{}/", folders.inbox);
+    let prefix = if folder.is_empty() { inbox.clone() } else { format!("{inbox}{folder}/") };
     let Listed { mut dropped, mut unreadable } = Listed::default();
     let mut after = None;
     for _ in 0..MAX_PAGES {
         let page = store.list(&prefix, after.as_deref()).await?;
         dropped.extend(page.objects.into_iter().filter(|object| object.size_bytes > 0).filter_map(|object| {
-            let path = object.key.strip_prefix(&prefix)?.to_owned();
+            let path = object.key.strip_prefix(&inbox)?.to_owned();
             Some(Dropped { path, object })
         }));
         unreadable.extend(page.unreadable);

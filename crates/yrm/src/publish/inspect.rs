@@ -18,11 +18,11 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use super::gate::{Check, Signing};
 use super::inbox::Dropped;
+use super::signed::{Draft, Sketch, Terms};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
-use crate::config::Level;
+use crate::config::{Level, SignPackages};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::Keyring;
-use crate::store::Object;
 use crate::store::key::{self, Key, RepositoryDir};
 
 /// Enough for the headers of nine packages in ten.
@@ -70,16 +70,35 @@ struct Prefix {
 struct Passing {
     all: Sha256Stream,
     payload: Sha256Stream,
+    asked: Asked,
+}
+
+/// What wants to see a file's bytes.
+#[derive(Default)]
+struct Asked {
     check: Option<Check>,
+    draft: Option<Draft>,
+}
+
+/// A file as it will be described: its first bytes may be others than those that were uploaded.
+#[derive(Clone, Copy)]
+struct File<'a> {
+    dropped: &'a Dropped,
+    prefix: &'a [u8],
+    size_bytes: u64,
 }
 
 impl Passing {
-    /// With the next piece, whose payload begins at `payload_from`.
-    fn with(mut self, piece: &[u8], payload_from: usize) -> Self {
+    /// With the next piece, whose main header and payload begin at these places.
+    fn with(mut self, piece: &[u8], [content_from, payload_from]: [usize; 2]) -> Self {
+        let payload = &piece[payload_from..];
         self.all.update(piece);
-        self.payload.update(&piece[payload_from..]);
-        if let Some(check) = &mut self.check {
-            check.update(&piece[payload_from..]);
+        self.payload.update(payload);
+        if let Some(check) = &mut self.asked.check {
+            check.update(payload);
+        }
+        if let Some(draft) = &mut self.asked.draft {
+            draft.update(&piece[content_from..], payload);
         }
         self
     }
@@ -155,44 +174,92 @@ impl Inspector {
             return Err(Stop::Reject(Reason::TooLarge, format!("{size} bytes, and the limit is {limit}")));
         }
         let prefix = self.read_header(dropped).await?;
-        let mut candidate = describe(dropped, repository, &href, &prefix.bytes)?;
+        let file = File { dropped, prefix: &prefix.bytes, size_bytes: dropped.object.size_bytes };
+        let mut candidate = describe(file, repository, &href)?;
         let mut check = self.check(dropped, &candidate, &prefix.bytes).await?;
         if let Some(hopeless) = check.take_if(|check| check.is_hopeless()) {
             // Nobody's 20 GiB are read to say that they are not signed.
             let finished = hopeless.finish(false);
             candidate.signing = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?;
         }
-        let reads = check.as_ref().is_some_and(Check::reads_payload);
+        let draft = self.draft(dropped, &prefix.bytes).await?;
+        let reads = draft.is_some() || check.as_ref().is_some_and(Check::reads_payload);
+        let mut asked = Asked { check, draft };
         if reads || !self.bucket.abilities().await?.copy_sha256 {
-            let (pkgid, read) = self.digest(dropped, &prefix.bytes, check).await?;
-            (candidate.pkgid, check) = (Some(pkgid), read);
+            let sha256;
+            (sha256, asked) = self.digest(dropped, &prefix.bytes, asked).await?;
+            candidate.pkgid = Some(sha256);
         }
-        if let Some(check) = check {
+        if let Some(check) = asked.check {
             let finished = check.finish(candidate.pkgid.is_some());
             candidate.signing = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?;
         }
-        Ok(candidate)
+        // Judged as it came, and published with our signature.
+        let finished = asked.draft.zip(candidate.pkgid).map(|(draft, uploaded)| draft.finish(uploaded)).transpose();
+        let finished = finished.map_err(|(reason, message)| Stop::Reject(reason, message))?;
+        let Some((signed, pkgid)) = finished.flatten() else { return Ok(candidate) };
+        let candidate = Candidate { pkgid: Some(pkgid), signed: Some(signed), ..candidate };
+        let prefix = published_prefix(&candidate, &prefix.bytes);
+        let file = File { dropped, prefix: &prefix, size_bytes: candidate.size_bytes() };
+        let Candidate { fragments, .. } = describe(file, candidate.repository.clone(), &href)?;
+        Ok(Candidate { fragments, ..candidate })
+    }
+
+    /// A signature in the making for a file of a folder whose packages are signed here; `None` where the
+    /// one that it has is enough.
+    async fn draft(&self, dropped: &Dropped, prefix: &Bytes) -> Result<Option<Draft>, Stop> {
+        let demands = self.bucket.gate.demands(&dropped.path);
+        if self.keyring.is_none() || demands.sign == SignPackages::Off {
+            return Ok(None);
+        }
+        let Some(signer) = self.bucket.signer.clone() else {
+            let error = Error::new(ErrorKind::Config, format!("signing {}", dropped.key()));
+            return Err(Stop::Fault(error.because("there is no signing key").hint("name one in signing-key")));
+        };
+        let keyring = match demands.sign {
+            SignPackages::Missing => self.keys().await?,
+            SignPackages::Always | SignPackages::Off => None,
+        };
+        let terms = Terms::new(Arc::clone(&signer), demands, keyring, self.now);
+        let bytes = prefix.clone();
+        let begun = aside("signing a package", move || match HeaderFile::parse_prefix(&bytes) {
+            Ok(Parsed::Ready(file)) => Sketch::begin(&file, &terms),
+            Ok(Parsed::Needs(_)) | Err(_) => {
+                Err(Error::new(ErrorKind::Internal, "signing a file whose header was not read"))
+            }
+        });
+        let refuse = |(reason, message)| Stop::Reject(reason, message);
+        let Some(sketch) = begun.await??.map_err(refuse)? else { return Ok(None) };
+        sketch.finish(&signer, prefix).await?.map(Some).map_err(refuse)
+    }
+
+    /// The keys that packages may be signed with; `None` where nobody asks.
+    async fn keys(&self) -> Result<Option<Arc<Keyring>>, Stop> {
+        let Some(keyring) = &self.keyring else { return Ok(None) };
+        let mut failed = None;
+        let read = async { self.bucket.gate.keyring(self.bucket.store.as_ref()).await };
+        let keys = keyring.get_or_init(|| read.map_err(|error| failed.insert(error).chain())).await;
+        match (keys, failed) {
+            (Ok(keys), _) => Ok(Some(Arc::clone(keys))),
+            // Said once, and not asked again for every file of the batch.
+            (Err(_), Some(error)) => Err(Stop::Fault(error)),
+            (Err(why), None) => Err(Stop::Wait(why.clone())),
+        }
     }
 
     /// Asks what the rules of its folder demand, but for what only its payload can tell. `None`
     /// where nobody asks who signed it.
     async fn check(&self, dropped: &Dropped, candidate: &Candidate, prefix: &Bytes) -> Result<Option<Check>, Stop> {
-        let Some(keyring) = &self.keyring else { return Ok(None) };
+        if self.keyring.is_none() {
+            return Ok(None);
+        }
         let demands = self.bucket.gate.demands(&dropped.path);
         demands.check_name(&candidate.nevra.name).map_err(|(reason, message)| Stop::Reject(reason, message))?;
         let level = demands.level;
         if level == Level::Off {
             return Ok(None);
         }
-        let mut failed = None;
-        let read = async { self.bucket.gate.keyring(self.bucket.store.as_ref()).await };
-        let keys = keyring.get_or_init(|| read.map_err(|error| failed.insert(error).chain())).await;
-        let keys = match (keys, failed) {
-            (Ok(keys), _) => Arc::clone(keys),
-            // Said once, and not asked again for every file of the batch.
-            (Err(_), Some(error)) => return Err(Stop::Fault(error)),
-            (Err(why), None) => return Err(Stop::Wait(why.clone())),
-        };
+        let Some(keys) = self.keys().await? else { return Ok(None) };
         let (trust, bytes) = (demands.trust(keys, self.now), prefix.clone());
         let checked = aside("verifying signatures", move || match HeaderFile::parse_prefix(&bytes) {
             Ok(Parsed::Ready(file)) => Some(Check::begin(&file, level, trust)),
@@ -224,7 +291,11 @@ impl Inspector {
         if !self.fits(&repository, href) {
             return Err(bad("the key is too long to be published"));
         }
-        if key::longest_of(&self.bucket.policy.folders, &repository) > key::MAX_KEY_BYTES {
+        let mirrored = self.bucket.mirror_rules.is_on(&repository);
+        if mirrored && href.split('/').next() == Some(key::MIRRORLIST) {
+            return Err(bad("`mirrorlist` is a name that the repository itself uses"));
+        }
+        if key::longest_of(&self.bucket.policy.folders, &repository, mirrored) > key::MAX_KEY_BYTES {
             return Err(bad("the folder's name is too long for a repository"));
         }
         let href = href.to_owned();
@@ -271,17 +342,12 @@ impl Inspector {
     }
 
     /// The SHA-256 of the whole file, and a check of the payload on the way.
-    async fn digest(
-        &self,
-        dropped: &Dropped,
-        prefix: &[u8],
-        check: Option<Check>,
-    ) -> Result<(Sha256, Option<Check>), Stop> {
+    async fn digest(&self, dropped: &Dropped, prefix: &[u8], asked: Asked) -> Result<(Sha256, Asked), Stop> {
         let whole = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))?;
         let Parsed::Ready(file) = whole else {
             return Err(Stop::Fault(Error::new(ErrorKind::Internal, "hashing a file whose header was not read")));
         };
-        let mut passing = Passing { all: Sha256Stream::default(), payload: Sha256Stream::default(), check };
+        let mut passing = Passing { all: Sha256Stream::default(), payload: Sha256Stream::default(), asked };
         let mut at = 0;
         while at < dropped.object.size_bytes {
             let end = (at + HASH_PIECE_BYTES).min(dropped.object.size_bytes);
@@ -294,16 +360,17 @@ impl Inspector {
             if seen.iter().zip(&piece).any(|(seen, read)| seen != read) {
                 return Err(Stop::Wait("it changed while it was being read".to_owned()));
             }
-            let begin = usize::try_from(file.header_end.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
+            let within = |place: u64| usize::try_from(place.saturating_sub(at)).unwrap_or(usize::MAX).min(piece.len());
+            let begin = [within(file.header_start), within(file.header_end)];
             at += piece.len() as u64;
             passing = aside("hashing a package", move || passing.with(&piece, begin)).await?;
         }
-        let Passing { all, payload, check } = passing;
+        let Passing { all, payload, asked } = passing;
         match file.payload_sha256() {
             Some(stated) if stated != payload.finish() => {
                 Err(Stop::Reject(Reason::DigestMismatch, "its payload does not match its payload digest".to_owned()))
             }
-            Some(_) | None => Ok((all.finish(), check)),
+            Some(_) | None => Ok((all.finish(), asked)),
         }
     }
 
@@ -351,9 +418,25 @@ impl Inspector {
 pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Result<Sha256, Verdict>> {
     let learned = async {
         let prefix = inspector.read_header(dropped).await?;
-        inspector.digest(dropped, &prefix.bytes, None).await.map(|(pkgid, _)| pkgid)
+        inspector.digest(dropped, &prefix.bytes, Asked::default()).await.map(|(pkgid, _)| pkgid)
     };
     judged(dropped, learned.await)
+}
+
+/// A file from its start to the end of its header; `None` when it is not there as it was seen, or no package.
+pub async fn read_header(inspector: &Inspector, dropped: &Dropped) -> Result<Option<Bytes>> {
+    match inspector.read_header(dropped).await {
+        Ok(prefix) => Ok(Some(prefix.bytes)),
+        Err(Stop::Fault(error)) => Err(error),
+        Err(Stop::Gone | Stop::Wait(_) | Stop::Reject(..)) => Ok(None),
+    }
+}
+
+/// The first bytes of the file that is published for this candidate, given those of the one that came.
+fn published_prefix(candidate: &Candidate, prefix: &Bytes) -> Bytes {
+    let Some(signed) = &candidate.signed else { return prefix.clone() };
+    let from = usize::try_from(signed.from).unwrap_or(usize::MAX).min(prefix.len());
+    [&signed.start[..], &prefix[from..]].concat().into()
 }
 
 /// The same candidate under the paths that its bytes alone can have, one after the other: its metadata
@@ -373,8 +456,9 @@ impl<'a> OwnPaths<'a> {
             let prefix = inspector.read_header(dropped).await?;
             let pkgid = match candidate.pkgid {
                 Some(pkgid) => pkgid,
-                None => inspector.digest(dropped, &prefix.bytes, None).await?.0,
+                None => inspector.digest(dropped, &prefix.bytes, Asked::default()).await?.0,
             };
+            let prefix = Prefix { bytes: published_prefix(candidate, &prefix.bytes), ..prefix };
             let hrefs = candidate.own_hrefs_of(pkgid).filter(|href| inspector.fits(&candidate.repository, href));
             let hrefs = hrefs.collect::<Vec<_>>().into_iter();
             Ok(Self { candidate, prefix, pkgid, hrefs })
@@ -388,9 +472,11 @@ impl Iterator for OwnPaths<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let (candidate, href) = (self.candidate, self.hrefs.next()?);
-        let renamed = describe(&candidate.dropped, candidate.repository.clone(), &href, &self.prefix.bytes);
-        let signing = candidate.signing.clone();
-        let renamed = renamed.map(|renamed| Candidate { pkgid: Some(self.pkgid), signing, ..renamed });
+        let (dropped, size_bytes) = (&candidate.dropped, candidate.size_bytes());
+        let file = File { dropped, prefix: &self.prefix.bytes, size_bytes };
+        let renamed = describe(file, candidate.repository.clone(), &href);
+        let (signing, signed) = (candidate.signing.clone(), candidate.signed.clone());
+        let renamed = renamed.map(|renamed| Candidate { pkgid: Some(self.pkgid), signing, signed, ..renamed });
         Some(judged(&candidate.dropped, renamed))
     }
 }
@@ -408,19 +494,20 @@ fn judged<T>(dropped: &Dropped, outcome: Result<T, Stop>) -> Result<Result<T, Ve
     })
 }
 
-/// Header and metadata of the file, given its first bytes.
-fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[u8]) -> Result<Candidate, Stop> {
+/// Header and metadata of the file.
+fn describe(file: File<'_>, repository: RepositoryDir, href: &str) -> Result<Candidate, Stop> {
+    let File { dropped, prefix, size_bytes } = file;
     let Parsed::Ready(file) = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))? else {
         return Err(Stop::Fault(Error::new(ErrorKind::Internal, "describing a file whose header was not read")));
     };
     check_kind(&file)?;
-    check_size(&file, &dropped.object)?;
+    check_size(&file, size_bytes)?;
     file.verify_header_digests().map_err(|error| refuse(&error))?;
     let facts = FileFacts {
         pkgid: Sha256::from_bytes([0; 32]),
         href,
         file_time: u64::try_from(dropped.modified().as_second()).unwrap_or(0),
-        package_bytes: dropped.object.size_bytes,
+        package_bytes: size_bytes,
     };
     let (package, warnings) = Package::from_header(&file, &facts, &Rules::default()).map_err(|error| {
         let reason = match error {
@@ -448,6 +535,8 @@ fn describe(dropped: &Dropped, repository: RepositoryDir, href: &str, prefix: &[
         nevra: package.nevra,
         pkgid: None,
         signing: Signing::default(),
+        signed: None,
+        same_as: None,
     })
 }
 
@@ -472,14 +561,14 @@ fn check_kind(file: &HeaderFile<'_>) -> Result<(), Stop> {
 }
 
 /// The signature header says how long header and payload are.
-fn check_size(file: &HeaderFile<'_>, object: &Object) -> Result<(), Stop> {
+fn check_size(file: &HeaderFile<'_>, size_bytes: u64) -> Result<(), Stop> {
     match file.expected_file_bytes() {
-        Some(expected) if object.size_bytes < expected => {
-            let message = format!("the file has {} bytes, and its signature header says {expected}", object.size_bytes);
+        Some(expected) if size_bytes < expected => {
+            let message = format!("the file has {size_bytes} bytes, and its signature header says {expected}");
             Err(Stop::Reject(Reason::Truncated, message))
         }
-        Some(expected) if object.size_bytes > expected => {
-            let surplus = object.size_bytes - expected;
+        Some(expected) if size_bytes > expected => {
+            let surplus = size_bytes - expected;
             Err(Stop::Reject(Reason::HeaderInvalid, format!("{surplus} bytes follow the end of the package")))
         }
         Some(_) | None => Ok(()),

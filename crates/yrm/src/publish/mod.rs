@@ -15,17 +15,22 @@ pub mod gate;
 pub mod history;
 pub mod inbox;
 pub mod inspect;
+pub mod lease;
 pub mod locate;
+pub mod mirror;
 pub mod observe;
 pub mod pair;
 pub mod plan;
 pub mod quarantine;
 pub mod receipt;
+mod recognize;
 pub mod render;
 pub mod report;
 mod repository;
 pub mod rollback;
 mod settlement;
+mod share;
+mod signed;
 pub mod sweep;
 mod tidy;
 pub mod uploaders;
@@ -45,9 +50,10 @@ use self::bucket::Bucket;
 use self::errand::Errand;
 use self::inbox::Dropped;
 use self::inspect::Inspector;
+use self::lease::Leases;
 use self::observe::State;
 use self::report::{Rejected, Report, Waiting};
-use self::repository::Work;
+use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
@@ -122,6 +128,11 @@ pub struct Publisher {
     swept: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
     /// Where a path waits for nothing but a sweep.
     sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
+    leases: Leases,
+    /// Whether other instances work beside this one.
+    shares: bool,
+    /// Where the mirror is not that of the truth yet, or the truth lacks what it is made from.
+    mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
     /// When every repository was last looked up, to retire and to sweep where nothing arrives.
     looked_round: Mutex<LookedRound>,
 }
@@ -145,6 +156,9 @@ impl Publisher {
             retention_due: Mutex::default(),
             swept: Mutex::default(),
             sweep_wanted: Mutex::default(),
+            leases: Leases::default(),
+            shares: false,
+            mirrors_owed: Mutex::default(),
             looked_round: Mutex::default(),
         })
     }
@@ -160,6 +174,13 @@ impl Publisher {
     #[must_use]
     pub fn with_signer(mut self, signer: Option<Signer>) -> Self {
         self.bucket = self.bucket.with_signer(signer);
+        self
+    }
+
+    /// The same publisher, sharing the repositories with other instances: each works where no other does.
+    #[must_use]
+    pub fn sharing(mut self, shares: bool) -> Self {
+        self.shares = shares;
         self
     }
 
@@ -188,16 +209,17 @@ impl Publisher {
             );
         }
         report.inbox_keys = dropped.iter().map(|dropped| dropped.key().to_owned()).collect();
-        if !dropped.is_empty() {
-            self.bucket.abilities().await?;
-        }
+        // Without conditional writes there is no lease, and one writer by agreement.
+        let shares = !dropped.is_empty() && self.bucket.abilities().await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
-        self.mend_where_due(run, &mut report).await;
-        let mut rest = dropped.as_slice();
-        while !rest.is_empty() {
-            let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, &mut report).await;
-            rest = &rest[judged..];
+        self.mend_where_due(run, began + STALE_AFTER, &mut report).await;
+        let mirrors_owed: Vec<RepositoryDir> = std::mem::take(&mut *lock(&self.mirrors_owed)).into_iter().collect();
+        if shares {
+            self.publish_shares(dropped, pass, &mut report).await;
+        } else {
+            self.batches(&dropped, pass, &mut report).await;
         }
+        self.follow_where_owed(mirrors_owed, pass, &mut report).await;
         self.retire_where_due(pass, &mut report).await;
         self.sweep_where_due(run, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
@@ -229,6 +251,14 @@ impl Publisher {
         }
         let newest = history::load(&self.bucket, 1).await.unwrap_or_default();
         newest.first().is_none_or(|newest| newest.errors != report.errors)
+    }
+
+    /// Judges and publishes what was dropped, some at a time.
+    async fn batches(&self, mut rest: &[Dropped], pass: Pass<'_>, report: &mut Report) {
+        while !rest.is_empty() {
+            let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, report).await;
+            rest = &rest[judged..];
+        }
     }
 
     /// Judges and publishes some of what was dropped; how many.

@@ -211,7 +211,12 @@ pub async fn observe(bucket: &Bucket, repository: &RepositoryDir, known: Option<
 /// The catalog stored for exactly these repomd.xml bytes; `None` when it, or what it is stored
 /// as a change of, is gone.
 pub async fn load_catalog(bucket: &Bucket, repository: &RepositoryDir, repomd: &[u8]) -> Result<Option<Catalog>> {
-    let delta = match decoded(bucket, repository, Sha256::of(repomd)).await? {
+    catalog_of(bucket, repository, Sha256::of(repomd)).await
+}
+
+/// The catalog stored under the hash of a repomd.xml.
+pub async fn catalog_of(bucket: &Bucket, repository: &RepositoryDir, repomd: Sha256) -> Result<Option<Catalog>> {
+    let delta = match decoded(bucket, repository, repomd).await? {
         Some(Decoded::Whole(catalog)) => return Ok(Some(catalog)),
         Some(Decoded::Delta(delta)) => delta,
         None => return Ok(None),
@@ -229,8 +234,17 @@ async fn decoded(bucket: &Bucket, repository: &RepositoryDir, repomd: Sha256) ->
     aside("reading the catalog", move || Catalog::decode(&read.bytes)).await?.map(Some)
 }
 
-/// The three published files, each with the digest that repomd.xml states.
-pub async fn read_published(bucket: &Bucket, state: &State) -> Result<[Body; 3]> {
+/// The files that the next generation's are spliced from.
+#[derive(Debug, Clone)]
+pub struct PublishedFiles {
+    /// primary, filelists and other.
+    pub files: [Body; 3],
+    /// Primary as it stands in the generation's own folder, if it is there.
+    pub mirror: Option<Body>,
+}
+
+/// The published files, each with the digest that repomd.xml states.
+pub async fn read_published(bucket: &Bucket, state: &State) -> Result<PublishedFiles> {
     let mut files = Vec::with_capacity(3);
     for (layout, document) in state.catalog.files.iter().flatten().zip(Document::ALL) {
         let key = bucket.path(Key::Metadata { repository: &state.repository, href: &layout.href });
@@ -243,5 +257,20 @@ pub async fn read_published(bucket: &Bucket, state: &State) -> Result<[Body; 3]>
         let sha256 = named.and_then(|record| record.checksum.as_sha256()).ok_or_else(missing)?;
         files.push(bucket.cache.fetch(bucket.store.as_ref(), &key, sha256).await?.ok_or_else(missing)?);
     }
-    files.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "reading the catalog's files"))
+    let files = files.try_into().map_err(|_| Error::new(ErrorKind::Corrupt, "reading the catalog's files"))?;
+    Ok(PublishedFiles { files, mirror: read_mirror(bucket, state).await? })
+}
+
+/// Primary as it stands in the generation's own folder. It can be made of the repository's own, so that it
+/// is gone or damaged is no error.
+async fn read_mirror(bucket: &Bucket, state: &State) -> Result<Option<Body>> {
+    let repository = &state.repository;
+    let Some(href) = state.catalog.mirror.as_ref().map(|layout| layout.href.as_str()) else { return Ok(None) };
+    let digest = href.strip_prefix("repodata/").and_then(|name| name.split_once('-')?.0.parse().ok());
+    let (Some(sha256), true) = (digest, bucket.mirror_rules.is_on(repository)) else { return Ok(None) };
+    let key = bucket.path(Key::Metadata { repository, href });
+    match bucket.cache.fetch(bucket.store.as_ref(), &key, sha256).await {
+        Err(error) if error.kind() == ErrorKind::Corrupt => Ok(None),
+        fetched => fetched,
+    }
 }

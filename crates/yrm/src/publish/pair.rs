@@ -8,6 +8,8 @@
 //!
 //! With signing off, a signature that is there goes before repomd.xml changes: none is ever stale.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use futures::StreamExt as _;
 use jiff::Timestamp;
@@ -117,8 +119,9 @@ pub async fn mend(bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) ->
 pub async fn sign(bucket: &Bucket, bytes: &Bytes, at: Timestamp) -> Result<Option<Bytes>> {
     let Some(signer) = bucket.signer.clone() else { return Ok(None) };
     publish_keys(bucket).await?;
-    let bytes = bytes.clone();
-    aside("signing", move || signer.sign(&bytes, at)).await?.map(Some)
+    let (bytes, busy) = (bytes.clone(), Arc::clone(&signer));
+    let begun = aside("signing", move || busy.begin(&bytes, at)).await??;
+    signer.finish(begun).await.map(Some)
 }
 
 /// The first half of a switch: `signature` takes the place of what was seen there, or that goes. Lost
@@ -212,7 +215,7 @@ pub async fn publish_keys(bucket: &Bucket) -> Result<()> {
         for attempt in 0..TRIES {
             settle::pause(store, attempt).await;
             let condition = match store.get(&path, None).await? {
-                Some(there) if there.bytes == bytes => return Ok(()),
+                Some(there) if signer.is_key_file(&there.bytes) => return Ok(()),
                 Some(there) => PutIf::Matches(there.object.etag),
                 None => PutIf::Absent,
             };
@@ -228,35 +231,38 @@ pub async fn publish_keys(bucket: &Bucket) -> Result<()> {
 }
 
 impl Publisher {
-    /// In signed mode, at the start and from then on once an interval: looks at every repository's pair,
-    /// for a process that died between its two puts may have had nothing else to do. An idle run in
-    /// between asks for nothing but the inbox.
-    pub(super) async fn mend_where_due(&self, run: RunId, report: &mut Report) {
-        if self.bucket.signer.is_none() {
+    /// In signed mode and in mirrorlist mode, at the start and from then on once an interval: looks at
+    /// every repository's pair and mirror, for a process that died between two puts may have had nothing
+    /// else to do. An idle run in between asks for nothing but the inbox.
+    pub(super) async fn mend_where_due(&self, run: RunId, until: Instant, report: &mut Report) {
+        if self.bucket.signer.is_none() && !self.bucket.mirror_rules.is_on_anywhere() {
             return;
         }
         let last = lock(&self.looked_round).mend;
         if last.is_some_and(|last| !self.interval_is_over(last, run.started)) {
             return;
         }
-        match self.mend_all(run).await {
+        match self.mend_all(run, until).await {
             Ok(()) => lock(&self.looked_round).mend = Some(run.started),
-            Err(error) => report.fault("looking at the signatures", &error),
+            Err(error) => report.fault("looking at the signatures and mirrors", &error),
         }
     }
 
-    async fn mend_all(&self, run: RunId) -> Result<()> {
+    async fn mend_all(&self, run: RunId, until: Instant) -> Result<()> {
         let repositories = sweep::repositories(&self.bucket).await?;
         if repositories.is_empty() {
             return Ok(());
         }
         publish_keys(&self.bucket).await?;
         let mut looks = futures::stream::iter(repositories)
-            .map(|repository| async move { mend(&self.bucket, &repository, run.started).await })
+            .map(|repository| async move {
+                mend(&self.bucket, &repository, run.started).await?;
+                self.look_at_mirror(&repository, run, until).await
+            })
             .buffer_unordered(REPOSITORIES_AT_ONCE);
         let mut outcome = Ok(());
         while let Some(look) = looks.next().await {
-            outcome = outcome.and(look.map(drop));
+            outcome = outcome.and(look);
         }
         outcome
     }

@@ -127,6 +127,25 @@ pub fn undecided(catalog: &Catalog, candidates: &[Candidate]) -> Vec<usize> {
     (0..candidates.len()).filter(|&at| candidates[at].pkgid.is_none() && clashes(&candidates[at])).collect()
 }
 
+/// What is published with other bytes under the path or the full name of a candidate that is signed here:
+/// it may be the same package but for its signatures. Numbers of candidates and of entries.
+pub fn rivals(catalog: &Catalog, candidates: &[Candidate]) -> Vec<(usize, usize)> {
+    let signed = || candidates.iter().enumerate().filter(|(_, candidate)| candidate.signed.is_some());
+    if signed().next().is_none() {
+        return Vec::new();
+    }
+    let named = published(catalog, candidates);
+    let mut rivals = Vec::new();
+    for (at, candidate) in signed() {
+        let there = catalog.entries.position(&candidate.href);
+        let holder = named.get(&name(&candidate.nevra)).copied();
+        let others = there.into_iter().chain(holder.filter(|holder| Some(*holder) != there));
+        let others = others.filter(|entry| candidate.pkgid != Some(catalog.entries.get(*entry).pkgid()));
+        rivals.extend(others.map(|entry| (at, entry)));
+    }
+    rivals
+}
+
 /// Decides. Candidates are in byte order of their keys; of two new ones with the same NEVRA and
 /// different bytes the first is admitted.
 pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict) -> Plan {
@@ -135,7 +154,8 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict
     let mut holders: HashMap<Name<'_>, (Option<Sha256>, &str, Option<usize>)> =
         published(catalog, candidates).into_iter().map(|(name, at)| (name, held(at))).collect();
     for (at, candidate) in candidates.iter().enumerate() {
-        if candidate.own_hrefs().any(|own| catalog.entries.position(&own).is_some()) {
+        let same = candidate.same_as.as_ref().is_some_and(|href| catalog.entries.position(href).is_some());
+        if same || candidate.own_hrefs().any(|own| catalog.entries.position(&own).is_some()) {
             plan.already.push(at);
             continue;
         }
@@ -184,8 +204,12 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict
     plan
 }
 
-/// The entry of a candidate that is published already: at its path, or at its own.
+/// The entry of a candidate that is published already: at its path, or at its own, or signed otherwise.
 pub fn published_as(catalog: &Catalog, candidate: &Candidate) -> Option<usize> {
+    let same = candidate.same_as.as_ref().and_then(|href| catalog.entries.position(href));
+    if same.is_some() {
+        return same;
+    }
     let own = candidate.own_hrefs().find_map(|own| catalog.entries.position(&own));
     own.or_else(|| catalog.entries.position(&candidate.href))
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use rpmmd::block::Layout;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
 use rpmmd::repodata::{
@@ -15,11 +16,12 @@ use rpmmd::repomd::Repomd;
 use super::RunId;
 use super::admit::Placed;
 use super::catalog::{Catalog, Entries, Entry, FileLayout};
-use super::observe::{Source, State};
+use super::observe::{PublishedFiles, Source, State};
 use super::plan::Origin;
 use super::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::{Body, Spool};
+use crate::store::key::MirrorFolder;
 
 /// A candidate that is in place.
 pub type Admitted = (Candidate, Placed);
@@ -37,6 +39,8 @@ pub struct Generation {
     pub repomd_bytes: Bytes,
     /// primary, filelists and other, in that order; hrefs are in the catalog.
     pub files: [NewFile; 3],
+    /// primary as it stands in the generation's own folder, in mirrorlist mode.
+    pub mirror: Option<NewFile>,
 }
 
 /// One of primary, filelists and other.
@@ -50,11 +54,16 @@ pub struct NewFile {
     pub reused: Vec<(Range<u64>, Range<u64>)>,
 }
 
+/// A file that was rendered, and what is known of it.
+type Made = (Rendered, Body);
+
 /// How to render.
 #[derive(Clone, Copy)]
 pub struct Rules<'a> {
     /// Compression of the files.
     pub compression: Compression,
+    /// Whether primary is made for the generation's own folder too.
+    pub mirrored: bool,
     /// Whose generation it is, and its time.
     pub run: RunId,
     /// Gives an empty file to be written.
@@ -65,12 +74,12 @@ pub struct Rules<'a> {
 /// after `state`. `published` are the state's files, if there are any.
 pub fn render(
     state: &State,
-    published: Option<&[Body; 3]>,
+    published: Option<&PublishedFiles>,
     origins: &[Origin],
     admitted: &[Admitted],
     rules: Rules<'_>,
 ) -> Result<Generation> {
-    let Rules { compression, run, spool } = rules;
+    let Rules { compression, mirrored, run, spool } = rules;
     let now = run.started;
     let fresh: Vec<_> = admitted.iter().map(|(candidate, _)| &candidate.fragments).collect();
     let slots: Vec<Slot<'_>> = origins
@@ -83,17 +92,7 @@ pub fn render(
     // Equal bytes, and so equal ETags, must never come back.
     let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision.saturating_add(1));
     let options = RenderOptions { mark: Some(Mark { revision, writer: run.id.0 }), ..RenderOptions::new(compression) };
-    let mut rendered = Vec::with_capacity(3);
-    for (at, document) in Document::ALL.into_iter().enumerate() {
-        let lengths = state.catalog.entries.fragment_bytes(at);
-        let before = match &state.source {
-            Source::Adopted(files) => Some((&files[at].layout, &files[at].body)),
-            Source::Published | Source::Earlier(_) => {
-                published.zip(state.catalog.files.as_ref()).map(|(files, layouts)| (&layouts[at].layout, &files[at]))
-            }
-        };
-        // The cache has verified the file, or this process has written it.
-        let previous = before.map(|(layout, file)| Previous { layout, fragment_bytes: &lengths, file, verify: None });
+    let make = |document, options, previous: Option<Previous<'_>>| {
         let mut file = spool();
         let made = render_document(document, options, &slots, previous, &mut file).map_err(|source| {
             let kind = match &source {
@@ -104,18 +103,70 @@ pub fn render(
             };
             Error::new(kind, format!("splicing {}", document.name())).because(source)
         })?;
-        rendered.push((made, file.finish()));
+        Ok::<_, Error>((made, file.finish()))
+    };
+    let mut rendered = Vec::with_capacity(3);
+    for (at, document) in Document::ALL.into_iter().enumerate() {
+        let lengths = state.catalog.entries.fragment_bytes(at);
+        rendered.push(make(document, options, previous(state, published, at, &lengths))?);
     }
-    let rendered: [(Rendered, Body); 3] =
-        rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
-    assemble(state, origins, admitted, rendered, revision, now)
+    let rendered: [Made; 3] = rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
+    let mut mirror = None;
+    if mirrored {
+        let mut lengths = state.catalog.entries.fragment_bytes(0);
+        let own = mirror_before(state, published);
+        if own.is_some() {
+            for length in &mut lengths {
+                *length += HREF_PREFIX_BYTES;
+            }
+        }
+        let own =
+            own.map(|(layout, file)| Previous { href_prefix: MirrorFolder::UP, ..previous_of(layout, file, &lengths) });
+        // Where there is none yet it is made of the repository's own primary.
+        let before = own.or_else(|| previous(state, published, 0, &lengths));
+        let options = RenderOptions { href_prefix: MirrorFolder::UP, ..options };
+        mirror = Some(make(Document::Primary, options, before)?);
+    }
+    assemble(state, origins, admitted, (rendered, mirror), revision, now)
+}
+
+/// What the way to the packages takes in a package's primary XML.
+const HREF_PREFIX_BYTES: u32 = 6;
+const _: () = assert!(MirrorFolder::UP.len() == 6);
+
+/// The file that the document at this place is spliced from, if there is one.
+fn previous<'a>(
+    state: &'a State,
+    published: Option<&'a PublishedFiles>,
+    at: usize,
+    lengths: &'a [u32],
+) -> Option<Previous<'a>> {
+    let (layout, file) = match &state.source {
+        Source::Adopted(files) => (&files[at].layout, &files[at].body),
+        Source::Published | Source::Earlier(_) => {
+            let (published, layouts) = published.zip(state.catalog.files.as_ref())?;
+            (&layouts[at].layout, &published.files[at])
+        }
+    };
+    Some(previous_of(layout, file, lengths))
+}
+
+/// Primary as it stands in the folder of the generation before, and how it is cut.
+fn mirror_before<'a>(state: &'a State, published: Option<&'a PublishedFiles>) -> Option<(&'a Layout, &'a Body)> {
+    let layout = state.catalog.mirror.as_ref().filter(|_| !state.adopted())?;
+    Some((&layout.layout, published?.mirror.as_ref()?))
+}
+
+/// The cache has verified the file, or this process has written it.
+fn previous_of<'a>(layout: &'a Layout, file: &'a Body, lengths: &'a [u32]) -> Previous<'a> {
+    Previous { layout, fragment_bytes: lengths, file, verify: None, href_prefix: "" }
 }
 
 fn assemble(
     state: &State,
     origins: &[Origin],
     admitted: &[Admitted],
-    rendered: [(Rendered, Body); 3],
+    (rendered, mirror): ([Made; 3], Option<Made>),
     revision: u64,
     now: Timestamp,
 ) -> Result<Generation> {
@@ -140,23 +191,24 @@ fn assemble(
     let mut records = Vec::with_capacity(3);
     let mut files = Vec::with_capacity(3);
     let mut layouts = Vec::with_capacity(3);
-    for (document, (file, body)) in Document::ALL.into_iter().zip(rendered) {
-        let record = file.record(document, timestamp);
-        let href = record.href.clone();
-        records.push(record);
-        layouts.push(FileLayout { href, layout: file.layout });
+    let take = |(file, body): (Rendered, Body), href| {
         // Files of an adopted repository's XML are in no store that could copy from them.
         let reused = if state.adopted() { Vec::new() } else { file.reused };
-        files.push(NewFile { body, sha256: file.sha256, reused });
-    }
-    // What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made
-    // from the replaced files would now be lies.
-    let ours = |kind: &str| Document::ALL.iter().any(|document| document.name() == kind);
-    let derived = |kind: &str| {
-        let base = kind.trim_end_matches("_db").trim_end_matches("_zck").trim_end_matches("-ext");
-        base != kind && ours(base)
+        (FileLayout { href, layout: file.layout }, NewFile { body, sha256: file.sha256, reused })
     };
-    records.extend(repomd.records.into_iter().filter(|record| !ours(&record.kind) && !derived(&record.kind)));
+    for (document, made) in Document::ALL.into_iter().zip(rendered) {
+        let record = made.0.record(document, timestamp);
+        let (layout, file) = take(made, record.href.clone());
+        records.push(record);
+        layouts.push(layout);
+        files.push(file);
+    }
+    let mirror = mirror.map(|made| {
+        let href = made.0.record(Document::Primary, timestamp).href;
+        take(made, href)
+    });
+    let (mirror_layout, mirror) = mirror.unzip();
+    records.extend(repomd.records.into_iter().filter(|record| is_others(&record.kind)));
     repomd.records = records;
 
     let three = || Error::new(ErrorKind::Internal, "rendering three documents");
@@ -164,14 +216,23 @@ fn assemble(
     // Only a catalog that lies in the store can be a base.
     let base = state.described_by().filter(|_| !state.adopted());
     let base = base.and_then(|(bytes, _)| state.catalog.base_of_next(Sha256::of(bytes)));
-    let mut catalog = Catalog { revision, compression, entries, files: Some(layouts), base };
+    let mut catalog = Catalog { revision, compression, entries, files: Some(layouts), mirror: mirror_layout, base };
     Ok(Generation {
         catalog_bytes: Bytes::from(catalog.encode()?),
         catalog,
         repomd_bytes: Bytes::from(repomd.write()),
         repomd,
         files: files.try_into().map_err(|_| three())?,
+        mirror,
     })
+}
+
+/// What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made from the
+/// replaced files would now be lies.
+fn is_others(kind: &str) -> bool {
+    let ours = |kind: &str| Document::ALL.iter().any(|document| document.name() == kind);
+    let base = kind.trim_end_matches("_db").trim_end_matches("_zck").trim_end_matches("-ext");
+    !ours(kind) && !ours(base)
 }
 
 fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> {
@@ -183,7 +244,7 @@ fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> 
         release: candidate.nevra.evr.release.as_str().into(),
         arch: candidate.nevra.arch.as_str().into(),
         pkgid: *placed.pkgid.as_bytes(),
-        size_bytes: candidate.dropped.object.size_bytes,
+        size_bytes: candidate.size_bytes(),
         build_time: candidate.build_time,
         first_published: placed.since.as_second(),
         etag: placed.etag.as_str().into(),

@@ -61,15 +61,21 @@ pub struct Published {
     pub href: String,
     /// Name, EVR and architecture.
     pub nevra: String,
-    /// SHA-256 of the file.
+    /// SHA-256 of the published file.
     pub pkgid: String,
     /// Its size.
     pub size_bytes: u64,
     /// Whether these bytes were at this path before.
     pub already_there: bool,
-    /// The primary key that signed it, where signatures are looked at.
+    /// The primary key that signed what was uploaded, where signatures are looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
+    /// The primary key that it was signed with here, before it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_with: Option<String>,
+    /// SHA-256 of the file as it was uploaded, where that is not what is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_sha256: Option<String>,
     /// What is wrong with it nevertheless.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Remark>,

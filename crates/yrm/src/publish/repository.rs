@@ -11,11 +11,12 @@ use super::admit::{Admission, Placed, admit, put_back};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
 use super::catalog::{Catalog, Entry};
-use super::commit::{Switch, keep_copy, keep_copy_of_current, switch, upload};
+use super::commit::{Ready, Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::errand::Errand;
 use super::inbox::Dropped;
 use super::inspect::{Inspector, OwnPaths, learn_pkgid};
-use super::observe::{Current, Observed, State, observe, read_published};
+use super::mirror::{self, Truth};
+use super::observe::{Current, Observed, PublishedFiles, State, observe, read_published};
 use super::pair::{self, Look, Signature};
 use super::plan::{Conflict, Plan, merge, plan, published_as, retirements, undecided};
 use super::render::{Admitted, Generation, Rules, render};
@@ -25,7 +26,6 @@ use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use super::{Pass, Publisher, RunId, Step, lock, sweep, tidy};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
-use crate::store::body::Body;
 use crate::store::key::RepositoryDir;
 use crate::store::settle;
 
@@ -33,7 +33,7 @@ use crate::store::settle;
 const MAX_SWITCHES: u32 = 20;
 /// A writer that has been at it for longer than this looks again before it switches: the sweep
 /// must never be able to reach what it put in place.
-const STALE_AFTER: Duration = Duration::from_mins(30);
+pub(super) const STALE_AFTER: Duration = Duration::from_mins(30);
 
 /// The catalog's entry of a candidate that is published already.
 fn entry_of<'c>(catalog: &'c Catalog, candidate: &Candidate) -> Option<Entry<'c>> {
@@ -57,9 +57,17 @@ impl Prepared {
         self.plan.leaving(|candidate| self.placed.contains_key(&candidate))
     }
 
-    /// Whether clients see already what was wanted.
-    fn is_unchanged(&self) -> bool {
-        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news()
+    /// Whether clients see already what was wanted. With mirrors they do not while the generation lacks
+    /// what its own folder is made from.
+    fn is_unchanged(&self, mirrored: bool) -> bool {
+        let lacking = mirrored && self.state.current.is_some() && self.state.catalog.mirror.is_none();
+        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking
+    }
+
+    /// The generation that was found, as a mirror is made from it.
+    fn truth(&self) -> Option<Truth> {
+        let current = self.state.current.as_ref()?;
+        Some(Truth::new(current.etag.as_ref()?, &current.bytes, &current.repomd, &self.state.catalog))
     }
 }
 
@@ -129,28 +137,40 @@ impl Publisher {
             let state = self.state_of(repository, run).await?;
             let state = errand.start_from(&self.bucket, state).await?;
             candidates = self.learn_pkgids(&state, candidates, run, settlement).await;
+            candidates = self.recognize(&state, candidates, run, settlement).await;
             let prepared = self.prepare(work, state, candidates, &mut in_place, settlement).await?;
             let mut report = repository_report(&prepared.state, attempt);
-            if prepared.is_unchanged() {
+            let mirrored = self.bucket.mirror_rules.is_on(repository);
+            if !mirrored && prepared.state.catalog.mirror.is_some() {
+                mirror::remove(&self.bucket, repository).await?;
+            }
+            if prepared.is_unchanged(mirrored) {
                 self.note_retention(repository, &prepared.state);
                 settlement.repository = Some(report);
                 // Whoever switched to this generation may have died before its copy was made.
                 if let Err(error) = keep_copy_of_current(&self.bucket, &prepared.state).await {
                     settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
                 }
+                self.follow(work, prepared.truth(), began + STALE_AFTER, settlement).await;
                 self.tidy(work.pass, &prepared, settlement).await;
                 return Ok(());
             }
             progress.step(Step::Upload, 0, prepared.placed.len());
             let (state, generation) = self.next_generation(&prepared, run).await?;
+            // First of all: what cannot be signed is not uploaded, run after run.
+            let signature = pair::sign(&self.bucket, &generation.repomd_bytes, run.started).await?;
             upload(&self.bucket, &state, &generation).await?;
-            match switch(&self.bucket, &state, &generation, run, began + STALE_AFTER).await? {
+            let ready = Ready { generation: &generation, signature };
+            match switch(&self.bucket, &state, ready, run, began + STALE_AFTER).await? {
                 Switch::Won { etag, put } => {
                     progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
                     report.revision_after = Some(generation.catalog.revision);
                     report.packages = generation.catalog.entries.len() as u64;
                     settlement.repository = Some(report);
                     let copied = self.keep_copies(work, &generation, (&etag, put), settlement).await;
+                    let Generation { repomd_bytes, repomd, catalog, .. } = &generation;
+                    let truth = Truth::new(&etag, repomd_bytes, repomd, catalog);
+                    self.follow(work, Some(truth), Instant::now() + STALE_AFTER, settlement).await;
                     self.remember(repository, generation, etag, copied).await;
                     self.tidy(work.pass, &prepared, settlement).await;
                     return Ok(());
@@ -304,7 +324,8 @@ impl Publisher {
             settlement.wait(&candidates[at].dropped, "it replaces another file of this run, in the next".to_owned());
         }
         for Conflict { candidate, with, message } in &plan.conflicts {
-            let Candidate { dropped, pkgid: sha256, .. } = candidates[*candidate].clone();
+            let sha256 = candidates[*candidate].uploaded_sha256();
+            let dropped = candidates[*candidate].dropped.clone();
             if with.is_some_and(|with| !placed.contains_key(&with)) {
                 settlement.wait(&dropped, "another file of the same name and version is before it".to_owned());
                 continue;
@@ -402,7 +423,7 @@ impl Publisher {
     async fn render_from(
         &self,
         state: State,
-        published: Option<[Body; 3]>,
+        published: Option<PublishedFiles>,
         prepared: &Prepared,
         run: RunId,
     ) -> Result<(State, Generation)> {
@@ -419,7 +440,8 @@ impl Publisher {
         let (bucket, rendered_from) = (self.bucket.clone(), state.clone());
         let rendered = aside("rendering", move || {
             let spool = || bucket.cache.spool(bucket.store.as_ref());
-            let rules = Rules { compression: bucket.policy.compression, run, spool: &spool };
+            let mirrored = bucket.mirror_rules.is_on(&rendered_from.repository);
+            let rules = Rules { compression: bucket.policy.compression, mirrored, run, spool: &spool };
             render(&rendered_from, published.as_ref(), &origins, &admitted, rules)
         })
         .await?;
@@ -433,12 +455,14 @@ impl Publisher {
         let Prepared { state, plan, candidates, placed, already } = prepared;
         let entries = &state.catalog.entries;
         let already = already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));
-        let already = already.map(|(at, entry)| (at, entry.pkgid(), entry.href.into_owned(), true));
-        let new = placed.iter().map(|(&at, there)| (at, there.pkgid, candidates[at].href.clone(), false));
+        let already = already.map(|(at, entry)| (at, entry.pkgid(), (entry.href.into_owned(), entry.size_bytes), true));
+        let new = placed
+            .iter()
+            .map(|(&at, there)| (at, there.pkgid, (candidates[at].href.clone(), candidates[at].size_bytes()), false));
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
-            .map(|(at, pkgid, href, already_there)| {
-                let published = Published { href, already_there, ..published(&candidates[at], pkgid) };
+            .map(|(at, pkgid, (href, size_bytes), already_there)| {
+                let published = Published { href, size_bytes, already_there, ..published(&candidates[at], pkgid) };
                 (&candidates[at].dropped, published)
             })
             .collect();
@@ -478,8 +502,8 @@ impl Publisher {
 
     /// Remembers the generation that was just made the truth.
     async fn remember(&self, repository: &RepositoryDir, generation: Generation, etag: ETag, copied: bool) {
-        let Generation { catalog, repomd, repomd_bytes, files, .. } = generation;
-        for file in &files {
+        let Generation { catalog, repomd, repomd_bytes, files, mirror, .. } = generation;
+        for file in files.iter().chain(&mirror) {
             if let Err(error) = self.bucket.cache.keep(&file.body, file.sha256).await {
                 tracing::warn!(%repository, error = error.chain(), "a metadata file was not kept in the cache");
             }

@@ -76,6 +76,7 @@ impl Settlement {
 
 /// The report of one package that clients can install.
 pub(super) fn published(candidate: &Candidate, pkgid: Sha256) -> Published {
+    let signed = candidate.signed.as_ref();
     Published {
         inbox_key: candidate.dropped.key().to_owned(),
         etag: candidate.dropped.etag().to_string(),
@@ -83,9 +84,11 @@ pub(super) fn published(candidate: &Candidate, pkgid: Sha256) -> Published {
         href: candidate.href.clone(),
         nevra: candidate.nevra.to_string(),
         pkgid: pkgid.to_string(),
-        size_bytes: candidate.dropped.object.size_bytes,
+        size_bytes: candidate.size_bytes(),
         already_there: false,
         signed_by: candidate.signing.signed_by.clone(),
+        signed_with: signed.filter(|_| candidate.pkgid == Some(pkgid)).map(|signed| signed.by.clone()),
+        uploaded_sha256: signed.filter(|signed| signed.uploaded != pkgid).map(|signed| signed.uploaded.to_string()),
         remarks: candidate.signing.remarks.clone(),
     }
 }

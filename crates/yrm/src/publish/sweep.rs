@@ -5,7 +5,7 @@
 //! place. The repomd.xml that judges is read after the listing, so nothing that was staged or
 //! committed before it can be missed; what cannot be understood is left alone.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,8 +15,10 @@ use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
+use super::catalog::Catalog;
 use super::inbox::{MAX_PAGES, list_all};
-use super::observe::load_catalog;
+use super::mirror::left;
+use super::observe::{catalog_of, load_catalog};
 use super::{history, receipt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{self, Key, RepositoryDir};
@@ -31,6 +33,10 @@ const SHORTEST_INTERVAL: Duration = Duration::from_hours(1);
 
 /// Receipts are kept this long: far longer than anyone waits for one.
 const RECEIPTS_KEPT: SignedDuration = SignedDuration::from_hours(30 * 24);
+
+/// A signed package is on its way to its place for seconds. Whoever comes to one that is gone makes it
+/// again, so this only has to be long enough not to cost anybody work.
+const SIGNED_KEPT: SignedDuration = SignedDuration::from_hours(24);
 
 /// What a sweep did, and when it was by the store's clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +61,8 @@ pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     Ok(found)
 }
 
-/// The repositories whose oldest retained generation's grace is over, by one listing and the
-/// local clock: worth a sweep, which then goes by the store's.
+/// The repositories whose oldest retained generation's grace is over, or that of a generation's own
+/// folder, by two listings and the local clock: worth a sweep, which then goes by the store's.
 pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>> {
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
     let prefix = key::generations_prefix(&RepositoryDir::new(""));
@@ -69,14 +75,14 @@ pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>>
         let dir = RepositoryDir::new(path.rsplit_once('/').map_or("", |(dir, _)| dir));
         switched.entry(dir).or_default().push(object.modified);
     }
-    Ok(switched
-        .into_iter()
-        .filter_map(|(repository, mut times)| {
-            times.sort();
-            // The oldest was superseded when the second was switched to.
-            times.get(1).is_some_and(|superseded| *superseded < expires).then_some(repository)
-        })
-        .collect())
+    let superseded = switched.into_iter().filter_map(|(repository, mut times)| {
+        times.sort();
+        // The oldest was superseded when the second was switched to.
+        times.get(1).is_some_and(|superseded| *superseded < expires).then_some(repository)
+    });
+    let mut owed: BTreeSet<RepositoryDir> = superseded.collect();
+    owed.extend(left::owed(bucket, expires).await?);
+    Ok(owed.into_iter().collect())
 }
 
 /// What time it is in the store: the modification time of something just written.
@@ -120,6 +126,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
             .hint("nothing was deleted; the next package that arrives restores the last generation"));
     };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
+    let left = left::look(bucket, repository, &listed, &current.bytes, (now, expires)).await?;
     let (retained, mut over) = split(generations, current.object.modified, expires);
     over.extend(signatures_left(signatures, &retained));
 
@@ -138,6 +145,16 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
             return Ok(Some(Swept { deleted: 0, at: now }));
         }
     }
+    // In its own folder a generation may be read for longer than in the repository's.
+    let judged: HashSet<Sha256> = bodies.iter().map(|body| Sha256::of(body)).collect();
+    for &repomd in left.read.iter().filter(|repomd| !judged.contains(repomd)) {
+        retained_catalogs.insert(bucket.path(Key::Catalog { repository, repomd }));
+        let Some(catalog) = catalog_of(bucket, repository, repomd).await? else {
+            tracing::info!(%repository, "a generation that is read in its own folder has no catalog; sweeping again when its grace is over");
+            return Ok(Some(Swept { deleted: 0, at: now }));
+        };
+        name_packages(bucket, repository, &catalog, &mut named, &mut retained_catalogs);
+    }
     let prefix = key::repository_prefix(&bucket.policy.folders, repository);
     others.extend(listed.iter().filter_map(|object| inner_repository(object.key.strip_prefix(&prefix)?)));
     let enclosed = enclosed(bucket, repository).await?;
@@ -152,7 +169,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
         .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key) && !of_another(object));
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
     let mut deleted = 0;
-    for object in unnamed.chain(forgotten).chain(&over) {
+    for object in unnamed.chain(forgotten).chain(&over).chain(left.over) {
         if began.elapsed() > LONGEST_SWEEP {
             tracing::info!(%repository, deleted, "the sweep has taken its time; the next one goes on");
             return Ok(Some(Swept { deleted, at: now }));
@@ -160,6 +177,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
         deleted += u64::from(delete_old(bucket, object, expires).await?);
     }
     sweep_receipts(bucket, now).await?;
+    sweep_signed(bucket, now).await?;
     history::trim(bucket).await?;
     Ok(Some(Swept { deleted, at: now }))
 }
@@ -191,13 +209,25 @@ async fn name_all(
 ) -> Result<bool> {
     let Ok(repomd) = Repomd::read(body) else { return Ok(false) };
     let Some(catalog) = load_catalog(bucket, repository, body).await? else { return Ok(false) };
-    // What it is stored as a change of.
+    name_packages(bucket, repository, &catalog, named, retained_catalogs);
+    let mirror = catalog.mirror.iter().map(|layout| layout.href.as_str());
+    let hrefs = repomd.records.iter().map(|record| record.href.as_str()).chain(mirror);
+    named.extend(hrefs.map(|href| bucket.path(Key::Metadata { repository, href })));
+    Ok(true)
+}
+
+/// Adds every package that a generation names, and what its catalog is stored as a change of.
+fn name_packages(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    catalog: &Catalog,
+    named: &mut HashSet<String>,
+    retained_catalogs: &mut HashSet<String>,
+) {
     retained_catalogs.extend(catalog.base.map(|base| bucket.path(Key::Catalog { repository, repomd: base.repomd })));
-    named.extend(repomd.records.iter().map(|record| bucket.path(Key::Metadata { repository, href: &record.href })));
     named.extend(
         (0..catalog.entries.len()).map(|at| bucket.path(Key::Package { repository, href: catalog.entries.href(at) })),
     );
-    Ok(true)
 }
 
 /// Generations that readers may still hold, and those whose grace is over. A generation was
@@ -317,6 +347,16 @@ async fn sweep_receipts(bucket: &Bucket, now: Timestamp) -> Result<()> {
         if after.is_none() {
             break;
         }
+    }
+    Ok(())
+}
+
+/// Signed packages that a process which died left on their way.
+async fn sweep_signed(bucket: &Bucket, now: Timestamp) -> Result<()> {
+    let expires = now.checked_sub(SIGNED_KEPT).unwrap_or(Timestamp::MIN);
+    let left = list_all(bucket.store.as_ref(), key::SIGNED_PREFIX).await?;
+    for object in left.iter().filter(|object| object.modified < expires) {
+        delete_old(bucket, object, expires).await?;
     }
     Ok(())
 }

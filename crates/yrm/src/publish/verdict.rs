@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use bytes::Bytes;
 use rpmmd::checksum::Sha256;
 use rpmmd::nevra::Nevra;
 use rpmmd::repodata::Fragments;
@@ -139,15 +140,46 @@ pub struct Candidate {
     pub nevra: Nevra,
     /// BUILDTIME.
     pub build_time: u64,
-    /// SHA-256 of the file; `None` until the store or a read has told it.
+    /// SHA-256 of the file that is published; `None` until the store or a read has told it.
     pub pkgid: Option<Sha256>,
     /// Its metadata, complete but for the pkgid (zeros until it is known).
     pub fragments: Fragments,
     /// What is said of its signatures.
     pub signing: Signing,
+    /// What it gets before it is published, where it is signed here.
+    pub signed: Option<Signed>,
+    /// The path of a published package that is this one but for its signatures, once that was looked up.
+    pub same_as: Option<String>,
+}
+
+/// A file with our signature: a new start, and everything from its main header on as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Signed {
+    /// Lead and signature header.
+    pub start: Bytes,
+    /// Where the main header begins in the file as it was uploaded.
+    pub from: u64,
+    /// Length of the signed file.
+    pub size_bytes: u64,
+    /// The primary key that signed it.
+    pub by: String,
+    /// SHA-256 of the file as it was uploaded.
+    pub uploaded: Sha256,
+    /// SHA-256 of its main header, which stands for its payload too.
+    pub main_header: Sha256,
 }
 
 impl Candidate {
+    /// Length of the file that is published.
+    pub fn size_bytes(&self) -> u64 {
+        self.signed.as_ref().map_or(self.dropped.object.size_bytes, |signed| signed.size_bytes)
+    }
+
+    /// SHA-256 of the file as it was uploaded, if it is known.
+    pub fn uploaded_sha256(&self) -> Option<Sha256> {
+        self.signed.as_ref().map_or(self.pkgid, |signed| Some(signed.uploaded))
+    }
+
     /// The paths that these bytes alone can have, the first of them first: where they go when their
     /// path is taken. Known once the pkgid is.
     pub fn own_hrefs(&self) -> impl Iterator<Item = String> {

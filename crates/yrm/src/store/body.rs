@@ -27,6 +27,9 @@ pub enum Body {
     Memory(Bytes),
     /// In a local file.
     File(Arc<LocalFile>),
+    /// Only the beginning is here: the rest is to be had from objects of the same bucket, and cannot be
+    /// read.
+    Begun { beginning: Bytes, length_bytes: u64 },
 }
 
 /// A local file that does not change.
@@ -102,7 +105,16 @@ impl Body {
                     .then(|| bytes.slice(place(range.start)..place(range.end)))
                     .ok_or(io::ErrorKind::UnexpectedEof.into())
             }
+            Self::Begun { beginning, .. } => Self::Memory(beginning.clone()).read(range),
             Self::File(_) => self.read_range(range).map(|bytes| bytes.into_owned().into()),
+        }
+    }
+
+    /// Whether all of it can be read.
+    pub fn is_whole(&self) -> bool {
+        match self {
+            Self::Memory(_) | Self::File(_) => true,
+            Self::Begun { beginning, length_bytes } => beginning.len() as u64 == *length_bytes,
         }
     }
 
@@ -117,12 +129,13 @@ impl ReadRange for Body {
         match self {
             Self::Memory(bytes) => bytes.len() as u64,
             Self::File(local) => local.size_bytes,
+            Self::Begun { length_bytes, .. } => *length_bytes,
         }
     }
 
     fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
         match self {
-            Self::Memory(bytes) => {
+            Self::Memory(bytes) | Self::Begun { beginning: bytes, .. } => {
                 let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
                 let bytes = bytes.get(place(range.start)..place(range.end)).ok_or(io::ErrorKind::UnexpectedEof)?;
                 Ok(Cow::Borrowed(bytes))

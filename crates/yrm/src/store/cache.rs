@@ -187,7 +187,7 @@ impl Cache {
                 let identity = local.identity()?;
                 self.lock().insert(sha256, identity);
             }
-            (Body::File(_) | Body::Memory(_), _) => {}
+            (Body::File(_) | Body::Memory(_) | Body::Begun { .. }, _) => {}
         }
         if let Body::File(local) = body {
             self.lock().insert(sha256, local.identity()?);

@@ -46,6 +46,53 @@ impl fmt::Display for RepositoryDir {
     }
 }
 
+/// A generation's own folder below `repodata/`, for clients in mirrorlist mode: named by its revision, the
+/// repomd.xml that it is derived from, and the key that has signed it, so that nothing in it ever changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MirrorFolder {
+    /// `<revision>` of both.
+    pub revision: u64,
+    /// The repository's repomd.xml.
+    pub repomd: Sha256,
+    /// Of the key that signs; `None` with signing off.
+    pub key_id: Option<String>,
+}
+
+impl MirrorFolder {
+    /// The way from the folder to the repository's own, where the packages are.
+    pub const UP: &'static str = "../../";
+
+    /// The folder of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        let mut parts = name.splitn(3, '-');
+        let (revision, repomd, key_id) = (parts.next()?, parts.next()?, parts.next());
+        let is_key_id = |id: &str| !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let folder =
+            Self { revision: revision.parse().ok()?, repomd: repomd.parse().ok()?, key_id: key_id.map(str::to_owned) };
+        (key_id.is_none_or(is_key_id) && folder.to_string() == name).then_some(folder)
+    }
+
+    /// The folder, and the path in it, of an object that lies at `href` in a repository.
+    pub fn of_href(href: &str) -> Option<(Self, &str)> {
+        let (name, path) = href.strip_prefix("repodata/")?.split_once('/')?;
+        Some((Self::parse(name)?, path))
+    }
+
+    /// The folder that a list of mirrors names, if it names one.
+    pub fn named_by(mirrorlist: &[u8]) -> Option<Self> {
+        let line = std::str::from_utf8(mirrorlist).ok()?.lines().next()?;
+        let (above, name) = line.trim_end_matches('/').rsplit_once('/')?;
+        above.ends_with("/repodata").then(|| Self::parse(name))?
+    }
+}
+
+impl fmt::Display for MirrorFolder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.revision, self.repomd)?;
+        self.key_id.as_ref().map_or(Ok(()), |id| write!(f, "-{id}"))
+    }
+}
+
 /// One object of the bucket.
 #[derive(Debug, Clone, Copy)]
 pub enum Key<'a> {
@@ -61,6 +108,12 @@ pub enum Key<'a> {
     PublicKeys { name: &'a str },
     /// A file below `repodata/`, named by repomd.xml's location (`repodata/<sha256>-….xml.gz`).
     Metadata { repository: &'a RepositoryDir, href: &'a str },
+    /// A package that was signed here, until it was copied to its place: of this upload, so signed.
+    Signed { digest: Sha256 },
+    /// A file in a generation's own folder (`repodata/repomd.xml`, and what that names).
+    MirrorFile { repository: &'a RepositoryDir, folder: &'a MirrorFolder, href: &'a str },
+    /// The address of the newest generation's own folder.
+    Mirrorlist { repository: &'a RepositoryDir },
     /// A rejected file, by its path below the inbox and the upload's id.
     Quarantined { path: &'a str, id: Ulid },
     /// Why it was rejected.
@@ -79,6 +132,8 @@ pub enum Key<'a> {
     Lease { repository: &'a RepositoryDir },
     /// When a repository was last swept; its modification time is also the store's clock.
     Swept { repository: &'a RepositoryDir },
+    /// Which generations' own folders are named no more, and since when that is known.
+    MirrorsLeft { repository: &'a RepositoryDir },
     /// The store's clock: written to learn the time it is given.
     Clock,
     /// A start-up probe's own object.
@@ -97,6 +152,11 @@ impl Key<'_> {
             Self::Repomd { repository } => format!("{repo}/{}repodata/repomd.xml", repository.prefix()),
             Self::Signature { repository } => format!("{repo}/{}repodata/repomd.xml.asc", repository.prefix()),
             Self::PublicKeys { name } => format!("{repo}/{PUBLIC_KEYS_PREFIX}{name}"),
+            Self::Signed { digest } => format!("{SIGNED_PREFIX}{digest}.rpm"),
+            Self::MirrorFile { repository, folder, href } => {
+                format!("{repo}/{}repodata/{folder}/{href}", repository.prefix())
+            }
+            Self::Mirrorlist { repository } => format!("{repo}/{}{MIRRORLIST}", repository.prefix()),
             Self::Quarantined { path, id } => quarantine(path, *id),
             Self::QuarantineRecord { path, id } => quarantine(path, *id) + RECORD_SUFFIX,
             Self::Catalog { repository, repomd } => format!(".yrm/catalog/{}{repomd}", repository.prefix()),
@@ -110,6 +170,7 @@ impl Key<'_> {
             Self::Run { started_ms, id } => format!(".yrm/history/{:020}-{id}.json", u64::MAX - started_ms),
             Self::Lease { repository } => format!(".yrm/lease/{}lease.json", repository.prefix()),
             Self::Swept { repository } => format!(".yrm/swept/{}swept.json", repository.prefix()),
+            Self::MirrorsLeft { repository } => format!("{MIRRORS_LEFT_PREFIX}{}left.json", repository.prefix()),
             Self::Clock => ".yrm/clock".to_owned(),
             Self::Probe { name } => format!(".yrm/probe/{name}"),
         }
@@ -119,10 +180,15 @@ impl Key<'_> {
     pub fn attributes(&self) -> Attributes {
         let cache_control = match self {
             // Swapped: a cached copy would point at yesterday.
-            Self::Repomd { .. } | Self::Signature { .. } | Self::PublicKeys { .. } => Some("no-cache"),
+            Self::Repomd { .. } | Self::Signature { .. } | Self::PublicKeys { .. } | Self::Mirrorlist { .. } => {
+                Some("no-cache")
+            }
             // Fixed: the name holds the hash, or the path never gets other bytes.
-            Self::Package { .. } | Self::Metadata { .. } => Some("public, max-age=31536000, immutable"),
+            Self::Package { .. } | Self::Metadata { .. } | Self::MirrorFile { .. } => {
+                Some("public, max-age=31536000, immutable")
+            }
             Self::Inbox { .. }
+            | Self::Signed { .. }
             | Self::Quarantined { .. }
             | Self::QuarantineRecord { .. }
             | Self::Catalog { .. }
@@ -132,6 +198,7 @@ impl Key<'_> {
             | Self::Run { .. }
             | Self::Lease { .. }
             | Self::Swept { .. }
+            | Self::MirrorsLeft { .. }
             | Self::Clock
             | Self::Probe { .. } => None,
         };
@@ -140,12 +207,16 @@ impl Key<'_> {
 
     fn content_type(&self) -> &'static str {
         match self {
-            Self::Inbox { .. } | Self::Package { .. } | Self::Quarantined { .. } => "application/x-rpm",
-            Self::Metadata { href, .. } => match href.rsplit_once('.') {
+            Self::Inbox { .. } | Self::Package { .. } | Self::Signed { .. } | Self::Quarantined { .. } => {
+                "application/x-rpm"
+            }
+            Self::Metadata { href, .. } | Self::MirrorFile { href, .. } => match href.rsplit_once('.') {
                 Some((_, "gz")) => "application/gzip",
                 Some((_, "zst")) => "application/zstd",
+                Some((_, "asc")) => "application/pgp-signature",
                 Some(_) | None => "text/xml",
             },
+            Self::Mirrorlist { .. } => "text/plain; charset=utf-8",
             Self::Repomd { .. } | Self::Generation { .. } => "text/xml",
             Self::Signature { .. } | Self::GenerationSignature { .. } => "application/pgp-signature",
             Self::PublicKeys { .. } => "application/pgp-keys",
@@ -153,7 +224,8 @@ impl Key<'_> {
             | Self::Receipt { .. }
             | Self::Run { .. }
             | Self::Lease { .. }
-            | Self::Swept { .. } => "application/json",
+            | Self::Swept { .. }
+            | Self::MirrorsLeft { .. } => "application/json",
             Self::Catalog { .. } | Self::Clock | Self::Probe { .. } => "application/octet-stream",
         }
     }
@@ -164,11 +236,17 @@ pub fn repository_prefix(folders: &Folders, repository: &RepositoryDir) -> Strin
     format!("{}/{}", folders.repo, repository.prefix())
 }
 
-/// Bytes of the longest key that a repository needs for itself.
-pub fn longest_of(folders: &Folders, repository: &RepositoryDir) -> usize {
+/// Bytes of the longest key that a repository needs for itself, with or without generations' own folders.
+pub fn longest_of(folders: &Folders, repository: &RepositoryDir, mirrored: bool) -> usize {
     let digest = Sha256::of(b"any");
     let href = format!("repodata/{digest}-filelists.xml.zst");
-    let keys = [Key::Metadata { repository, href: &href }, Key::Catalog { repository, repomd: digest }];
+    let folder = MirrorFolder { revision: u64::MAX, repomd: digest, key_id: Some("0123456789abcdef".to_owned()) };
+    let in_folder = Key::MirrorFile { repository, folder: &folder, href: &href };
+    let keys = [
+        Key::Metadata { repository, href: &href },
+        Key::Catalog { repository, repomd: digest },
+        if mirrored { in_folder } else { Key::Repomd { repository } },
+    ];
     keys.map(|key| key.path(folders).len()).into_iter().max().unwrap_or(0)
 }
 
@@ -188,8 +266,17 @@ pub const GENERATION_SIGNATURE_SUFFIX: &str = ".xml.asc";
 /// What the name of a file with public keys begins with, right below `repo/`.
 pub const PUBLIC_KEYS_PREFIX: &str = "RPM-GPG-KEY-";
 
+/// What a repository's list of mirrors is called.
+pub const MIRRORLIST: &str = "mirrorlist";
+
+/// The prefix of the notes about generations' own folders.
+pub const MIRRORS_LEFT_PREFIX: &str = ".yrm/mirrors/";
+
 /// The prefix of rejected files and their records.
 pub const QUARANTINE_PREFIX: &str = "quarantine/";
+
+/// The prefix of signed packages on their way.
+pub const SIGNED_PREFIX: &str = ".yrm/signed/";
 
 /// The prefix of the receipts.
 pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";
@@ -235,5 +322,40 @@ fn quarantine(path: &str, id: Ulid) -> String {
         key
     } else {
         format!("{QUARANTINE_PREFIX}_odd/{}.{id}", Sha256::of(path.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generation_s_folder_is_told_from_any_other_by_its_name() {
+        let repomd = Sha256::of(b"repomd.xml");
+        for key_id in [None, Some("0123456789abcdef".to_owned())] {
+            let folder = MirrorFolder { revision: 1_767_225_600, repomd, key_id };
+            let name = folder.to_string();
+            assert_eq!(MirrorFolder::parse(&name), Some(folder.clone()));
+            let (repository, href) = (&RepositoryDir::new("el9"), "repodata/repomd.xml");
+            let key = Key::MirrorFile { repository, folder: &folder, href }.path(&Folders::default());
+            assert_eq!(key, format!("repo/el9/repodata/{name}/repodata/repomd.xml"));
+            let found = MirrorFolder::of_href(key.strip_prefix("repo/el9/").unwrap());
+            assert_eq!(found, Some((folder.clone(), href)));
+            let list = format!("https://a/repo/el9/repodata/{name}/\nhttps://b/repo/el9/repodata/{name}/\n");
+            assert_eq!(MirrorFolder::named_by(list.as_bytes()), Some(folder));
+        }
+        let wrong = [
+            format!("01-{repomd}"),
+            format!("1-{repomd}-"),
+            format!("1-{repomd}-x/"),
+            format!("{repomd}"),
+            "1-2".into(),
+        ];
+        for name in wrong {
+            assert_eq!(MirrorFolder::parse(&name), None, "{name}");
+        }
+        for list in ["", "https://example.org/repo/", "# comment", "\u{0}", "https://a/1-2/"] {
+            assert_eq!(MirrorFolder::named_by(list.as_bytes()), None, "{list}");
+        }
     }
 }

@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
+use rpmmd::repodata::ReadRange as _;
 
 use super::body::Body;
 use super::key::MAX_KEY_BYTES;
@@ -209,12 +210,19 @@ impl Store for MemoryStore {
         condition: PutIf,
     ) -> Result<Outcome<Assembled>> {
         check_key(key)?;
-        let whole = body.whole().map_err(|error| {
-            Error::new(ErrorKind::Unavailable, format!("reading what becomes {key:?}")).because(error)
-        })?;
-        let mut keys = self.lock();
-        let (mut joined, mut sent_bytes) = (whole.to_vec(), whole.len());
         let index = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+        let unreadable =
+            |error| Error::new(ErrorKind::Unavailable, format!("reading what becomes {key:?}")).because(error);
+        // Of a body that is only begun the rest is in the objects.
+        let mut joined = if body.is_whole() {
+            body.whole().map_err(unreadable)?.to_vec()
+        } else {
+            let sent_to = reused.first().map_or(body.length_bytes(), |first| first.at.start);
+            body.read(0..sent_to).map_err(unreadable)?.to_vec()
+        };
+        joined.resize(index(body.length_bytes()), 0);
+        let mut keys = self.lock();
+        let mut sent_bytes = joined.len();
         for Reused { at, object, from } in reused {
             let Some(source) = keys.get(&object.key).and_then(|versions| current(versions)) else {
                 return Ok(Outcome::Missing);

@@ -212,6 +212,9 @@ impl Abilities {
     };
 }
 
+/// What is sent before a range that is joined to it is at least so long: S3 takes no shorter parts.
+pub const LEAST_SENT_BYTES: u64 = 5 << 20;
+
 /// Objects in one page of a listing, at most: S3's own limit.
 pub const PAGE_OBJECTS: usize = 1000;
 
@@ -242,7 +245,7 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Stores `body` under `key` if the condition holds. Its `reused` ranges (in order, and apart)
     /// hold the same bytes as those objects: a store that can join them by itself need not be
     /// sent them. `Lost` may also mean that one of those objects has changed, `Missing` that one
-    /// is gone.
+    /// is gone. A store that cannot join (`Abilities::range_copy`) is given no body that is only begun.
     async fn assemble(
         &self,
         key: &str,

@@ -173,6 +173,39 @@ pub async fn assemble_fixed(
     Err(unsettled(format!("putting {key:?}"), doubt))
 }
 
+/// Puts a body that `reused` has most of, under a key of its own: whatever has its length there is it.
+/// `None` when an object that it is to be joined from has changed or is gone.
+pub async fn join_own(
+    store: &dyn Store,
+    key: &str,
+    body: &Body,
+    reused: &[Reused<'_>],
+    attributes: &Attributes,
+) -> Result<Option<Object>> {
+    let (mut condition, mut doubt) = (PutIf::Absent, None);
+    for attempt in 0..TRIES {
+        pause(store, attempt).await;
+        let lost = match store.assemble(key, body, reused, attributes, condition.clone()).await? {
+            Outcome::Conflict => continue,
+            Outcome::Done(_) => false,
+            Outcome::Lost | Outcome::Missing => true,
+            Outcome::Ambiguous(error) => {
+                doubt = Some(error);
+                false
+            }
+        };
+        match store.head(key).await {
+            Ok(Some(there)) if there.size_bytes == body.length_bytes() => return Ok(Some(there)),
+            // Nobody is in the way, so it is what it was to be joined from.
+            Ok(None) if lost && condition == PutIf::Absent => return Ok(None),
+            Ok(None) => condition = PutIf::Absent,
+            Ok(Some(there)) => condition = PutIf::Matches(there.etag),
+            Err(error) => doubt = Some(error),
+        }
+    }
+    Err(unsettled(format!("putting {key:?}"), doubt))
+}
+
 /// Puts an object that nobody else writes, or whose newest version is the right one.
 pub async fn put_always(store: &dyn Store, key: &str, bytes: &Bytes, attributes: &Attributes) -> Result<()> {
     put_settled(store, key, bytes, attributes, &PutIf::Always).await.map(drop)

@@ -55,6 +55,7 @@ conformance! {
     a_body_is_joined_from_ranges_of_objects_and_keeps_its_condition
     a_join_from_an_object_that_changed_is_refused
     a_large_body_is_sent_but_for_what_the_store_has
+    a_body_that_is_only_begun_gets_the_rest_from_an_object
     the_probe_finds_every_ability_and_leaves_nothing
 }
 
@@ -359,6 +360,28 @@ async fn a_large_body_is_sent_but_for_what_the_store_has(store: &dyn Store) {
     assert!(made.sent_bytes <= 10 << 20, "{} bytes were sent", made.sent_bytes);
     assert!(bytes(store, "after").await == after);
     assert_eq!(keys(store, "").await, ["after", "before"]);
+}
+
+async fn a_body_that_is_only_begun_gets_the_rest_from_an_object(store: &dyn Store) {
+    let before: Vec<u8> = (0..12 << 20).map(|at| u8::try_from((at ^ at >> 9) & 0xff).unwrap()).collect();
+    write(store, "before", before.clone()).await;
+    let object = seen(store, "before").await;
+    let (sent, from) = (vec![7; 5 << 20], 3 << 20);
+    let after = [&sent[..], &before[from..]].concat();
+    let body = Body::Begun { beginning: sent.clone().into(), length_bytes: after.len() as u64 };
+    assert!(!body.is_whole() && body.whole().is_err());
+    let reused = [Reused { at: sent.len() as u64..after.len() as u64, object: &object, from: from as u64 }];
+    let made = done(assemble(store, "after", &body, &reused, PutIf::Absent).await);
+    assert_eq!(made.sent_bytes, sent.len() as u64);
+    assert!(bytes(store, "after").await == after);
+    assert!(matches!(assemble(store, "after", &body, &reused, PutIf::Absent).await, Outcome::Lost));
+
+    write(store, "before", vec![0; 12 << 20]).await;
+    assert!(matches!(assemble(store, "changed", &body, &reused, PutIf::Absent).await, Outcome::Lost));
+    store.delete("before", &seen(store, "before").await.etag).await.unwrap();
+    let gone = assemble(store, "changed", &body, &reused, PutIf::Absent).await;
+    assert!(matches!(gone, Outcome::Lost | Outcome::Missing));
+    assert_eq!(keys(store, "").await, ["after"]);
 }
 
 async fn the_probe_finds_every_ability_and_leaves_nothing(store: &dyn Store) {

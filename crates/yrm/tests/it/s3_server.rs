@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region};
+use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, SharedCredentialsProvider};
 use serde_json::{Value, json};
 use yrm::store::s3::{Limits, S3Store};
 
@@ -106,6 +106,32 @@ impl S3Server {
         aws_sdk_sqs::Client::from_conf(self.queue_config().build())
     }
 
+    /// How clients of whatever else of AWS's it plays are configured.
+    fn config(&self) -> aws_config::SdkConfig {
+        let credentials = Credentials::new(ACCESS_KEY, "test", None, None, "tests");
+        aws_config::SdkConfig::builder()
+            .behavior_version(BehaviorVersion::latest())
+            .credentials_provider(SharedCredentialsProvider::new(credentials))
+            .region(Region::from_static(REGION))
+            .endpoint_url(&self.endpoint)
+            .build()
+    }
+
+    /// A plain client of its KMS.
+    pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
+        aws_sdk_kms::Client::new(&self.config())
+    }
+
+    /// A plain client of its Parameter Store.
+    pub(crate) fn parameters(&self) -> aws_sdk_ssm::Client {
+        aws_sdk_ssm::Client::new(&self.config())
+    }
+
+    /// A plain client of its Secrets Manager.
+    pub(crate) fn secrets(&self) -> aws_sdk_secretsmanager::Client {
+        aws_sdk_secretsmanager::Client::new(&self.config())
+    }
+
     /// A new, empty bucket with a name of its own; what is below `repo/` can be read by everybody.
     pub(crate) async fn make_bucket(&self) -> String {
         let name = format!("test-{:016x}", rand::random::<u64>());
@@ -145,7 +171,7 @@ impl S3Server {
         self.control(&json!({ "kind": kind, "match": matching, "after": after })).await;
     }
 
-    /// Breaks nothing any more that a regular expression with this bucket's name asked for.
+    /// Breaks nothing any more that a regular expression with this name (a bucket's, or another) asked for.
     pub(crate) async fn mend(&self, bucket: &str) {
         let url = format!("{}/_fault?bucket={bucket}", self.endpoint);
         reqwest::Client::new().delete(url).send().await.unwrap().error_for_status().unwrap();

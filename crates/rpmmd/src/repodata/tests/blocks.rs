@@ -50,6 +50,7 @@ fn previous(file: &File) -> Previous<'_> {
         fragment_bytes: &file.fragment_bytes,
         file: &file.bytes,
         verify: Some(file.sha256),
+        href_prefix: "",
     }
 }
 

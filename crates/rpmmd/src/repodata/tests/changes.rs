@@ -86,7 +86,8 @@ impl Repository {
             let rendered = self.files.get(document);
             let file = self.files.bytes(document);
             let (layout, fragment_bytes) = (&rendered.layout, rendered.fragment_bytes.as_slice());
-            let previous = Previous { layout, fragment_bytes, file: &file, verify: Some(rendered.sha256) };
+            let previous =
+                Previous { layout, fragment_bytes, file: &file, verify: Some(rendered.sha256), href_prefix: "" };
             let mut bytes = Vec::new();
             let rendered = render(document, options, &slots, Some(previous), &mut bytes).unwrap();
             (rendered, bytes)

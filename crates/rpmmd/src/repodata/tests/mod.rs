@@ -4,5 +4,6 @@ mod blocks;
 mod changes;
 mod documents;
 mod packages;
+mod prefix;
 mod repodata;
 mod stream;

@@ -1,3 +1,5 @@
+use futures::FutureExt as _;
+
 use super::*;
 use crate::openpgp::key::{Algorithm, Made, generate};
 
@@ -12,11 +14,17 @@ fn signer(keys: &[&Made], with: SignWith) -> Signer {
     Signer::new(keys, with, "tests".to_owned()).unwrap()
 }
 
+/// The signature over `bytes`; keys in files need nobody's answer.
+fn signed(signer: &Signer, bytes: &[u8], at: Timestamp) -> Bytes {
+    let begun = signer.begin(bytes, at).unwrap();
+    signer.finish(begun).now_or_never().unwrap().unwrap()
+}
+
 #[test]
 fn a_signature_is_good_for_its_bytes_and_key_alone() {
     let (mine, other) = (made(None), made(None));
     let signer = signer(&[&mine], SignWith::First);
-    let signature = signer.sign(b"metadata", AT).unwrap();
+    let signature = signed(&signer, b"metadata", AT);
     assert!(signer.has_signed(b"metadata", &signature));
     assert!(mine.key.has_signed(b"metadata", &signature));
     assert!(!mine.key.has_signed(b"other metadata", &signature));
@@ -28,13 +36,13 @@ fn a_signature_is_good_for_its_bytes_and_key_alone() {
 #[test]
 fn the_first_key_signs_alone_or_first() {
     let (old, new) = (made(None), made(None));
-    let alone = signer(&[&old, &new], SignWith::First).sign(b"m", AT).unwrap();
-    let both = signer(&[&old, &new], SignWith::All).sign(b"m", AT).unwrap();
+    let alone = signed(&signer(&[&old, &new], SignWith::First), b"m", AT);
+    let both = signed(&signer(&[&old, &new], SignWith::All), b"m", AT);
     assert!(both.len() > alone.len() + 100);
     for signature in [&alone, &both] {
         assert!(old.key.has_signed(b"m", signature) && !new.key.has_signed(b"m", signature));
     }
-    let turned = signer(&[&new, &old], SignWith::All).sign(b"m", AT).unwrap();
+    let turned = signed(&signer(&[&new, &old], SignWith::All), b"m", AT);
     assert!(new.key.has_signed(b"m", &turned) && !old.key.has_signed(b"m", &turned));
 }
 
@@ -79,7 +87,31 @@ fn a_signature_is_never_older_than_its_key() {
     let made = made(None);
     let signer = signer(&[&made], SignWith::First);
     let early = AT - jiff::SignedDuration::from_hours(1);
-    assert!(signer.has_signed(b"m", &signer.sign(b"m", early).unwrap()));
-    assert_eq!(signer.sign(b"m", early).unwrap(), signer.sign(b"m", AT).unwrap());
+    assert!(signer.has_signed(b"m", &signed(&signer, b"m", early)));
+    assert_eq!(signed(&signer, b"m", early), signed(&signer, b"m", AT));
     assert_eq!((made.key.created(), made.key.expires()), (AT, None));
+}
+
+#[test]
+fn a_package_is_signed_as_of_when_it_was_built_but_never_before_the_key_or_after_now() {
+    let made = made(None);
+    let signer = signer(&[&made], SignWith::First);
+    let second = |number: i64| Timestamp::from_second(AT.as_second() + number).unwrap();
+    let now = second(1_000);
+    let sign = |built: i64| {
+        let begun = signer.begin_package(b"a header", second(built), now).unwrap();
+        futures::executor::block_on(signer.finish_package(begun)).unwrap()
+    };
+    let made_at = |signature: &PackageSignature| {
+        use pgp::composed::{Deserializable as _, DetachedSignature};
+        let read = DetachedSignature::from_bytes(&signature.packet[..]).unwrap();
+        i64::from(read.signature.created().unwrap().as_secs()) - AT.as_second()
+    };
+    assert_eq!(made_at(&sign(500)), 500);
+    for built in [-500, 1_001, i64::from(u32::MAX) - AT.as_second()] {
+        assert_eq!(made_at(&sign(built)), 0, "{built}");
+    }
+    assert_eq!(sign(500), sign(500), "the same again");
+    assert_ne!(sign(500), sign(501));
+    assert_eq!((sign(1).by, sign(1).is_rsa), (made.key.fingerprint(), false));
 }

@@ -17,6 +17,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// The first bytes of every catalog: a name and the encoding's version.
 const MAGIC: &[u8; 8] = b"yrm-cat\x02";
+/// Of one that says how primary is cut in the generation's own folder. Nobody who does without that
+/// writes this version.
+const MAGIC_MIRROR: &[u8; 8] = b"yrm-cat\x03";
 /// A catalog larger than this (unpacked) is not one of ours: some 4 million packages.
 const MAX_RAW_BYTES: usize = 1 << 30;
 /// The quickest: digests, which are most of it, do not compress.
@@ -44,7 +47,8 @@ pub struct Delta {
     came: Catalog,
 }
 
-/// The encoded form. Its field order is the format: a change needs a new version in [`MAGIC`].
+/// The encoded form. Its field order is the format: a change needs a new version in [`MAGIC`]. Version 3
+/// is this and a [`StoredFile`] after it.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
     revision: u64,
@@ -141,19 +145,25 @@ impl Catalog {
             }),
             entries: stored_entries(&entries),
         };
-        let raw = postcard::to_stdvec(&stored).map_err(|source| encoding().because(source))?;
+        let mut raw = postcard::to_stdvec(&stored).map_err(|source| encoding().because(source))?;
+        if let Some(mirror) = &self.mirror {
+            raw = postcard::to_extend(&StoredFile::from(mirror), raw).map_err(|source| encoding().because(source))?;
+        }
         let packed = zstd::bulk::compress(&raw, ZSTD_LEVEL).map_err(|source| encoding().because(source))?;
         let length = (raw.len() as u64).to_le_bytes();
         let mut digest = rpmmd::checksum::Sha256Stream::default();
         digest.update(&length);
         digest.update(&packed);
-        Ok([MAGIC.as_slice(), digest.finish().as_bytes(), &length, &packed].concat())
+        let magic = if self.mirror.is_some() { MAGIC_MIRROR } else { MAGIC };
+        Ok([magic.as_slice(), digest.finish().as_bytes(), &length, &packed].concat())
     }
 
     /// From stored bytes; an error of kind `Corrupt` when they are not a whole catalog of this
     /// version (the caller then adopts the repository).
     pub fn decode(bytes: &[u8]) -> Result<Decoded> {
-        let rest = bytes.strip_prefix(MAGIC).ok_or_else(|| corrupt("it is not of this version"))?;
+        let mirrored = bytes.strip_prefix(MAGIC_MIRROR);
+        let rest = mirrored.or_else(|| bytes.strip_prefix(MAGIC));
+        let rest = rest.ok_or_else(|| corrupt("it is not of this version"))?;
         let (digest, body) = rest.split_first_chunk::<32>().ok_or_else(|| corrupt("it is cut short"))?;
         if Sha256::of(body).as_bytes() != digest {
             return Err(corrupt("its checksum does not match"));
@@ -165,8 +175,9 @@ impl Catalog {
         }
         let raw =
             zstd::bulk::decompress(packed, length).map_err(|source| corrupt("it does not unpack").because(source))?;
-        let stored: Stored<'_> =
-            postcard::from_bytes(&raw).map_err(|source| corrupt("it does not decode").because(source))?;
+        let undecoded = |source| corrupt("it does not decode").because(source);
+        let (stored, rest): (Stored<'_>, _) = postcard::take_from_bytes(&raw).map_err(undecoded)?;
+        let mirror: Option<StoredFile> = mirrored.map(|_| postcard::from_bytes(rest)).transpose().map_err(undecoded)?;
         let compression = match stored.compression {
             StoredCompression::Gz => Compression::Gz,
             StoredCompression::Zstd => Compression::Zstd,
@@ -176,6 +187,7 @@ impl Catalog {
             compression,
             entries: read_entries(&stored.entries)?,
             files: stored.files.map(|files| files.map(|file| file.layout(compression))),
+            mirror: mirror.map(|file| file.layout(compression)),
             base: None,
         };
         Ok(match stored.base {
@@ -382,6 +394,19 @@ mod tests {
         let mut next = Catalog { base: Some(spent), ..base };
         let bytes = next.encode().unwrap();
         assert_eq!((next.base, whole(&bytes)), (None, next));
+    }
+
+    #[test]
+    fn how_primary_is_cut_in_its_own_folder_is_kept_and_costs_the_others_nothing() {
+        let mut flat = catalog(many(3_000));
+        let mut mirrored = Catalog { mirror: flat.files.as_ref().map(|[primary, ..]| primary.clone()), ..flat.clone() };
+        let (flat_bytes, bytes) = (flat.encode().unwrap(), mirrored.encode().unwrap());
+        assert_eq!((flat_bytes[7], bytes[7]), (2, 3), "without it, the version is the one before");
+        assert_eq!((whole(&flat_bytes), whole(&bytes)), (flat, mirrored.clone()));
+        // Also in a change, of whichever base.
+        let mut next = Catalog { base: mirrored.base_of_next(Sha256::of(b"repomd.xml")), ..mirrored.clone() };
+        let Decoded::Delta(delta) = Catalog::decode(&next.encode().unwrap()).unwrap() else { panic!("a whole one") };
+        assert_eq!(delta.on(&whole(&flat_bytes)).unwrap(), next);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod temp;
 mod tree;
 
 use std::fs::File;
+use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -150,9 +151,10 @@ impl Store for DirectoryStore {
     ) -> Result<Outcome<Assembled>> {
         let (key, body) = (key.to_owned(), body.clone());
         let reused_bytes: u64 = reused.iter().map(|reused| reused.at.end - reused.at.start).sum();
-        let mut seen: Vec<Object> = reused.iter().map(|reused| reused.object.clone()).collect();
-        seen.dedup();
+        let reused: Vec<_> = reused.iter().map(|one| (one.at.clone(), one.object.clone(), one.from)).collect();
         self.blocking(move |tree| {
+            let mut seen: Vec<&Object> = reused.iter().map(|(_, object, _)| object).collect();
+            seen.dedup();
             for object in seen {
                 match open_file(tree, KeyPath::parse(&object.key)?)? {
                     None => return Ok(Outcome::Missing),
@@ -163,10 +165,15 @@ impl Store for DirectoryStore {
             let path = KeyPath::parse(&key)?;
             let adopted = match &body {
                 Body::File(local) => Temp::adopt(tree, local)?,
-                Body::Memory(_) => None,
+                Body::Memory(_) | Body::Begun { .. } => None,
             };
             let temp = if let Some(temp) = adopted {
                 temp
+            } else if let (Body::Begun { beginning, .. }, false) = (&body, body.is_whole()) {
+                match complete(tree, beginning, &reused, path.key)? {
+                    Some(temp) => temp,
+                    None => return Ok(Outcome::Lost),
+                }
             } else {
                 let mut temp = Temp::create(tree)?;
                 temp.write_body(&body, path.key)?;
@@ -240,6 +247,25 @@ fn read(tree: &Tree, path: KeyPath<'_>, range: Option<&Range<u64>>) -> Result<Op
         }
     }
     Err(Error::new(ErrorKind::Conflict, doing()).hint("something is writing to this file; it is read again later"))
+}
+
+/// A body that is only begun, with the rest from the objects that have it; `None` when one of those is not
+/// what was seen.
+fn complete(tree: &Tree, beginning: &Bytes, reused: &[(Range<u64>, Object, u64)], key: &str) -> Result<Option<Temp>> {
+    let mut temp = Temp::create(tree)?;
+    temp.write(beginning, key)?;
+    for (at, object, from) in reused {
+        let path = KeyPath::parse(&object.key)?;
+        let Some((mut file, before)) = open_file(tree, path)? else { return Ok(None) };
+        let doing = || format!("reading {:?}", object.key);
+        file.seek(SeekFrom::Start(*from)).map_err(|error| io_failure(error, doing()))?;
+        let length = at.end - at.start;
+        let (size_bytes, _) = temp.write_from(&mut (&file).take(length), key)?;
+        if before.etag() != object.etag || identity_of(&file, path)? != before || size_bytes != length {
+            return Ok(None);
+        }
+    }
+    Ok(Some(temp))
 }
 
 fn copy_file(tree: &Tree, source: &Object, target: KeyPath<'_>) -> Result<Outcome<Stored>> {

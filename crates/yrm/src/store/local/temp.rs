@@ -1,7 +1,7 @@
 //! Files in the making: written and flushed in `.yrm/tmp`, then put in place in one step.
 
 use std::fs::File;
-use std::io::{Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, UNIX_EPOCH};
@@ -104,7 +104,7 @@ impl Temp {
     }
 
     /// Writes all that is left in `source`; gives its length and digest.
-    pub(super) fn write_from(&mut self, source: &mut File, key: &str) -> Result<(u64, Sha256)> {
+    pub(super) fn write_from(&mut self, source: &mut impl io::Read, key: &str) -> Result<(u64, Sha256)> {
         let mut buffer = vec![0; COPY_BYTES];
         let mut digest = Sha256Stream::default();
         let mut size_bytes = 0;

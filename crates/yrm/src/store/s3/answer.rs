@@ -1,10 +1,9 @@
 //! What an S3 error says about the call: refused, lost, missing, or nobody knows.
 
-use std::fmt::Debug;
-
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
+use crate::aws::{GIVE_CREDENTIALS, names_credentials};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Outcome;
 
@@ -56,10 +55,7 @@ impl Answer {
                 Self::Failed(failed(ErrorKind::Config).hint("this store does not have that call; see `yrm doctor`"))
             }
             (_, Some(400..=499)) => Self::Failed(failed(ErrorKind::Internal)),
-            (_, None) if no_credentials => Self::Failed(
-                failed(ErrorKind::Denied)
-                    .hint("give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role"),
-            ),
+            (_, None) if no_credentials => Self::Failed(failed(ErrorKind::Denied).hint(GIVE_CREDENTIALS)),
             (_, None) if not_built => Self::Failed(failed(ErrorKind::Internal)),
             // A 5xx, a 200 with an error, a timeout, a lost connection, an unreadable answer.
             _ => Self::Ambiguous(failed(ErrorKind::Unavailable)),
@@ -102,12 +98,4 @@ impl Answer {
 
 fn out_of_place(doing: &str, answer: &str) -> Error {
     Error::new(ErrorKind::Unavailable, doing).because(format!("the store answered that {answer}"))
-}
-
-/// The SDK has no public type for "no credentials were found" at this level; its Debug form names it.
-pub(crate) fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> bool {
-    let text = format!("{error:?}");
-    text.contains("CredentialsNotLoaded")
-        || text.contains("CredentialsProviderError")
-        || text.contains("ProviderError(")
 }

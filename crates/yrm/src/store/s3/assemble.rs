@@ -86,7 +86,8 @@ impl S3Store {
         let sent_bytes =
             parts.iter().filter(|part| matches!(part.from, From::Body)).map(|part| part.at.end - part.at.start).sum();
         // One call is simpler and tells the SHA-256, but sends everything.
-        if size_bytes <= self.limits.single_assemble_bytes && sent_bytes > 0 || size_bytes == 0 {
+        let at_once = size_bytes <= self.limits.single_assemble_bytes && sent_bytes > 0 && body.is_whole();
+        if at_once || size_bytes == 0 {
             return self.put_body(key, body, attributes, condition).await;
         }
         let upload = self.begin(key, attributes, &doing).await?;

@@ -18,11 +18,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_config::SdkConfig;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{BehaviorVersion, Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation};
+use aws_sdk_s3::config::{Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
 use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, EncodingType, MetadataDirective, TaggingDirective};
@@ -31,13 +30,13 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
 use self::answer::Answer;
-pub(crate) use self::answer::names_credentials;
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
 use super::body::Body;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
     Stored,
 };
+use crate::aws;
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -94,27 +93,11 @@ pub struct S3Store {
     limits: Limits,
 }
 
-/// What the SDK's own chain of environment, profiles and instance roles says, where `config` says
-/// nothing. Not for S3 only: whatever else of AWS's is asked uses the same credentials.
-pub(crate) async fn shared(config: &S3Config) -> SdkConfig {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(region) = &config.region {
-        loader = loader.region(Region::new(region.clone()));
-    }
-    if let Some(profile) = &config.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(endpoint) = &config.endpoint {
-        loader = loader.endpoint_url(endpoint);
-    }
-    loader.load().await
-}
-
 impl S3Store {
     /// The bucket `name`, below `prefix` (may be empty), reached as `config` says and otherwise
     /// as the SDK's own chain of environment, profiles and instance roles says. Sends nothing.
     pub async fn connect(name: &str, prefix: &str, config: &S3Config) -> Result<Self> {
-        let shared = shared(config).await;
+        let shared = aws::shared(config).await;
         let mut builder = Builder::from(&shared).force_path_style(config.path_style);
         if shared.region().is_none() {
             // Other stores than AWS's have no regions, but signatures want one.

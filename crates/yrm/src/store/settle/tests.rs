@@ -207,3 +207,21 @@ async fn a_copy_says_which_of_its_two_conditions_failed() {
         assert_eq!(copy_settled(&store, elsewhere).await.unwrap(), Copied::SourceMissing);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_under_a_key_of_its_own_gets_there_whatever_the_answers_are() {
+    let body = Body::Memory(Bytes::from_static(b"joined"));
+    for script in [&[][..], &[Fault::Conflict], &[Fault::LostRequest], &[Fault::LostReply, Fault::LostRequest]] {
+        let store = Faulty::new(script.iter().copied());
+        for _ in 0..2 {
+            let there = join_own(&store, KEY, &body, &[], &Attributes::default()).await.unwrap().unwrap();
+            assert_eq!((there.size_bytes, there.etag), (6, store.object(KEY).await.etag), "{script:?}");
+        }
+        assert_eq!(store.inner.versions(KEY).len(), 1, "{script:?}");
+    }
+    // What is not it is replaced.
+    let store = Faulty::new([]);
+    store.write(KEY, b"damaged, and longer").await;
+    let there = join_own(&store, KEY, &body, &[], &Attributes::default()).await.unwrap().unwrap();
+    assert_eq!(there.size_bytes, 6);
+}

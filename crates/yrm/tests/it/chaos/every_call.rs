@@ -57,15 +57,16 @@ async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, wh
     calls
 }
 
-/// Every story, unsigned and signed.
-fn plays() -> impl Iterator<Item = (Story, Signing)> {
-    Story::ALL.into_iter().flat_map(|story| Signing::BOTH.map(|signing| (story, signing)))
+/// Every story, unsigned, with signed metadata, and with signed packages too; and these in mirrorlist mode.
+fn plays(mirrored: &[Story]) -> impl Iterator<Item = (Story, Signing)> {
+    let flat = Story::ALL.into_iter().flat_map(|story| Signing::FLAT.map(|signing| (story, signing)));
+    flat.chain(mirrored.iter().map(|&story| (story, Signing::Mirrored)))
 }
 
 /// Plays every story once for every call and fate. Answers how often.
-fn singles(fates: &[Fate]) -> u64 {
+fn singles(fates: &[Fate], mirrored: &[Story]) -> u64 {
     let mut played = 0;
-    for (story, signing) in plays() {
+    for (story, signing) in plays(mirrored) {
         let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for fate in fates {
             for call in 0..calls {
@@ -80,7 +81,7 @@ fn singles(fates: &[Fate]) -> u64 {
 
 #[test]
 fn f1_a_process_that_dies_at_any_call_loses_nothing() {
-    let played = singles(&[Fate::DiesBefore, Fate::DiesAfter]);
+    let played = singles(&[Fate::DiesBefore, Fate::DiesAfter], &Story::MIRRORED);
     tell(&format!("F1: {played} stories, each with a death before or after one call; 0 violations"));
     assert!(played > 500, "{played}");
 }
@@ -90,7 +91,7 @@ const FAILURES: [Fate; 5] =
 
 #[test]
 fn f2_a_call_that_fails_loses_nothing_whether_it_applied_or_not() {
-    let played = singles(&FAILURES);
+    let played = singles(&FAILURES, &[Story::PublishOne, Story::MirrorOff]);
     tell(&format!("F2: {played} stories, each with one call failing in one way; 0 violations"));
     assert!(played > 1_000, "{played}");
 }
@@ -102,7 +103,7 @@ fn f2_pairs_of_failures_lose_nothing() {
     for seed in from..from + pairs {
         let mut dice = StdRng::seed_from_u64(seed);
         let story = Story::ALL[dice.random_range(0..Story::ALL.len())];
-        let signing = Signing::BOTH[dice.random_range(0..2)];
+        let signing = Signing::ALL[dice.random_range(0..4)];
         let longest = if story == Story::PublishMany { 250 } else { 45 };
         let first = dice.random_range(0..longest);
         // The second is often met while the first is being mended.
@@ -200,11 +201,17 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
     // than the grace period.
     let naps = [10 * MINUTE, 40 * MINUTE, GRACE + 3 * HOUR];
     let mut played = 0;
-    for (story, signing) in plays() {
+    for (story, signing) in plays(&[Story::PublishOne]) {
         let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for sleeps in [Sleeps::Before, Sleeps::After] {
             // What signing adds to a sleep is a sleeper's stale signature, after whatever nap.
-            let naps = if signing == Signing::On { &naps[1..2] } else { &naps[..] };
+            let naps = match signing {
+                Signing::Off => &naps[..],
+                Signing::On => &naps[1..2],
+                // What signing packages adds is what lies aside, and was swept by somebody else meanwhile.
+                Signing::Packages => &naps[2..],
+                Signing::Mirrored => &naps[1..],
+            };
             for &nap in naps {
                 for at in 0..calls {
                     let what = format!("{story:?}, signing {signing:?}, asleep {sleeps:?} call {at} for {nap:?}");
@@ -227,8 +234,8 @@ enum Mind {
 }
 
 /// Just before a call the uploader of `x/c-1.rpm` changes his mind.
-async fn second_thoughts(at: u64, mind: Mind, what: &str) -> u64 {
-    let world = Arc::new(World::new(Story::PublishOne.policy(), Signing::On, 1));
+async fn second_thoughts(at: u64, mind: Mind, signing: Signing, what: &str) -> u64 {
+    let world = Arc::new(World::new(Story::PublishOne.policy(), signing, 1));
     Story::PublishOne.prepare(&world).await;
     let acts = Arc::new(Mutex::new(Some(Arc::clone(&world))));
     let script = move |call: Call<'_>| {
@@ -255,12 +262,15 @@ async fn second_thoughts(at: u64, mind: Mind, what: &str) -> u64 {
 #[test]
 fn f7_an_inbox_object_that_changes_at_any_call_is_published_or_set_aside_as_what_it_is() {
     // A story in which nothing changes says how many calls there are: one that changes early may be short.
-    let calls = play(second_thoughts(u64::MAX, Mind::Withdraws, "the uploader does nothing"));
     let mut played = 0;
-    for mind in [Mind::Replaces, Mind::Withdraws, Mind::DropsTheSame] {
-        for at in 0..calls {
-            play(second_thoughts(at, mind, &format!("the uploader {mind:?} before call {at}")));
-            played += 1;
+    for signing in [Signing::On, Signing::Packages] {
+        let calls = play(second_thoughts(u64::MAX, Mind::Withdraws, signing, "the uploader does nothing"));
+        for mind in [Mind::Replaces, Mind::Withdraws, Mind::DropsTheSame] {
+            for at in 0..calls {
+                let what = format!("signing {signing:?}, the uploader {mind:?} before call {at}");
+                play(second_thoughts(at, mind, signing, &what));
+                played += 1;
+            }
         }
     }
     tell(&format!("F7: {played} stories, each with a change before one call; 0 violations"));

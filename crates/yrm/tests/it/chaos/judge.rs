@@ -4,28 +4,29 @@
 //! It knows nothing of how the publisher works: it reads repomd.xml and primary as a client would,
 //! and keeps its own books of what was uploaded, published, removed and retired.
 
+pub(crate) mod mirrors;
+mod seat;
+mod signed;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use async_trait::async_trait;
+use self::mirrors::{Pointed, is_in_a_folder, list_of};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
+use rpmmd::header::{HeaderFile, Parsed};
 use rpmmd::nevra::Nevra;
 use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 use yrm::config::{OnConflict, Policy, Retention};
-use yrm::error::Result;
 use yrm::openpgp::key::PublicKey;
-use yrm::store::body::Body;
+use yrm::openpgp::keyring::Keyring;
+use yrm::openpgp::verify::{Trust, Verification};
 use yrm::store::memory::MemoryStore;
-use yrm::store::{
-    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
-};
+use yrm::store::{Attributes, Outcome, PutIf, Store};
 
 /// What the key of a signature ends in.
 const SIGNATURE: &str = "repodata/repomd.xml.asc";
@@ -56,6 +57,7 @@ struct Generation {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Named {
     sha256: Sha256,
+    content: Sha256,
     nevra: Nevra,
     first_published: Timestamp,
 }
@@ -64,6 +66,7 @@ struct Named {
 #[derive(Debug, Clone)]
 struct Upload {
     sha256: Sha256,
+    content: Sha256,
     since: Timestamp,
 }
 
@@ -77,7 +80,7 @@ struct Gone {
 #[derive(Debug, Default)]
 struct Books {
     inbox: BTreeMap<String, Upload>,
-    /// When these bytes were last uploaded.
+    /// When this content was last uploaded.
     uploaded: BTreeMap<Sha256, Timestamp>,
     generations: BTreeMap<String, Vec<Generation>>,
     gone: BTreeMap<(String, Sha256), Gone>,
@@ -86,6 +89,9 @@ struct Books {
     /// Since when a repository's signature does not go with its repomd.xml, and the longest that took.
     mismatched: BTreeMap<String, Instant>,
     longest_gap: Duration,
+    /// What each repository's list of mirrors named.
+    pointed: BTreeMap<String, Vec<Pointed>>,
+    mirrors_off: bool,
     violations: Vec<String>,
     trace: Vec<String>,
     writes: u64,
@@ -98,6 +104,10 @@ pub(crate) struct Judge {
     policy: Policy,
     /// The key that metadata is signed with, if it is.
     key: Option<PublicKey>,
+    /// What packages are signed with, if they are.
+    signs_packages: Option<Arc<Keyring>>,
+    /// Packages whose signature was looked at and is good.
+    signed: Mutex<BTreeSet<Sha256>>,
     clock: fn() -> Timestamp,
     books: Mutex<Books>,
 }
@@ -112,7 +122,10 @@ pub(crate) struct Seat {
 impl Judge {
     pub(crate) fn new(policy: Policy, key: Option<PublicKey>, clock: fn() -> Timestamp) -> Arc<Self> {
         let memory = Arc::new(MemoryStore::with_clock(clock));
-        Arc::new(Self { memory, policy, key, clock, books: Mutex::default() })
+        let keyring = || Keyring::parse(key.as_ref().unwrap().armored().unwrap().as_bytes()).unwrap();
+        let signs_packages = policy.trust.signs_packages().then(|| Arc::new(keyring()));
+        let (signed, books) = (Mutex::default(), Mutex::default());
+        Arc::new(Self { memory, policy, key, signs_packages, signed, clock, books })
     }
 
     pub(crate) fn seat(self: &Arc<Self>, who: Who) -> Arc<dyn Store> {
@@ -122,12 +135,13 @@ impl Judge {
     /// What an uploader does: whatever was under the key is replaced.
     pub(crate) async fn upload(&self, path: &str, bytes: Bytes) {
         let (key, sha256, since) = (format!("inbox/{path}"), Sha256::of(&bytes), (self.clock)());
+        let content = self.content(&bytes);
         let put = self.memory.put(&key, bytes, &Attributes::default(), PutIf::Always).await;
         assert!(matches!(put, Ok(Outcome::Done(_))), "{put:?}");
         let mut books = self.books();
         books.trace.push(format!("{since} upload {key} {sha256}"));
-        books.inbox.insert(key, Upload { sha256, since });
-        books.uploaded.insert(sha256, since);
+        books.inbox.insert(key, Upload { sha256, content, since });
+        books.uploaded.insert(content, since);
     }
 
     /// What an uploader does who has thought better of it.
@@ -145,9 +159,9 @@ impl Judge {
     }
 
     /// Whether the bytes left a repository less than `within` ago.
-    pub(crate) fn left_lately(&self, sha256: Sha256, within: SignedDuration) -> bool {
-        let now = (self.clock)();
-        self.books().gone.iter().any(|((_, bytes), gone)| *bytes == sha256 && now.duration_since(gone.at) < within)
+    pub(crate) fn left_lately(&self, bytes: &[u8], within: SignedDuration) -> bool {
+        let (now, content) = ((self.clock)(), self.content(bytes));
+        self.books().gone.iter().any(|((_, left), gone)| *left == content && now.duration_since(gone.at) < within)
     }
 
     /// The repositories and the paths of their packages, as clients see them.
@@ -175,6 +189,8 @@ impl Judge {
             held.extend(last.files.iter().map(|key| (key.clone(), None)));
             held.extend(last.packages.iter().map(|(href, named)| (key_of(repository, href), Some(named.sha256))));
         }
+        drop(books);
+        held.extend(self.held_by_mirrors().into_iter().map(|key| (key, None)));
         held
     }
 
@@ -208,6 +224,30 @@ impl Judge {
         overdue
     }
 
+    /// What of an upload is published: all of it, or, where packages are signed, all but its start.
+    fn content(&self, bytes: &[u8]) -> Sha256 {
+        match HeaderFile::parse_prefix(bytes) {
+            Ok(Parsed::Ready(file)) if self.signs_packages.is_some() => {
+                Sha256::of(&bytes[usize::try_from(file.header_start).unwrap()..])
+            }
+            _ => Sha256::of(bytes),
+        }
+    }
+
+    /// Whether a package has the signature that it should be published with.
+    fn is_signed(&self, bytes: &[u8], pkgid: Sha256) -> bool {
+        let Some(keyring) = self.signs_packages.clone() else { return true };
+        let mut signed = self.signed.lock().unwrap();
+        let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(bytes) else { return false };
+        // The key was made by the wall's clock, which is none of the story's.
+        let now = Timestamp::from_second(4_000_000_000).unwrap();
+        let trust = Trust { keyring, only: None, now };
+        if !signed.contains(&pkgid) && Verification::begin(&file, trust).finish(false).is_ok() {
+            signed.insert(pkgid);
+        }
+        signed.contains(&pkgid)
+    }
+
     fn books(&self) -> MutexGuard<'_, Books> {
         self.books.lock().unwrap()
     }
@@ -232,7 +272,8 @@ impl Judge {
     /// Before a put: what is there may not be overwritten (G6), and the truth only conditionally (G4).
     fn before_put(&self, who: &Who, key: &str, condition: &PutIf) {
         self.confined(who, "put", key);
-        if (key.ends_with("/repodata/repomd.xml") || key.ends_with(SIGNATURE)) && *condition == PutIf::Always {
+        let swapped = key.ends_with("/repodata/repomd.xml") || key.ends_with(SIGNATURE) || list_of(key).is_some();
+        if swapped && *condition == PutIf::Always {
             self.broken(format!("G4: {who:?} switched {key} without a condition"));
         }
         if key.ends_with(SIGNATURE) && self.key.is_none() {
@@ -251,6 +292,18 @@ impl Judge {
             books.writes += 1;
             books.trace.push(line);
         }
+        if what != "delete" {
+            self.no_mirror_has_changed(who, key);
+        }
+        if let Some(repository) = list_of(key) {
+            match what {
+                "delete" => self.unpointed(who, repository),
+                _ => self.pointed(who, repository),
+            }
+        }
+        if is_in_a_folder(key) {
+            return;
+        }
         if what == "put"
             && let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix("repodata/repomd.xml"))
         {
@@ -261,61 +314,6 @@ impl Judge {
         }
         if let Some((repository, _)) = key.strip_prefix("repo/").and_then(|key| key.split_once("repodata/repomd.xml")) {
             self.time_the_gap(repository.trim_end_matches('/'));
-        }
-    }
-
-    /// After a write to one of a pair: for how long does it not match?
-    fn time_the_gap(&self, repository: &str) {
-        let good = self.pair_is_good(repository);
-        let mut books = self.books();
-        if !good {
-            books.mismatched.entry(repository.to_owned()).or_insert_with(Instant::now);
-        } else if let Some(since) = books.mismatched.remove(repository) {
-            books.longest_gap = books.longest_gap.max(since.elapsed());
-        }
-    }
-
-    /// The longest that a signature did not go with its repomd.xml.
-    pub(crate) fn longest_gap(&self) -> Duration {
-        let books = self.books();
-        books.mismatched.values().map(Instant::elapsed).chain([books.longest_gap]).max().unwrap_or_default()
-    }
-
-    /// Whether the signature that clients find goes with the repomd.xml that they find (G7).
-    fn pair_is_good(&self, repository: &str) -> bool {
-        let key = key_of(repository, "repodata/repomd.xml");
-        let (repomd, signature) = (self.bytes(&key), self.bytes(&format!("{key}.asc")));
-        match (&self.key, repomd) {
-            (None, _) => signature.is_none(),
-            (Some(_), None) => true,
-            (Some(public), Some(repomd)) => signature.is_some_and(|signature| public.has_signed(&repomd, &signature)),
-        }
-    }
-
-    /// When nobody is at work: every pair is good, and clients find the key.
-    pub(crate) fn at_rest(&self, what: &str) {
-        let repositories: Vec<String> = self.books().generations.keys().cloned().collect();
-        for repository in &repositories {
-            if !self.pair_is_good(repository) {
-                self.broken(format!(
-                    "G7: {what}: at rest the signature of {repository:?} does not go with its repomd.xml"
-                ));
-            }
-        }
-        let published = self.bytes("repo/RPM-GPG-KEY-stories");
-        let key = published.and_then(|bytes| PublicKey::read_all(&bytes).ok());
-        if !repositories.is_empty() && key.is_some_and(|keys| Some(&keys[0]) == self.key.as_ref()) != self.key.is_some()
-        {
-            self.broken(format!("G7: {what}: the public key is not what it should be"));
-        }
-    }
-
-    /// A switch by `who`, whose signature must be there already, unless another has replaced it meanwhile:
-    /// then that is mended, which `at_rest` holds them to.
-    fn signed_before(&self, who: &Who, repository: &str) {
-        let by_another = self.books().signed.get(repository).is_some_and(|last| last != who);
-        if !by_another && !self.pair_is_good(repository) {
-            self.broken(format!("G7: {who:?} switched {repository:?} without its signature"));
         }
     }
 
@@ -360,8 +358,8 @@ impl Judge {
             }
         }
         for (href, named) in &came {
-            let uploaded = books.uploaded.get(&named.sha256);
-            let gone = books.gone.get(&(repository.to_owned(), named.sha256));
+            let uploaded = books.uploaded.get(&named.content);
+            let gone = books.gone.get(&(repository.to_owned(), named.content));
             let anew = uploaded.is_some_and(|at| gone.is_none_or(|gone| *at >= gone.at || gone.pending));
             let wanted = match who {
                 Who::Manager(_) => anew,
@@ -375,11 +373,11 @@ impl Judge {
                 broken.push(format!("G5: {who:?} brought back {href} of {repository:?}"));
             }
         }
-        let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.sha256).collect();
-        let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.sha256).collect();
-        for sha256 in gone.into_iter().filter(|sha256| !still.contains(sha256)) {
-            let pending = books.inbox.values().any(|upload| upload.sha256 == sha256);
-            books.gone.insert((repository.to_owned(), sha256), Gone { at: generation.since, pending });
+        let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.content).collect();
+        let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.content).collect();
+        for content in gone.into_iter().filter(|content| !still.contains(content)) {
+            let pending = books.inbox.values().any(|upload| upload.content == content);
+            books.gone.insert((repository.to_owned(), content), Gone { at: generation.since, pending });
         }
         books.generations.entry(repository.to_owned()).or_default().push(generation);
         books.violations.extend(broken);
@@ -409,7 +407,11 @@ impl Judge {
                 return Err(format!("{key} has other bytes"));
             }
             let first_published = self.modified(&key).ok_or("gone")?;
-            let named = Named { sha256: package.pkgid, nevra: package.nevra, first_published };
+            if !self.is_signed(&bytes, package.pkgid) {
+                return Err(format!("{key} has no good signature of ours"));
+            }
+            let content = self.content(&bytes);
+            let named = Named { sha256: package.pkgid, content, nevra: package.nevra, first_published };
             if packages.insert(package.href.into_owned(), named).is_some() {
                 return Err(format!("{key} is named twice"));
             }
@@ -433,7 +435,7 @@ impl Judge {
             generations.iter().rev().any(|generation| {
                 let in_time = superseded.is_none_or(|superseded| superseded >= upload.since);
                 superseded = Some(generation.since);
-                in_time && generation.packages.values().any(|named| named.sha256 == upload.sha256)
+                in_time && generation.packages.values().any(|named| named.content == upload.content)
             })
         });
         drop(books);
@@ -460,12 +462,15 @@ impl Judge {
         if !key.starts_with("repo/") {
             return Vec::new();
         }
+        if list_of(key).is_some() {
+            return Vec::new();
+        }
         // The signature of one generation is no use with the next.
-        if key.ends_with(SIGNATURE) {
+        if key.ends_with(SIGNATURE) && !is_in_a_folder(key) {
             let wrong = self.key.is_some();
             return wrong.then(|| format!("G7: {who:?} removed {key}, and signing is on")).into_iter().collect();
         }
-        let mut broken = Vec::new();
+        let mut broken = self.may_a_mirror_lose(who, key, now, grace);
         if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
             broken.push(format!("G3: {who:?} swept {key}, which is younger than the grace period"));
         }
@@ -511,79 +516,4 @@ fn may_retire(named: &Named, all: &[&Named], rule: Retention, now: Timestamp) ->
     }
     let age = now.duration_since(named.first_published);
     newer.len() >= rule.keep_at_least.max(1) && age >= SignedDuration::try_from(rule.older_than).unwrap()
-}
-
-#[async_trait]
-impl Store for Seat {
-    async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
-        self.judge.memory.list(prefix, after).await
-    }
-
-    async fn head(&self, key: &str) -> Result<Option<Object>> {
-        self.judge.memory.head(key).await
-    }
-
-    async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
-        self.judge.memory.get(key, range).await
-    }
-
-    async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
-        self.judge.before_put(&self.who, key, &condition);
-        let outcome = self.judge.memory.put(key, bytes, attributes, condition).await?;
-        if matches!(outcome, Outcome::Done(_)) {
-            self.judge.after_write(&self.who, "put", key);
-        }
-        Ok(outcome)
-    }
-
-    async fn put_file(&self, key: &str, _file: &Path, _attributes: &Attributes) -> Result<Stored> {
-        panic!("no publisher uploads files: {key}")
-    }
-
-    async fn assemble(
-        &self,
-        key: &str,
-        body: &Body,
-        reused: &[Reused<'_>],
-        attributes: &Attributes,
-        condition: PutIf,
-    ) -> Result<Outcome<Assembled>> {
-        self.judge.before_put(&self.who, key, &condition);
-        let outcome = self.judge.memory.assemble(key, body, reused, attributes, condition).await?;
-        if matches!(outcome, Outcome::Done(_)) {
-            self.judge.after_write(&self.who, "put", key);
-        }
-        Ok(outcome)
-    }
-
-    async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
-        self.judge.confined(&self.who, "copy", copy.target);
-        let outcome = self.judge.memory.copy(copy).await?;
-        if matches!(outcome, Outcome::Done(_)) {
-            self.judge.after_write(&self.who, "copy", copy.target);
-        }
-        Ok(outcome)
-    }
-
-    async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
-        let broken = self.judge.before_delete(&self.who, key);
-        let outcome = self.judge.memory.delete(key, if_match).await?;
-        if matches!(outcome, Outcome::Done(())) {
-            let mut books = self.judge.books();
-            books.inbox.remove(key);
-            let at = (self.judge.clock)();
-            books.violations.extend(broken.into_iter().map(|broken| format!("{at}: {broken}")));
-            drop(books);
-            self.judge.after_write(&self.who, "delete", key);
-        }
-        Ok(outcome)
-    }
-
-    fn abilities(&self) -> Option<Abilities> {
-        self.judge.memory.abilities()
-    }
-
-    fn uploads_are_atomic(&self) -> bool {
-        true
-    }
 }

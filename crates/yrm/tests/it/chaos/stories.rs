@@ -12,7 +12,7 @@ use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
 
 use super::judge::Who;
-use super::world::{GRACE, HOUR, World, policy, retaining, rpm};
+use super::world::{GRACE, HOUR, Signing, World, policy, retaining, rpm};
 
 /// What is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub(crate) enum Story {
     Remove,
     RollBack,
     Sweep,
+    /// The first change after mirrorlist mode was turned off.
+    MirrorOff,
 }
 
 impl Story {
@@ -44,6 +46,10 @@ impl Story {
         Self::RollBack,
         Self::Sweep,
     ];
+
+    /// Those in which mirrorlist mode does something of its own.
+    pub(crate) const MIRRORED: [Self; 5] =
+        [Self::PublishOne, Self::TakeOver, Self::RollBack, Self::Sweep, Self::MirrorOff];
 
     pub(crate) fn policy(self) -> Policy {
         match self {
@@ -78,8 +84,12 @@ impl Story {
         }
         match self {
             Self::FirstRun | Self::PublishOne => world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await,
+            Self::MirrorOff => {
+                world.turn_mirrors_off();
+                world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await;
+            }
             Self::PublishMany => {
-                for number in 0..25 {
+                for number in 0..many(world.signing) {
                     let name = format!("n{number}");
                     world.drop_rpm(&format!("f{}/{name}.rpm", number % 3), &rpm(&name, "1", 0)).await;
                 }
@@ -131,10 +141,10 @@ impl Story {
     }
 
     /// What is published in the end.
-    pub(crate) fn end(self) -> Vec<String> {
+    pub(crate) fn end(self, signing: Signing) -> Vec<String> {
         let mut end: Vec<String> = match self {
             Self::FirstRun => vec!["x/c-1.rpm"],
-            Self::PublishOne => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
+            Self::PublishOne | Self::MirrorOff => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
             Self::PublishMany | Self::Conflict | Self::RollBack => vec!["a-1.rpm", "b-1.rpm"],
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
             Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
@@ -146,9 +156,11 @@ impl Story {
         .map(str::to_owned)
         .collect();
         if self == Self::PublishMany {
-            end.extend((0..25).map(|number| format!("f{}/n{number}.rpm", number % 3)));
+            end.extend((0..many(signing)).map(|number| format!("f{}/n{number}.rpm", number % 3)));
         }
-        if self == Self::Replace {
+        if self == Self::Replace && signing == Signing::Packages {
+            end.push("a-1.rpm".to_owned());
+        } else if self == Self::Replace {
             let bytes = Bytes::from(rpm("a", "1", 7).build());
             let digits = rpmmd::checksum::Sha256::of(&bytes).to_string();
             end.push(format!("a-1.{}.rpm", &digits[..16]));
@@ -159,13 +171,23 @@ impl Story {
 
     /// Whether the end is reached; a path of its own counts for the path.
     pub(crate) fn is_at_its_end(self, world: &World) -> bool {
+        // The digits of what was signed are not known here.
+        let digits_count = self == Self::Replace && world.signing != Signing::Packages;
         let plain = |href: &String| match href.strip_suffix(".rpm").and_then(|stem| stem.rsplit_once('.')) {
-            Some((stem, digits)) if digits.len() == 16 && self != Self::Replace => format!("{stem}.rpm"),
+            Some((stem, digits)) if digits.len() == 16 && !digits_count => format!("{stem}.rpm"),
             _ => href.clone(),
         };
         let mut hrefs: Vec<String> = world.hrefs().iter().map(plain).collect();
         hrefs.sort();
-        hrefs == self.end()
+        hrefs == self.end(world.signing)
+    }
+}
+
+/// How many packages are many. Every call is broken in turn, and to sign one takes some more.
+fn many(signing: Signing) -> u32 {
+    match signing {
+        Signing::Off | Signing::On | Signing::Mirrored => 25,
+        Signing::Packages => 6,
     }
 }
 

@@ -1,7 +1,7 @@
 //! What every story plays in: a judged bucket, its time, packages to drop, and publishers that meet
 //! what a script says.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use rpmmd::compress::Compression;
 use tokio::time::Instant;
 use ulid::Ulid;
 use yrm::check::{Depth, check};
-use yrm::config::{Folders, Policy, Repositories, Retention, SignWith};
+use yrm::config::{Folders, Mirrors, Policy, Repositories, Retention, SignPackages, SignWith};
 use yrm::openpgp::key::{Algorithm, Made, SecretKey, generate};
 use yrm::openpgp::sign::Signer;
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::fault::{FaultStore, Script};
 
+use super::judge::mirrors::PUBLIC_URL;
 use super::judge::{Judge, Who};
 
 /// When the story begins, by the store's clock.
@@ -55,6 +56,7 @@ pub(crate) fn policy() -> Policy {
         allow_shrink: false,
         on_conflict: yrm::config::OnConflict::Reject,
         trust: yrm::config::Trust::default(),
+        mirrors: yrm::config::Mirrors::default(),
         sweep_interval: HOUR,
     }
 }
@@ -64,15 +66,25 @@ pub(crate) fn retaining() -> Policy {
     Policy { retention: Some(Retention { keep_at_least: 1, older_than: RETIRED_AFTER }), ..policy() }
 }
 
-/// Whether metadata is signed.
+/// What is signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Signing {
-    On,
     Off,
+    /// Metadata.
+    On,
+    /// Metadata, and every package before it is published.
+    Packages,
+    /// Metadata, and every generation has a folder of its own too.
+    Mirrored,
 }
 
 impl Signing {
-    pub(crate) const BOTH: [Self; 2] = [Self::Off, Self::On];
+    pub(crate) const FLAT: [Self; 3] = [Self::Off, Self::On, Self::Packages];
+    pub(crate) const ALL: [Self; 4] = [Self::Off, Self::On, Self::Packages, Self::Mirrored];
+
+    fn is_on(self) -> bool {
+        self != Self::Off
+    }
 }
 
 /// The key of all stories: made once a process, for its bytes do not matter.
@@ -93,7 +105,8 @@ fn signer() -> Signer {
 pub(crate) struct World {
     pub(crate) judge: Arc<Judge>,
     pub(crate) policy: Policy,
-    signing: Signing,
+    pub(crate) signing: Signing,
+    mirrors_off: AtomicBool,
     runs: AtomicU64,
     seed: u64,
 }
@@ -102,16 +115,43 @@ impl World {
     /// A new bucket; time begins. Needs a runtime of one thread whose clock is paused.
     pub(crate) fn new(policy: Policy, signing: Signing, seed: u64) -> Self {
         BEGAN.set(Some(Instant::now()));
-        let key = (signing == Signing::On).then(|| signing_key().key.clone());
-        Self { judge: Judge::new(policy.clone(), key, store_clock), policy, signing, runs: AtomicU64::new(0), seed }
+        let key = signing.is_on().then(|| signing_key().key.clone());
+        let mirrors = Mirrors { on: signing == Signing::Mirrored, public_urls: vec![PUBLIC_URL.to_owned()] };
+        let mut policy = Policy { mirrors, ..policy };
+        if signing == Signing::Packages {
+            policy.trust.sign_packages = SignPackages::Always;
+        }
+        let mirrors_off = AtomicBool::new(false);
+        Self {
+            mirrors_off,
+            judge: Judge::new(policy.clone(), key, store_clock),
+            policy,
+            signing,
+            runs: AtomicU64::new(0),
+            seed,
+        }
     }
 
     /// A publisher that meets what `script` says.
     pub(crate) fn publisher(&self, who: Who, script: impl Script + 'static) -> (Publisher, Arc<FaultStore>) {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
         let store = Arc::new(FaultStore::new(self.judge.seat(who), self.seed ^ (number << 32), script));
-        let publisher = Publisher::new(Arc::clone(&store) as _, self.policy.clone()).unwrap();
-        (publisher.with_signer((self.signing == Signing::On).then(signer)), store)
+        let mut policy = self.policy.clone();
+        policy.mirrors.on &= !self.mirrors_off.load(Ordering::Relaxed);
+        let publisher = Publisher::new(Arc::clone(&store) as _, policy).unwrap();
+        let publisher = publisher.with_signer(self.signing.is_on().then(signer));
+        (publisher.sharing(self.shares()), store)
+    }
+
+    /// Whether the publishers of this story share by leases.
+    fn shares(&self) -> bool {
+        self.seed % 8 >= 4
+    }
+
+    /// Publishers that start from now on are not in mirrorlist mode.
+    pub(crate) fn turn_mirrors_off(&self) {
+        self.mirrors_off.store(true, Ordering::Relaxed);
+        self.judge.mirrors_are_off();
     }
 
     /// A publisher that meets nothing.
@@ -153,6 +193,10 @@ impl World {
         let publisher = self.calm(Who::Manager(9));
         let mut waiting = Vec::new();
         for _ in 0..2 {
+            // Whoever held a lease and is no more has held it long enough then.
+            if self.shares() {
+                tokio::time::sleep(MINUTE).await;
+            }
             let report = self.run_by(&publisher).await.unwrap();
             if !report.errors.is_empty() {
                 self.judge.broken(format!("G12: {what}: {:?}", report.errors));

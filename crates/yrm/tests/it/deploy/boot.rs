@@ -93,6 +93,16 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     let machine = Machine::new().await;
     machine.assert_refused(&[], "is not at the root of");
     machine.release(&[]);
+    // What the stack makes.
+    let make = |arguments: &[&str]| {
+        let mut aws = machine.command(&venv("aws"));
+        let output = succeed(aws.args(["--region", "eu-west-1", "--output", "json"]).args(arguments));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()
+    };
+    let key = make(&["kms", "create-key", "--key-usage", "SIGN_VERIFY", "--key-spec", "RSA_2048"]);
+    let key = format!("awskms:{}", key["KeyMetadata"]["Arn"].as_str().unwrap());
+    let (parameter, place) = (format!("/{}", machine.bucket), format!("ssm:/{}", machine.bucket));
+    make(&["ssm", "put-parameter", "--type", "SecureString", "--name", &parameter, "--value", "d47ad06"]);
     let settings = [
         ("YRM_REGION", "eu-west-1"),
         ("YRM_QUEUE", "arn:aws:sqs:eu-west-1:123456789012:inbox"),
@@ -100,6 +110,8 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
         ("YRM_REPOSITORIES", "el9/*,el10/*"),
         ("YRM_KEEP_AT_LEAST", "7"),
         ("YRM_PRUNE_AGE_DAYS", ""),
+        ("YRM_SIGNING_KEY", &key),
+        ("YRM_DATADOG_API_KEY_FILE", &place),
         ("YRM_METRICS", "stack"),
         ("YRM_SELF_UPDATE", "no"),
     ];
@@ -115,7 +127,7 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
         assert_eq!(read(&installed), read(&deploy(&format!("systemd/{unit}"))));
     }
     let configuration = read(&root.join("etc/yrm/yrm.toml")).replace(&machine.bucket, "BUCKET");
-    let configuration = configuration.replace(root.to_str().unwrap(), "ROOT");
+    let configuration = configuration.replace(root.to_str().unwrap(), "ROOT").replace(&key, "KEY");
     insta::assert_snapshot!(configuration, @r#"
     # Written when the machine started, from the parameters of its stack.
     bucket = "s3://BUCKET"
@@ -124,10 +136,14 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     listen = "0.0.0.0:5000"
     repositories = "el9/*,el10/*"
     keep-at-least = "7"
+    signing-key = "KEY"
+    datadog-api-key-file = "ssm:/BUCKET"
     log-file = "ROOT/var/log/yrm/yrm.log"
     log-format = "json"
     "#);
-    succeed(yrm(machine.directory.path()).args(["config", "check", "--config"]).arg(root.join("etc/yrm/yrm.toml")));
+    let mut check = yrm(machine.directory.path());
+    check.envs(server().environment()).args(["config", "check", "--config"]).arg(root.join("etc/yrm/yrm.toml"));
+    succeed(&mut check);
     let calls = "daemon-reload\nenable yrm.service yrm-heartbeat.timer\nrestart yrm.service yrm-heartbeat.timer\n";
     assert_eq!(read(&root.join("systemctl.log")), calls);
 

@@ -19,6 +19,7 @@ use crate::s3_server::workspace;
 
 const BUCKET: &str = "my-rpms";
 const STACK: &str = "yum-repo-manager";
+const DATADOG_KEY: &str = "/yrm/datadog-api-key";
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A machine that the stack launched: a folder is its root.
@@ -38,9 +39,9 @@ impl Drop for Machine {
 
 impl Machine {
     /// Runs the launch template's user data as the service's role.
-    fn boot(cloud: &Cloud, service: &Caller, user_data: &Path, root: PathBuf) -> Self {
+    fn boot(cloud: &Cloud, service: &Caller, user_data: &Path, root: PathBuf, datadog: &str) -> Self {
         let mut boot = cloud.command(service, user_data);
-        boot.env("YRM_ROOT", &root).env("YRM_SYSTEMCTL", systemctl());
+        boot.env("YRM_ROOT", &root).env("YRM_SYSTEMCTL", systemctl()).env("DD_SITE", datadog);
         // The log's agent is a package of Amazon Linux.
         boot.env("YRM_BOOT_TRIES", "1").process_group(0);
         let output = succeed(&mut boot);
@@ -190,13 +191,53 @@ fn dnf_downloads(cloud: &Cloud, directory: &Path, name: &str) {
     let output = Command::new("dnf")
         .args(["-y", "--quiet", "--releasever=1", "--disableplugin=*", "--repo=s3", "--setopt=reposdir=/dev/null"])
         .arg(format!("--repofrompath=s3,{}/{BUCKET}/repo/", cloud.endpoint()))
-        .args(["--setopt=s3.gpgcheck=0", "--setopt=retries=1"])
+        .args(["--setopt=s3.gpgcheck=0", "--setopt=s3.repo_gpgcheck=1", "--setopt=retries=1"])
+        .arg(format!("--setopt=s3.gpgkey={}/{BUCKET}/repo/RPM-GPG-KEY-{BUCKET}", cloud.endpoint()))
         .arg(format!("--setopt=cachedir={}", directory.join("cache").display()))
         .arg(format!("--installroot={}", directory.join("client").display()))
         .args(["install", name])
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", said(&output));
+}
+
+/// The service reads its Datadog key and signs with its own key; no other parameter and no other key.
+fn assert_secrets_end_where_they_should(cloud: &Cloud, service: &Caller, signing_key: &str, other_key: &str) {
+    for name in ["/other", DATADOG_KEY] {
+        let reads = !cloud.is_refused(service, &["ssm", "get-parameter", "--with-decryption", "--name", name]);
+        assert_eq!(reads, name == DATADOG_KEY, "{name}");
+    }
+    assert!(cloud.is_refused(service, &["ssm", "get-parameters", "--names", DATADOG_KEY]));
+    for key in [signing_key, other_key] {
+        for call in ["describe-key", "get-public-key"] {
+            let may = !cloud.is_refused(service, &["kms", call, "--key-id", key]);
+            assert_eq!(may, key == signing_key, "{call} {key}");
+        }
+        let sign = ["kms", "sign", "--signing-algorithm", "RSASSA_PKCS1_V1_5_SHA_512", "--message", "eA==", "--key-id"];
+        assert_eq!(!cloud.is_refused(service, &[&sign[..], &[key]].concat()), key == signing_key);
+        let end = ["kms", "schedule-key-deletion", "--key-id", key];
+        assert!(cloud.is_refused(service, &end) && cloud.is_refused(service, &["kms", "disable-key", "--key-id", key]));
+    }
+}
+
+/// What stands for Datadog: the first request that it gets.
+fn datadog() -> (String, std::sync::mpsc::Receiver<String>) {
+    use std::io::{Read as _, Write as _};
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, requests) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for connection in listener.incoming() {
+            let (mut connection, mut request) = (connection.unwrap(), [0; 4096]);
+            let length = connection.read(&mut request).unwrap_or(0);
+            let answer = b"HTTP/1.1 202 Accepted\r\nConnection: close\r\nContent-Length: 0\r\n\r\n";
+            drop(connection.write_all(answer));
+            if sender.send(String::from_utf8_lossy(&request[..length]).to_lowercase()).is_err() {
+                break;
+            }
+        }
+    });
+    (address, requests)
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -210,8 +251,17 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
         ("email", "ops@example.com"),
         ("timeInterval", "5"),
         ("selfUpdate", "yes"),
+        ("signingKey", "yes"),
+        ("datadogKeyParameter", DATADOG_KEY),
     ];
     let stack = cloud.create_stack(STACK, &parameters);
+    let put = ["ssm", "put-parameter", "--type", "SecureString"];
+    for (name, value) in [(DATADOG_KEY, "d47ad06"), ("/other", "0ther")] {
+        cloud.json(&root, &[&put[..], &["--name", name, "--value", value]].concat());
+    }
+    let spec = ["kms", "create-key", "--key-usage", "SIGN_VERIFY", "--key-spec", "RSA_2048"];
+    let other_key = cloud.json(&root, &spec)["KeyMetadata"]["Arn"].as_str().unwrap().to_owned();
+    let (site, told) = datadog();
     // moto makes no notifications in a stack; the command is the one for buckets that were there before.
     succeed(cloud.command(&root, Path::new("sh")).args(["-euc", &stack["NotifyCommand"]]));
     let [service, publisher, client, deployer] =
@@ -224,8 +274,9 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
 
     let binary = stripped(directory.path());
     release(&cloud, &deployer, &binary);
-    let machine = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-1"));
+    let machine = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-1"), &site);
     machine.address();
+    assert!(told.recv_timeout(PATIENCE).unwrap().contains("dd-api-key: d47ad06"));
     publish(&cloud, &publisher, &write_package(directory.path(), "first"));
     assert_heartbeat(&cloud, &service, &machine);
     assert_roles_end_where_they_should(
@@ -233,6 +284,8 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
         [("service", &service), ("publisher", &publisher), ("client", &client), ("deployer", &deployer)],
     )
     .await;
+
+    assert_secrets_end_where_they_should(&cloud, &service, &stack["SigningKeyArn"], &other_key);
 
     // The next release: uploaded, and the machine goes over to it by itself.
     let next = directory.path().join("yrm-next");
@@ -242,7 +295,7 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     machine.logged("this release works");
     publish(&cloud, &publisher, &write_package(directory.path(), "by-the-next"));
     // The machine terminated. Its successor runs before it is gone.
-    let second = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-2"));
+    let second = Machine::boot(&cloud, &service, &user_data, directory.path().join("machine-2"), &site);
     second.address();
     drop(machine);
     publish(&cloud, &publisher, &write_package(directory.path(), "second"));
@@ -253,9 +306,12 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     assert!(logs[0].contains("a test event: S3 reaches the queue"), "{}", logs[0]);
     for log in logs {
         assert!(!log.contains("denied") && !log.contains("Denied"), "{log}");
+        assert!(!log.contains("d47ad06"), "the Datadog key is in the log");
     }
     cloud.hold_to_policies(false).await;
     assert_eq!(heard(&cloud), ["Heartbeat", "InboxKeys", "Quarantined"]);
+    let file = &stack["RepoFile"];
+    assert!(file.contains("repo_gpgcheck=1\ngpgkey=https://") && file.contains("/repo/RPM-GPG-KEY-my-rpms"), "{file}");
     for name in ["first", "second"] {
         dnf_downloads(&cloud, directory.path(), name);
     }

@@ -18,7 +18,7 @@ use yrm::events::queue::{Message, Queue};
 use yrm::publish::bucket::Bucket;
 use yrm::publish::{RunId, Unwatched, receipt};
 use yrm::sched::{Ended, Stop, Stopper};
-use yrm::serve::{self, Told};
+use yrm::serve::{self, Outside, Told};
 use yrm::store::ETag;
 
 use crate::publish::world::{World, policy};
@@ -114,7 +114,7 @@ impl Service {
             }
             Ok(report)
         };
-        let told = Told { board: &board, datadog: None, events: Some(&events) };
+        let told = Told { board: &board, outside: Outside::default(), events: Some(&events) };
         assert_eq!(serve::work(told, stopper, stop, publish).await, Ended::Cleanly);
     }
 

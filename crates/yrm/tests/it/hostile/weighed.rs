@@ -1,7 +1,7 @@
 //! What each entry costs, in a process of its own: memory within the promise, and an answer.
 //!
-//! `just corpus` keeps the files, asks createrepo_c and rpm for theirs too, and prints the table of
-//! docs/hostile.md.
+//! `just corpus` keeps the files, asks createrepo_c, rpm and the `rpm` crate for theirs too, and writes the
+//! table of docs/hostile.md.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -140,23 +140,50 @@ fn outcome(weight: Weight) -> String {
     }
 }
 
-/// What other programs make of it, for the table.
-fn others(scales: &mut Scales, entry: &Entry, places: &Places) -> String {
+/// What other programs make of it, for the table. `rpm_crate` is a program that reads one file with it.
+fn others(scales: &mut Scales, entry: &Entry, places: &Places, rpm_crate: Option<&str>) -> String {
     let package = places.alone.join(format!("{}.rpm", entry.name));
-    let rpm = scales.weigh(&["/usr/bin/rpm", "-qp", "--nosignature", package.to_str().unwrap()], &[]);
+    let package = package.to_str().unwrap();
+    let rpm = scales.weigh(&["/usr/bin/rpm", "-qp", "--nosignature", package], &[]);
+    let rpm_crate = rpm_crate.map(|program| scales.weigh(&[program, package], &[]));
+    let rpm_crate = rpm_crate.map_or_else(|| "- | -".to_owned(), |weight| cells(weight, 0));
     let createrepo_c = prepared("venv/bin/createrepo_c");
     let output = places.alone.join("theirs");
     fs::create_dir_all(&output).unwrap();
     let folder = places.alone.to_str().unwrap();
     let arguments = ["--no-database", "--outputdir", output.to_str().unwrap(), folder];
-    let weight = scales.weigh(&[&[createrepo_c.to_str().unwrap()][..], &arguments].concat(), &[]);
-    format!("{} | {} | {}", outcome(rpm), outcome(weight), mib(weight.peak_bytes))
+    let theirs = scales.weigh(&[&[createrepo_c.to_str().unwrap()][..], &arguments].concat(), &[]);
+    format!("{} | {} | {rpm_crate}", outcome(rpm), cells(theirs, 0))
+}
+
+/// How it ended, and its peak above a program that has nothing to do.
+fn cells(weight: Weight, baseline_bytes: u64) -> String {
+    format!("{} | {}", outcome(weight), mib(weight.peak_bytes.saturating_sub(baseline_bytes)))
+}
+
+/// The page with the table, between its markers.
+fn write_page(page: &Path, rows: &[String]) {
+    const MARKERS: [&str; 2] = ["<!-- corpus: begin -->", "<!-- corpus: end -->"];
+    let text = fs::read_to_string(page).unwrap();
+    let (before, rest) = text.split_once(MARKERS[0]).unwrap();
+    let (_, after) = rest.split_once(MARKERS[1]).unwrap();
+    let head =
+        "| entry | yrm says | MiB | s | `yrm index` | MiB | s | rpm -qp | createrepo_c | MiB | `rpm` crate | MiB |";
+    let line = "|---".repeat(head.matches('|').count() - 1);
+    let table = rows.join("\n");
+    fs::write(page, format!("{before}{}\n\n{head}\n{line}|\n{table}\n\n{}{after}", MARKERS[0], MARKERS[1])).unwrap();
 }
 
 #[test]
 #[expect(clippy::print_stdout, reason = "what each entry costs belongs into the test's record")]
 fn no_entry_costs_more_memory_than_promised() {
-    let kept = std::env::var_os("YRM_CORPUS").map(PathBuf::from);
+    // Relative to the root of the sources.
+    let named = |name: &str| {
+        let path = std::env::var_os(name)?;
+        Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path))
+    };
+    let (kept, page, rpm_crate) = (named("YRM_CORPUS"), named("YRM_CORPUS_PAGE"), named("YRM_RPM_CRATE"));
+    let rpm_crate = rpm_crate.as_deref().map(|program| program.to_str().unwrap());
     let temporary = tempfile::tempdir().unwrap();
     let root = kept.as_deref().unwrap_or(temporary.path());
     let mut scales = Scales::start();
@@ -165,22 +192,23 @@ fn no_entry_costs_more_memory_than_promised() {
     nothing.remove();
     println!("baseline: {} MiB for run, {} MiB for index", mib(baseline[0]), mib(baseline[1]));
 
-    let (mut too_much, mut wrong) = (Vec::new(), Vec::new());
+    let (mut too_much, mut wrong, mut rows) = (Vec::new(), Vec::new(), Vec::new());
     for entry in corpus::all() {
         let places = Places::make(root, entry.name, Some(&entry.content()));
         let [run, index] = weigh(&mut scales, &places, limit_for(&entry));
         let above = [run.peak_bytes.saturating_sub(baseline[0]), index.peak_bytes.saturating_sub(baseline[1])];
         let answer = answer(&places.bucket);
-        let others = kept.as_ref().map(|_| others(&mut scales, &entry, &places)).unwrap_or_default();
-        println!(
-            "| {} | {answer} | {} | {:.2} | {} | {} | {:.2} | {others} |",
+        let others = kept.as_ref().map(|_| others(&mut scales, &entry, &places, rpm_crate)).unwrap_or_default();
+        let row = format!(
+            "| {} | {answer} | {} | {:.2} | {} | {:.2} | {others} |",
             entry.name,
             mib(above[0]),
             run.seconds,
-            outcome(index),
-            mib(above[1]),
+            cells(index, baseline[1]),
             index.seconds,
         );
+        println!("{row}");
+        rows.push(row);
         if above.into_iter().any(|bytes| bytes > MEMORY_BYTES) {
             too_much.push(format!("{}: {} and {} MiB", entry.name, mib(above[0]), mib(above[1])));
         }
@@ -199,5 +227,8 @@ fn no_entry_costs_more_memory_than_promised() {
         }
     }
     scales.stop();
+    if let Some(page) = page {
+        write_page(&page, &rows);
+    }
     assert_eq!((too_much, wrong), (Vec::new(), Vec::new()));
 }

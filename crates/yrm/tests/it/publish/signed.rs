@@ -19,12 +19,12 @@ const REPOMD: &str = "repo/repodata/repomd.xml";
 const SIGNATURE: &str = "repo/repodata/repomd.xml.asc";
 
 /// Two keys, made once: their bytes do not matter.
-static KEYS: LazyLock<[Made; 2]> = LazyLock::new(|| {
+pub(super) static KEYS: LazyLock<[Made; 2]> = LazyLock::new(|| {
     let made = Timestamp::from_second(1_700_000_000).unwrap();
     ["first", "second"].map(|name| generate(Algorithm::Ed25519, name, made, None).unwrap())
 });
 
-fn signer(order: &[usize]) -> Signer {
+pub(super) fn signer(order: &[usize]) -> Signer {
     let keys = order.iter().map(|&at| SecretKey::read(KEYS[at].secret.as_bytes(), None).unwrap()).collect();
     Signer::new(keys, SignWith::First, "tests".to_owned()).unwrap()
 }
@@ -227,7 +227,8 @@ async fn a_pair_is_looked_at_again_after_the_clock_was_set_back() {
     let world = signed_world().await;
     let (yesterday, other) = (world.now() - DAY, signer(&[1]));
     // An operator's removal died between its two puts.
-    put(world.memory.as_ref(), SIGNATURE, other.sign(b"what never came", yesterday).unwrap()).await;
+    let never_came = other.finish(other.begin(b"what never came", yesterday).unwrap()).await.unwrap();
+    put(world.memory.as_ref(), SIGNATURE, never_came).await;
     world.publisher.run(RunId { id: ulid::Ulid::new(), started: yesterday }, &Unwatched).await.unwrap();
     assert_signed(&world, "by a clock of yesterday").await;
 }

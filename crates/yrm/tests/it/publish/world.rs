@@ -20,10 +20,13 @@ use yrm::config::{Folders, Policy, Repositories};
 use yrm::error::Result;
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
+use yrm::store::body::Body;
 pub(crate) use yrm::store::fault::Verb as Call;
 use yrm::store::fault::{Fate, FaultStore, Turn};
 use yrm::store::memory::MemoryStore;
-use yrm::store::{Abilities, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Store, Stored};
+use yrm::store::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
+};
 
 pub(crate) const DAY: Duration = Duration::from_hours(24);
 
@@ -41,6 +44,7 @@ pub(crate) fn policy() -> Policy {
         allow_shrink: false,
         on_conflict: yrm::config::OnConflict::Reject,
         trust: yrm::config::Trust::default(),
+        mirrors: yrm::config::Mirrors::default(),
         sweep_interval: DAY / 4,
     }
 }
@@ -263,6 +267,17 @@ impl Store for Hooked {
 
     async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored> {
         self.store.put_file(key, file, attributes).await
+    }
+
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        reused: &[Reused<'_>],
+        attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        self.store.assemble(key, body, reused, attributes, condition).await
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {

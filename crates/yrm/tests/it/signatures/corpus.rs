@@ -285,7 +285,7 @@ fn trailing_bytes(name: &str, by: &Signers) -> Vec<u8> {
 /// What packages are published by, where every folder asks for signatures.
 fn require(by: &Signers) -> Policy {
     let trust =
-        Trust { signatures: Level::Require, keyrings: vec![KeyringPlace::Path(by.keyring())], rules: Vec::new() };
+        Trust { signatures: Level::Require, keyrings: vec![KeyringPlace::Path(by.keyring())], ..Trust::default() };
     Policy { trust, ..policy() }
 }
 

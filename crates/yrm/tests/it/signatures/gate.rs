@@ -24,7 +24,8 @@ fn rule(folder: &str) -> Rule {
 }
 
 fn trusting(by: &Signers, signatures: Level, rules: Vec<Rule>) -> Policy {
-    let trust = Trust { signatures, keyrings: vec![KeyringPlace::Path(by.keyring())], rules };
+    let keyrings = vec![KeyringPlace::Path(by.keyring())];
+    let trust = Trust { signatures, keyrings, rules, ..Trust::default() };
     Policy { trust, repositories: Repositories::Depth(1), ..policy() }
 }
 
@@ -190,7 +191,7 @@ async fn keys_of_a_folder_of_the_bucket_count_from_the_next_run_on() {
     let trust = Trust {
         signatures: Level::Require,
         keyrings: vec![KeyringPlace::Bucket("keys".to_owned())],
-        rules: Vec::new(),
+        ..Trust::default()
     };
     let world = world(Policy { trust, ..policy() });
     let drop_signed = async |path: &str, name: &str| {
@@ -236,7 +237,8 @@ async fn keyrings_that_cannot_be_used_are_said_at_the_start() {
     let text = String::from_utf8(by.public_key(Signer::Ed25519)).unwrap();
     let open = |path: PathBuf, keys: Vec<String>| {
         let rules = vec![Rule { keys, ..rule("el9") }];
-        let trust = Trust { signatures: Level::Require, keyrings: vec![KeyringPlace::Path(path)], rules };
+        let keyrings = vec![KeyringPlace::Path(path)];
+        let trust = Trust { signatures: Level::Require, keyrings, rules, ..Trust::default() };
         let memory = std::sync::Arc::new(yrm::store::memory::MemoryStore::with_clock(|| jiff::Timestamp::UNIX_EPOCH));
         Bucket::new(memory, Policy { trust, ..policy() })
     };

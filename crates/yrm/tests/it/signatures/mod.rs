@@ -4,5 +4,6 @@
 mod corpus;
 mod damage;
 mod gate;
+mod resign;
 mod signers;
 mod verbs;

@@ -13,28 +13,42 @@ use crate::cli::yrm;
 use crate::s3_server::server;
 
 /// `yrm` in `folder`; what it printed as JSON.
-fn json(command: &mut Command) -> Value {
+pub(super) fn json(command: &mut Command) -> Value {
     let output = command.args(["--output", "json"]).output().unwrap();
     assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// A machine that installs from one repository and takes no package list without a good signature.
-struct Client(TempDir);
+pub(super) struct Client(TempDir);
 
 impl Client {
-    fn new(base: &str, key_name: &str) -> Self {
+    pub(super) fn new(base: &str, key_name: &str) -> Self {
+        Self::of(&format!("baseurl={base}"), &format!("{base}/RPM-GPG-KEY-{key_name}"))
+    }
+
+    /// One that finds the repository by this line of its configuration, and the key at this address.
+    pub(super) fn of(source: &str, key: &str) -> Self {
         let folder = TempDir::new().unwrap();
         std::fs::create_dir(folder.path().join("repos")).unwrap();
         let repo = format!(
-            "[ours]\nname=ours\nbaseurl={base}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\n\
-             skip_if_unavailable=0\ngpgkey={base}/RPM-GPG-KEY-{key_name}\n"
+            "[ours]\nname=ours\n{source}\nenabled=1\ngpgcheck=0\nrepo_gpgcheck=1\n\
+             skip_if_unavailable=0\ngpgkey={key}\n"
         );
         std::fs::write(folder.path().join("repos/ours.repo"), repo).unwrap();
         Self(folder)
     }
 
-    fn dnf(&self, arguments: &[&str]) -> Output {
+    /// One that takes no package without a good signature either.
+    pub(super) fn of_signed_packages(base: &str, key_name: &str) -> Self {
+        let client = Self::new(base, key_name);
+        let file = client.0.path().join("repos/ours.repo");
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::write(&file, text.replace("\ngpgcheck=0\n", "\ngpgcheck=1\n")).unwrap();
+        client
+    }
+
+    pub(super) fn dnf(&self, arguments: &[&str]) -> Output {
         let folder = self.0.path().display();
         let mut command = Command::new("dnf");
         command.args(["--assumeyes", "--quiet", "--releasever=1", "--disableplugin=*"]).env("LC_ALL", "C");
@@ -43,7 +57,7 @@ impl Client {
         command.args(arguments).output().unwrap()
     }
 
-    fn assert_reads(&self, what: &str) {
+    pub(super) fn assert_reads(&self, what: &str) {
         let output = self.dnf(&["makecache", "--refresh"]);
         assert!(output.status.success(), "{what}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -54,7 +68,7 @@ impl Client {
         assert!(!output.status.success() && said.contains("GPG"), "{what}: {said}");
     }
 
-    fn assert_installs_greeter(&self) {
+    pub(super) fn assert_installs_greeter(&self) {
         let output = self.dnf(&["install", "greeter"]);
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         assert!(self.0.path().join("root/usr/bin/greet").exists());
@@ -62,7 +76,7 @@ impl Client {
 }
 
 /// The sample packages, in the inbox of the directory bucket `./bucket`.
-fn drop_samples(folder: &Path) {
+pub(super) fn drop_samples(folder: &Path) {
     let inbox = folder.join("bucket/inbox");
     std::fs::create_dir_all(&inbox).unwrap();
     for (name, bytes) in samples() {
@@ -70,7 +84,7 @@ fn drop_samples(folder: &Path) {
     }
 }
 
-fn samples() -> Vec<(String, Vec<u8>)> {
+pub(super) fn samples() -> Vec<(String, Vec<u8>)> {
     let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo/packages");
     let files = ["libs", "tools"].iter().flat_map(|group| std::fs::read_dir(demo.join(group)).unwrap());
     files
@@ -82,10 +96,10 @@ fn samples() -> Vec<(String, Vec<u8>)> {
 }
 
 /// A service on the directory bucket, and the address of its repository.
-struct Service(Child, String);
+pub(super) struct Service(Child, pub(super) String);
 
 impl Service {
-    fn start(folder: &Path) -> Self {
+    pub(super) fn start(folder: &Path) -> Self {
         let mut command = yrm(folder);
         command.args(["serve", "-b", "./bucket", "--listen", "127.0.0.1:0", "--time-interval", "1h"]);
         command.args(["--log-format", "json"]);

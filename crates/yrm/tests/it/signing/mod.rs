@@ -2,3 +2,6 @@
 
 mod clients;
 mod gpg;
+mod kms;
+mod mirrorlist;
+mod packages;

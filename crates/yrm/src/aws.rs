@@ -1,0 +1,153 @@
+//! AWS beside the bucket: the SDK's own chain of environment, profiles and instance roles, and what
+//! its errors mean. Whatever is asked, it is asked with the same credentials.
+
+use std::fmt::Debug;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_sdk_s3::config::http::HttpResponse;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{BehaviorVersion, Region};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+
+use crate::config::S3Config;
+use crate::error::{Error, ErrorKind, Result};
+
+/// How long a short question may take: to connect, each time it is asked, and in all.
+const PATIENCE: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)];
+
+/// What to do when nobody says who is asking.
+pub(crate) const GIVE_CREDENTIALS: &str = "give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role";
+
+/// What the chain says, where `config` says nothing.
+pub(crate) async fn shared(config: &S3Config) -> SdkConfig {
+    load(config, config.region.as_deref(), config.endpoint.as_deref()).await
+}
+
+/// The same for other services than S3. The setting `endpoint` is S3's alone: the bucket may be
+/// elsewhere, and the keys with AWS. `region` is what the thing's own name says.
+pub(crate) async fn beside(config: &S3Config, region: Option<&str>) -> Result<SdkConfig> {
+    let shared = load(config, region.or(config.region.as_deref()), None).await;
+    let region = match (shared.region(), shared.endpoint_url()) {
+        (Some(region), _) => region.clone(),
+        // Other servers than AWS's have no regions, but signatures want one.
+        (None, Some(_)) => Region::from_static("us-east-1"),
+        (None, None) => {
+            return Err(Error::new(ErrorKind::Config, "finding the AWS region")
+                .hint("give --region, AWS_REGION or a profile with a region, or name what is wanted by its ARN"));
+        }
+    };
+    let [connect, attempt, operation] = PATIENCE;
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(connect)
+        .operation_attempt_timeout(attempt)
+        .operation_timeout(operation)
+        .build();
+    let builder = shared.into_builder().region(region).timeout_config(timeouts);
+    Ok(builder.retry_config(RetryConfig::standard()).build())
+}
+
+async fn load(config: &S3Config, region: Option<&str>, endpoint: Option<&str>) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(region) = region {
+        loader = loader.region(Region::new(region.to_owned()));
+    }
+    if let Some(profile) = &config.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(endpoint) = endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader.load().await
+}
+
+/// What became of a call, as far as its error tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// Nobody said who is asking.
+    NoCredentials,
+    /// Whoever asks may not.
+    Denied,
+    /// It was understood, and will not be done.
+    Refused,
+    /// Throttled, timed out, lost, a 5xx, or what this version does not know.
+    Away,
+}
+
+impl Failure {
+    /// Sorts the error of a service that speaks JSON, where a refusal may well have the status 400.
+    pub(crate) fn of<E: ProvideErrorMetadata + Debug>(error: &SdkError<E, HttpResponse>) -> Self {
+        let status = error.raw_response().map(|response| response.status().as_u16());
+        let code = error.code().unwrap_or_default();
+        let busy = ["Throttl", "TooManyRequests", "LimitExceeded", "Timeout", "Unavailable", "Internal"];
+        let of_credentials = [
+            "AccessDenied",
+            "NotAuthorized",
+            "UnrecognizedClient",
+            "Signature",
+            "ExpiredToken",
+            "InvalidClientTokenId",
+            "MissingAuthenticationToken",
+        ];
+        let is = |codes: &[&str]| codes.iter().any(|known| code.contains(known));
+        match status {
+            None if names_credentials(error) => Self::NoCredentials,
+            Some(400..=499) if is(&of_credentials) => Self::Denied,
+            Some(400..=499) if status == Some(429) || is(&busy) => Self::Away,
+            Some(401 | 403) => Self::Denied,
+            Some(400..=499) => Self::Refused,
+            Some(_) | None => Self::Away,
+        }
+    }
+
+    /// What kind of error it is.
+    pub(crate) fn kind(self) -> ErrorKind {
+        match self {
+            Self::NoCredentials | Self::Denied => ErrorKind::Denied,
+            Self::Refused => ErrorKind::Config,
+            Self::Away => ErrorKind::Unavailable,
+        }
+    }
+}
+
+/// The SDK has no public type for "no credentials were found" at this level; its Debug form names it.
+pub(crate) fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> bool {
+    let text = format!("{error:?}");
+    text.contains("CredentialsNotLoaded")
+        || text.contains("CredentialsProviderError")
+        || text.contains("ProviderError(")
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_kms::operation::sign::SignError;
+    use aws_sdk_s3::error::ErrorMetadata;
+    use aws_sdk_s3::primitives::SdkBody;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_from_a_service_that_is_busy() {
+        for (status, code, expected) in [
+            (400, "AccessDeniedException", Failure::Denied),
+            (400, "ExpiredTokenException", Failure::Denied),
+            (403, "", Failure::Denied),
+            (400, "ThrottlingException", Failure::Away),
+            (400, "KMSInternalException", Failure::Away),
+            (429, "", Failure::Away),
+            (500, "KeyUnavailableException", Failure::Away),
+            (503, "AccessDeniedException", Failure::Away),
+            (400, "KMSInvalidStateException", Failure::Refused),
+            (400, "NotFoundException", Failure::Refused),
+            (404, "", Failure::Refused),
+        ] {
+            let answer = HttpResponse::new(u16::try_into(status).unwrap(), SdkBody::empty());
+            let error = SignError::generic(ErrorMetadata::builder().code(code).build());
+            let error = SdkError::service_error(error, answer);
+            assert_eq!(Failure::of(&error), expected, "{status} {code}");
+        }
+        let error: SdkError<SignError, HttpResponse> = SdkError::timeout_error("no answer");
+        assert_eq!(Failure::of(&error), Failure::Away);
+    }
+}

@@ -1,0 +1,136 @@
+//! A generation's own folder: repomd.xml and its signature, and the files that it names. All but primary
+//! are the repository's own, byte for byte; in primary the way to the packages stands before their hrefs.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
+use rpmmd::repodata::Document;
+use rpmmd::repomd::{AnyChecksum, Record, Repomd};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::publish::bucket::Bucket;
+use crate::publish::catalog::FileLayout;
+use crate::publish::inbox::list_all;
+use crate::publish::pair;
+use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
+use crate::store::settle::{self, Copied, Settled};
+use crate::store::{Copy, PutIf};
+
+/// Where repomd.xml lies in the folder.
+pub(crate) const REPOMD: &str = "repodata/repomd.xml";
+/// Where its signature lies.
+pub(crate) const SIGNATURE: &str = "repodata/repomd.xml.asc";
+
+/// What lies in a folder.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) folder: MirrorFolder,
+    repomd: Bytes,
+    /// What is copied from the repository: the hrefs, and the sizes as far as they are known.
+    copied: BTreeMap<String, Option<u64>>,
+}
+
+impl Contents {
+    /// Of the folder that is derived from a generation, in which primary is cut like this.
+    pub(super) fn of(folder: &MirrorFolder, flat: &Repomd, primary: &FileLayout) -> Result<Self> {
+        let repomd = derived(flat, primary)?;
+        let copied = repomd.records.iter().filter(|record| record.base.is_none());
+        let copied = copied.map(|record| (record.href.clone(), record.size)).collect();
+        Ok(Self { folder: folder.clone(), repomd: repomd.write().into(), copied })
+    }
+
+    /// Puts all of it where it belongs; what is there stays.
+    pub(super) async fn put(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
+        let copies: Vec<_> = self.copied.keys().map(|href| self.copy(bucket, repository, href)).collect();
+        let copies = futures::stream::iter(copies).buffer_unordered(bucket.policy.concurrency).try_collect::<Vec<()>>();
+        futures::future::try_join(copies, self.put_pair(bucket, repository, at)).await.map(drop)
+    }
+
+    async fn put_pair(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
+        let (store, folder) = (bucket.store.as_ref(), &self.folder);
+        let repomd = Key::MirrorFile { repository, folder, href: REPOMD };
+        settle::put_fixed(store, &bucket.path(repomd), &self.repomd, &repomd.attributes()).await?;
+        let (Some(signer), Some(signature)) = (&bucket.signer, pair::sign(bucket, &self.repomd, at).await?) else {
+            return Ok(());
+        };
+        let key = Key::MirrorFile { repository, folder, href: SIGNATURE };
+        let (path, attributes) = (bucket.path(key), key.attributes());
+        if let Settled::Won(_) = settle::put_settled(store, &path, &signature, &attributes, &PutIf::Absent).await? {
+            return Ok(());
+        }
+        // Two signatures over the same bytes differ, and one is as good as the other.
+        match store.get(&path, None).await? {
+            Some(there) if signer.has_signed(&self.repomd, &there.bytes) => Ok(()),
+            Some(_) | None => settle::put_fixed(store, &path, &signature, &attributes).await.map(drop),
+        }
+    }
+
+    /// Copies one file into the folder, inside the store where it can.
+    async fn copy(&self, bucket: &Bucket, repository: &RepositoryDir, href: &str) -> Result<()> {
+        let store = bucket.store.as_ref();
+        let from = bucket.path(Key::Metadata { repository, href });
+        let missing = || {
+            Error::new(ErrorKind::Corrupt, format!("copying {from} into the generation's own folder"))
+                .because("it is gone, or has changed")
+                .hint("what repomd.xml names is missing; the next change makes primary, filelists and other anew")
+        };
+        let Some(source) = store.head(&from).await? else { return Err(missing()) };
+        let key = Key::MirrorFile { repository, folder: &self.folder, href };
+        let (target, attributes) = (bucket.path(key), key.attributes());
+        match bucket.copy(Copy { source: &source, target: &target, attributes: &attributes }).await? {
+            Copied::Done(_) | Copied::Found(_) => Ok(()),
+            Copied::Occupied(there) if there.size_bytes == source.size_bytes => Ok(()),
+            Copied::Occupied(_) => {
+                let body = bucket.cache.fetch_unnamed(store, &from).await?.ok_or_else(missing)?;
+                settle::assemble_fixed(store, &target, &body, &[], &attributes).await.map(drop)
+            }
+            Copied::SourceChanged | Copied::SourceMissing => Err(missing()),
+        }
+    }
+
+    /// Whether all of it is there, by one listing.
+    pub(super) async fn are_there(&self, bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
+        let prefix = bucket.path(Key::MirrorFile { repository, folder: &self.folder, href: "" });
+        let listed = list_all(bucket.store.as_ref(), &prefix).await?;
+        let there: BTreeMap<&str, u64> =
+            listed.iter().map(|object| (&object.key[prefix.len()..], object.size_bytes)).collect();
+        let is_there =
+            |href: &str, size: Option<u64>| there.get(href).is_some_and(|there| size.is_none_or(|size| size == *there));
+        Ok(self.copied.iter().all(|(href, size)| is_there(href, *size))
+            && is_there(REPOMD, Some(self.repomd.len() as u64))
+            && (bucket.signer.is_none() || is_there(SIGNATURE, None)))
+    }
+}
+
+/// The folder's repomd.xml: the repository's own, but for primary. What lies outside of `repodata/` cannot
+/// be reached from the folder and is left out.
+fn derived(flat: &Repomd, primary: &FileLayout) -> Result<Repomd> {
+    let mut repomd = flat.clone();
+    repomd.records.retain(|record| record.base.is_some() || can_lie_in_a_folder(&record.href));
+    let unnamed = || Error::new(ErrorKind::Corrupt, format!("reading the catalog: {:?} is no primary", primary.href));
+    let sha256: Sha256 = primary
+        .href
+        .strip_prefix("repodata/")
+        .and_then(|name| name.split_once('-')?.0.parse().ok())
+        .ok_or_else(unnamed)?;
+    let record = repomd.records.iter_mut().find(|record| record.kind == Document::Primary.name());
+    let record = record.ok_or_else(unnamed)?;
+    *record = Record {
+        checksum: AnyChecksum::sha256(sha256),
+        open_checksum: None,
+        href: primary.href.clone(),
+        size: Some(primary.layout.file_bytes()),
+        open_size: Some(primary.layout.open_bytes()),
+        ..record.clone()
+    };
+    Ok(repomd)
+}
+
+/// Whether the file that a repomd.xml names can be copied into a folder under the same name.
+fn can_lie_in_a_folder(href: &str) -> bool {
+    let name = href.strip_prefix("repodata/").unwrap_or_default();
+    key::is_plain_path(name) && !name.contains('/') && ![REPOMD, SIGNATURE].contains(&href)
+}

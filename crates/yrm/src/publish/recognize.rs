@@ -1,0 +1,90 @@
+//! Which packages that are signed here are published already, signed otherwise: by the key before this
+//! one, by a key whose signatures are never the same twice, or not at all. Bytes under a path never change,
+//! so such a package is there already. Reads headers of published packages; never writes.
+
+use rpmmd::checksum::Sha256;
+use rpmmd::header::{HeaderFile, Parsed};
+
+use super::catalog::Entry;
+use super::inbox::Dropped;
+use super::inspect::{Inspector, read_header};
+use super::observe::State;
+use super::plan::rivals;
+use super::settlement::Settlement;
+use super::signed::is_ours;
+use super::verdict::{Candidate, Signed};
+use super::{Publisher, RunId};
+use crate::config::OnConflict;
+use crate::error::Result;
+use crate::store::key::{Key, RepositoryDir};
+use crate::store::{ETag, Object};
+
+impl Publisher {
+    /// Notes of each candidate that is signed here which published package is the same but for its
+    /// signatures.
+    pub(super) async fn recognize(
+        &self,
+        state: &State,
+        mut candidates: Vec<Candidate>,
+        run: RunId,
+        settlement: &mut Settlement,
+    ) -> Vec<Candidate> {
+        for candidate in &mut candidates {
+            candidate.same_as = None;
+        }
+        let mut unread = Vec::new();
+        for (at, entry) in rivals(&state.catalog, &candidates) {
+            let candidate = &candidates[at];
+            // A promotion wants a package at another path, and says so when that cannot be.
+            let (Some(signed), true) = (&candidate.signed, candidate.dropped.is_in_inbox(&self.bucket.policy.folders))
+            else {
+                continue;
+            };
+            let entry = state.catalog.entries.get(entry);
+            match self.is_same(&candidate.repository, signed, &entry, run).await {
+                Ok(true) => candidates[at].same_as = Some(entry.href.into_owned()),
+                Ok(false) => {}
+                // One package that cannot be read holds up nobody else.
+                Err(error) => unread.push((at, error)),
+            }
+        }
+        // Two packages may be in one candidate's way.
+        unread.dedup_by_key(|(at, _)| *at);
+        for (at, error) in unread.into_iter().rev() {
+            let candidate = candidates.remove(at);
+            settlement.held_up(&candidate, Err(error));
+        }
+        candidates
+    }
+
+    /// Whether what is published there is the same package. Where the newest upload is to replace others,
+    /// it is only if our first key has signed it: uploading it again is how it gets that signature.
+    async fn is_same(
+        &self,
+        repository: &RepositoryDir,
+        signed: &Signed,
+        entry: &Entry<'_>,
+        run: RunId,
+    ) -> Result<bool> {
+        let replaces = self.bucket.policy.on_conflict == OnConflict::Replace;
+        if signed.uploaded == entry.pkgid() {
+            return Ok(!replaces);
+        }
+        let key = self.bucket.path(Key::Package { repository, href: &entry.href });
+        let object = Object {
+            key,
+            etag: ETag::new(entry.etag.as_ref()),
+            size_bytes: entry.size_bytes,
+            modified: entry.first_published(),
+            sha256: Some(entry.pkgid()),
+            user: std::collections::BTreeMap::new(),
+        };
+        let dropped = Dropped { path: entry.href.to_string(), object };
+        let inspector = Inspector::new(self.bucket.clone(), run.started).of_published();
+        let Some(prefix) = read_header(&inspector, &dropped).await? else { return Ok(false) };
+        let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(&prefix) else { return Ok(false) };
+        let is_it = Sha256::of(file.main.as_bytes()) == signed.main_header;
+        let ours = || self.bucket.signer.as_ref().is_some_and(|signer| is_ours(&file, signer, run.started));
+        Ok(is_it && (!replaces || ours()))
+    }
+}

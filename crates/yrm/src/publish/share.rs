@@ -1,0 +1,132 @@
+//! Several instances, many repositories: each works where no other holds the lease, begins somewhere
+//! else than the others, and comes back for what they have left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use futures::StreamExt as _;
+
+use super::inbox::{self, Dropped, Listed};
+use super::report::Report;
+use super::{Pass, Publisher, REPOSITORIES_AT_ONCE};
+use crate::error::Result;
+use crate::store::key::RepositoryDir;
+
+/// How often it is looked whether the others have ended what they do, when nothing else is left to do.
+const PATIENCE: u32 = 5;
+/// How long before each such look.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What was dropped for one repository; `None` for what belongs to none.
+type Share = (Option<RepositoryDir>, Vec<Dropped>);
+
+/// What became of a share.
+enum Shared {
+    Done(Report),
+    /// Another instance works there.
+    Theirs(Share),
+}
+
+impl Publisher {
+    /// Publishes what was dropped, repository by repository, where no other instance does.
+    pub(super) async fn publish_shares(&self, dropped: Vec<Dropped>, pass: Pass<'_>, report: &mut Report) {
+        let mut shares = self.shares(dropped);
+        // Instances that start together begin apart.
+        let (count, seed) = (shares.len().max(1), usize::try_from(pass.run.id.random() & 0xFFFF).unwrap_or(0));
+        shares.rotate_left(seed % count);
+        let mut patience = PATIENCE;
+        loop {
+            let before = shares.len();
+            let mut answers = futures::stream::iter(shares)
+                .map(|share| self.share(share, pass))
+                .buffer_unordered(REPOSITORIES_AT_ONCE);
+            let mut theirs = Vec::new();
+            while let Some(answer) = answers.next().await {
+                match answer {
+                    Shared::Done(part) => report.absorb(part),
+                    Shared::Theirs(share) => theirs.push(share),
+                }
+            }
+            drop(answers);
+            // As long as there was work for this instance there was time for the others to end theirs.
+            if theirs.len() == before && before > 0 {
+                tokio::time::sleep(PAUSE).await;
+                patience -= 1;
+            }
+            if theirs.is_empty() || patience == 0 {
+                for (repository, dropped) in theirs {
+                    let name = repository.map(|repository| repository.to_string()).unwrap_or_default();
+                    let why = format!("another instance is publishing in {name}");
+                    dropped.iter().for_each(|dropped| report.wait(dropped, why.clone()));
+                }
+                return;
+            }
+            shares = theirs;
+        }
+    }
+
+    fn shares(&self, dropped: Vec<Dropped>) -> Vec<Share> {
+        let mut shares: BTreeMap<Option<RepositoryDir>, Vec<Dropped>> = BTreeMap::new();
+        for dropped in dropped {
+            let repository = self.bucket.locator.locate(&dropped.path).map(|(repository, _)| repository);
+            shares.entry(repository).or_default().push(dropped);
+        }
+        shares.into_iter().collect()
+    }
+
+    async fn share(&self, (repository, dropped): Share, pass: Pass<'_>) -> Shared {
+        let mut report = Report::new(pass.run.id, pass.run.started);
+        // What belongs to no repository is set aside by whoever is first.
+        let Some(repository) = repository else {
+            self.batches(&dropped, pass, &mut report).await;
+            return Shared::Done(report);
+        };
+        let held = match self.leases.take(&self.bucket, &repository, pass.run.id).await {
+            Ok(Some(held)) => Some(held),
+            Ok(None) => return Shared::Theirs((Some(repository), dropped)),
+            Err(error) => {
+                tracing::warn!(%repository, error = error.chain(), "working without a lease");
+                None
+            }
+        };
+        let work = async {
+            match self.still_dropped(&repository, &dropped).await {
+                Ok(dropped) => self.batches(&dropped, pass, &mut report).await,
+                Err(error) => {
+                    report.fault(&format!("listing what was dropped for {repository}"), &error);
+                    dropped.iter().for_each(|dropped| report.wait(dropped, error.chain()));
+                }
+            }
+        };
+        match held {
+            Some(held) => held.during(&self.bucket, work).await,
+            None => work.await,
+        }
+        Shared::Done(report)
+    }
+
+    /// What is in the inbox of `dropped`, now that no other instance takes from it: some may have been
+    /// published since the inbox was listed.
+    async fn still_dropped(&self, repository: &RepositoryDir, dropped: &[Dropped]) -> Result<Vec<Dropped>> {
+        let known: BTreeSet<&str> = dropped.iter().map(Dropped::key).collect();
+        let folder = repository.as_str();
+        let Listed { dropped, .. } =
+            inbox::list_below(self.bucket.store.as_ref(), &self.bucket.policy.folders, folder).await?;
+        Ok(dropped.into_iter().filter(|dropped| known.contains(dropped.key())).collect())
+    }
+}
+
+impl Report {
+    /// Adds what a part of the run did.
+    fn absorb(&mut self, part: Self) {
+        self.published.extend(part.published);
+        self.rejected.extend(part.rejected);
+        self.waiting.extend(part.waiting);
+        self.retired.extend(part.retired);
+        self.removed.extend(part.removed);
+        self.replaced.extend(part.replaced);
+        self.repositories.extend(part.repositories);
+        self.swept += part.swept;
+        self.errors.extend(part.errors);
+    }
+}

@@ -1,0 +1,297 @@
+//! Packages that get our signature before they are published: the draft that is made while a file is
+//! inspected, and its way to its place.
+//!
+//! A draft is nobody's to have. It becomes a signature in a file only when all of the upload went by, its
+//! digests were right and the policy lets it in; until then it is a few bytes in this process's memory.
+//! Nothing published is ever signed again.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use jiff::Timestamp;
+use md5::{Digest as _, Md5};
+use rpmmd::checksum::{Sha256, Sha256Stream};
+use rpmmd::header::{HeaderFile, HeaderSignature, Parsed, Unsignable};
+use rpmmd::tag::{self, signature as tags};
+
+use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
+use super::gate::Demands;
+use super::inbox::Dropped;
+use super::receipt;
+use super::tidy::delete_seen;
+use super::verdict::{Candidate, Reason, Signed};
+use crate::config::SignPackages;
+use crate::error::{Error, ErrorKind, Result};
+use crate::openpgp::keyring::{Fingerprint, Keyring};
+use crate::openpgp::sign::{BegunPackage, PackageSignature, Signer};
+use crate::openpgp::verify::{self, Covers, Fault, Refusal, Verification};
+use crate::store::body::Body;
+use crate::store::key::Key;
+use crate::store::settle::{self, Copied, TRIES};
+use crate::store::{Attributes, Copy, LEAST_SENT_BYTES, Object, Reused};
+
+/// A signed file up to this length is put whole: joining it would send as much.
+const WHOLE_BYTES: u64 = 8 << 20;
+
+/// By whose signatures a package is left as it is, and who signs the others.
+#[derive(Debug, Clone)]
+pub(super) struct Terms {
+    signer: Arc<Signer>,
+    enough: verify::Trust,
+}
+
+impl Terms {
+    /// Of the folder with these demands. `keyring` is asked where others than our own keys count.
+    pub(super) fn new(
+        signer: Arc<Signer>,
+        demands: Demands<'_>,
+        keyring: Option<Arc<Keyring>>,
+        now: Timestamp,
+    ) -> Self {
+        let own = || signer.public_keys().filter_map(|key| Fingerprint::parse(&key.fingerprint()));
+        let (keyring, only) = match (demands.sign, keyring) {
+            (SignPackages::Missing, Some(others)) => {
+                let mut all = Keyring::clone(signer.keyring());
+                all.add(Keyring::clone(&others));
+                let only = demands.only().map(|only| only.iter().cloned().chain(own()).collect());
+                (Arc::new(all), only)
+            }
+            (SignPackages::Missing, None) => (Arc::clone(signer.keyring()), None),
+            (SignPackages::Always | SignPackages::Off, _) => {
+                (Arc::clone(signer.keyring()), Some(own().take(1).collect()))
+            }
+        };
+        Self { signer, enough: verify::Trust { keyring, only, now } }
+    }
+}
+
+/// What there is to sign, begun: what a key in KMS has to add is still missing.
+pub(super) struct Sketch {
+    verification: Option<Verification>,
+    payload_has_digest: bool,
+    begun: Result<BegunPackage, Unsignable>,
+}
+
+/// A signature in the making, while the file that it is for goes by.
+pub(super) struct Draft {
+    /// What the file's own signatures are worth, where only its payload can tell.
+    verification: Option<Verification>,
+    payload_has_digest: bool,
+    made: Result<Made, Unsignable>,
+}
+
+struct Made {
+    start: Bytes,
+    from: u64,
+    by: String,
+    main_header: Sha256,
+    published: Sha256Stream,
+    content_bytes: u64,
+    /// Of header and payload, and what the signature header says of it.
+    md5: Option<(Md5, Vec<u8>)>,
+}
+
+impl Sketch {
+    /// For the file with these headers, whose digests are right; `None` where its own signature is enough.
+    pub(super) fn begin(file: &HeaderFile<'_>, terms: &Terms) -> Result<Result<Option<Self>, (Reason, String)>> {
+        let payload_has_digest = file.payload_sha256().is_some();
+        let verification = Verification::begin(file, terms.enough.clone());
+        let verification = if verification.wants_payload() {
+            Some(verification)
+        } else {
+            match is_enough(verification, payload_has_digest, false) {
+                Ok(true) => return Ok(Ok(None)),
+                Ok(false) => None,
+                Err(refused) => return Ok(Err(refused)),
+            }
+        };
+        let begun = match file.unsignable() {
+            Some(why) if verification.is_none() => return Ok(Err(cannot_be_signed(why))),
+            Some(why) => Err(why),
+            None => Ok(begin_signature(file, terms)?),
+        };
+        Ok(Ok(Some(Self { verification, payload_has_digest, begun })))
+    }
+
+    /// With its signature, for the file that begins with `prefix`.
+    pub(super) async fn finish(self, signer: &Signer, prefix: &[u8]) -> Result<Result<Draft, (Reason, String)>> {
+        let Self { verification, payload_has_digest, begun } = self;
+        let made = match begun {
+            Err(why) => Err(why),
+            Ok(begun) => {
+                let signature = signer.finish_package(begun).await?;
+                let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(prefix) else {
+                    return Err(Error::new(ErrorKind::Internal, "signing a file whose header was not read"));
+                };
+                match Made::of(&file, signature) {
+                    Ok(made) => Ok(made),
+                    Err(refused) => return Ok(Err(refused)),
+                }
+            }
+        };
+        Ok(Ok(Draft { verification, payload_has_digest, made }))
+    }
+}
+
+fn begin_signature(file: &HeaderFile<'_>, terms: &Terms) -> Result<BegunPackage> {
+    let built = file.main.integer(tag::BUILDTIME).and_then(|seconds| i64::try_from(seconds).ok());
+    let built = built.and_then(|seconds| Timestamp::from_second(seconds).ok()).unwrap_or(Timestamp::MAX);
+    terms.signer.begin_package(file.main.as_bytes(), built, terms.enough.now)
+}
+
+impl Draft {
+    /// The next piece of the file: what of it is main header or payload, and what is payload.
+    pub(super) fn update(&mut self, content: &[u8], payload: &[u8]) {
+        if let Some(verification) = &mut self.verification {
+            verification.update(payload);
+        }
+        if let Ok(made) = &mut self.made {
+            made.published.update(content);
+            made.content_bytes += content.len() as u64;
+            if let Some((md5, _)) = &mut made.md5 {
+                md5.update(content);
+            }
+        }
+    }
+
+    /// The end: all of the file went by, and its payload is what its header says. Gives the signed file
+    /// and its SHA-256; `None` where its own signature turned out to be enough.
+    pub(super) fn finish(self, uploaded: Sha256) -> Result<Option<(Signed, Sha256)>, (Reason, String)> {
+        if let Some(verification) = self.verification
+            && is_enough(verification, self.payload_has_digest, true)?
+        {
+            return Ok(None);
+        }
+        let Made { start, from, by, main_header, published, content_bytes, md5 } =
+            self.made.map_err(cannot_be_signed)?;
+        if let Some((md5, stated)) = md5
+            && md5.finalize().as_slice() != stated
+        {
+            let message = "its header and payload do not match the MD5 in its signature header".to_owned();
+            return Err((Reason::DigestMismatch, message));
+        }
+        let size_bytes = start.len() as u64 + content_bytes;
+        Ok(Some((Signed { start, from, size_bytes, by, uploaded, main_header }, published.finish())))
+    }
+}
+
+impl Made {
+    fn of(file: &HeaderFile<'_>, signature: PackageSignature) -> Result<Self, (Reason, String)> {
+        let packet = signature.packet.as_slice();
+        let place = if signature.is_rsa { HeaderSignature::Rsa(packet) } else { HeaderSignature::Other(packet) };
+        let start = match file.start_with_signature(place) {
+            Ok(start) => Bytes::from(start),
+            // Librpm's limits: there is no room for one more tag.
+            Err(error) => return Err((Reason::HeaderLimit, format!("it cannot be signed: {error}"))),
+        };
+        let mut published = Sha256Stream::default();
+        published.update(&start);
+        let md5 = file.signature.bytes(tags::MD5).map(|stated| (Md5::new(), stated.to_vec()));
+        let (from, by, main_header) = (file.header_start, signature.by, Sha256::of(file.main.as_bytes()));
+        Ok(Self { start, from, by, main_header, published, content_bytes: 0, md5 })
+    }
+}
+
+fn cannot_be_signed(why: Unsignable) -> (Reason, String) {
+    (Reason::Unsupported, format!("packages are signed here, and this one cannot be: {why}"))
+}
+
+/// Whether the file's own signatures are enough. One that is bad is a refusal: what somebody has tampered
+/// with is not made good by our signature.
+fn is_enough(verification: Verification, payload_has_digest: bool, read: bool) -> Result<bool, (Reason, String)> {
+    match verification.finish(read) {
+        Ok(signed) => Ok(signed.covers == Covers::Everything || payload_has_digest),
+        Err(Refusal { fault: Fault::Bad, message }) => Err((Reason::BadSignature, message)),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Whether our first key has signed the package with these headers.
+pub(super) fn is_ours(file: &HeaderFile<'_>, signer: &Arc<Signer>, now: Timestamp) -> bool {
+    let only = signer.public_keys().take(1).filter_map(|key| Fingerprint::parse(&key.fingerprint())).collect();
+    let enough = verify::Trust { keyring: Arc::clone(signer.keyring()), only: Some(only), now };
+    is_enough(Verification::begin(file, enough), file.payload_sha256().is_some(), false).unwrap_or(false)
+}
+
+/// Puts the signed file at a free target: joined inside the store under a key of its own, and copied from
+/// there like any other. As with any other, it goes on only if its upload is still there.
+pub(super) async fn copy(
+    bucket: &Bucket,
+    candidate: &Candidate,
+    signed: &Signed,
+    (target, attributes): (&str, &Attributes),
+) -> Result<Copied> {
+    for attempt in 0..TRIES {
+        settle::pause(bucket.store.as_ref(), attempt).await;
+        let Some(source) = join(bucket, candidate, signed).await? else { return Ok(Copied::SourceChanged) };
+        // To join a large file takes a while: what left the inbox meanwhile goes no further.
+        let copied = match bucket.store.head(candidate.dropped.key()).await? {
+            None => Copied::SourceMissing,
+            Some(there) if there.etag != *candidate.dropped.etag() => Copied::SourceChanged,
+            Some(_) => match bucket.copy(Copy { source: &source, target, attributes }).await? {
+                // Another writer of the same upload was first with taking away what it had joined.
+                Copied::SourceChanged | Copied::SourceMissing => continue,
+                copied => copied,
+            },
+        };
+        if let Err(error) = delete_seen(bucket, &source.key, &source.etag).await {
+            tracing::warn!(key = source.key, error = error.chain(), "a signed package's first copy stays for a sweep");
+        }
+        return Ok(copied);
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("putting the signed {target} in place"))
+        .hint("something else deletes in .yrm/signed/; the next run tries again"))
+}
+
+/// The signed file under a key of its own; `None` when the upload is no longer what was inspected.
+async fn join(bucket: &Bucket, candidate: &Candidate, signed: &Signed) -> Result<Option<Object>> {
+    let dropped = &candidate.dropped;
+    let pkgid =
+        candidate.pkgid.ok_or_else(|| Error::new(ErrorKind::Internal, "placing a signed file of unknown bytes"))?;
+    let upload = receipt::digest_of(&dropped.path, dropped.etag());
+    let key = Key::Signed { digest: Sha256::of(format!("{upload}\n{pkgid}").as_bytes()) };
+    let Some((body, sent_bytes)) = body(bucket, dropped, signed).await? else { return Ok(None) };
+    let from = signed.from + (sent_bytes - signed.start.len() as u64);
+    let rest = Reused { at: sent_bytes..signed.size_bytes, object: &dropped.object, from };
+    let reused = if body.is_whole() { &[][..] } else { std::slice::from_ref(&rest) };
+    settle::join_own(bucket.store.as_ref(), &bucket.path(key), &body, reused, &key.attributes()).await
+}
+
+/// The signed file, or its beginning where the store can join the rest of it; and how much of it there is,
+/// which is never less than its new start.
+async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed) -> Result<Option<(Body, u64)>> {
+    let Signed { start, from, size_bytes, .. } = signed;
+    let start_bytes = start.len() as u64;
+    let piece = async |range: std::ops::Range<u64>| {
+        let read = bucket.store.get(dropped.key(), Some(range.clone())).await?;
+        let whole = |read: &crate::store::Read| {
+            read.object.etag == *dropped.etag() && read.bytes.len() as u64 == range.end - range.start
+        };
+        Ok::<_, Error>(read.filter(whole).map(|read| read.bytes))
+    };
+    let joins = bucket.abilities().await?.range_copy;
+    if *size_bytes <= WHOLE_BYTES || joins {
+        let sent_bytes = if *size_bytes <= WHOLE_BYTES { *size_bytes } else { LEAST_SENT_BYTES.max(start_bytes) };
+        let Some(bytes) = piece(*from..from + (sent_bytes - start_bytes)).await? else { return Ok(None) };
+        let mut beginning = BytesMut::from(&start[..]);
+        beginning.extend_from_slice(&bytes);
+        let beginning = beginning.freeze();
+        let length_bytes = *size_bytes;
+        let is_all = sent_bytes == length_bytes;
+        let body = if is_all { Body::Memory(beginning) } else { Body::Begun { beginning, length_bytes } };
+        return Ok(Some((body, sent_bytes)));
+    }
+    let mut spool = bucket.cache.spool(bucket.store.as_ref());
+    let (mut next, mut at, end) = (start.clone(), *from, from + (size_bytes - start_bytes));
+    loop {
+        spool = aside("signing a package", move || std::io::Write::write_all(&mut spool, &next).map(|()| spool))
+            .await?
+            .map_err(|source| Error::new(ErrorKind::Unavailable, "writing a signed package").because(source))?;
+        if at >= end {
+            return Ok(Some((spool.finish(), *size_bytes)));
+        }
+        let Some(bytes) = piece(at..end.min(at + HASH_PIECE_BYTES)).await? else { return Ok(None) };
+        at += bytes.len() as u64;
+        next = bytes;
+    }
+}

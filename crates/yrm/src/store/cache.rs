@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::{StreamExt as _, TryStreamExt as _};
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::repodata::ReadRange as _;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 use super::Store;
 use super::body::{Body, Identity, LocalFile, Spool, TEMPORARY, temporary_in};
@@ -126,13 +127,13 @@ impl Cache {
         let mut filling = (self.spool(store), Sha256Stream::default());
         while let Some(piece) = pieces.try_next().await? {
             let Some(piece) = piece else { return Ok(None) };
-            filling = tokio::task::spawn_blocking(move || {
+            let filled = waiting(move || {
                 filling.1.update(&piece.bytes);
                 filling.0.write_all(&piece.bytes).map(|()| filling)
-            })
-            .await
-            .map_err(|source| Error::new(ErrorKind::Internal, "hashing a metadata file").because(source))?
-            .map_err(|source| Error::new(ErrorKind::Unavailable, format!("keeping {key:?}")).because(source))?;
+            });
+            filling = filled
+                .await?
+                .map_err(|source| Error::new(ErrorKind::Unavailable, format!("keeping {key:?}")).because(source))?;
         }
         let (spool, digest) = filling;
         Ok(Some((spool.finish(), digest.finish())))
@@ -225,16 +226,23 @@ impl Cache {
         self.verified.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Hashing and files wait where waiting is allowed.
     async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> T + Send + 'static,
     ) -> Result<T> {
         let cache = Arc::clone(self);
-        tokio::task::spawn_blocking(move || work(&cache))
-            .await
-            .map_err(|source| Error::new(ErrorKind::Internal, "working on the cache").because(source))
+        waiting(move || work(&cache)).await
     }
+}
+
+/// Hashing and files wait where waiting is allowed. A runtime of one thread does it on the spot: such a one
+/// is there so that everything happens in one order, and when another thread ends has none.
+async fn waiting<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
+        return Ok(work());
+    }
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|source| Error::new(ErrorKind::Internal, "working on the cache").because(source))
 }
 
 fn usable(folder: &Path) -> io::Result<()> {

@@ -48,7 +48,7 @@ bench *ARGS:
 
 # the long fault campaign (minutes; YRM_CHAOS_SEED says where the seeds begin)
 chaos:
-    YRM_CHAOS_SEEDS=${YRM_CHAOS_SEEDS:-10000} YRM_CHAOS_PAIRS=${YRM_CHAOS_PAIRS:-5000} YRM_CHAOS_RACES=${YRM_CHAOS_RACES:-200} \
+    YRM_CHAOS_ALL=1 YRM_CHAOS_SEEDS=${YRM_CHAOS_SEEDS:-10000} YRM_CHAOS_PAIRS=${YRM_CHAOS_PAIRS:-5000} YRM_CHAOS_RACES=${YRM_CHAOS_RACES:-200} \
       cargo test --profile campaign --workspace --test it chaos:: -- --nocapture
 
 # one test of the campaign, with the variables that a failure prints

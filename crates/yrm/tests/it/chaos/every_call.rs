@@ -57,10 +57,14 @@ async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, wh
     calls
 }
 
-/// Every story, unsigned, with signed metadata, and with signed packages too; and these in mirrorlist mode.
+/// Every story, unsigned and with signed metadata; with signed packages too those whose own way they change
+/// (all of them where `YRM_CHAOS_ALL` is set); and these in mirrorlist mode.
 fn plays(mirrored: &[Story]) -> impl Iterator<Item = (Story, Signing)> {
-    let flat = Story::ALL.into_iter().flat_map(|story| Signing::FLAT.map(|signing| (story, signing)));
-    flat.chain(mirrored.iter().map(|&story| (story, Signing::Mirrored)))
+    let all = std::env::var_os("YRM_CHAOS_ALL").is_some();
+    let packages = if all { &Story::ALL[..] } else { &[Story::PublishOne, Story::Replace] };
+    let flat = Story::ALL.into_iter().flat_map(|story| [Signing::Off, Signing::On].map(|signing| (story, signing)));
+    let packages = packages.iter().map(|&story| (story, Signing::Packages));
+    flat.chain(packages).chain(mirrored.iter().map(|&story| (story, Signing::Mirrored)))
 }
 
 /// Plays every story once for every call and fate. Answers how often.

@@ -79,7 +79,6 @@ pub(crate) enum Signing {
 }
 
 impl Signing {
-    pub(crate) const FLAT: [Self; 3] = [Self::Off, Self::On, Self::Packages];
     pub(crate) const ALL: [Self; 4] = [Self::Off, Self::On, Self::Packages, Self::Mirrored];
 
     fn is_on(self) -> bool {

@@ -100,7 +100,17 @@ pub(super) struct Service(Child, pub(super) String);
 
 impl Service {
     pub(super) fn start(folder: &Path) -> Self {
+        Self::on_inbox(folder, "inbox")
+    }
+
+    /// One that only serves files: nobody writes to its inbox.
+    pub(super) fn of_files(folder: &Path) -> Self {
+        Self::on_inbox(folder, "nobodys")
+    }
+
+    fn on_inbox(folder: &Path, inbox: &str) -> Self {
         let mut command = yrm(folder);
+        command.env("YRM_INBOX", inbox);
         command.args(["serve", "-b", "./bucket", "--listen", "127.0.0.1:0", "--time-interval", "1h"]);
         command.args(["--log-format", "json"]);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();

@@ -122,9 +122,9 @@ async fn through_a_hundred_generations_dnf_meets_no_gap() {
     json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
     let key = SecretKey::read(&std::fs::read(folder.path().join("signing.key")).unwrap(), None).unwrap();
     let (bucket, public) = (folder.path().join("bucket"), key.public().clone());
-    // Only its files are wanted of the service, and it makes the bucket's folders.
+    // It knows nothing of mirrors: only its files are wanted.
     std::fs::create_dir_all(bucket.join("inbox")).unwrap();
-    let service = Service::start(folder.path());
+    let service = Service::of_files(folder.path());
     let base = service.1.clone();
     let publisher = publisher(&bucket, key, &base);
     drop_package(&bucket, 0);

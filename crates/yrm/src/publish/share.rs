@@ -22,7 +22,7 @@ type Share = (Option<RepositoryDir>, Vec<Dropped>);
 
 /// What became of a share.
 enum Shared {
-    Done(Report),
+    Done(Box<Report>),
     /// Another instance works there.
     Theirs(Share),
 }
@@ -43,7 +43,7 @@ impl Publisher {
             let mut theirs = Vec::new();
             while let Some(answer) = answers.next().await {
                 match answer {
-                    Shared::Done(part) => report.absorb(part),
+                    Shared::Done(part) => report.absorb(*part),
                     Shared::Theirs(share) => theirs.push(share),
                 }
             }
@@ -57,7 +57,9 @@ impl Publisher {
                 for (repository, dropped) in theirs {
                     let name = repository.map(|repository| repository.to_string()).unwrap_or_default();
                     let why = format!("another instance is publishing in {name}");
-                    dropped.iter().for_each(|dropped| report.wait(dropped, why.clone()));
+                    for dropped in &dropped {
+                        report.wait(dropped, why.clone());
+                    }
                 }
                 return;
             }
@@ -79,7 +81,7 @@ impl Publisher {
         // What belongs to no repository is set aside by whoever is first.
         let Some(repository) = repository else {
             self.batches(&dropped, pass, &mut report).await;
-            return Shared::Done(report);
+            return Shared::Done(Box::new(report));
         };
         let held = match self.leases.take(&self.bucket, &repository, pass.run.id).await {
             Ok(Some(held)) => Some(held),
@@ -94,7 +96,9 @@ impl Publisher {
                 Ok(dropped) => self.batches(&dropped, pass, &mut report).await,
                 Err(error) => {
                     report.fault(&format!("listing what was dropped for {repository}"), &error);
-                    dropped.iter().for_each(|dropped| report.wait(dropped, error.chain()));
+                    for dropped in &dropped {
+                        report.wait(dropped, error.chain());
+                    }
                 }
             }
         };
@@ -102,7 +106,7 @@ impl Publisher {
             Some(held) => held.during(&self.bucket, work).await,
             None => work.await,
         }
-        Shared::Done(report)
+        Shared::Done(Box::new(report))
     }
 
     /// What is in the inbox of `dropped`, now that no other instance takes from it: some may have been

@@ -144,6 +144,7 @@ mod tests {
             pkgid: String::new(),
             size_bytes: 1,
             already_there: false,
+            way: None,
             signed_by: None,
             signed_with: None,
             uploaded_sha256: None,

@@ -23,6 +23,7 @@ fn published(number: usize) -> Published {
         pkgid: "0".repeat(64),
         size_bytes: 7,
         already_there: false,
+        way: None,
         signed_by: None,
         signed_with: None,
         uploaded_sha256: None,

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::bucket::Bucket;
 use super::catalog::Entry;
 use super::clock::StoreClock;
+use super::report::Way;
 use super::signed;
 use super::verdict::Candidate;
 use crate::error::Result;
@@ -27,6 +28,8 @@ pub struct Placed {
     pub pkgid: Sha256,
     /// When the store got it there.
     pub since: Timestamp,
+    /// How its SHA-256 was learned.
+    pub way: Way,
 }
 
 /// What became of one admission.
@@ -122,7 +125,12 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
         None => bucket.sha256(&target, &there.etag, there.size_bytes).await?,
     };
     Ok(if pkgid == Some(entry.pkgid()) {
-        Admission::Placed(Placed { etag: there.etag, pkgid: entry.pkgid(), since: there.modified })
+        Admission::Placed(Placed {
+            etag: there.etag,
+            pkgid: entry.pkgid(),
+            since: there.modified,
+            way: way_of(candidate),
+        })
     } else {
         Admission::Wait(format!(
             "{target} no longer has the bytes that the metadata promises; remove it, and this file takes its place"
@@ -144,15 +152,15 @@ async fn placed(
             "it was put in place and is gone again; something else deletes in repo/".to_owned(),
         ));
     };
-    let pkgid = match known.or(there.sha256) {
-        Some(pkgid) => Some(pkgid),
-        None => bucket.sha256(target, &there.etag, there.size_bytes).await?,
+    let (pkgid, way) = match known.or(there.sha256) {
+        Some(pkgid) => (Some(pkgid), way_of(candidate)),
+        None => (bucket.sha256(target, &there.etag, there.size_bytes).await?, Way::Read),
     };
     Ok(match pkgid {
         Some(pkgid) if there.size_bytes == candidate.size_bytes() => {
-            let Some(began) = is_new else { return in_place(bucket, there, pkgid).await };
+            let Some(began) = is_new else { return in_place(bucket, there, pkgid, way).await };
             bucket.clock.heard(there.modified, began).await;
-            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified })
+            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified, way })
         }
         Some(_) | None => Admission::Wait(format!("{target} changed while it was being published")),
     })
@@ -171,20 +179,26 @@ async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object) -> Result<
         Some(pkgid) => Some(pkgid),
         None => bucket.sha256(dropped.key(), dropped.etag(), dropped.object.size_bytes).await?,
     };
+    let way = if there.sha256.is_none() || candidate.pkgid.is_none() { Way::Read } else { way_of(candidate) };
     match theirs {
-        Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid).await,
+        Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid, way).await,
         Some(_) | None => Ok(taken(bucket, &there, bucket.clock.now(bucket).await?)),
     }
 }
 
 /// In place, unless the sweep may be about to take it: then its path is free soon. By the store's
 /// clock, as the sweep: a local one that is wrong would take what is old, or nothing at all.
-async fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256) -> Result<Admission> {
+async fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, way: Way) -> Result<Admission> {
     let now = bucket.clock.now(bucket).await?;
     if now.duration_since(there.modified) > signed(bucket.policy.grace / 2) {
         return Ok(taken(bucket, &there, now));
     }
-    Ok(Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified }))
+    Ok(Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified, way }))
+}
+
+/// What was read to judge the candidate counts; else the store told.
+pub(super) fn way_of(candidate: &Candidate) -> Way {
+    if candidate.pkgid.is_some() { Way::Read } else { Way::InStore }
 }
 
 fn taken(bucket: &Bucket, there: &Object, now: Timestamp) -> Admission {

@@ -67,6 +67,9 @@ pub struct Published {
     pub size_bytes: u64,
     /// Whether these bytes were at this path before.
     pub already_there: bool,
+    /// How its SHA-256 was learned; older records do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
     /// The primary key that signed what was uploaded, where signatures are looked at.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub signed_by: Option<String>,
@@ -79,6 +82,16 @@ pub struct Published {
     /// What is wrong with it nevertheless.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Remark>,
+}
+
+/// How a package's SHA-256 was learned: what of its bytes came through yrm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// The store has hashed it: only its header was read.
+    InStore,
+    /// All of it was read: the store cannot hash what it copies, or somebody had to look inside.
+    Read,
 }
 
 /// What would have kept a package out if the policy were stricter.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use tokio::time::Instant;
 
-use super::admit::{Admission, Placed, admit, put_back};
+use super::admit::{Admission, Placed, admit, put_back, way_of};
 use super::adopt;
 use super::bucket::{aside, guard_shrink};
 use super::catalog::{Catalog, Entry};
@@ -455,14 +455,17 @@ impl Publisher {
         let Prepared { state, plan, candidates, placed, already } = prepared;
         let entries = &state.catalog.entries;
         let already = already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));
-        let already = already.map(|(at, entry)| (at, entry.pkgid(), (entry.href.into_owned(), entry.size_bytes), true));
-        let new = placed
-            .iter()
-            .map(|(&at, there)| (at, there.pkgid, (candidates[at].href.clone(), candidates[at].size_bytes()), false));
+        let already = already.map(|(at, entry)| {
+            let way = way_of(&candidates[at]);
+            (at, (entry.pkgid(), way), (entry.href.into_owned(), entry.size_bytes), true)
+        });
+        let new = placed.iter().map(|(&at, there)| {
+            (at, (there.pkgid, there.way), (candidates[at].href.clone(), candidates[at].size_bytes()), false)
+        });
         let done: Vec<(&Dropped, Published)> = already
             .chain(new)
-            .map(|(at, pkgid, (href, size_bytes), already_there)| {
-                let published = Published { href, size_bytes, already_there, ..published(&candidates[at], pkgid) };
+            .map(|(at, (pkgid, way), (href, size_bytes), already_there)| {
+                let published = Published { href, size_bytes, already_there, ..published(&candidates[at], pkgid, way) };
                 (&candidates[at].dropped, published)
             })
             .collect();

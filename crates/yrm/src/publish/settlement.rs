@@ -6,7 +6,7 @@ use rpmmd::checksum::Sha256;
 
 use super::admit::Admission;
 use super::inbox::Dropped;
-use super::report::{Published, RepositoryReport, Retired, Waiting};
+use super::report::{Published, RepositoryReport, Retired, Waiting, Way};
 use super::verdict::{Candidate, Rejection, Verdict};
 use crate::error::Result;
 use crate::store::key::RepositoryDir;
@@ -75,7 +75,7 @@ impl Settlement {
 }
 
 /// The report of one package that clients can install.
-pub(super) fn published(candidate: &Candidate, pkgid: Sha256) -> Published {
+pub(super) fn published(candidate: &Candidate, pkgid: Sha256, way: Way) -> Published {
     let signed = candidate.signed.as_ref();
     Published {
         inbox_key: candidate.dropped.key().to_owned(),
@@ -86,6 +86,7 @@ pub(super) fn published(candidate: &Candidate, pkgid: Sha256) -> Published {
         pkgid: pkgid.to_string(),
         size_bytes: candidate.size_bytes(),
         already_there: false,
+        way: Some(way),
         signed_by: candidate.signing.signed_by.clone(),
         signed_with: signed.filter(|_| candidate.pkgid == Some(pkgid)).map(|signed| signed.by.clone()),
         uploaded_sha256: signed.filter(|signed| signed.uploaded != pkgid).map(|signed| signed.uploaded.to_string()),

@@ -256,6 +256,7 @@ async fn a_large_package_is_published_without_moving_its_payload() {
         let report = run(publisher).await;
         println!("5 MB into 1,000 packages, {how}: {}", figure(&bucket).await);
         assert_eq!(report.published.len(), 1);
+        assert_eq!(report.published[0].way, Some(yrm::publish::report::Way::InStore));
         let moved = report.usage.bytes_in + report.usage.bytes_out;
         assert!(moved < 1_000_000, "{moved} bytes for a package whose payload the store can copy itself");
     }

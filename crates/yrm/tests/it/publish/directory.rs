@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use yrm::check::{Depth, check};
-use yrm::publish::report::Report;
+use yrm::publish::report::{Report, Way};
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::local::DirectoryStore;
 
@@ -54,6 +54,8 @@ async fn the_longest_names_and_paths_are_published_or_set_aside() {
     let report = run(&publisher).await;
     assert_eq!(report.errors, Vec::<String>::new());
     assert_eq!((report.published.len(), report.rejected.len()), (2, 1), "{report:#?}");
+    // A directory hashes nothing by itself.
+    assert!(report.published.iter().all(|published| published.way == Some(Way::Read)), "{:?}", report.published);
     assert_eq!(files_below(&root.path().join("inbox")), 0);
     assert_eq!(files_below(&root.path().join("quarantine")), 2);
     assert!(check(publisher.bucket(), Depth::Deep).await.unwrap().clean());

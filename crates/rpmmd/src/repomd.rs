@@ -227,6 +227,13 @@ mod tests {
 "#;
 
     #[test]
+    fn a_byte_order_mark_shifts_nothing() {
+        let marked = format!("\u{feff}{CREATEREPO}");
+        let repomd = Repomd::read(marked.as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(repomd.write()).unwrap(), CREATEREPO);
+    }
+
+    #[test]
     fn what_createrepo_c_wrote_is_written_back_byte_for_byte() {
         let repomd = Repomd::read(CREATEREPO.as_bytes()).unwrap();
         assert_eq!(repomd.revision, "1795441967");

@@ -126,6 +126,8 @@ impl<'a> Elements<'a> {
             position: error.valid_up_to() as u64,
             problem: "not UTF-8".to_owned(),
         })?;
+        // The reader skips a byte order mark and does not count it: places in the document would be off.
+        let document = document.strip_prefix('\u{feff}').unwrap_or(document);
         let mut reader = Reader::from_str(document);
         // One shape for `<a/>` and `<a></a>`.
         reader.config_mut().expand_empty_elements = true;

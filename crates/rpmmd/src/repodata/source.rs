@@ -8,8 +8,8 @@ use crate::block::{Block, Layout};
 use crate::checksum::{Sha256, Sha256Stream};
 use crate::compress::{Compression, decompress_fragment};
 
-/// How much of the previous file is read at a time: it is hashed and written while it is in a core's cache.
-pub(super) const READ_BYTES: u64 = 128 * 1024;
+/// How much of the previous file is read at a time.
+pub(super) const READ_BYTES: u64 = 1024 * 1024;
 
 /// The previous file, with its layout spelled out.
 pub(super) struct Source<'a> {

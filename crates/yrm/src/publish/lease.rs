@@ -7,10 +7,12 @@
 //! was frozen and wakes up merely works beside its successor.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Mutex;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{self, Either};
 use tokio::time::Instant;
 use ulid::Ulid;
 
@@ -81,22 +83,27 @@ impl Leases {
 impl Held {
     /// Does `work`, renewing the lease meanwhile, and gives it back. A lease that was lost ends nothing.
     pub async fn during<T>(mut self, bucket: &Bucket, work: impl Future<Output = T>) -> T {
-        let mut work = std::pin::pin!(work);
-        let done = loop {
-            tokio::select! {
-                biased;
-                done = &mut work => break done,
-                () = tokio::time::sleep(LIFETIME / 3) => self.renew(bucket).await,
-            }
+        // Side by side: a store that takes its time over a renewal must not hold up the work.
+        let done = match future::select(std::pin::pin!(work), std::pin::pin!(self.keep(bucket))).await {
+            Either::Left((done, _)) => done,
+            Either::Right((never, _)) => match never {},
         };
         self.give_back(bucket).await;
         done
     }
 
+    async fn keep(&mut self, bucket: &Bucket) -> Infallible {
+        loop {
+            tokio::time::sleep(LIFETIME / 3).await;
+            self.renew(bucket).await;
+        }
+    }
+
     async fn renew(&mut self, bucket: &Bucket) {
-        let Some(etag) = self.etag.take() else { return };
+        let Some(etag) = self.etag.clone() else { return };
         self.renewals += 1;
         if let Err(error) = self.put(bucket, PutIf::Matches(etag)).await {
+            self.etag = None;
             tracing::debug!(key = self.key, error = error.chain(), "the lease was not renewed; the work goes on");
         }
     }

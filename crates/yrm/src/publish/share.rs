@@ -49,7 +49,7 @@ impl Publisher {
             }
             drop(answers);
             // As long as there was work for this instance there was time for the others to end theirs.
-            if theirs.len() == before && before > 0 {
+            if theirs.len() == before {
                 tokio::time::sleep(PAUSE).await;
                 patience -= 1;
             }
@@ -121,16 +121,35 @@ impl Publisher {
 }
 
 impl Report {
-    /// Adds what a part of the run did.
+    /// Adds what a part of the run did. What is said of the run as a whole is said by the whole.
     fn absorb(&mut self, part: Self) {
-        self.published.extend(part.published);
-        self.rejected.extend(part.rejected);
-        self.waiting.extend(part.waiting);
-        self.retired.extend(part.retired);
-        self.removed.extend(part.removed);
-        self.replaced.extend(part.replaced);
-        self.repositories.extend(part.repositories);
-        self.swept += part.swept;
-        self.errors.extend(part.errors);
+        let Self {
+            published,
+            rejected,
+            waiting,
+            retired,
+            removed,
+            replaced,
+            repositories,
+            swept,
+            errors,
+            // Each named: what a report learns to say later is not to be forgotten here.
+            run: _,
+            started: _,
+            duration_ms: _,
+            inbox_keys: _,
+            skipped_keys: _,
+            uploaders: _,
+            usage: _,
+        } = part;
+        self.published.extend(published);
+        self.rejected.extend(rejected);
+        self.waiting.extend(waiting);
+        self.retired.extend(retired);
+        self.removed.extend(removed);
+        self.replaced.extend(replaced);
+        self.repositories.extend(repositories);
+        self.swept += swept;
+        self.errors.extend(errors);
     }
 }

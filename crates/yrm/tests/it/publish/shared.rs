@@ -2,6 +2,7 @@
 //! never matters for what is right.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -133,6 +134,29 @@ async fn a_long_run_renews_its_lease_and_gives_it_back() {
     assert_eq!(world.run_by(&meddled_with(&world)).await.published.len(), 1);
     assert!(world.hooked.all_happened());
     assert_eq!(leases(&world), Vec::<String>::new());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_renewal_that_hangs_does_not_hold_up_the_work() {
+    let world = World::new(per_folder());
+    // The first put lasts the lease; the others would renew it.
+    let taken = AtomicBool::new(false);
+    let script = move |call: yrm::store::fault::Call<'_>| {
+        let lasts = match call.verb {
+            Call::Copy => 2 * LIFETIME,
+            Call::Put if call.key.starts_with(".yrm/lease/") && taken.swap(true, Ordering::Relaxed) => {
+                Duration::from_hours(1)
+            }
+            _ => Duration::ZERO,
+        };
+        Turn { before: Some(tokio::time::sleep(lasts).boxed()), ..Turn::default() }
+    };
+    let store = FaultStore::new(Arc::clone(&world.memory) as Arc<dyn Store>, 1, script);
+    let publisher = Publisher::new(Arc::new(store), per_folder()).unwrap().sharing(true);
+    world.drop_rpm("r0/tool.rpm", &rpm("tool", "1")).await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(world.run_by(&publisher).await.published.len(), 1);
+    assert!(began.elapsed() < 3 * LIFETIME, "{:?}", began.elapsed());
 }
 
 #[tokio::test(start_paused = true)]

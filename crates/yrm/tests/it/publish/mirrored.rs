@@ -183,17 +183,7 @@ async fn two_writers_that_race_leave_the_list_at_the_newest_generation() {
         let world = mirrored_world().await;
         world.drop_rpm("b.rpm", &rpm("b", "1")).await;
         let (other, now) = (publisher(&world, mirrored(), &[0]), world.now());
-        world.hooked.at(
-            call,
-            part,
-            Effect::Before(Box::new(move |memory| {
-                async move {
-                    put(memory.as_ref(), "inbox/c.rpm", rpm("c", "1").build()).await;
-                    other.run(RunId { id: ulid::Ulid::new(), started: now }, &Unwatched).await.unwrap();
-                }
-                .boxed()
-            })),
-        );
+        world.hooked.another_publishes_at(call, part, (other, now));
         let report = world.run().await;
         assert!(world.hooked.all_happened(), "{part}");
         assert_eq!(report.errors, Vec::<String>::new(), "{part}");

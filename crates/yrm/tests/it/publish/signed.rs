@@ -181,17 +181,7 @@ async fn two_signing_writers_that_race_leave_a_good_pair() {
         if part == REPOMD {
             world.hooked.at(Call::Put, SIGNATURE, Effect::Before(Box::new(|_| async {}.boxed())));
         }
-        world.hooked.at(
-            call,
-            part,
-            Effect::Before(Box::new(move |memory| {
-                async move {
-                    put(memory.as_ref(), "inbox/c.rpm", rpm("c", "1").build()).await;
-                    other.run(RunId { id: ulid::Ulid::new(), started: now }, &Unwatched).await.unwrap();
-                }
-                .boxed()
-            })),
-        );
+        world.hooked.another_publishes_at(call, part, (other, now));
         let report = world.run().await;
         assert!(world.hooked.all_happened(), "{part}");
         assert_eq!(report.errors, Vec::<String>::new(), "{part}");

@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use forge::Rpm;
+use futures::FutureExt as _;
 use jiff::Timestamp;
 use rpmmd::compress::Compression;
 use rpmmd::package::Package;
@@ -233,6 +234,18 @@ impl Hooked {
     /// At the next `call` whose key contains `part`.
     pub(crate) fn at(&self, call: Call, part: &str, effect: Effect) {
         self.hooks.0.lock().unwrap().push((call, part.to_owned(), effect));
+    }
+
+    /// At the next such call another one publishes `c.rpm` first.
+    pub(crate) fn another_publishes_at(&self, call: Call, part: &str, (other, now): (Publisher, Timestamp)) {
+        let publish = move |memory: Arc<MemoryStore>| {
+            async move {
+                put(memory.as_ref(), "inbox/c.rpm", rpm("c", "1").build()).await;
+                other.run(RunId { id: Ulid::new(), started: now }, &Unwatched).await.unwrap();
+            }
+            .boxed()
+        };
+        self.at(call, part, Effect::Before(Box::new(publish)));
     }
 
     /// All hooks have happened.

@@ -228,9 +228,11 @@ mod tests {
 
     #[test]
     fn a_byte_order_mark_shifts_nothing() {
-        let marked = format!("\u{feff}{CREATEREPO}");
-        let repomd = Repomd::read(marked.as_bytes()).unwrap();
-        assert_eq!(String::from_utf8(repomd.write()).unwrap(), CREATEREPO);
+        for marks in 1..4 {
+            let marked = format!("{}{CREATEREPO}", "\u{feff}".repeat(marks));
+            let repomd = Repomd::read(marked.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8(repomd.write()).unwrap(), CREATEREPO);
+        }
     }
 
     #[test]

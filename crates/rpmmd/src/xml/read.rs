@@ -126,8 +126,9 @@ impl<'a> Elements<'a> {
             position: error.valid_up_to() as u64,
             problem: "not UTF-8".to_owned(),
         })?;
-        // The reader skips a byte order mark and does not count it: places in the document would be off.
-        let document = document.strip_prefix('\u{feff}').unwrap_or(document);
+        // The reader skips a byte order mark and does not count it: places in the document would be off, by
+        // the second of two as well.
+        let document = document.trim_start_matches('\u{feff}');
         let mut reader = Reader::from_str(document);
         // One shape for `<a/>` and `<a></a>`.
         reader.config_mut().expand_empty_elements = true;

@@ -70,7 +70,7 @@ impl From<&Kept> for Row {
             id: kept.id().to_owned(),
             file_is_there: kept.file.is_some(),
             size_bytes: kept.file.as_ref().map(|file| file.size_bytes),
-            set_aside: kept.file.as_ref().map(|file| file.modified),
+            set_aside: kept.set_aside(),
             record: kept.record.clone(),
         }
     }

@@ -85,7 +85,7 @@ async fn copy_as_it_came(
     candidate: &Candidate,
     (target, attributes): (&str, &Attributes),
 ) -> Result<Copied> {
-    bucket.copy(Copy { source: &candidate.dropped.object, target, attributes }).await
+    bucket.copy(Copy { source: &candidate.dropped.object, target, attributes, may_share: false }).await
 }
 
 /// Sees to it that a package of the catalog, which was dropped again with the same bytes, can

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 
 use super::bucket::Bucket;
 use super::inbox::list_all;
@@ -36,6 +37,11 @@ impl Kept {
     /// The upload's id, which ends the key.
     pub fn id(&self) -> &str {
         self.key.rsplit('.').next().unwrap_or_default()
+    }
+
+    /// When it was set aside. In a directory a file may keep the time of its upload, so its record's counts.
+    pub fn set_aside(&self) -> Option<Timestamp> {
+        self.record_object.as_ref().or(self.file.as_ref()).map(|object| object.modified)
     }
 }
 
@@ -136,7 +142,7 @@ pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
     if !bucket.abilities().await?.conditional_copy && bucket.store.head(&target).await?.is_some() {
         return Err(newer(doing(), &target));
     }
-    match bucket.copy(Copy { source: file, target: &target, attributes: &key.attributes() }).await? {
+    match bucket.copy(Copy { source: file, target: &target, attributes: &key.attributes(), may_share: false }).await? {
         Copied::Done(_) | Copied::Found(_) => {}
         Copied::Occupied(_) => return Err(newer(doing(), &target)),
         Copied::SourceChanged | Copied::SourceMissing => {

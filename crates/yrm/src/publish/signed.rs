@@ -228,7 +228,7 @@ pub(super) async fn copy(
         let copied = match bucket.store.head(candidate.dropped.key()).await? {
             None => Copied::SourceMissing,
             Some(there) if there.etag != *candidate.dropped.etag() => Copied::SourceChanged,
-            Some(_) => match bucket.copy(Copy { source: &source, target, attributes }).await? {
+            Some(_) => match bucket.copy(Copy { source: &source, target, attributes, may_share: false }).await? {
                 // Another writer of the same upload was first with taking away what it had joined.
                 Copied::SourceChanged | Copied::SourceMissing => continue,
                 copied => copied,

@@ -55,7 +55,9 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     let id = quarantine_id(dropped);
     let target = Key::Quarantined { path: &dropped.path, id };
     let quarantine_key = bucket.path(target);
-    let copy = Copy { source: &dropped.object, target: &quarantine_key, attributes: &target.attributes() };
+    let attributes = target.attributes();
+    // Nobody installs from there, and what is released is judged anew.
+    let copy = Copy { source: &dropped.object, target: &quarantine_key, attributes: &attributes, may_share: true };
     match bucket.copy(copy).await? {
         // The name is this upload's own: if it is taken, another try put the same file there.
         Copied::Done(_) | Copied::Found(_) | Copied::Occupied(_) => {}

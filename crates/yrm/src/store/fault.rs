@@ -252,8 +252,11 @@ impl Store for FaultStore {
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let (inner, source, attributes) = (Arc::clone(&self.inner), copy.source.clone(), copy.attributes.clone());
-        let target = copy.target.to_owned();
-        let call = async move { inner.copy(Copy { source: &source, target: &target, attributes: &attributes }).await };
+        let (target, may_share) = (copy.target.to_owned(), copy.may_share);
+        let call = async move {
+            let copy = Copy { source: &source, target: &target, attributes: &attributes, may_share };
+            inner.copy(copy).await
+        };
         self.write(Verb::Copy, copy.target, Box::pin(call)).await
     }
 

@@ -123,6 +123,9 @@ pub struct Copy<'a> {
     pub target: &'a str,
     /// What to store beside it.
     pub attributes: &'a Attributes,
+    /// Whether the copy may be the source by another name, where a store has such: only where nobody
+    /// relies on its bytes, which an uploader may still be writing.
+    pub may_share: bool,
 }
 
 /// What a put or a copy made.

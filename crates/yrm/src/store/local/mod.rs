@@ -22,6 +22,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use rpmmd::repodata::ReadRange as _;
+use rustix::fs::AtFlags;
 
 use self::temp::{Lock, Temp, delete_locked, open_file, remove_stale, restore_aside};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
@@ -198,8 +199,8 @@ impl Store for DirectoryStore {
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
-        let (source, target) = (copy.source.clone(), copy.target.to_owned());
-        self.blocking(move |tree| copy_file(tree, &source, KeyPath::parse(&target)?)).await
+        let (source, target, may_share) = (copy.source.clone(), copy.target.to_owned(), copy.may_share);
+        self.blocking(move |tree| copy_file(tree, &source, KeyPath::parse(&target)?, may_share)).await
     }
 
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
@@ -268,7 +269,7 @@ fn complete(tree: &Tree, beginning: &Bytes, reused: &[(Range<u64>, Object, u64)]
     Ok(Some(temp))
 }
 
-fn copy_file(tree: &Tree, source: &Object, target: KeyPath<'_>) -> Result<Outcome<Stored>> {
+fn copy_file(tree: &Tree, source: &Object, target: KeyPath<'_>, may_share: bool) -> Result<Outcome<Stored>> {
     let from = KeyPath::parse(&source.key)?;
     let Some((mut file, before)) = open_file(tree, from)? else { return Ok(Outcome::Missing) };
     if before.etag() != source.etag {
@@ -280,12 +281,35 @@ fn copy_file(tree: &Tree, source: &Object, target: KeyPath<'_>) -> Result<Outcom
     {
         return Ok(Outcome::Lost);
     }
+    if may_share && let Some(linked) = link_file(tree, from, target, before)? {
+        return Ok(linked);
+    }
     let mut temp = Temp::create(tree)?;
     let (size_bytes, sha256) = temp.write_from(&mut file, target.key)?;
     if identity_of(&file, from)? != before || size_bytes != before.size_bytes {
         return Ok(Outcome::Lost);
     }
     temp.land(tree, target, &PutIf::Absent, Some(sha256))
+}
+
+/// Gives the file, as it was seen, a second name; `None` where the file system or its owner's rights do
+/// not allow that.
+fn link_file(tree: &Tree, source: KeyPath<'_>, target: KeyPath<'_>, seen: Identity) -> Result<Option<Outcome<Stored>>> {
+    let Some(from) = tree.folder_of(source)? else { return Ok(Some(Outcome::Missing)) };
+    let to = tree.make_folder_of(target)?;
+    if rustix::fs::linkat(&from, source.leaf, &to, target.leaf, AtFlags::empty()).is_err() {
+        return Ok(None);
+    }
+    // What was linked is known only now.
+    if stat_at(&to, target.leaf, target.key)? != Some(seen) {
+        rustix::fs::unlinkat(&to, target.leaf, AtFlags::empty())
+            .map_err(|errno| failure(errno, format!("removing {:?}", target.key)))?;
+        return Ok(Some(Outcome::Lost));
+    }
+    Ok(Some(match rustix::fs::fsync(&to) {
+        Ok(()) => Outcome::Done(Stored { etag: seen.etag(), sha256: None }),
+        Err(errno) => Outcome::Ambiguous(failure(errno, format!("flushing the folder of {:?}", target.key))),
+    }))
 }
 
 fn identity_of(file: &File, path: KeyPath<'_>) -> Result<Identity> {

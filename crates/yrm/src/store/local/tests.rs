@@ -1,4 +1,4 @@
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::time::{Duration, SystemTime};
 
 use super::*;
@@ -64,6 +64,29 @@ async fn a_file_that_cp_writes_over_is_another_object() {
     assert_ne!(now.etag, first);
     assert!(matches!(store.delete("inbox/a.rpm", &now.etag).await.unwrap(), Outcome::Done(())));
     assert!(root.path().join("inbox").is_dir(), "the folder stays");
+}
+
+#[tokio::test]
+async fn a_copy_that_may_share_is_a_second_name_and_any_other_has_bytes_of_its_own() {
+    let (root, store) = bucket();
+    put(&store, "inbox/a.rpm", b"one", PutIf::Absent).await;
+    let attributes = Attributes::default();
+    let source = store.head("inbox/a.rpm").await.unwrap().unwrap();
+    let copy = |target, may_share| Copy { source: &source, target, attributes: &attributes, may_share };
+    etag(store.copy(copy("repo/a.rpm", false)).await.unwrap());
+    etag(store.copy(copy("quarantine/a.rpm", true)).await.unwrap());
+    let there = store.head("quarantine/a.rpm").await.unwrap().unwrap();
+    assert!(matches!(store.copy(copy("quarantine/a.rpm", true)).await.unwrap(), Outcome::Lost), "it is there");
+    let inode = |key: &str| std::fs::metadata(root.path().join(key)).unwrap().ino();
+    assert_eq!(inode("quarantine/a.rpm"), inode("inbox/a.rpm"));
+    assert_ne!(inode("repo/a.rpm"), inode("inbox/a.rpm"));
+
+    assert!(matches!(store.delete("inbox/a.rpm", &source.etag).await.unwrap(), Outcome::Done(())));
+    assert_eq!(store.head("quarantine/a.rpm").await.unwrap(), Some(there), "the second name stays");
+    assert!(matches!(store.copy(copy("quarantine/b.rpm", true)).await.unwrap(), Outcome::Missing));
+    std::fs::write(root.path().join("inbox/a.rpm"), b"two").unwrap();
+    assert!(matches!(store.copy(copy("quarantine/b.rpm", true)).await.unwrap(), Outcome::Lost), "another upload");
+    assert!(store.head("quarantine/b.rpm").await.unwrap().is_none());
 }
 
 #[tokio::test]

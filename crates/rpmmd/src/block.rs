@@ -61,23 +61,31 @@ impl Layout {
 /// One block of the file to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Piece {
-    /// The slots it holds.
-    pub(crate) slots: Range<usize>,
+    /// The packages it holds.
+    pub(crate) packages: Range<usize>,
     /// Length of its XML.
     pub(crate) raw_bytes: u64,
     /// The previous block it equals, if it does.
     pub(crate) reused: Option<usize>,
 }
 
+/// Packages of the file to be written, side by side in one previous block, or fresh ones.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Run {
+    /// Which packages.
+    pub(crate) packages: Range<usize>,
+    /// The block they were in; `None` when they are fresh.
+    pub(crate) block: Option<usize>,
+}
+
 /// Cuts the file to be written into blocks.
 ///
-/// `sizes` holds every slot's length; `kept_from` every slot's previous block, `None` for a
-/// fresh package; `previous_packages` how many packages each previous block holds. A previous
-/// block whose packages are all there with nothing between them is reused, unless it is joined
+/// `sizes` holds every package's length, and `runs` where they come from; `previous` are the previous
+/// blocks. One whose packages are all there with nothing between them is reused, unless it is joined
 /// to a neighbour that has become too short.
-pub(crate) fn cut(sizes: &[u32], kept_from: &[Option<usize>], previous_packages: &[u32]) -> Vec<Piece> {
+pub(crate) fn cut(sizes: &[u32], runs: impl Iterator<Item = Run>, previous: &[(Block, Range<u64>)]) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
-    for group in groups(sizes, kept_from, previous_packages) {
+    for group in groups(sizes, runs, previous) {
         if group.reused.is_some() || group.raw_bytes <= MAX_RAW_BYTES {
             join(&mut pieces, group);
         } else {
@@ -89,29 +97,29 @@ pub(crate) fn cut(sizes: &[u32], kept_from: &[Option<usize>], previous_packages:
     pieces
 }
 
-/// Runs of slots that belong to one previous block. A fresh package goes with the package
-/// before it, the ones before all kept packages with the first kept one.
-fn groups(sizes: &[u32], kept_from: &[Option<usize>], previous_packages: &[u32]) -> Vec<Piece> {
-    let mut groups: Vec<Piece> = Vec::new();
+/// What belongs to one previous block. A fresh package goes with the package before it, the ones before
+/// all kept packages with the first kept one.
+fn groups(sizes: &[u32], runs: impl Iterator<Item = Run>, previous: &[(Block, Range<u64>)]) -> Vec<Piece> {
+    let mut groups: Vec<Piece> = Vec::with_capacity(previous.len() + 1);
     let mut block = None;
     let mut all_kept = true;
-    for (slot, (size, from)) in sizes.iter().zip(kept_from).enumerate() {
-        let begins = match (block, *from) {
+    for run in runs {
+        let begins = match (block, run.block) {
             (None, _) | (Some(_), None) => groups.is_empty(),
             (Some(block), Some(from)) => block != from,
         };
         if begins {
-            groups.push(Piece { slots: slot..slot, raw_bytes: 0, reused: None });
+            groups.push(Piece { packages: run.packages.start..run.packages.start, raw_bytes: 0, reused: None });
             all_kept = true;
         }
-        block = from.or(block);
-        all_kept &= from.is_some();
-        let group = groups.last_mut().expect("the first slot begins a group");
-        group.slots.end = slot + 1;
-        group.raw_bytes += u64::from(*size);
+        block = run.block.or(block);
+        all_kept &= run.block.is_some();
+        let group = groups.last_mut().expect("the first run begins a group");
+        group.packages.end = run.packages.end;
+        group.raw_bytes += sizes[run.packages].iter().map(|size| u64::from(*size)).sum::<u64>();
         // Kept packages come in order, so as many as the block held are all it held.
-        group.reused =
-            block.filter(|block| all_kept && usize::try_from(previous_packages[*block]) == Ok(group.slots.len()));
+        let is_whole = |block: &usize| usize::try_from(previous[*block].0.packages) == Ok(group.packages.len());
+        group.reused = block.filter(|block| all_kept && is_whole(block));
     }
     groups
 }
@@ -121,17 +129,18 @@ fn split(sizes: &[u32], group: Piece) -> Vec<Piece> {
     let mut pieces = Vec::new();
     let mut left_bytes = group.raw_bytes;
     let mut left_pieces = left_bytes.div_ceil(FILL_RAW_BYTES);
-    let mut piece = Piece { slots: group.slots.start..group.slots.start, raw_bytes: 0, reused: None };
-    for slot in group.slots {
-        let size = u64::from(sizes[slot]);
+    let mut piece = Piece { packages: group.packages.start..group.packages.start, raw_bytes: 0, reused: None };
+    for package in group.packages {
+        let size = u64::from(sizes[package]);
         let aim = left_bytes / left_pieces.max(1);
         let full = piece.raw_bytes + size > MAX_RAW_BYTES || piece.raw_bytes + size / 2 > aim;
-        if full && !piece.slots.is_empty() {
+        if full && !piece.packages.is_empty() {
             left_bytes -= piece.raw_bytes;
             left_pieces = left_pieces.saturating_sub(1);
-            pieces.push(std::mem::replace(&mut piece, Piece { slots: slot..slot, raw_bytes: 0, reused: None }));
+            let next = Piece { packages: package..package, raw_bytes: 0, reused: None };
+            pieces.push(std::mem::replace(&mut piece, next));
         }
-        piece.slots.end = slot + 1;
+        piece.packages.end = package + 1;
         piece.raw_bytes += size;
     }
     pieces.push(piece);
@@ -147,7 +156,7 @@ fn join(pieces: &mut Vec<Piece>, mut piece: Piece) {
         short && touched && before.raw_bytes + piece.raw_bytes <= MAX_RAW_BYTES
     }) {
         piece = Piece {
-            slots: before.slots.start..piece.slots.end,
+            packages: before.packages.start..piece.packages.end,
             raw_bytes: before.raw_bytes + piece.raw_bytes,
             reused: None,
         };
@@ -226,6 +235,21 @@ mod tests {
     /// 12 packages of 100 KiB in three blocks of four.
     fn three_blocks() -> (Vec<u32>, Vec<Option<usize>>, [u32; 3]) {
         (vec![100 * KIB; 12], (0..12).map(|package| Some(package / 4)).collect(), [4; 3])
+    }
+
+    /// [`super::cut`], from each package's previous block and each block's packages.
+    fn cut(sizes: &[u32], kept_from: &[Option<usize>], previous_packages: &[u32]) -> Vec<Piece> {
+        let block = |packages: &u32| Block { packages: *packages, raw_bytes: 0, compressed_bytes: 0, crc32: 0 };
+        let previous: Vec<_> = previous_packages.iter().map(|packages| (block(packages), 0..0)).collect();
+        // In twos where that can be: how packages are joined to runs is all the same.
+        let run = |chunk: &[(usize, Option<usize>)]| Run {
+            packages: chunk[0].0..chunk[0].0 + chunk.len(),
+            block: chunk[0].1,
+        };
+        let packages: Vec<_> = kept_from.iter().copied().enumerate().collect();
+        let runs: Vec<Run> =
+            packages.chunk_by(|(a, one), (_, other)| a % 2 == 0 && one.is_some() && one == other).map(run).collect();
+        super::cut(sizes, runs.into_iter(), &previous)
     }
 
     #[test]

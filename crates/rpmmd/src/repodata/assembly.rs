@@ -1,6 +1,5 @@
 //! A document's file as it grows: pieces go out in order, and are hashed and counted on the way.
 
-use std::borrow::Cow;
 use std::io::Write;
 use std::ops::Range;
 
@@ -12,16 +11,16 @@ use crate::checksum::Sha256Stream;
 use crate::compress::{Compression, Compressor, Compressors};
 
 /// A finished piece of the file.
-pub(super) struct Made<'a> {
+pub(super) struct Made {
     pub(super) block: Block,
-    pub(super) compressed: Cow<'a, [u8]>,
+    pub(super) compressed: Vec<u8>,
     /// Its XML, only when the open checksum is wanted.
     pub(super) raw: Option<Vec<u8>>,
     /// Where the previous file has the same bytes.
     pub(super) from: Option<Range<u64>>,
 }
 
-impl Made<'_> {
+impl Made {
     /// Compresses a piece of XML that holds so many packages.
     pub(super) fn new(packages: usize, raw: Vec<u8>, open: bool, compressor: &mut Compressor) -> Self {
         let compressed = compressor.fragment(&raw);
@@ -32,7 +31,7 @@ impl Made<'_> {
             compressed_bytes: bytes(compressed.len()),
             crc32: crc32fast::hash(&raw),
         };
-        Self { block, compressed: Cow::Owned(compressed), raw: open.then_some(raw), from: None }
+        Self { block, compressed, raw: open.then_some(raw), from: None }
     }
 }
 
@@ -49,6 +48,8 @@ pub(super) struct Assembly<W> {
     head: Block,
     blocks: Vec<Block>,
     reused: Vec<(Range<u64>, Range<u64>)>,
+    /// What is read of the previous file.
+    buffer: Vec<u8>,
 }
 
 impl<W: Write> Assembly<W> {
@@ -75,6 +76,7 @@ impl<W: Write> Assembly<W> {
             head: head.block,
             blocks: Vec::new(),
             reused: Vec::new(),
+            buffer: Vec::new(),
         };
         assembly.push(compression.prefix())?;
         assembly.piece(&head)?;
@@ -82,7 +84,7 @@ impl<W: Write> Assembly<W> {
     }
 
     /// Appends a block.
-    pub(super) fn append(&mut self, made: &Made<'_>) -> Result<(), RenderError> {
+    pub(super) fn append(&mut self, made: &Made) -> Result<(), RenderError> {
         if let Some(from) = made.from.clone() {
             self.reuse(from);
         }
@@ -100,7 +102,13 @@ impl<W: Write> Assembly<W> {
             self.blocks.push(*block);
             self.count(*block);
         }
-        pieces(range).try_for_each(|piece| self.push(&source.read(piece)?))
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for piece in pieces(range) {
+            source.read_into(piece, &mut buffer)?;
+            self.push(&buffer)?;
+        }
+        self.buffer = buffer;
+        Ok(())
     }
 
     /// Notes that what comes next is what the previous file has there.
@@ -115,7 +123,7 @@ impl<W: Write> Assembly<W> {
         }
     }
 
-    fn piece(&mut self, made: &Made<'_>) -> Result<(), RenderError> {
+    fn piece(&mut self, made: &Made) -> Result<(), RenderError> {
         self.push(&made.compressed)?;
         self.count(made.block);
         if let (Some(open), Some(raw)) = (&mut self.open_sha256, &made.raw) {

@@ -64,7 +64,7 @@ impl<W: Write + Send> Build<W> {
         let (compressors, open) = (&*compressors, options.open_checksum);
         documents.par_iter_mut().try_for_each(|document| {
             let full = std::mem::take(&mut document.full);
-            let made: Vec<Made<'_>> = full
+            let made: Vec<Made> = full
                 .into_par_iter()
                 .with_max_len(1)
                 .map(|(packages, raw)| compressors.with(|compressor| Made::new(packages, raw, open, compressor)))

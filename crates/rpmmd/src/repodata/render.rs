@@ -9,11 +9,11 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::Document;
 use super::assembly::{Assembly, Made};
-use super::source::{Place, Source, digest, length};
+use super::source::{Source, digest, length};
 use super::terms::{Previous, RenderError, RenderOptions, Rendered, Slot};
-use crate::block::{Piece, cut};
+use super::{Document, Fragments};
+use crate::block::{self, Piece, cut};
 use crate::compress::Compressors;
 
 /// Blocks in flight per thread: enough that none waits for the slowest, few enough to stay small.
@@ -30,7 +30,8 @@ pub fn render(
     let source = previous.map(Source::new).transpose()?;
     let compressors = Compressors::new(options.compression, options.level);
     let prefixes = Prefixes::of(document, options, previous)?;
-    let work = Work { document, options, slots, source: source.as_ref(), compressors, prefixes };
+    let (runs, sizes) = runs(document, slots, source.as_ref(), prefixes)?;
+    let work = Work { document, options, runs, sizes, source: source.as_ref(), compressors, prefixes };
     let Some((file, expected)) = previous.and_then(|previous| Some((previous.file, previous.verify?))) else {
         return work.file(out);
     };
@@ -38,11 +39,64 @@ pub fn render(
     if actual? == expected { rendered } else { Err(RenderError::PreviousDamaged) }
 }
 
+/// Packages of the file to be written that stand side by side in one previous block, or a fresh one.
+struct Run<'a> {
+    packages: Range<usize>,
+    from: Origin<'a>,
+}
+
+/// Where they come from.
+enum Origin<'a> {
+    /// The first is this one of the previous packages, in this block.
+    Kept {
+        block: usize,
+        first: usize,
+    },
+    Fresh(&'a Fragments),
+}
+
+/// Where the packages come from, and how long the XML of each will be.
+fn runs<'a>(
+    document: Document,
+    slots: &[Slot<'a>],
+    source: Option<&Source<'_>>,
+    prefixes: Prefixes,
+) -> Result<(Vec<Run<'a>>, Vec<u32>), RenderError> {
+    let bytes = |bytes: usize| u32::try_from(bytes).expect("a fragment is shorter than MAX_FRAGMENTS_BYTES");
+    let (mut runs, mut sizes) = (Vec::new(), Vec::new());
+    let mut least = 0;
+    for (number, slot) in slots.iter().enumerate() {
+        let kept = match slot {
+            Slot::Fresh(fragments) => {
+                runs.push(Run { packages: sizes.len()..sizes.len() + 1, from: Origin::Fresh(fragments) });
+                sizes.push(bytes(fragments.get(document).len() + prefixes.fresh.len()));
+                continue;
+            }
+            Slot::Kept(kept) => kept,
+        };
+        let there = source.and_then(|source| Some((source, source.fragment_bytes.get(kept.clone())?)));
+        let (source, lengths) = there.filter(|_| kept.start >= least).ok_or(RenderError::BadSlot { slot: number })?;
+        least = kept.end;
+        let mut first = kept.start;
+        while first < kept.end {
+            let (block, rest) = source.block_of(first);
+            let end = rest.end.min(kept.end);
+            let at = sizes.len() + (first - kept.start);
+            runs.push(Run { packages: at..at + (end - first), from: Origin::Kept { block, first } });
+            first = end;
+        }
+        sizes.extend(lengths.iter().map(|length| length + bytes(prefixes.kept.len())));
+    }
+    Ok((runs, sizes))
+}
+
 /// One file to be rendered.
 struct Work<'a> {
     document: Document,
     options: RenderOptions,
-    slots: &'a [Slot<'a>],
+    runs: Vec<Run<'a>>,
+    /// Of each package's XML.
+    sizes: Vec<u32>,
     source: Option<&'a Source<'a>>,
     compressors: Compressors,
     prefixes: Prefixes,
@@ -79,56 +133,35 @@ enum Step {
 }
 
 /// A step whose work is done but for the writing.
-enum Done<'a> {
+enum Done {
     Copy(Range<usize>),
-    Made(Made<'a>),
+    Made(Made),
 }
 
-impl<'a> Work<'a> {
-    fn file(&self, out: &mut (dyn Write + Send)) -> Result<Rendered, RenderError> {
-        let places = self.places()?;
-        let sizes: Vec<u32> = self.slots.iter().zip(&places).map(|(slot, place)| self.size(slot, *place)).collect();
-        let steps = self.steps(self.cut(&sizes, &places));
-        let mut assembly = Assembly::begin(self.document, self.options, self.slots.len(), out, &self.compressors)?;
+impl Work<'_> {
+    fn file(self, out: &mut (dyn Write + Send)) -> Result<Rendered, RenderError> {
+        let steps = self.steps(self.cut());
+        let mut assembly = Assembly::begin(self.document, self.options, self.sizes.len(), out, &self.compressors)?;
         let mut ready = Vec::new();
         for batch in steps.chunks(BATCH_PER_THREAD * rayon::current_num_threads()) {
             let previous = std::mem::take(&mut ready);
-            let (appended, made) = rayon::join(|| self.append(&mut assembly, previous), || self.batch(batch, &places));
+            let (appended, made) = rayon::join(|| self.append(&mut assembly, previous), || self.batch(batch));
             appended?;
             ready = made?;
         }
         self.append(&mut assembly, ready)?;
-        assembly.finish(sizes, &self.compressors).map(|(rendered, _)| rendered)
+        assembly.finish(self.sizes, &self.compressors).map(|(rendered, _)| rendered)
     }
 
-    /// Where each kept slot's XML is; `None` for fresh ones.
-    fn places(&self) -> Result<Vec<Option<Place>>, RenderError> {
-        let previous: &[Place] = self.source.map_or(&[], |source| &source.packages);
-        let mut least = 0;
-        let place = |(slot, kept): (usize, &Slot<'_>)| match kept {
-            Slot::Fresh(_) => Ok(None),
-            Slot::Kept(package) => {
-                let place = previous.get(*package).filter(|_| *package >= least);
-                least = package.saturating_add(1);
-                place.map(|place| Some(*place)).ok_or(RenderError::BadSlot { slot })
-            }
-        };
-        self.slots.iter().enumerate().map(place).collect()
-    }
-
-    fn size(&self, slot: &Slot<'_>, place: Option<Place>) -> u32 {
-        let bytes = |bytes: usize| u32::try_from(bytes).expect("a fragment is shorter than MAX_FRAGMENTS_BYTES");
-        match (slot, place) {
-            (Slot::Fresh(fragments), _) => bytes(fragments.get(self.document).len() + self.prefixes.fresh.len()),
-            (Slot::Kept(_), place) => place.map_or(0, |place| place.bytes + bytes(self.prefixes.kept.len())),
-        }
-    }
-
-    fn cut(&self, sizes: &[u32], places: &[Option<Place>]) -> Vec<Piece> {
-        let kept_from: Vec<_> = places.iter().map(|place| place.map(|place| place.block)).collect();
-        let blocks = self.source.map_or(&[][..], |source| &source.blocks);
-        let packages: Vec<u32> = blocks.iter().map(|(block, _)| block.packages).collect();
-        let mut pieces = cut(sizes, &kept_from, &packages);
+    fn cut(&self) -> Vec<Piece> {
+        let runs = self.runs.iter().map(|run| {
+            let block = match run.from {
+                Origin::Kept { block, .. } => Some(block),
+                Origin::Fresh(_) => None,
+            };
+            block::Run { packages: run.packages.clone(), block }
+        });
+        let mut pieces = cut(&self.sizes, runs, self.source.map_or(&[], |source| &source.blocks));
         let other_bytes = !self.prefixes.kept.is_empty();
         if self.source.is_some_and(|source| other_bytes || source.compression != self.options.compression) {
             for piece in &mut pieces {
@@ -151,54 +184,58 @@ impl<'a> Work<'a> {
         steps
     }
 
-    fn batch(&self, steps: &[Step], places: &[Option<Place>]) -> Result<Vec<Done<'a>>, RenderError> {
+    fn batch(&self, steps: &[Step]) -> Result<Vec<Done>, RenderError> {
         let done = |step: &Step| match step {
             Step::Copy(blocks) => Ok(Done::Copy(blocks.clone())),
-            Step::Make(piece) => self.made(piece, places).map(Done::Made),
+            Step::Make(piece) => self.made(piece).map(Done::Made),
         };
         steps.par_iter().map(done).collect()
     }
 
-    fn made(&self, piece: &Piece, places: &[Option<Place>]) -> Result<Made<'a>, RenderError> {
+    fn made(&self, piece: &Piece) -> Result<Made, RenderError> {
         if let (Some(index), Some(source)) = (piece.reused, self.source) {
             let (block, from) = source.blocks[index].clone();
             let compressed = source.compressed(index)?;
             let raw = source.open(index, &compressed)?;
             return Ok(Made { block, compressed, raw: Some(raw), from: Some(from) });
         }
-        let raw = self.splice(piece, places)?;
+        let raw = self.splice(piece)?;
         let open = self.options.open_checksum;
-        Ok(self.compressors.with(|compressor| Made::new(piece.slots.len(), raw, open, compressor)))
+        Ok(self.compressors.with(|compressor| Made::new(piece.packages.len(), raw, open, compressor)))
     }
 
     /// A block's XML from kept and fresh packages.
-    fn splice(&self, piece: &Piece, places: &[Option<Place>]) -> Result<Vec<u8>, RenderError> {
+    fn splice(&self, piece: &Piece) -> Result<Vec<u8>, RenderError> {
         let mut raw = Vec::with_capacity(usize::try_from(piece.raw_bytes).unwrap_or(0));
         // Kept packages come in order, so one previous block is open at a time.
         let mut open: Option<(usize, Vec<u8>)> = None;
-        for slot in piece.slots.clone() {
-            match (&self.slots[slot], places[slot], self.source) {
-                (Slot::Fresh(fragments), _, _) => {
+        let begins = self.runs.partition_point(|run| run.packages.end <= piece.packages.start);
+        for run in self.runs[begins..].iter().take_while(|run| run.packages.start < piece.packages.end) {
+            match (&run.from, self.source) {
+                (Origin::Fresh(fragments), _) => {
                     append_with(self.prefixes.fresh, fragments.get(self.document), &mut raw)?;
                 }
-                (Slot::Kept(_), Some(place), Some(source)) => {
-                    let (_, block) = match open.take() {
-                        Some((index, block)) if index == place.block => open.insert((index, block)),
-                        Some(_) | None => {
-                            let block = source.open(place.block, &source.compressed(place.block)?)?;
-                            open.insert((place.block, block))
-                        }
+                (Origin::Kept { block, first }, Some(source)) => {
+                    let (_, xml) = match open.take() {
+                        Some((index, xml)) if index == *block => open.insert((index, xml)),
+                        Some(_) | None => open.insert((*block, source.open(*block, &source.compressed(*block)?)?)),
                     };
-                    let xml = &block[place.offset..place.offset + length(place.bytes)];
-                    append_with(self.prefixes.kept, xml, &mut raw)?;
+                    let first = first + piece.packages.start.saturating_sub(run.packages.start);
+                    let count = run.packages.end.min(piece.packages.end) - run.packages.start.max(piece.packages.start);
+                    let mut at = source.offset(*block, first);
+                    for bytes in &source.fragment_bytes[first..first + count] {
+                        let end = at + length(*bytes);
+                        append_with(self.prefixes.kept, &xml[at..end], &mut raw)?;
+                        at = end;
+                    }
                 }
-                (Slot::Kept(_), _, _) => return Err(RenderError::BadSlot { slot }),
+                (Origin::Kept { .. }, None) => return Err(RenderError::PreviousMismatch),
             }
         }
         Ok(raw)
     }
 
-    fn append<W: Write>(&self, assembly: &mut Assembly<W>, done: Vec<Done<'_>>) -> Result<(), RenderError> {
+    fn append<W: Write>(&self, assembly: &mut Assembly<W>, done: Vec<Done>) -> Result<(), RenderError> {
         done.into_iter().try_for_each(|done| match (done, self.source) {
             (Done::Made(made), _) => assembly.append(&made),
             (Done::Copy(blocks), Some(source)) => assembly.copy(source, blocks),

@@ -3,7 +3,6 @@
 //! Holds one element and what was read ahead, however long the document is. [`super::read`] is
 //! its twin for documents that fit into memory.
 
-use std::borrow::Cow;
 use std::io::{self, BufRead, Read};
 
 use super::read::{MAX_OPEN_BYTES, generation_in};
@@ -36,7 +35,7 @@ pub struct PackageXml {
 impl<'a> PackageStream<'a> {
     /// Begins a document as it is published (gzip, zstd or plain).
     pub fn open(document: Document, file: &'a dyn ReadRange) -> Result<Self, ReadError> {
-        let text = OpenText::new(InOrder { file, at: 0, piece: Cow::Borrowed(&[]), used: 0 }, MAX_OPEN_BYTES)?;
+        let text = OpenText::new(InOrder { file, at: 0, piece: Vec::new(), used: 0 }, MAX_OPEN_BYTES)?;
         let (pieces, head) = Pieces::enter(text, document.root(), MAX_FRAGMENTS_BYTES)?;
         Ok(Self { document, pieces, generation: generation_in(&head) })
     }
@@ -96,7 +95,7 @@ struct InOrder<'a> {
     file: &'a dyn ReadRange,
     /// Where the next piece begins.
     at: u64,
-    piece: Cow<'a, [u8]>,
+    piece: Vec<u8>,
     used: usize,
 }
 
@@ -104,7 +103,7 @@ impl BufRead for InOrder<'_> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         if self.used == self.piece.len() {
             let end = self.file.length_bytes().min(self.at + READ_BYTES);
-            self.piece = self.file.read_range(self.at..end)?;
+            self.file.read_into(self.at..end, &mut self.piece)?;
             (self.at, self.used) = (end, 0);
         }
         Ok(&self.piece[self.used..])

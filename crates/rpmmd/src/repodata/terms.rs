@@ -1,6 +1,5 @@
 //! What rendering is asked for, and what it answers: the words that its parts share.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::ops::Range;
@@ -10,12 +9,13 @@ use crate::block::Layout;
 use crate::checksum::Sha256;
 use crate::compress::Compression;
 
-/// One package of the file to be written.
-#[derive(Debug, Clone, Copy)]
+/// What comes next in the file to be written.
+#[derive(Debug, Clone)]
 pub enum Slot<'a> {
-    /// Stays: its index among the previous packages. Kept ones come in increasing order.
-    Kept(usize),
-    /// Is new here.
+    /// Packages that stay, side by side as they were: their indexes among the previous ones. Kept ones
+    /// come in increasing order.
+    Kept(Range<usize>),
+    /// A package that is new here.
     Fresh(&'a Fragments),
 }
 
@@ -102,7 +102,7 @@ pub enum RenderError {
     PreviousMismatch,
     /// The previous file could not be read.
     Read(io::Error),
-    /// A kept slot names no previous package, or not in increasing order.
+    /// A kept slot names what is no previous package, or not in increasing order.
     BadSlot {
         /// Index of the slot.
         slot: usize,
@@ -137,8 +137,8 @@ pub trait ReadRange: Sync {
     /// The file's length.
     fn length_bytes(&self) -> u64;
 
-    /// The bytes of a range within the file. Fewer than were asked for are an error.
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>>;
+    /// Makes `bytes` those of a range within the file. Fewer than were asked for are an error.
+    fn read_into(&self, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()>;
 }
 
 impl ReadRange for &[u8] {
@@ -146,8 +146,8 @@ impl ReadRange for &[u8] {
         self.len() as u64
     }
 
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
-        slice(self, range)
+    fn read_into(&self, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        slice(self, range, bytes)
     }
 }
 
@@ -156,13 +156,15 @@ impl ReadRange for Vec<u8> {
         self.len() as u64
     }
 
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
-        slice(self, range)
+    fn read_into(&self, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        slice(self, range, bytes)
     }
 }
 
-fn slice(file: &[u8], range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
+fn slice(file: &[u8], range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
     let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    let bytes = file.get(place(range.start)..place(range.end)).ok_or(io::ErrorKind::UnexpectedEof)?;
-    Ok(Cow::Borrowed(bytes))
+    let there = file.get(place(range.start)..place(range.end)).ok_or(io::ErrorKind::UnexpectedEof)?;
+    bytes.clear();
+    bytes.extend_from_slice(there);
+    Ok(())
 }

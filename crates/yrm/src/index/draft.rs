@@ -1,6 +1,5 @@
 //! A file that is being written beside its place, under a name that nobody reads.
 
-use std::borrow::Cow;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::ops::Range;
@@ -48,10 +47,12 @@ impl Draft {
         if other.metadata()?.len() != length {
             return Ok(false);
         }
-        let mut at = 0;
+        let (mut at, mut ours, mut theirs) = (0, Vec::new(), Vec::new());
         while at < length {
             let range = at..length.min(at + PIECE);
-            if self.read_range(range.clone())? != read(&other, range)? {
+            read(&self.file, range.clone(), &mut ours)?;
+            read(&other, range, &mut theirs)?;
+            if ours != theirs {
                 return Ok(false);
             }
             at += PIECE;
@@ -74,14 +75,13 @@ impl ReadRange for Draft {
         self.file.metadata().map_or(0, |metadata| metadata.len())
     }
 
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
-        read(&self.file, range).map(Cow::Owned)
+    fn read_into(&self, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        read(&self.file, range, bytes)
     }
 }
 
-fn read(file: &File, range: Range<u64>) -> io::Result<Vec<u8>> {
+fn read(file: &File, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
     let length = usize::try_from(range.end - range.start).map_err(|_| io::ErrorKind::InvalidInput)?;
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, range.start)?;
-    Ok(bytes)
+    bytes.resize(length, 0);
+    file.read_exact_at(bytes, range.start)
 }

@@ -141,7 +141,7 @@ fn recount(
     let counted = output::drafts(output)?;
     let again = |at: usize| {
         let before = &rendered[at];
-        let slots: Vec<_> = (0..before.fragment_bytes.len()).map(Slot::Kept).collect();
+        let slots = [Slot::Kept(0..before.fragment_bytes.len())];
         let (layout, fragment_bytes) = (&before.layout, before.fragment_bytes.as_slice());
         let previous = Previous { layout, fragment_bytes, file: &drafts[at], verify: None, href_prefix: "" };
         render(Document::ALL[at], options, &slots, Some(previous), &mut &counted[at].file).map_err(render_error)

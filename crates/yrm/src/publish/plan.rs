@@ -2,6 +2,7 @@
 //! rules and now. Nothing after it makes a choice; the store may still refuse.
 
 use std::collections::{HashMap, HashSet};
+use std::ops::Range;
 
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
@@ -91,8 +92,7 @@ fn name(nevra: &Nevra) -> Name<'_> {
     (&nevra.name, nevra.evr.borrowed(), &nevra.arch)
 }
 
-/// The first entry of each full name that candidates bear too. One look at every entry's NAME
-/// and at little else: a repository is large, and what arrives is not.
+/// The first entry of each full name that candidates bear too.
 fn published<'c>(catalog: &'c Catalog, candidates: &'c [Candidate]) -> HashMap<Name<'c>, usize> {
     let mut wanted: HashMap<&str, HashSet<Name<'c>>> = HashMap::new();
     for Candidate { nevra, .. } in candidates {
@@ -102,9 +102,9 @@ fn published<'c>(catalog: &'c Catalog, candidates: &'c [Candidate]) -> HashMap<N
     if wanted.is_empty() {
         return found;
     }
-    for at in 0..catalog.entries.len() {
-        let Some(names) = wanted.get(catalog.entries.name(at)) else { continue };
-        if let Some(name) = names.get(&catalog.entries.nevra(at)) {
+    for at in catalog.entries.named(wanted.keys().copied()) {
+        let nevra = catalog.entries.nevra(at);
+        if let Some(name) = wanted.get(nevra.0).and_then(|names| names.get(&nevra)) {
             found.entry(*name).or_insert(at);
         }
     }
@@ -275,13 +275,23 @@ fn versions(catalog: &Catalog) -> impl Iterator<Item = Version<'_>> {
     (0..catalog.entries.len()).map(version)
 }
 
-/// Where each package of the next generation comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Where packages of the next generation come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
-    /// The catalog's entry with this index.
-    Kept(usize),
+    /// The catalog's entries with these indexes.
+    Kept(Range<usize>),
     /// The candidate with this index.
     Admitted(usize),
+}
+
+impl Origin {
+    /// How many packages.
+    pub fn packages(&self) -> usize {
+        match self {
+            Self::Kept(entries) => entries.len(),
+            Self::Admitted(_) => 1,
+        }
+    }
 }
 
 /// The next generation in byte order of the hrefs: the catalog without what retires, and what
@@ -289,15 +299,22 @@ pub enum Origin {
 pub fn merge(catalog: &Catalog, retire: &[usize], candidates: &[Candidate], placed: &[usize]) -> Vec<Origin> {
     let mut retired = retire.to_vec();
     retired.sort_unstable();
+    retired.dedup();
     let mut arriving = placed.to_vec();
     arriving.sort_unstable_by(|&a, &b| candidates[a].href.as_bytes().cmp(candidates[b].href.as_bytes()));
 
     let entries = &catalog.entries;
-    let mut next = Vec::with_capacity(entries.len() + arriving.len());
+    let mut next = Vec::with_capacity(2 * (retired.len() + arriving.len()) + 1);
     let (mut retired, mut at) = (retired.into_iter().peekable(), 0);
     let mut keep_until = |next: &mut Vec<Origin>, end: usize| {
-        next.extend((at..end).filter(|at| retired.next_if_eq(at).is_none()).map(Origin::Kept));
-        at = end;
+        while at < end {
+            let until = retired.next_if(|retired| *retired < end);
+            let kept = at..until.unwrap_or(end);
+            at = kept.end + usize::from(until.is_some());
+            if !kept.is_empty() {
+                next.push(Origin::Kept(kept));
+            }
+        }
     };
     for candidate in arriving {
         let href = &candidates[candidate].href;
@@ -312,4 +329,27 @@ pub fn merge(catalog: &Catalog, retire: &[usize], candidates: &[Candidate], plac
     }
     keep_until(&mut next, entries.len());
     next
+}
+
+#[cfg(test)]
+mod tests {
+    use rpmmd::compress::Compression;
+
+    use super::*;
+    use crate::publish::catalog::Entries;
+    use crate::publish::catalog::tests::{catalog, entry};
+
+    #[test]
+    fn what_stays_side_by_side_is_one_range_and_what_leaves_parts_it() {
+        let hrefs = ["b", "d", "f", "h"].map(|name| format!("{name}.rpm"));
+        let catalog = catalog(hrefs.iter().map(|href| entry(href, href, "1")).collect());
+        let kept = |range| Origin::Kept(range);
+        let without = |retire: &[usize]| merge(&catalog, retire, &[], &[]);
+        assert_eq!(without(&[]), [kept(0..4)]);
+        assert_eq!(without(&[2, 1]), [kept(0..1), kept(3..4)]);
+        assert_eq!(without(&[0, 3, 3]), [kept(1..3)]);
+        assert_eq!(without(&[0, 1, 2, 3]), []);
+        let none = Catalog { entries: Entries::default(), compression: Compression::Gz, ..catalog.clone() };
+        assert_eq!(merge(&none, &[], &[], &[]), []);
+    }
 }

@@ -84,9 +84,9 @@ pub fn render(
     let fresh: Vec<_> = admitted.iter().map(|(candidate, _)| &candidate.fragments).collect();
     let slots: Vec<Slot<'_>> = origins
         .iter()
-        .map(|origin| match *origin {
-            Origin::Admitted(at) => Slot::Fresh(fresh[at]),
-            Origin::Kept(at) => Slot::Kept(at),
+        .map(|origin| match origin {
+            Origin::Admitted(at) => Slot::Fresh(fresh[*at]),
+            Origin::Kept(entries) => Slot::Kept(entries.clone()),
         })
         .collect();
     // Equal bytes, and so equal ETags, must never come back.
@@ -108,12 +108,12 @@ pub fn render(
     let mut rendered = Vec::with_capacity(3);
     for (at, document) in Document::ALL.into_iter().enumerate() {
         let lengths = state.catalog.entries.fragment_bytes(at);
-        rendered.push(make(document, options, previous(state, published, at, &lengths))?);
+        rendered.push(make(document, options, previous(state, published, at, lengths))?);
     }
     let rendered: [Made; 3] = rendered.try_into().map_err(|_| Error::new(ErrorKind::Internal, "rendering"))?;
     let mut mirror = None;
     if mirrored {
-        let mut lengths = state.catalog.entries.fragment_bytes(0);
+        let mut lengths = state.catalog.entries.fragment_bytes(0).to_vec();
         let own = mirror_before(state, published);
         if own.is_some() {
             for length in &mut lengths {
@@ -179,11 +179,12 @@ fn assemble(
     let timestamp = seconds.max(newest.unwrap_or(0));
 
     let mut entries = Entries::with_room(&state.catalog.entries, admitted.len());
-    for (slot, origin) in origins.iter().enumerate() {
-        let fragment_bytes = [0, 1, 2].map(|document: usize| rendered[document].0.fragment_bytes[slot]);
-        match *origin {
-            Origin::Kept(at) => entries.push_kept(&state.catalog.entries, at, fragment_bytes),
-            Origin::Admitted(at) => entries.push(&entry(&admitted[at], fragment_bytes)),
+    for origin in origins {
+        let here = entries.len()..entries.len() + origin.packages();
+        let fragment_bytes = rendered.each_ref().map(|(rendered, _)| &rendered.fragment_bytes[here.clone()]);
+        match origin {
+            Origin::Kept(kept) => entries.push_kept(&state.catalog.entries, kept.clone(), fragment_bytes),
+            Origin::Admitted(at) => entries.push(&entry(&admitted[*at], fragment_bytes.map(|bytes| bytes[0]))),
         }
     }
     let compression = rendered[0].0.layout.compression;

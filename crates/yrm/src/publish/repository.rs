@@ -18,7 +18,7 @@ use super::inspect::{Inspector, OwnPaths, learn_pkgid};
 use super::mirror::{self, Truth};
 use super::observe::{Current, Observed, PublishedFiles, State, observe, read_published};
 use super::pair::{self, Look, Signature};
-use super::plan::{Conflict, Plan, merge, plan, published_as, retirements, undecided};
+use super::plan::{Conflict, Origin, Plan, merge, plan, published_as, retirements, undecided};
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::settlement::{Settlement, published};
@@ -436,7 +436,8 @@ impl Publisher {
         let all: Vec<Candidate> = admitted.iter().map(|(candidate, _)| candidate.clone()).collect();
         let every: Vec<usize> = (0..all.len()).collect();
         let origins = merge(&state.catalog, &leaving, &all, &every);
-        guard_shrink(&self.bucket, &state.repository, before, origins.len())?;
+        let after = origins.iter().map(Origin::packages).sum();
+        guard_shrink(&self.bucket, &state.repository, before, after)?;
         let (bucket, rendered_from) = (self.bucket.clone(), state.clone());
         let rendered = aside("rendering", move || {
             let spool = || bucket.cache.spool(bucket.store.as_ref());

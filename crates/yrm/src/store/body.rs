@@ -3,7 +3,6 @@
 //!
 //! A disk that is full or fails costs memory, never the bytes.
 
-use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Seek as _, Write};
 use std::ops::Range;
@@ -13,9 +12,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rpmmd::repodata::ReadRange;
-
-/// A spool over this size goes to disk.
-const MEMORY_BYTES: usize = 8 << 20;
 
 /// What temporary files' names begin with.
 pub(super) const TEMPORARY: &str = "tmp-";
@@ -57,10 +53,15 @@ impl LocalFile {
     }
 
     fn read(&self, range: Range<u64>) -> io::Result<Vec<u8>> {
-        let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
-        let mut bytes = vec![0; length];
-        self.file.read_exact_at(&mut bytes, range.start)?;
+        let mut bytes = Vec::new();
+        self.read_into(range, &mut bytes)?;
         Ok(bytes)
+    }
+
+    fn read_into(&self, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        let length = usize::try_from(range.end.saturating_sub(range.start)).map_err(io::Error::other)?;
+        bytes.resize(length, 0);
+        self.file.read_exact_at(bytes, range.start)
     }
 
     /// Its temporary name, if it has one.
@@ -106,7 +107,7 @@ impl Body {
                     .ok_or(io::ErrorKind::UnexpectedEof.into())
             }
             Self::Begun { beginning, .. } => Self::Memory(beginning.clone()).read(range),
-            Self::File(_) => self.read_range(range).map(|bytes| bytes.into_owned().into()),
+            Self::File(local) => local.read(range).map(Bytes::from),
         }
     }
 
@@ -133,15 +134,14 @@ impl ReadRange for Body {
         }
     }
 
-    fn read_range(&self, range: Range<u64>) -> io::Result<Cow<'_, [u8]>> {
-        match self {
-            Self::Memory(bytes) | Self::Begun { beginning: bytes, .. } => {
-                let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-                let bytes = bytes.get(place(range.start)..place(range.end)).ok_or(io::ErrorKind::UnexpectedEof)?;
-                Ok(Cow::Borrowed(bytes))
-            }
-            Self::File(local) => local.read(range).map(Cow::Owned),
+    fn read_into(&self, range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> {
+        if let Self::File(local) = self {
+            return local.read_into(range, bytes);
         }
+        let there = self.read(range)?;
+        bytes.clear();
+        bytes.extend_from_slice(&there);
+        Ok(())
     }
 }
 
@@ -149,14 +149,15 @@ impl ReadRange for Body {
 #[derive(Debug)]
 pub struct Spool {
     folder: Option<PathBuf>,
+    memory_bytes: usize,
     memory: Vec<u8>,
     file: Option<LocalFile>,
 }
 
 impl Spool {
-    /// An empty one, which goes to a file in `folder` when it grows large.
-    pub fn new(folder: Option<PathBuf>) -> Self {
-        Self { folder, memory: Vec::new(), file: None }
+    /// An empty one, which goes to a file in `folder` when it is longer than `memory_bytes`.
+    pub fn new(folder: Option<PathBuf>, memory_bytes: usize) -> Self {
+        Self { folder, memory_bytes, memory: Vec::new(), file: None }
     }
 
     /// How much was written so far.
@@ -217,7 +218,7 @@ impl Spool {
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.file.is_none() && self.memory.len() + bytes.len() > MEMORY_BYTES {
+        if self.file.is_none() && self.memory.len() + bytes.len() > self.memory_bytes {
             self.spill();
         }
         if let Some(mut local) = self.file.take() {
@@ -253,8 +254,10 @@ pub(super) fn temporary_in(folder: &Path) -> io::Result<LocalFile> {
 mod tests {
     use super::*;
 
+    const MEMORY_BYTES: usize = 8 << 20;
+
     fn spooled(folder: Option<PathBuf>, pieces: usize) -> Body {
-        let mut spool = Spool::new(folder);
+        let mut spool = Spool::new(folder, MEMORY_BYTES);
         for piece in 0..pieces {
             spool.write_all(&vec![u8::try_from(piece % 251).unwrap(); 1 << 20]).unwrap();
         }
@@ -277,7 +280,7 @@ mod tests {
     #[test]
     fn what_was_written_can_be_read_while_more_comes() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::new(Some(folder.path().to_owned()));
+        let mut spool = Spool::new(Some(folder.path().to_owned()), MEMORY_BYTES);
         for piece in 1..=12 {
             spool.write_all(&vec![piece; 1 << 20]).unwrap();
             let written = u64::from(piece) << 20;
@@ -299,7 +302,7 @@ mod tests {
     #[test]
     fn what_a_full_disk_took_is_read_back_into_memory() {
         let folder = tempfile::tempdir().unwrap();
-        let mut spool = Spool::new(Some(folder.path().to_owned()));
+        let mut spool = Spool::new(Some(folder.path().to_owned()), MEMORY_BYTES);
         spool.write_all(&vec![7; MEMORY_BYTES + 1]).unwrap();
         // From now on the file can only be read, as on a disk that went read-only.
         let local = spool.file.as_mut().unwrap();

@@ -24,8 +24,12 @@ use crate::error::{Error, ErrorKind, Result};
 const PIECE_BYTES: u64 = 4 << 20;
 /// Pieces on their way at once.
 const PIECES_AT_ONCE: usize = 3;
+/// A body over this size goes to disk, and may be kept in the cache's folder.
+const MEMORY_BYTES: usize = 8 << 20;
+/// The same where the disk is the store's own.
+const SCRATCH_MEMORY_BYTES: usize = 64 << 10;
 /// Bytes hashed at a time.
-const HASH_BYTES: u64 = 1 << 20;
+const HASH_BYTES: u64 = 256 << 10;
 
 /// A cache, or the lack of one.
 #[derive(Debug, Default)]
@@ -69,7 +73,11 @@ impl Cache {
 
     /// An empty body to be written, on the disk that suits `store`.
     pub fn spool(&self, store: &dyn Store) -> Spool {
-        Spool::new(store.scratch().or_else(|| self.folder.clone()))
+        match store.scratch() {
+            // What is put in place there is this file, and need not be written twice.
+            Some(scratch) => Spool::new(Some(scratch), SCRATCH_MEMORY_BYTES),
+            None => Spool::new(self.folder.clone(), MEMORY_BYTES),
+        }
     }
 
     /// The object under `key`, whose SHA-256 must be `sha256`; `None` when it is gone or has
@@ -253,10 +261,11 @@ fn usable(folder: &Path) -> io::Result<()> {
 fn digest(body: &Body) -> io::Result<Sha256> {
     let mut digest = Sha256Stream::default();
     let size_bytes = body.length_bytes();
-    let mut at = 0;
+    let (mut at, mut bytes) = (0, Vec::new());
     while at < size_bytes {
         let end = size_bytes.min(at + HASH_BYTES);
-        digest.update(&body.read_range(at..end)?);
+        body.read_into(at..end, &mut bytes)?;
+        digest.update(&bytes);
         at = end;
     }
     Ok(digest.finish())

@@ -70,7 +70,7 @@ async fn write(store: &dyn Store, key: &str, bytes: impl Into<Bytes>) -> ETag {
 }
 
 async fn copy(store: &dyn Store, source: &Object, target: &str) -> Outcome<Stored> {
-    store.copy(Copy { source, target, attributes: &Attributes::default() }).await.unwrap()
+    store.copy(Copy { source, target, attributes: &Attributes::default(), may_share: false }).await.unwrap()
 }
 
 async fn seen(store: &dyn Store, key: &str) -> Object {
@@ -349,7 +349,7 @@ async fn a_large_body_is_sent_but_for_what_the_store_has(store: &dyn Store) {
     let mut after = before;
     after[0] ^= 1;
     after.insert(middle, 7);
-    let mut spool = Spool::new(store.scratch());
+    let mut spool = Spool::new(store.scratch(), 8 << 20);
     std::io::Write::write_all(&mut spool, &after).unwrap();
     let (middle, size) = (middle as u64, SIZE as u64);
     let reused = [

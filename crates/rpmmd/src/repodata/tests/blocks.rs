@@ -105,6 +105,23 @@ fn within_bounds(rendered: &Rendered) {
     }
 }
 
+/// One package that stays.
+fn kept<'a>(package: usize) -> Slot<'a> {
+    Slot::Kept(package..package + 1)
+}
+
+/// The same slots, kept neighbours as one.
+fn joined<'a>(slots: &[Slot<'a>]) -> Vec<Slot<'a>> {
+    let mut joined: Vec<Slot<'a>> = Vec::new();
+    for slot in slots {
+        match (joined.last_mut(), slot) {
+            (Some(Slot::Kept(before)), Slot::Kept(kept)) if before.end == kept.start => before.end = kept.end,
+            _ => joined.push(slot.clone()),
+        }
+    }
+    joined
+}
+
 #[derive(Debug, Clone)]
 enum Change {
     Insert(Index, usize),
@@ -163,10 +180,12 @@ impl Model {
                 }
             }
         }
-        let slots: Vec<_> = next.iter().map(|(from, package)| from.map_or(Slot::Fresh(package), Slot::Kept)).collect();
+        let slots: Vec<_> = next.iter().map(|(from, package)| from.map_or(Slot::Fresh(package), kept)).collect();
         let rendered =
             render(self.document, options(self.compression), &slots, Some(previous(&self.rendered))).unwrap();
         self.assert_reuse(&slots, &rendered);
+        let at_once = render(self.document, options(self.compression), &joined(&slots), Some(previous(&self.rendered)));
+        assert!(at_once.unwrap() == rendered, "packages kept side by side are as each by itself");
         self.rendered = rendered;
         self.packages = next.into_iter().map(|(_, package)| package).collect();
         let fresh: Vec<_> = self.packages.iter().map(Slot::Fresh).collect();
@@ -197,7 +216,7 @@ impl Model {
         for (block, _) in &old {
             let range = first..first + block.packages as usize;
             first = range.end;
-            let within = |slot: &Slot<'_>| matches!(slot, Slot::Kept(package) if range.contains(package));
+            let within = |slot: &Slot<'_>| matches!(slot, Slot::Kept(kept) if range.contains(&kept.start));
             let start = slots.iter().position(within);
             let whole = start
                 .is_some_and(|start| slots.get(start..start + range.len()).is_some_and(|run| run.iter().all(within)));
@@ -240,7 +259,7 @@ fn sample(compression: Compression) -> (Vec<Fragments>, File) {
 fn nothing_changed_gives_the_same_bytes() {
     for compression in [Compression::Gz, Compression::Zstd] {
         let (packages, rendered) = sample(compression);
-        let slots: Vec<_> = (0..packages.len()).map(Slot::Kept).collect();
+        let slots: Vec<_> = (0..packages.len()).map(kept).collect();
         let again = render(Document::Primary, options(compression), &slots, Some(previous(&rendered))).unwrap();
         assert!(again.bytes == rendered.bytes);
         let [(to, from)] = again.reused.as_slice() else { panic!("{:?}", again.reused) };
@@ -253,7 +272,7 @@ fn one_package_more_costs_one_block() {
     let (packages, rendered) = sample(Compression::Gz);
     let added = fragments(1000, 10);
     for at in 0..=packages.len() {
-        let mut slots: Vec<_> = (0..packages.len()).map(Slot::Kept).collect();
+        let mut slots: Vec<_> = (0..packages.len()).map(kept).collect();
         slots.insert(at, Slot::Fresh(&added));
         let next = render(Document::Primary, options(Compression::Gz), &slots, Some(previous(&rendered))).unwrap();
         let old = blocks(&rendered);
@@ -266,7 +285,7 @@ fn one_package_more_costs_one_block() {
 fn another_compression_makes_every_block_anew() {
     let (packages, gz) = sample(Compression::Gz);
     let (_, zstd) = sample(Compression::Zstd);
-    let slots: Vec<_> = (0..packages.len()).map(Slot::Kept).collect();
+    let slots: Vec<_> = (0..packages.len()).map(kept).collect();
     let changed = render(Document::Primary, options(Compression::Zstd), &slots, Some(previous(&gz))).unwrap();
     assert!(changed == zstd);
 }
@@ -274,7 +293,7 @@ fn another_compression_makes_every_block_anew() {
 #[test]
 fn the_open_checksum_is_that_of_the_document() {
     let (packages, rendered) = sample(Compression::Gz);
-    let slots: Vec<_> = (0..packages.len() - 1).map(Slot::Kept).collect();
+    let slots: Vec<_> = (0..packages.len() - 1).map(kept).collect();
     let options = RenderOptions { open_checksum: true, ..options(Compression::Gz) };
     let next = render(Document::Primary, options, &slots, Some(previous(&rendered))).unwrap();
     assert_eq!(next.open_sha256, Some(Sha256::of(&open(&next))));
@@ -298,7 +317,7 @@ fn an_empty_repository_is_a_document_too() {
 #[test]
 fn a_damaged_previous_file_is_refused() {
     let (packages, rendered) = sample(Compression::Gz);
-    let slots: Vec<_> = (0..packages.len()).map(Slot::Kept).collect();
+    let slots: Vec<_> = (0..packages.len()).map(kept).collect();
     let with = |previous| render(Document::Primary, options(Compression::Gz), &slots, Some(previous)).unwrap_err();
     let mut damaged = rendered.clone();
     let middle = damaged.bytes.len() / 2;
@@ -321,10 +340,15 @@ fn a_damaged_previous_file_is_refused() {
 #[test]
 fn slots_that_keep_nothing_are_refused() {
     let (_, rendered) = sample(Compression::Gz);
-    for (slots, slot) in [(vec![Slot::Kept(3), Slot::Kept(3)], 1), (vec![Slot::Kept(64)], 0)] {
+    for (slots, slot) in [
+        (vec![kept(3), kept(3)], 1),
+        (vec![kept(64)], 0),
+        (vec![Slot::Kept(0..65)], 0),
+        (vec![kept(9), Slot::Kept(9..12)], 1),
+    ] {
         let result = render(Document::Primary, options(Compression::Gz), &slots, Some(previous(&rendered)));
         assert!(matches!(result, Err(RenderError::BadSlot { slot: bad }) if bad == slot));
     }
-    let result = render(Document::Primary, options(Compression::Gz), &[Slot::Kept(0)], None);
+    let result = render(Document::Primary, options(Compression::Gz), &[kept(0)], None);
     assert!(matches!(result, Err(RenderError::BadSlot { slot: 0 })));
 }

@@ -80,7 +80,9 @@ impl Repository {
         };
         let made: Vec<_> = fresh.iter().map(|href| fragments(&self.packages[href].1)).collect();
         let kept = |href: &String| before.binary_search(href).unwrap();
-        let slot = |href| if Some(href) == fresh.as_ref() { Slot::Fresh(&made[0]) } else { Slot::Kept(kept(href)) };
+        let one = |at: usize| at..at + 1;
+        let slot =
+            |href| if Some(href) == fresh.as_ref() { Slot::Fresh(&made[0]) } else { Slot::Kept(one(kept(href))) };
         let slots: Vec<_> = self.packages.keys().map(slot).collect();
         let spliced = Document::ALL.map(|document| {
             let rendered = self.files.get(document);

@@ -43,7 +43,7 @@ fn a_prefixed_primary_is_the_same_whether_built_derived_or_spliced() {
         let packages: Vec<Fragments> = (0..300).map(fragments).collect();
         let flat = Repodata::build(RenderOptions::new(compression), &packages);
         let fresh: Vec<Slot<'_>> = packages.iter().map(Slot::Fresh).collect();
-        let kept: Vec<Slot<'_>> = (0..packages.len()).map(Slot::Kept).collect();
+        let kept = [Slot::Kept(0..packages.len())];
         let built = primary(options(compression), &fresh, None).unwrap();
         let flat_primary = (flat.get(Document::Primary).clone(), flat.bytes(Document::Primary).to_vec());
         let derived = primary(options(compression), &kept, Some(previous(&flat_primary, ""))).unwrap();
@@ -59,8 +59,7 @@ fn a_prefixed_primary_is_the_same_whether_built_derived_or_spliced() {
 
         // One package more costs the blocks around it.
         let new = fragments(1_000);
-        let mut slots = kept.clone();
-        slots.insert(150, Slot::Fresh(&new));
+        let slots = [Slot::Kept(0..150), Slot::Fresh(&new), Slot::Kept(150..packages.len())];
         let spliced = primary(options(compression), &slots, Some(previous(&derived, UP))).unwrap();
         let mut all = packages.clone();
         all.insert(150, new.clone());
@@ -76,6 +75,6 @@ fn a_file_with_another_prefix_is_not_spliced() {
     let package = fragments(1);
     let made = primary(options(Compression::Gz), &[Slot::Fresh(&package)], None).unwrap();
     let flat = RenderOptions::new(Compression::Gz);
-    let refused = primary(flat, &[Slot::Kept(0)], Some(previous(&made, UP)));
+    let refused = primary(flat, &[Slot::Kept(0..1)], Some(previous(&made, UP)));
     assert!(matches!(refused, Err(RenderError::PreviousMismatch)));
 }

@@ -1,8 +1,12 @@
-//! A catalog's packages in memory: a hundred thousand of them in some 25 MB, made and copied
-//! without an allocation each. All text lies in one buffer, and a package is a row of lengths.
+//! A catalog's packages in memory: a hundred thousand of them in some 25 MB. They lie in chunks of some
+//! hundred, which one generation shares with the next where nothing changed; what is looked through in
+//! every run is a column of its own.
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{DefaultHasher, Hasher as _};
+use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
@@ -11,6 +15,10 @@ use rpmmd::nevra::Nevra;
 
 /// Not in the base.
 const NEW: u32 = u32::MAX;
+/// A chunk of so many packages takes no more.
+const FULL_PACKAGES: usize = 512;
+/// A new chunk of fewer takes in the next one.
+const MIN_PACKAGES: usize = 64;
 
 /// One published package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,8 +74,23 @@ impl Entry<'_> {
 }
 
 /// A catalog's packages, in byte order of their hrefs.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Entries {
+    /// None is empty.
+    chunks: Vec<Arc<Chunk>>,
+    /// The index of each chunk's first package.
+    starts: Vec<usize>,
+    /// Digests of their NAMEs.
+    names: Vec<u64>,
+    /// Lengths of their XML in primary, filelists and other.
+    fragment_bytes: [Vec<u32>; 3],
+    /// Their indexes in the catalog that this one may be stored as a change of, or [`NEW`].
+    base: Vec<u32>,
+}
+
+/// Packages side by side. A package is a row of lengths, and all text lies in one buffer.
+#[derive(Clone, Default)]
+struct Chunk {
     /// Of every package: href, name, version, release, arch, ETag.
     text: String,
     rows: Vec<Row>,
@@ -82,34 +105,37 @@ struct Row {
     size_bytes: u64,
     build_time: u64,
     first_published: i64,
-    fragment_bytes: [u32; 3],
-    /// Its index in the catalog that this one may be stored as a change of, or [`NEW`].
-    base: u32,
 }
 
 impl Entries {
-    /// None yet, with room for `like` and `more` others.
+    /// None yet, with room for as many as in `like` and `more` others.
     pub fn with_room(like: &Self, more: usize) -> Self {
-        let rows = like.rows.len() + more;
-        let text_bytes = like.text.len() + more * (like.text.len() / like.rows.len().max(1) + 64);
-        Self { text: String::with_capacity(text_bytes), rows: Vec::with_capacity(rows) }
+        let (chunks, packages) = (like.chunks.len() + 2 * more, like.len() + more);
+        Self {
+            chunks: Vec::with_capacity(chunks),
+            starts: Vec::with_capacity(chunks),
+            names: Vec::with_capacity(packages),
+            fragment_bytes: std::array::from_fn(|_| Vec::with_capacity(packages)),
+            base: Vec::with_capacity(packages),
+        }
     }
 
     /// How many.
     pub fn len(&self) -> usize {
-        self.rows.len()
+        self.starts.last().zip(self.chunks.last()).map_or(0, |(start, last)| start + last.rows.len())
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.chunks.is_empty()
     }
 
     /// The package at `index`, which must be less than [`Entries::len`].
     pub fn get(&self, index: usize) -> Entry<'_> {
-        let row = &self.rows[index];
-        let [href, name, version, release, arch, etag] = self.texts(row).map(Cow::Borrowed);
-        let Row { epoch, pkgid, size_bytes, build_time, first_published, fragment_bytes, .. } = *row;
+        let (chunk, row) = self.locate(index);
+        let [href, name, version, release, arch, etag] = chunk.texts(row).map(Cow::Borrowed);
+        let Row { epoch, pkgid, size_bytes, build_time, first_published, .. } = *row;
+        let fragment_bytes = self.fragment_bytes.each_ref().map(|lengths| lengths[index]);
         Entry {
             href,
             name,
@@ -128,22 +154,23 @@ impl Entries {
 
     /// The href at `index`.
     pub fn href(&self, index: usize) -> &str {
-        let row = &self.rows[index];
-        &self.text[row.text_start..row.text_start + length(row.text_bytes[0])]
-    }
-
-    /// The NAME at `index`.
-    pub fn name(&self, index: usize) -> &str {
-        let row = &self.rows[index];
-        let start = row.text_start + length(row.text_bytes[0]);
-        &self.text[start..start + length(row.text_bytes[1])]
+        let (chunk, row) = self.locate(index);
+        chunk.href(row)
     }
 
     /// Name, version and architecture at `index`.
     pub fn nevra(&self, index: usize) -> (&str, EvrRef<'_>, &str) {
-        let row = &self.rows[index];
-        let [_, name, version, release, arch, _] = self.texts(row);
+        let (chunk, row) = self.locate(index);
+        let [_, name, version, release, arch, _] = chunk.texts(row);
         (name, EvrRef { epoch: row.epoch, version, release }, arch)
+    }
+
+    /// The indexes of the packages with one of these NAMEs, in order; maybe of some others too.
+    pub fn named<'n>(&self, names: impl Iterator<Item = &'n str>) -> impl Iterator<Item = usize> + '_ {
+        let mut wanted: Vec<u64> = names.map(digest).collect();
+        wanted.sort_unstable();
+        let is_wanted = move |name: &u64| wanted.binary_search(name).is_ok();
+        self.names.iter().enumerate().filter(move |(_, name)| is_wanted(name)).map(|(index, _)| index)
     }
 
     /// Where the package at `href` is.
@@ -159,10 +186,11 @@ impl Entries {
 
     /// How many packages come before `href`.
     pub fn lower_bound(&self, href: &str) -> usize {
-        let href = href.as_bytes();
-        self.rows.partition_point(|row| {
-            self.text.as_bytes()[row.text_start..row.text_start + length(row.text_bytes[0])].cmp(href).is_lt()
-        })
+        let is_before = |chunk: &Chunk, row: &Row| chunk.href(row).as_bytes() < href.as_bytes();
+        let ends_before = |chunk: &Arc<Chunk>| chunk.rows.last().is_some_and(|row| is_before(chunk, row));
+        let number = self.chunks.partition_point(ends_before);
+        let Some(chunk) = self.chunks.get(number) else { return self.len() };
+        self.starts[number] + chunk.rows.partition_point(|row| is_before(chunk, row))
     }
 
     /// All of them, in order.
@@ -171,58 +199,110 @@ impl Entries {
     }
 
     /// The lengths of all packages' XML in one document (0 primary, 1 filelists, 2 other).
-    pub fn fragment_bytes(&self, document: usize) -> Vec<u32> {
-        self.rows.iter().map(|row| row.fragment_bytes[document]).collect()
+    pub fn fragment_bytes(&self, document: usize) -> &[u32] {
+        &self.fragment_bytes[document]
     }
 
     /// Adds one, which comes after all that are there.
     pub fn push(&mut self, entry: &Entry<'_>) {
-        let text_start = self.text.len();
+        let chunk = self.open();
+        let text_start = chunk.text.len();
         let Entry { href, name, version, release, arch, etag, .. } = entry;
         let text_bytes = [href, name, version, release, arch, etag].map(|text| {
-            self.text.push_str(text);
+            chunk.text.push_str(text);
             u32::try_from(text.len()).expect("a header's strings and a key are shorter than 4 GiB")
         });
         let Entry { epoch, pkgid, size_bytes, build_time, first_published, fragment_bytes, .. } = *entry;
-        self.rows.push(Row {
-            text_start,
-            text_bytes,
-            epoch,
-            pkgid,
-            size_bytes,
-            build_time,
-            first_published,
-            fragment_bytes,
-            base: NEW,
-        });
+        chunk.rows.push(Row { text_start, text_bytes, epoch, pkgid, size_bytes, build_time, first_published });
+        self.names.push(digest(name));
+        for (lengths, bytes) in self.fragment_bytes.iter_mut().zip(fragment_bytes) {
+            lengths.push(bytes);
+        }
+        self.base.push(NEW);
     }
 
-    /// Adds `from`'s package at `index` as it is, but for the lengths of its XML.
-    pub fn push_kept(&mut self, from: &Self, index: usize, fragment_bytes: [u32; 3]) {
-        let row = &from.rows[index];
-        let text_start = self.text.len();
-        let all: usize = row.text_bytes.iter().map(|bytes| length(*bytes)).sum();
-        self.text.push_str(&from.text[row.text_start..row.text_start + all]);
-        let base = if row.fragment_bytes == fragment_bytes { row.base } else { NEW };
-        self.rows.push(Row { text_start, fragment_bytes, base, ..*row });
+    /// Adds `from`'s packages of this range as they are, but for the lengths of their XML.
+    pub fn push_kept(&mut self, from: &Self, range: Range<usize>, fragment_bytes: [&[u32]; 3]) {
+        let mut at = range.start;
+        while at < range.end {
+            let number = from.chunk_of(at);
+            let (chunk, start) = (&from.chunks[number], from.starts[number]);
+            let end = range.end.min(start + chunk.rows.len());
+            let is_whole = end - at == chunk.rows.len();
+            let is_short = |last: &mut Arc<Chunk>| last.rows.len() < MIN_PACKAGES && Arc::get_mut(last).is_some();
+            if is_whole && !self.chunks.last_mut().is_some_and(is_short) {
+                self.add(Arc::clone(chunk));
+            } else {
+                self.open().extend(chunk, at - start..end - start);
+            }
+            at = end;
+        }
+        self.names.extend_from_slice(&from.names[range.clone()]);
+        let before = from.fragment_bytes.each_ref().map(|lengths| &lengths[range.clone()]);
+        let base = &from.base[range];
+        if before == fragment_bytes {
+            self.base.extend_from_slice(base);
+        } else {
+            let same = |at: usize| before.iter().zip(fragment_bytes).all(|(before, now)| before[at] == now[at]);
+            self.base.extend((0..base.len()).map(|at| if same(at) { base[at] } else { NEW }));
+        }
+        for (lengths, bytes) in self.fragment_bytes.iter_mut().zip(fragment_bytes) {
+            lengths.extend_from_slice(bytes);
+        }
     }
 
     /// From now on this is what others are stored as changes of.
     pub(super) fn become_base(&mut self) {
-        for (index, row) in (0..NEW).zip(&mut self.rows) {
-            row.base = index;
-        }
+        self.base = (0..NEW).take(self.len()).collect();
     }
 
     /// The packages that are not in the base.
     pub(super) fn new_since_base(&self) -> impl Iterator<Item = Entry<'_>> {
-        (0..self.len()).filter(|&index| self.rows[index].base == NEW).map(|index| self.get(index))
+        let new = self.base.iter().enumerate().filter(|(_, base)| **base == NEW);
+        new.map(|(index, _)| self.get(index))
     }
 
     /// The indexes of those of the base's `packages` that are not here any more.
     pub(super) fn gone_since_base(&self, packages: u32) -> Vec<u32> {
-        let mut kept = self.rows.iter().map(|row| row.base).filter(|base| *base != NEW).peekable();
-        (0..packages).filter(|index| kept.next_if_eq(index).is_none()).collect()
+        let mut gone = Vec::new();
+        let mut next = 0;
+        for base in self.base.iter().copied().filter(|base| *base != NEW) {
+            gone.extend(next..base);
+            next = base + 1;
+        }
+        gone.extend(next..packages);
+        gone
+    }
+
+    /// The chunk of the package at `index`, which must be less than [`Entries::len`].
+    fn chunk_of(&self, index: usize) -> usize {
+        self.starts.partition_point(|start| *start <= index) - 1
+    }
+
+    fn locate(&self, index: usize) -> (&Chunk, &Row) {
+        let number = self.chunk_of(index);
+        let chunk = &self.chunks[number];
+        (chunk, &chunk.rows[index - self.starts[number]])
+    }
+
+    /// The last chunk, if it is nobody else's and not full; or a new one.
+    fn open(&mut self) -> &mut Chunk {
+        let takes_more = |last: &mut Arc<Chunk>| last.rows.len() < FULL_PACKAGES && Arc::get_mut(last).is_some();
+        if !self.chunks.last_mut().is_some_and(takes_more) {
+            self.add(Arc::default());
+        }
+        self.chunks.last_mut().and_then(Arc::get_mut).expect("it takes more, or was just made")
+    }
+
+    fn add(&mut self, chunk: Arc<Chunk>) {
+        self.starts.push(self.len());
+        self.chunks.push(chunk);
+    }
+}
+
+impl Chunk {
+    fn href(&self, row: &Row) -> &str {
+        &self.text[row.text_start..row.text_start + length(row.text_bytes[0])]
     }
 
     fn texts(&self, row: &Row) -> [&str; 6] {
@@ -233,7 +313,26 @@ impl Entries {
             text
         })
     }
+
+    /// Adds packages of another chunk.
+    fn extend(&mut self, from: &Self, rows: Range<usize>) {
+        let rows = &from.rows[rows];
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { return };
+        let (start, here) = (first.text_start, self.text.len());
+        let end = last.text_start + last.text_bytes.iter().map(|bytes| length(*bytes)).sum::<usize>();
+        self.text.push_str(&from.text[start..end]);
+        self.rows.extend(rows.iter().map(|row| Row { text_start: row.text_start - start + here, ..*row }));
+    }
 }
+
+/// Which chunks they lie in makes no difference.
+impl PartialEq for Entries {
+    fn eq(&self, other: &Self) -> bool {
+        self.base == other.base && self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Entries {}
 
 impl<'e, 'a: 'e> FromIterator<&'e Entry<'a>> for Entries {
     /// From packages in byte order of their hrefs.
@@ -252,6 +351,112 @@ impl fmt::Debug for Entries {
     }
 }
 
+/// Of a NAME; two may have the same.
+fn digest(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
 fn length(bytes: u32) -> usize {
     usize::try_from(bytes).expect("usize has at least 32 bits")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use proptest::sample::Index;
+
+    use super::super::tests::entry;
+    use super::*;
+
+    fn named(number: usize) -> Entry<'static> {
+        entry(&format!("{number:06}.rpm"), &format!("name-{}", number / 3), "1")
+    }
+
+    fn numbers(entries: &Entries) -> Vec<usize> {
+        entries.iter().map(|entry| entry.href[..6].parse().unwrap()).collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+
+        /// Each change leaves some out and puts some in; a list of numbers is what it must come to.
+        #[test]
+        fn any_changes_give_what_a_new_list_gives(
+            packages in 0..3_000usize,
+            changes in vec(vec((any::<Index>(), any::<bool>(), 1..700usize), 1..4), 1..12),
+        ) {
+            let mut model: Vec<usize> = (0..packages).map(|number| number * 100).collect();
+            let mut entries: Entries = model.iter().map(|number| named(*number)).collect::<Vec<_>>().iter().collect();
+            let mut first = entries.clone();
+            first.become_base();
+            entries.become_base();
+            for changes in changes {
+                let before = entries;
+                let mut next = Entries::with_room(&before, 1);
+                let lengths = |range: &Range<usize>| [0, 1, 2].map(|at| &before.fragment_bytes(at)[range.clone()]);
+                let mut cuts: Vec<_> = changes.iter().map(|(at, ..)| at.index(before.len() + 1)).collect();
+                cuts.sort_unstable();
+                let (mut from, mut expected) = (0, Vec::new());
+                for (cut, (_, insert, count)) in cuts.into_iter().zip(&changes) {
+                    let kept = from..cut.max(from);
+                    expected.extend_from_slice(&model[kept.clone()]);
+                    next.push_kept(&before, kept.clone(), lengths(&kept));
+                    from = kept.end;
+                    let number = expected.last().map_or(0, |last| last + 1);
+                    if !insert {
+                        from = before.len().min(from + count);
+                    } else if model.get(from).is_none_or(|after| number < *after) {
+                        expected.push(number);
+                        next.push(&named(number));
+                    }
+                }
+                expected.extend_from_slice(&model[from..]);
+                next.push_kept(&before, from..before.len(), lengths(&(from..before.len())));
+                (model, entries) = (expected, next);
+
+                prop_assert_eq!(numbers(&entries), model.clone());
+                let fresh: Entries = model.iter().map(|number| named(*number)).collect::<Vec<_>>().iter().collect();
+                prop_assert!(entries.iter().eq(fresh.iter()));
+                prop_assert_eq!(&entries.names, &fresh.names);
+                prop_assert!(entries.chunks.iter().all(|chunk| !chunk.rows.is_empty()));
+                for number in model.iter().step_by(97).flat_map(|number| [*number, number + 1]) {
+                    let at = entries.lower_bound(&named(number).href);
+                    prop_assert_eq!(at, model.partition_point(|one| *one < number));
+                    let name = format!("name-{}", number / 3);
+                    let found: Vec<usize> = entries.named([name.as_str()].into_iter()).collect();
+                    let expected = (0..model.len()).filter(|at| model[*at] / 3 == number / 3);
+                    prop_assert!(expected.into_iter().all(|at| found.contains(&at)));
+                }
+                let gone = entries.gone_since_base(u32::try_from(first.len()).unwrap());
+                let stayed = (0..first.len()).filter(|at| !gone.contains(&u32::try_from(*at).unwrap()));
+                let new: Vec<_> = entries.new_since_base().map(|entry| entry.href.into_owned()).collect();
+                let mut all: Vec<_> = stayed.map(|at| first.href(at).to_owned()).chain(new).collect();
+                all.sort_unstable();
+                prop_assert_eq!(all, entries.iter().map(|entry| entry.href.into_owned()).collect::<Vec<_>>());
+            }
+        }
+    }
+
+    #[test]
+    fn one_package_more_copies_the_chunks_around_it() {
+        let all: Vec<_> = (0..20_000).map(|number| named(number * 2)).collect();
+        let mut entries: Entries = all.iter().collect();
+        for number in [1, 1, 9_999, 9_999, 20_001, 20_003, 39_999].into_iter().chain((3..2_000).step_by(2)) {
+            let before = entries;
+            let at = before.lower_bound(&named(number).href);
+            let lengths = |range: &Range<usize>| [0, 1, 2].map(|at| &before.fragment_bytes(at)[range.clone()]);
+            entries = Entries::with_room(&before, 1);
+            entries.push_kept(&before, 0..at, lengths(&(0..at)));
+            entries.push(&named(number));
+            entries.push_kept(&before, at..before.len(), lengths(&(at..before.len())));
+            let old: Vec<_> = before.chunks.iter().map(Arc::as_ptr).collect();
+            let made = entries.chunks.iter().filter(|chunk| !old.contains(&Arc::as_ptr(chunk))).count();
+            assert!(made <= 2, "{made} chunks made for {number}");
+        }
+        assert!(entries.chunks.iter().all(|chunk| chunk.rows.len() <= 2 * FULL_PACKAGES));
+        assert!(entries.chunks.len() < 2 * entries.len() / FULL_PACKAGES + 2, "{} chunks", entries.chunks.len());
+    }
 }

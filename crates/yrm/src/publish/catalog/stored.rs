@@ -217,23 +217,30 @@ impl Delta {
             return Err(corrupt("it is a change of another catalog"));
         }
         let mut entries = Entries::with_room(&base.entries, came.entries.len());
-        let (mut gone, mut new) = (gone.into_iter().peekable(), came.entries.iter().peekable());
-        for (number, index) in (0..named.packages).zip(0..) {
-            if gone.next_if_eq(&number).is_some() {
-                continue;
+        let (mut gone, mut at) = (gone.into_iter().map(position).peekable(), 0);
+        let mut keep_until = |entries: &mut Entries, end: usize| {
+            while at < end {
+                let until = gone.next_if(|gone| (at..end).contains(gone));
+                let kept = at..until.unwrap_or(end);
+                at = kept.end + usize::from(until.is_some());
+                let lengths = [0, 1, 2].map(|document| &base.entries.fragment_bytes(document)[kept.clone()]);
+                entries.push_kept(&base.entries, kept, lengths);
             }
-            let href = base.entries.href(index).as_bytes();
-            while let Some(entry) = new.next_if(|entry| entry.href.as_bytes() < href) {
-                entries.push(&entry);
-            }
-            entries.push_kept(&base.entries, index, base.entries.get(index).fragment_bytes);
+        };
+        for entry in came.entries.iter() {
+            keep_until(&mut entries, base.entries.lower_bound(&entry.href));
+            entries.push(&entry);
         }
-        new.for_each(|entry| entries.push(&entry));
+        keep_until(&mut entries, base.entries.len());
         if gone.next().is_some() {
             return Err(corrupt("what left is not in order"));
         }
         Ok(Catalog { entries, base: Some(named), ..came })
     }
+}
+
+fn position(number: u32) -> usize {
+    usize::try_from(number).expect("usize has at least 32 bits")
 }
 
 fn stored_entries<'a>(entries: &'a [Entry<'a>]) -> Vec<StoredEntry<'a>> {
@@ -371,7 +378,8 @@ mod tests {
                     next.entries.push(&entry(came, came, "1"));
                 }
                 if index < before.len() && index != left {
-                    next.entries.push_kept(&before, index, before.get(index).fragment_bytes);
+                    let lengths = [0, 1, 2].map(|document| &before.fragment_bytes(document)[index..=index]);
+                    next.entries.push_kept(&before, index..index + 1, lengths);
                 }
             }
             before = next.entries.clone();

@@ -236,7 +236,7 @@ fn growth(results: &Results) -> String {
         ["packages", "CPU s", "compressed files", "hashing and writing them", "the rest", "growth of the rest"];
     format!(
         "### How adding one package grows\n\nCPU seconds of one added package, yrm warm. Hashing and writing is measured \
-         by doing only that with the same files.\n\n![CPU of adding one package against repository size]({PLOT})\n\n{}",
+         by doing only that with the same bytes into new files.\n\n![CPU of adding one package against repository size]({PLOT})\n\n{}",
         table(heading, rows)
     )
 }
@@ -292,13 +292,12 @@ fn s3(results: &Results) -> String {
 fn share(results: &Results) -> String {
     let mut rows: Vec<&ShareRow> = results.share.iter().collect();
     rows.sort_by_key(|row| (row.services, !row.leases));
-    let alone = rows.first().map_or(0.0, |row| row.seconds);
-    let title = rows.first().map_or_else(String::new, |row| {
-        format!(
-            "{} packages of 15 KB for {} repositories, dropped before the services start",
-            row.packages, row.repositories
-        )
-    });
+    let Some(first) = rows.first() else { return String::new() };
+    let alone = first.seconds;
+    let title = format!(
+        "{} packages of 15 KB for {} repositories, dropped before the services start",
+        first.packages, first.repositories
+    );
     let rows = rows.iter().map(|row| {
         [
             row.services.to_string(),

@@ -33,6 +33,18 @@ const PATIENCE: Duration = Duration::from_mins(20);
 /// Services that are stopped when this is dropped.
 struct Services(Vec<Child>);
 
+impl Services {
+    /// None has ended: what would be measured then is nothing.
+    fn go_on(&mut self) -> Result<()> {
+        for child in &mut self.0 {
+            if let Some(status) = child.try_wait().doing(|| "looking at a service".to_owned())? {
+                return Err(format!("a service ended: {status}").into());
+            }
+        }
+        Ok(())
+    }
+}
+
 impl Drop for Services {
     fn drop(&mut self) {
         for child in &mut self.0 {
@@ -82,8 +94,9 @@ fn publish(
     server.requests()?;
     let began = Instant::now();
     let running = (0..services).map(|number| start(campaign, &server, number, leases)).collect::<Result<_>>()?;
-    let running = Services(running);
+    let mut running = Services(running);
     while server.holds("inbox/")? {
+        running.go_on()?;
         if began.elapsed() > PATIENCE {
             return Err("the services do not come to an end".to_owned().into());
         }
@@ -110,7 +123,8 @@ fn start(campaign: &Campaign, server: &Server, number: usize, leases: bool) -> R
     let mut command = Command::new(campaign.tools.yrm());
     command.args(["serve", "--bucket", &format!("s3://{BUCKET}"), "--repositories", "per-folder"]);
     command.args(["--listen", "127.0.0.1:0", "--time-interval", "5", "--concurrency", CONCURRENCY]);
-    command.args(["--share", if leases { "true" } else { "false" }]).arg("--cache-dir").arg(cache);
+    command.arg("--cache-dir").arg(cache);
+    command.env("YRM_SHARE", leases.to_string());
     command.envs(server.environment()).stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().doing(|| "starting yrm serve".to_owned())
 }

@@ -33,6 +33,7 @@ locals {
     releaseKey               = var.release_key
     selfUpdate               = var.self_update == null ? null : var.self_update ? "yes" : "no"
     datadogKeyParameter      = var.datadog_key_parameter
+    noticesTopic             = var.notices_topic
     arch                     = var.arch
     instanceType             = var.instance_type
     vpcId                    = var.vpc_id

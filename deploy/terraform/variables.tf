@@ -125,6 +125,12 @@ variable "datadog_key_parameter" {
   default     = null
 }
 
+variable "notices_topic" {
+  description = "The ARN of an SNS topic that is told what was published and rejected, and when runs fail. Null: the template's default."
+  type        = string
+  default     = null
+}
+
 variable "arch" {
   description = "The machine's architecture: x86_64 or aarch64. Null: the template's default."
   type        = string

@@ -201,6 +201,36 @@ fn dnf_downloads(cloud: &Cloud, directory: &Path, name: &str) {
     assert!(output.status.success(), "{}", said(&output));
 }
 
+/// A queue that gets what the topic is told.
+fn subscribed(cloud: &Cloud, topic: &str) -> String {
+    let root = Cloud::root();
+    let made = queues(cloud, &["create-queue", "--queue-name", "reader"]);
+    let url = made["QueueUrl"].as_str().unwrap().to_owned();
+    let attributes = queues(cloud, &["get-queue-attributes", "--attribute-names", "QueueArn", "--queue-url", &url]);
+    let arn = attributes["Attributes"]["QueueArn"].as_str().unwrap();
+    let subscribe = ["sns", "subscribe", "--protocol", "sqs", "--topic-arn", topic, "--notification-endpoint", arn];
+    cloud.json(&root, &subscribe);
+    url
+}
+
+/// `aws sqs`, which does not heed the variable that names the endpoint.
+fn queues(cloud: &Cloud, arguments: &[&str]) -> Value {
+    let endpoint = cloud.endpoint();
+    cloud.json(&Cloud::root(), &[&["sqs", "--endpoint-url", &endpoint], arguments].concat())
+}
+
+/// Receives until a message is about this.
+fn await_message(cloud: &Cloud, queue: &str, about: &str) {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        let received = queues(cloud, &["receive-message", "--wait-time-seconds", "5", "--queue-url", queue]);
+        if received["Messages"][0]["Body"].as_str().is_some_and(|body| body.contains(about)) {
+            return;
+        }
+        assert!(Instant::now() < until, "no notice about {about}");
+    }
+}
+
 /// The service reads its Datadog key and signs with its own key; no other parameter and no other key.
 fn assert_secrets_end_where_they_should(cloud: &Cloud, service: &Caller, signing_key: &str, other_key: &str) {
     for name in ["/other", DATADOG_KEY] {
@@ -244,6 +274,11 @@ fn datadog() -> (String, std::sync::mpsc::Receiver<String>) {
 async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     let (cloud, directory) = (Cloud::start(), TempDir::new().unwrap());
     let root = Cloud::root();
+    let [topic, other_topic] = ["news", "other"].map(|name| {
+        let made = cloud.json(&root, &["sns", "create-topic", "--name", name]);
+        made["TopicArn"].as_str().unwrap().to_owned()
+    });
+    let reader = subscribed(&cloud, &topic);
     // A message that a service was given when it ended comes again after two minutes; the interval is shorter.
     let parameters = [
         ("bucketName", BUCKET),
@@ -253,6 +288,7 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
         ("selfUpdate", "yes"),
         ("signingKey", "yes"),
         ("datadogKeyParameter", DATADOG_KEY),
+        ("noticesTopic", &topic),
     ];
     let stack = cloud.create_stack(STACK, &parameters);
     let put = ["ssm", "put-parameter", "--type", "SecureString"];
@@ -278,6 +314,10 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     machine.address();
     assert!(told.recv_timeout(PATIENCE).unwrap().contains("dd-api-key: d47ad06"));
     publish(&cloud, &publisher, &write_package(directory.path(), "first"));
+    let tell = ["sns", "publish", "--message", "x", "--topic-arn"];
+    for one in [&topic, &other_topic] {
+        assert_eq!(!cloud.is_refused(&service, &[&tell[..], &[one]].concat()), *one == topic, "{one}");
+    }
     assert_heartbeat(&cloud, &service, &machine);
     assert_roles_end_where_they_should(
         &cloud,
@@ -310,6 +350,7 @@ async fn a_stack_publishes_with_exactly_the_rights_of_its_roles() {
     }
     cloud.hold_to_policies(false).await;
     assert_eq!(heard(&cloud), ["Heartbeat", "InboxKeys", "Quarantined"]);
+    await_message(&cloud, &reader, "first-1-1.noarch");
     let file = &stack["RepoFile"];
     assert!(file.contains("repo_gpgcheck=1\ngpgkey=https://") && file.contains("/repo/RPM-GPG-KEY-my-rpms"), "{file}");
     for name in ["first", "second"] {

@@ -205,26 +205,28 @@ fn who_may_read_write_and_delete_what() {
 
 /// Whoever has a statement about keys or parameters, and what it allows on which.
 #[test]
-fn one_role_signs_with_one_key_and_reads_one_parameter() {
+fn one_role_signs_with_one_key_reads_one_parameter_and_tells_one_topic() {
     let template = template();
     let about: Vec<(String, Value)> = statements(&template)
         .into_iter()
         .filter(|(owner, statement)| {
             let actions = list(&statement["Action"]);
-            let secret =
-                |action: &Value| ["kms:", "ssm:Get", "secretsmanager:"].iter().any(|of| text(action).starts_with(of));
-            owner != "SigningKey" && actions.iter().any(secret)
+            let secret = |action: &Value| {
+                ["kms:", "ssm:Get", "secretsmanager:", "sns:"].iter().any(|of| text(action).starts_with(of))
+            };
+            !["SigningKey", "AlarmTopicPolicy"].contains(&owner.as_str()) && actions.iter().any(secret)
         })
         .map(|(owner, statement)| (owner, json!([statement["Action"], statement["Resource"]])))
         .collect();
     let parameter = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${datadogKeyParameter}";
     let sign = json!([["kms:Sign", "kms:GetPublicKey", "kms:DescribeKey"], {"Fn::GetAtt": ["SigningKey", "Arn"]}]);
     let read = json!(["ssm:GetParameter", {"Fn::Sub": parameter}]);
-    assert_eq!(about, [("ServicePolicy".to_owned(), sign), ("ServicePolicy".to_owned(), read)]);
+    let tell = json!(["sns:Publish", {"Ref": "noticesTopic"}]);
+    assert_eq!(about, [sign, read, tell].map(|statement| ("ServicePolicy".to_owned(), statement)));
     assert_eq!(resource(&template, "SigningKey")["KeyUsage"], "SIGN_VERIFY");
     // Without the parameters there is neither.
     let policy = resource(&template, "ServicePolicy");
-    for condition in ["HasSigningKey", "HasDatadog"] {
+    for condition in ["HasSigningKey", "HasDatadog", "HasNotices"] {
         let conditional = policy["PolicyDocument"]["Statement"].as_array().unwrap().iter();
         let sides =
             conditional.filter_map(|statement| statement["Fn::If"].as_array()).find(|sides| sides[0] == condition);

@@ -216,7 +216,7 @@ fn subscribed(cloud: &Cloud, topic: &str) -> String {
 /// `aws sqs`, which does not heed the variable that names the endpoint.
 fn queues(cloud: &Cloud, arguments: &[&str]) -> Value {
     let endpoint = cloud.endpoint();
-    cloud.json(&Cloud::root(), &[&["sqs", "--endpoint-url", &endpoint], arguments].concat())
+    cloud.json(&Cloud::root(), &[&["sqs", "--endpoint-url", endpoint], arguments].concat())
 }
 
 /// Receives until a message is about this.

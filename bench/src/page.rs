@@ -236,7 +236,8 @@ fn growth(results: &Results) -> String {
         ["packages", "CPU s", "compressed files", "hashing and writing them", "the rest", "growth of the rest"];
     format!(
         "### How adding one package grows\n\nCPU seconds of one added package, yrm warm. Hashing and writing is measured \
-         by doing only that with the same bytes into new files.\n\n![CPU of adding one package against repository size]({PLOT})\n\n{}",
+         by doing only that with the same bytes into new files.\n\n\
+         ![CPU of adding one package against repository size]({PLOT})\n\n{}",
         table(heading, rows)
     )
 }

@@ -79,8 +79,8 @@ fn runs<'a>(
         least = kept.end;
         let mut first = kept.start;
         while first < kept.end {
-            let (block, rest) = source.block_of(first);
-            let end = rest.end.min(kept.end);
+            let (block, after) = source.block_of(first);
+            let end = after.min(kept.end);
             let at = sizes.len() + (first - kept.start);
             runs.push(Run { packages: at..at + (end - first), from: Origin::Kept { block, first } });
             first = end;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::terms::{Previous, ReadRange, RenderError};
-use crate::block::{Block, Layout};
+use crate::block::Block;
 use crate::checksum::{Sha256, Sha256Stream};
 use crate::compress::{Compression, decompress_fragment};
 
@@ -26,7 +26,6 @@ impl<'a> Source<'a> {
     /// Spells out the layout, and refuses one that contradicts itself or the file's length.
     pub(super) fn new(previous: Previous<'a>) -> Result<Self, RenderError> {
         let Previous { layout, fragment_bytes, file, .. } = previous;
-        let layout: &Layout = layout;
         let mut blocks = Vec::with_capacity(layout.blocks.len());
         let mut firsts = Vec::with_capacity(layout.blocks.len() + 1);
         let mut at = layout.compression.prefix().len() as u64 + u64::from(layout.head.compressed_bytes);
@@ -50,10 +49,10 @@ impl<'a> Source<'a> {
         Ok(Self { compression: layout.compression, file, blocks, firsts, fragment_bytes })
     }
 
-    /// The block that a package is in, and the packages from it on that are in the same.
-    pub(super) fn block_of(&self, package: usize) -> (usize, Range<usize>) {
+    /// The block that a package is in, and the first package after that.
+    pub(super) fn block_of(&self, package: usize) -> (usize, usize) {
         let block = self.firsts.partition_point(|first| *first <= package) - 1;
-        (block, package..self.firsts[block + 1])
+        (block, self.firsts[block + 1])
     }
 
     /// Where a package's XML begins in its block's.

@@ -12,7 +12,7 @@ use rpmmd::block::Layout;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
 
-pub use self::entries::{Entries, Entry};
+pub use self::entries::{Entries, Entry, Staying};
 pub use self::stored::{Decoded, Delta};
 
 /// What a generation holds.

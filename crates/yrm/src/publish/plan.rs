@@ -9,7 +9,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::evr::EvrRef;
 use rpmmd::nevra::Nevra;
 
-use super::catalog::Catalog;
+use super::catalog::{Catalog, Staying};
 use super::verdict::Candidate;
 use crate::config::{OnConflict, Retention};
 use crate::retention::{Version, next_retirement, retire};
@@ -305,29 +305,18 @@ pub fn merge(catalog: &Catalog, retire: &[usize], candidates: &[Candidate], plac
 
     let entries = &catalog.entries;
     let mut next = Vec::with_capacity(2 * (retired.len() + arriving.len()) + 1);
-    let (mut retired, mut at) = (retired.into_iter().peekable(), 0);
-    let mut keep_until = |next: &mut Vec<Origin>, end: usize| {
-        while at < end {
-            let until = retired.next_if(|retired| *retired < end);
-            let kept = at..until.unwrap_or(end);
-            at = kept.end + usize::from(until.is_some());
-            if !kept.is_empty() {
-                next.push(Origin::Kept(kept));
-            }
-        }
-    };
+    let mut staying = Staying::without(retired);
     for candidate in arriving {
         let href = &candidates[candidate].href;
         let place = entries.lower_bound(href);
-        keep_until(&mut next, place);
+        next.extend(std::iter::from_fn(|| staying.before(place)).map(Origin::Kept));
         if place < entries.len() && entries.href(place) == href {
-            let replaced = next.len();
-            keep_until(&mut next, place + 1);
-            next.truncate(replaced);
+            // It takes that one's place.
+            staying.before(place + 1);
         }
         next.push(Origin::Admitted(candidate));
     }
-    keep_until(&mut next, entries.len());
+    next.extend(std::iter::from_fn(|| staying.before(entries.len())).map(Origin::Kept));
     next
 }
 

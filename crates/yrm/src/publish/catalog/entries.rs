@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
+use std::iter::Peekable;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -300,6 +301,38 @@ impl Entries {
     }
 }
 
+/// What stays of packages in ranges, for who goes through them in order.
+pub struct Staying<I: Iterator<Item = usize>> {
+    leaving: Peekable<I>,
+    at: usize,
+}
+
+impl<I: Iterator<Item = usize>> Staying<I> {
+    /// All but the indexes in `leaving`, which ascend.
+    pub fn without(leaving: impl IntoIterator<IntoIter = I>) -> Self {
+        Self { leaving: leaving.into_iter().peekable(), at: 0 }
+    }
+
+    /// The next range that stays, before `end`; `None` when all before it is done.
+    pub fn before(&mut self, end: usize) -> Option<Range<usize>> {
+        while self.at < end {
+            let ahead = self.at..end;
+            let leaves = self.leaving.next_if(|index| ahead.contains(index));
+            self.at = leaves.map_or(end, |index| index + 1);
+            let stays = ahead.start..leaves.unwrap_or(end);
+            if !stays.is_empty() {
+                return Some(stays);
+            }
+        }
+        None
+    }
+
+    /// Whether every index that leaves was come by: those that do not ascend, or do not exist, are not.
+    pub(super) fn all_left(mut self) -> bool {
+        self.leaving.peek().is_none()
+    }
+}
+
 impl Chunk {
     fn href(&self, row: &Row) -> &str {
         &self.text[row.text_start..row.text_start + length(row.text_bytes[0])]
@@ -427,8 +460,8 @@ mod tests {
                     prop_assert_eq!(at, model.partition_point(|one| *one < number));
                     let name = format!("name-{}", number / 3);
                     let found: Vec<usize> = entries.named([name.as_str()].into_iter()).collect();
-                    let expected = (0..model.len()).filter(|at| model[*at] / 3 == number / 3);
-                    prop_assert!(expected.into_iter().all(|at| found.contains(&at)));
+                    let expected: Vec<_> = (0..model.len()).filter(|at| model[*at] / 3 == number / 3).collect();
+                    prop_assert_eq!(found, expected);
                 }
                 let gone = entries.gone_since_base(u32::try_from(first.len()).unwrap());
                 let stayed = (0..first.len()).filter(|at| !gone.contains(&u32::try_from(*at).unwrap()));

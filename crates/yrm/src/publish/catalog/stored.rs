@@ -12,7 +12,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
 use serde::{Deserialize, Serialize};
 
-use super::{Base, Catalog, Entries, Entry, FileLayout};
+use super::{Base, Catalog, Entries, Entry, FileLayout, Staying};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The first bytes of every catalog: a name and the encoding's version.
@@ -217,12 +217,9 @@ impl Delta {
             return Err(corrupt("it is a change of another catalog"));
         }
         let mut entries = Entries::with_room(&base.entries, came.entries.len());
-        let (mut gone, mut at) = (gone.into_iter().map(position).peekable(), 0);
+        let mut staying = Staying::without(gone.into_iter().map(position));
         let mut keep_until = |entries: &mut Entries, end: usize| {
-            while at < end {
-                let until = gone.next_if(|gone| (at..end).contains(gone));
-                let kept = at..until.unwrap_or(end);
-                at = kept.end + usize::from(until.is_some());
+            while let Some(kept) = staying.before(end) {
                 let lengths = [0, 1, 2].map(|document| &base.entries.fragment_bytes(document)[kept.clone()]);
                 entries.push_kept(&base.entries, kept, lengths);
             }
@@ -232,7 +229,7 @@ impl Delta {
             entries.push(&entry);
         }
         keep_until(&mut entries, base.entries.len());
-        if gone.next().is_some() {
+        if !staying.all_left() {
             return Err(corrupt("what left is not in order"));
         }
         Ok(Catalog { entries, base: Some(named), ..came })

@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -76,6 +78,8 @@ fn what_is_in_quarantine_is_listed_shown_released_and_dropped() {
     assert_eq!(json(at, &["quarantine", "list"]), Value::Array(Vec::new()));
     drop_file(at, "el9/plain.rpm", &package("plain"));
     drop_file(at, "el9/junk.rpm", b"not a package");
+    let uploaded = SystemTime::now() - Duration::from_hours(48);
+    fs::File::open(at.join("b/inbox/el9/junk.rpm")).unwrap().set_modified(uploaded).unwrap();
     let report = json(at, &["run"]);
     assert_eq!(report["rejected"].as_array().unwrap().len(), 2);
 
@@ -83,6 +87,9 @@ fn what_is_in_quarantine_is_listed_shown_released_and_dropped() {
     let codes: Vec<&str> =
         listed.as_array().unwrap().iter().map(|row| row["record"]["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["E_NOT_RPM", "E_UNSIGNED"]);
+    let set_aside: Timestamp = listed[0]["set_aside"].as_str().unwrap().parse().unwrap();
+    let ago = Timestamp::now().duration_since(set_aside).as_hours();
+    assert_eq!(ago, 0, "it was set aside now, whenever it was uploaded");
     let unsigned = json(at, &["quarantine", "list", "--code", "E_UNSIGNED"]);
     assert_eq!(unsigned.as_array().unwrap().len(), 1);
     let (key, id) = (unsigned[0]["quarantine_key"].as_str().unwrap(), unsigned[0]["id"].as_str().unwrap());

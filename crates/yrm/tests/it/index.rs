@@ -155,6 +155,33 @@ fn an_empty_folder_is_an_empty_repository() {
 }
 
 #[test]
+fn index_walks_each_folder_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    // Each of these has two links to the next: 2^40 ways to the only package.
+    for level in 0..40 {
+        fs::create_dir(at(&format!("d{level}"))).unwrap();
+        for link in ["a", "b"] {
+            symlink(format!("../d{}", level + 1), at(&format!("d{level}/{link}"))).unwrap();
+        }
+    }
+    fs::create_dir(at("d40")).unwrap();
+    fs::write(at("d40/one.rpm"), package("one")).unwrap();
+    let outside = tempfile::tempdir().unwrap();
+    fs::write(outside.path().join("two.rpm"), package("two")).unwrap();
+    for link in ["c", "b", "a"] {
+        symlink(outside.path(), at(link)).unwrap();
+    }
+    let indexed = index(folder.path());
+    assert_eq!((indexed.packages, indexed.skipped.len()), (2, 0));
+    let (_, primary) = &repodata(folder.path()).into_iter().find(|(name, _)| name.contains("primary")).unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut flate2::read::MultiGzDecoder::new(primary.as_slice()), &mut text).unwrap();
+    // By its own path where there is one, else by the first link to it.
+    assert!(text.contains("href=\"d40/one.rpm\"") && text.contains("href=\"a/two.rpm\""), "{text}");
+}
+
+#[test]
 fn links_are_followed_but_not_in_circles() {
     let outside = folder(&["outside"]);
     let folder = folder(&["inside"]);

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     Denied,
     /// What is stored is not what it should be.
     Corrupt,
+    /// The store has it in an archive and does not give its bytes: have it restored.
+    Archived,
     /// A defect of this program.
     Internal,
 }
@@ -31,7 +33,7 @@ impl ErrorKind {
         match self {
             Self::Internal => 1,
             Self::Config => 2,
-            Self::Unavailable => 3,
+            Self::Unavailable | Self::Archived => 3,
             Self::Conflict => 4,
             Self::Denied => 5,
             Self::Corrupt => 6,
@@ -47,6 +49,7 @@ impl ErrorKind {
             Self::Conflict => "conflict",
             Self::Denied => "denied",
             Self::Corrupt => "corrupt",
+            Self::Archived => "archived",
         }
     }
 }

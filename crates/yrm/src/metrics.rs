@@ -31,6 +31,8 @@ pub struct RunFigures {
     pub swept: u64,
     /// Things that went wrong while the rest went on.
     pub errors: usize,
+    /// Whether sound work was left undone.
+    pub left_undone: bool,
     /// Store calls that read.
     pub reads: u64,
     /// Store calls that write.
@@ -81,7 +83,10 @@ pub fn install() -> Recorder {
 }
 
 fn describe() {
-    describe_counter!("yrm_runs_total", "Runs, by how they ended");
+    describe_counter!(
+        "yrm_runs_total",
+        "Runs, by how they ended: ok, partial (something went wrong, the rest was done) or failed"
+    );
     describe_histogram!("yrm_run_duration_seconds", "How long runs that succeeded took");
     describe_counter!("yrm_failures_total", "Runs that failed, by kind of error");
     describe_counter!("yrm_run_errors_total", "Things that went wrong in runs while the rest went on");
@@ -93,7 +98,7 @@ fn describe() {
     describe_counter!("yrm_objects_swept_total", "Objects deleted after their grace");
     describe_counter!("yrm_store_requests_total", "Calls to the store");
     describe_counter!("yrm_store_bytes_total", "Bytes in object bodies");
-    describe_gauge!("yrm_last_success_timestamp_seconds", "When the last successful run ended");
+    describe_gauge!("yrm_last_success_timestamp_seconds", "When the last run ended that left nothing sound undone");
     describe_counter!("yrm_http_requests_total", "HTTP requests answered, by route and status");
     describe_counter!("yrm_datadog_points_total", "Pairs of gauges for Datadog, by what became of them");
     describe_counter!("yrm_notices_total", "Notices for a webhook or a topic, by what became of them");
@@ -105,9 +110,10 @@ fn describe() {
     gauge!("yrm_build", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
 }
 
-/// A run ended well at `ended`.
+/// A run ended at `ended`, well or with things that went wrong.
 pub fn run_finished(figures: &RunFigures, ended: Timestamp) {
-    counter!("yrm_runs_total", "outcome" => "ok").increment(1);
+    let outcome = if figures.errors == 0 { "ok" } else { "partial" };
+    counter!("yrm_runs_total", "outcome" => outcome).increment(1);
     histogram!("yrm_run_duration_seconds").record(figures.duration.as_secs_f64());
     gauge!("yrm_inbox_keys").set(float(figures.inbox_keys as u64));
     gauge!("yrm_skipped_keys").set(float(figures.skipped_keys as u64));
@@ -119,7 +125,9 @@ pub fn run_finished(figures: &RunFigures, ended: Timestamp) {
     counter!("yrm_store_requests_total", "kind" => "write").increment(figures.writes);
     counter!("yrm_store_bytes_total", "direction" => "in").increment(figures.bytes_in);
     counter!("yrm_store_bytes_total", "direction" => "out").increment(figures.bytes_out);
-    gauge!("yrm_last_success_timestamp_seconds").set(ended.as_duration().as_secs_f64());
+    if !figures.left_undone {
+        gauge!("yrm_last_success_timestamp_seconds").set(ended.as_duration().as_secs_f64());
+    }
 }
 
 /// A run failed as a whole with an error of this kind.
@@ -235,6 +243,22 @@ fn float(count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn partial_runs_are_counted_as_partial() {
+        let recorder = install();
+        let count = |outcome: &str| {
+            let name = format!("yrm_runs_total{{outcome=\"{outcome}\"}} ");
+            let text = recorder.render();
+            text.lines().find_map(|line| line.strip_prefix(&name)?.parse().ok()).unwrap_or(0_u64)
+        };
+        let (ok, partial) = (count("ok"), count("partial"));
+        let ended = Timestamp::from_second(1_795_377_600).unwrap();
+        run_finished(&RunFigures { errors: 2, ..RunFigures::default() }, ended);
+        assert_eq!((count("ok"), count("partial")), (ok, partial + 1));
+        run_finished(&RunFigures::default(), ended);
+        assert_eq!((count("ok"), count("partial")), (ok + 1, partial + 1));
+    }
 
     #[test]
     fn every_event_shows_up_with_bounded_labels() {

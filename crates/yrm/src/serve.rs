@@ -16,8 +16,8 @@ use crate::error::Result;
 use crate::events::Events;
 use crate::metrics::{self, RunFigures};
 use crate::notify::Notifier;
-use crate::publish::RunId;
-use crate::publish::report::Report;
+use crate::publish::report::{Counts, Report};
+use crate::publish::{Publisher, RunId};
 use crate::sched::{self, Bell, Ended, Stop, Stopper};
 
 /// For Datadog's last points and the last notices at the end. With [`sched::STOP_GRACE`] and
@@ -59,8 +59,12 @@ impl Outside {
 }
 
 /// One pass by `publish`, logged, counted and told outside: what `yrm run` does once and the
-/// service does every interval.
-pub async fn pass(outside: &Outside, publish: impl AsyncFnOnce(RunId) -> Result<Report>) -> Result<Report> {
+/// service does every interval. `all_is_well` judges its outcome: the heartbeat beats only then.
+pub async fn pass(
+    outside: &Outside,
+    publish: impl AsyncFnOnce(RunId) -> Result<Report>,
+    all_is_well: impl FnOnce(&Result<Report>) -> bool,
+) -> Result<Report> {
     let run = new_run();
     let started = run.started;
     let outcome = publish(run).await;
@@ -76,15 +80,21 @@ pub async fn pass(outside: &Outside, publish: impl AsyncFnOnce(RunId) -> Result<
             metrics::run_failed(error.kind().name());
         }
     }
-    // The gauges are the heartbeat: a run that failed as a whole must not beat.
-    if let (Some(datadog), Ok(report)) = (&outside.datadog, &outcome) {
-        let (inbox_keys, skipped_keys) = (report.inbox_keys.len(), report.skipped_keys.len());
+    // The gauges are the heartbeat: a run that failed as a whole must not beat, nor a service that is not ready.
+    let is_well = all_is_well(&outcome);
+    if let (Some(datadog), Ok(report), true) = (&outside.datadog, &outcome, is_well) {
+        let Counts { inbox_keys, skipped_keys, .. } = report.counts();
         datadog.offer(Gauges { at: started, inbox_keys, skipped_keys });
     }
     if let Some(notifier) = &outside.notifier {
         notifier.tell(run.id, started, outcome.as_ref());
     }
     outcome
+}
+
+/// Whether a run by itself, which no other is compared with, did all it had to do.
+pub fn left_nothing_undone(outcome: &Result<Report>) -> bool {
+    outcome.as_ref().is_ok_and(|report| report.trouble.is_none())
 }
 
 /// Who is told of runs, or tells of work for them.
@@ -96,12 +106,14 @@ pub struct Told<'a> {
     pub outside: Outside,
     /// What calls for runs between two intervals.
     pub events: Option<&'a Events>,
+    /// Whoever reads beside the runs what takes long to read.
+    pub reader: Option<&'a Publisher>,
 }
 
 /// Runs on schedule and when events call until `stop`, telling all who are to be told. When no
 /// further run is wanted and none is in flight, it stops the rest by `stopper`.
 pub async fn work(
-    Told { board, outside, events }: Told<'_>,
+    Told { board, outside, events, reader }: Told<'_>,
     stopper: &Stopper,
     stop: Stop,
     publish: impl AsyncFn(RunId) -> Result<Report>,
@@ -110,12 +122,15 @@ pub async fn work(
     let once = async || {
         board.run_started(Timestamp::now());
         events.inspect(|events| events.run_started());
-        let outcome = pass(&outside, &publish).await;
+        let note = |outcome: &Result<Report>| {
+            match outcome {
+                Ok(report) => board.run_finished(report),
+                Err(error) => board.run_failed(error.chain()),
+            }
+            board.readiness(Timestamp::now()).is_ok()
+        };
+        let outcome = pass(&outside, &publish, note).await;
         events.inspect(|events| events.run_ended(outcome.as_ref().ok()));
-        match outcome {
-            Ok(report) => board.run_finished(report),
-            Err(error) => board.run_failed(error.chain()),
-        }
     };
     let bell = Bell::default();
     let runs = async {
@@ -129,7 +144,17 @@ pub async fn work(
             events.listen(&bell, stop.clone()).await;
         }
     };
-    let (ended, ()) = tokio::join!(runs, listening);
+    let reading = async {
+        if let Some(publisher) = reader {
+            let mut stop = stop.clone();
+            tokio::select! {
+                // It is large, and most of the time nothing is read.
+                () = Box::pin(publisher.read_long(|| bell.ring())) => {}
+                () = stop.requested() => {}
+            }
+        }
+    };
+    let (ended, (), ()) = tokio::join!(runs, listening, reading);
     if ended == Ended::Abandoned {
         tracing::warn!("the current run took too long to end and was left; the next run will finish it");
     }
@@ -194,7 +219,7 @@ fn tell(report: &Report) {
     // A file that waits to be complete is seen by every run: no news.
     let (done, set_aside) = (report.published.len() + report.retired.len(), report.rejected.len());
     let worked = done + set_aside + report.errors.len() > 0 || report.swept > 0;
-    let (published, rejected, waiting) = (report.published.len(), report.rejected.len(), report.waiting.len());
+    let (published, rejected, waiting) = (report.published.len(), report.rejected.len(), report.counts().waiting);
     let duration_ms = report.duration_ms;
     if worked {
         tracing::info!(run.id = %report.run, published, rejected, waiting, retired = report.retired.len(), swept = report.swept, duration_ms, "run done");
@@ -204,14 +229,16 @@ fn tell(report: &Report) {
 }
 
 fn figures(report: &Report) -> RunFigures {
+    let Counts { inbox_keys, skipped_keys, errors, .. } = report.counts();
     RunFigures {
         duration: Duration::from_millis(report.duration_ms),
-        inbox_keys: report.inbox_keys.len(),
-        skipped_keys: report.skipped_keys.len(),
+        inbox_keys,
+        skipped_keys,
         published: report.published.iter().filter(|published| !published.already_there).count(),
         retired: report.retired.len(),
         swept: report.swept,
-        errors: report.errors.len(),
+        errors,
+        left_undone: !report.trouble.is_none(),
         reads: report.usage.reads,
         writes: report.usage.writes,
         bytes_in: report.usage.bytes_in,
@@ -237,13 +264,16 @@ mod tests {
         let board = board(Duration::from_mins(1));
         let (stopper, stop) = sched::stop_pair();
         let runs = Cell::new(0);
-        let told = Told { board: &board, outside: Outside::default(), events: None };
+        let told = Told { board: &board, outside: Outside::default(), events: None, reader: None };
         let ended = work(told, &stopper, stop, async |_run| {
             runs.set(runs.get() + 1);
             match runs.get() {
                 1 => Err(Error::new(ErrorKind::Unavailable, "listing inbox/").because("a timeout")),
                 2 => {
-                    assert_eq!(board.readiness().unwrap_err(), "no run has succeeded yet: listing inbox/: a timeout");
+                    assert_eq!(
+                        board.readiness(Timestamp::now()).unwrap_err(),
+                        "no run has succeeded yet: listing inbox/: a timeout"
+                    );
                     Ok(report(0, &["inbox/a.rpm"], &[]))
                 }
                 _ => {
@@ -254,14 +284,14 @@ mod tests {
         })
         .await;
         assert_eq!((ended, board.runs().len(), board.schedule().runs_finished), (Ended::Cleanly, 2, 3));
-        assert_eq!(board.readiness(), Ok(()));
+        assert_eq!(board.readiness(Timestamp::now()), Ok(()));
     }
 
     #[tokio::test(start_paused = true)]
     async fn after_the_last_run_everything_stops() {
         let board = board(Duration::from_mins(1));
         let (stopper, stop) = sched::stop_pair();
-        let told = Told { board: &board, outside: Outside::default(), events: None };
+        let told = Told { board: &board, outside: Outside::default(), events: None, reader: None };
         let ended = work(told, &stopper, stop.clone(), async |_run| {
             stopper.after_this_run();
             assert!(!stop.is_requested(), "the faces answer while it is in flight");
@@ -270,6 +300,28 @@ mod tests {
         })
         .await;
         assert_eq!((ended, board.schedule().runs_finished, stop.is_requested()), (Ended::Cleanly, 1, true));
+    }
+
+    #[tokio::test]
+    async fn the_heartbeat_stops_while_the_service_is_not_ready() {
+        let agent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let statsd = Some(agent.local_addr().unwrap().to_string());
+        let config = crate::config::Datadog { api_key: None, app_key: None, site: "datadoghq.com".to_owned(), statsd };
+        let datadog = Some(Datadog::start(&config, "b").unwrap());
+        let outside = Outside { datadog, notifier: None };
+        for (second, keys, ready) in [(0, 1, true), (60, 2, false), (120, 3, true)] {
+            let found: Vec<String> = (0..keys).map(|at| format!("inbox/{at}")).collect();
+            let run = async |_| Ok(Report { inbox_keys: found, ..report(second, &[], &[]) });
+            pass(&outside, run, |_| ready).await.unwrap();
+        }
+        outside.finish().await;
+        let mut beats = Vec::new();
+        let mut datagram = [0; 512];
+        while let Ok(length) = agent.try_recv(&mut datagram) {
+            let text = String::from_utf8(datagram[..length].to_vec()).unwrap();
+            beats.push(text.lines().next().unwrap().rsplit(':').next().unwrap().to_owned());
+        }
+        assert_eq!(beats, ["1|g", "3|g"]);
     }
 
     #[test]

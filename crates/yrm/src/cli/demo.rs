@@ -58,7 +58,8 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
 
     let publisher = publisher(&config).await?;
     let bars = Bars::new(context.output);
-    let outcome = serve::pass(&Outside::default(), async |run| publisher.run(run, &bars).await).await;
+    let outcome =
+        serve::pass(&Outside::default(), async |run| publisher.run(run, &bars).await, serve::left_nothing_undone).await;
     bars.finish();
     let report = outcome?;
     context.output.data(&report, run::summary)?;

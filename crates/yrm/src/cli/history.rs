@@ -30,16 +30,17 @@ fn human(runs: &[Report]) -> String {
         return "no run has done work yet\n".to_owned();
     }
     let row = |run: &Report| {
+        let counts = run.counts();
         [
             run.run.to_string(),
             time(run.started),
             duration(run.duration_ms),
-            run.published.len().to_string(),
-            run.rejected.len().to_string(),
-            run.waiting.len().to_string(),
-            run.retired.len().to_string(),
+            counts.published.to_string(),
+            counts.rejected.to_string(),
+            counts.waiting.to_string(),
+            counts.retired.to_string(),
             run.swept.to_string(),
-            run.errors.len().to_string(),
+            counts.errors.to_string(),
         ]
     };
     let head = ["run", "started", "took", "published", "rejected", "waiting", "retired", "swept", "errors"];

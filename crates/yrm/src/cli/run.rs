@@ -30,7 +30,7 @@ pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
     let publisher = publisher(&config).await?;
     let outside = outside(&config, 0).await?;
     let bars = Bars::new(context.output);
-    let outcome = serve::pass(&outside, async |run| publisher.run(run, &bars).await).await;
+    let outcome = serve::pass(&outside, async |run| publisher.run(run, &bars).await, serve::left_nothing_undone).await;
     bars.finish();
     outside.finish().await;
     let report = outcome?;
@@ -63,7 +63,10 @@ pub(super) fn summary(report: &Report) -> String {
         report.rejected.len(),
     );
     let waiting = report.waiting.iter().map(|file| [file.inbox_key.clone(), file.reason.clone()]);
-    list("Waiting", table(["file", "why"], waiting), report.waiting.len());
+    let counts = report.counts();
+    let more = counts.waiting - report.waiting.len();
+    let more = if more == 0 { String::new() } else { format!("and {more} more\n") };
+    list("Waiting", format!("{}{more}", table(["file", "why"], waiting)), report.waiting.len());
     let retired =
         report.retired.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
     list("Retired", table(["package", "path in the repository"], retired), report.retired.len());
@@ -77,7 +80,7 @@ pub(super) fn summary(report: &Report) -> String {
         "{} published, {} rejected, {} waiting, {} retired, {} swept, in {}\n",
         report.published.len(),
         report.rejected.len(),
-        report.waiting.len(),
+        counts.waiting,
         report.retired.len(),
         report.swept,
         duration(report.duration_ms),

@@ -97,7 +97,7 @@ pub(super) async fn run_service(
             "clients may say mirrorlist=ADDRESS/mirrorlist in the place of baseurl=ADDRESS; addresses begin with {urls}"
         );
     }
-    let told = Told { board: &board, outside, events: events.as_ref() };
+    let told = Told { board: &board, outside, events: events.as_ref(), reader: Some(publisher) };
     let ((), (), (), (), outcome, heard) = tokio::join!(
         wait_for_signal(&mut signals, &signalled, &stopper, stop.clone()),
         http::answer(listener, faces, stop.clone()),
@@ -184,6 +184,6 @@ async fn prepare(publisher: &Publisher, board: &Board) -> Result<()> {
     let bucket = publisher.bucket();
     bucket.abilities().await?;
     bucket.gate.keyring(bucket.store.as_ref()).await?;
-    board.remember(history::load(bucket, RUNS_KEPT).await?);
+    board.remember(&history::load(bucket, RUNS_KEPT).await?);
     Ok(())
 }

@@ -106,10 +106,10 @@ fn human(status: &Status) -> String {
         Some(run) => format!(
             "Last run with work: {}, {} published, {} rejected, {} waiting, {} errors",
             time(run.started),
-            run.published.len(),
-            run.rejected.len(),
-            run.waiting.len(),
-            run.errors.len()
+            run.counts().published,
+            run.counts().rejected,
+            run.counts().waiting,
+            run.counts().errors
         ),
     };
     format!(

@@ -266,7 +266,7 @@ pub const SETTINGS: &[Setting] = &[
         "datadog-api-key",
         Group::Publish,
         "KEY",
-        "Datadog API key: every run sends its two gauges to Datadog. Prefer datadog-api-key-file: \
+        "Datadog API key: every run sends its two gauges to Datadog, while the service is ready (see `/readyz`). Prefer datadog-api-key-file: \
          a command line is readable by others on the machine.",
     )
     .kind(Kind::Secret),

@@ -69,13 +69,13 @@ impl Held {
     /// The run ended, with a report or as a failure. Messages whose keys it answered may go; the
     /// others are forgotten here, and the queue brings them again.
     pub(super) fn run_ended(&mut self, report: Option<&Report>) {
-        let unanswered = report.map(unanswered);
+        let answers = report.map(Answers::of);
         let runs = self.runs;
         let ended: Vec<Waiting> =
             self.waiting.extract_if(|_, waiting| waiting.run <= runs).map(|(_, waiting)| waiting).collect();
         for waiting in ended {
             self.bytes -= waiting.cost_bytes();
-            let answered = |key: &String| unanswered.as_ref().is_some_and(|keys| !keys.contains(key.as_str()));
+            let answered = |key: &String| answers.as_ref().is_some_and(|answers| answers.settle(key));
             if waiting.keys.iter().all(answered) {
                 self.let_go(waiting.handle);
             }
@@ -104,20 +104,29 @@ impl Held {
     }
 }
 
-/// Keys that were in the inbox and that the run gave no answer to. What its listing did not show
-/// has left the inbox with an answer, or was taken out by its uploader. Where something went
-/// wrong, what is published may still lack its receipt: the next delivery will tell.
-fn unanswered(report: &Report) -> HashSet<&str> {
-    let mut keys: HashSet<&str> = report.inbox_keys.iter().map(String::as_str).collect();
-    if report.errors.is_empty() {
-        for published in &report.published {
-            keys.remove(published.inbox_key.as_str());
-        }
-        for rejected in &report.rejected {
-            keys.remove(rejected.inbox_key.as_str());
-        }
+/// What became of keys in a run.
+struct Answers<'a> {
+    report: &'a Report,
+    listed: HashSet<&'a str>,
+    answered: HashSet<&'a str>,
+}
+
+impl<'a> Answers<'a> {
+    fn of(report: &'a Report) -> Self {
+        let listed = report.inbox_keys.iter().map(String::as_str).collect();
+        // Where something went wrong, what is published may still lack its receipt: the next delivery will tell.
+        let told = if report.errors.is_empty() { (&*report.published, &*report.rejected) } else { Default::default() };
+        let published = told.0.iter().map(|published| published.inbox_key.as_str());
+        let answered = published.chain(told.1.iter().map(|rejected| rejected.inbox_key.as_str())).collect();
+        Self { report, listed, answered }
     }
-    keys
+
+    /// Whether the run leaves nothing to say of `key`. What its listing did not show has left the inbox
+    /// with an answer, or was taken out by its uploader.
+    fn settle(&self, key: &str) -> bool {
+        let found = self.listed.contains(key) || self.report.beyond.may_hold(key);
+        self.answered.contains(key) || !found
+    }
 }
 
 #[cfg(test)]
@@ -181,6 +190,19 @@ mod tests {
         handles.sort_unstable();
         assert_eq!(handles, ["done", "gone"]);
         assert_eq!((held.bytes, held.waiting.len()), (0, 0), "the others are forgotten");
+    }
+
+    #[test]
+    fn a_message_of_a_key_that_a_long_report_does_not_list_stays_in_the_queue_too() {
+        let mut run = report(0, &["inbox/a.rpm"], &[]);
+        run.beyond = crate::publish::report::KeySet::of(["inbox/z.rpm"]);
+        run.left_out.inbox_keys = 1;
+        let mut held = Held::default();
+        held.take_in(message("1", "unlisted"), keys(&["inbox/z.rpm"]));
+        held.take_in(message("2", "gone"), keys(&["inbox/y.rpm"]));
+        held.run_started();
+        held.run_ended(Some(&run));
+        assert_eq!(held.next_done(10), ["gone"]);
     }
 
     #[test]

@@ -1,20 +1,28 @@
 //! The first version's three answers, with its exact names, forms and order.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
-use super::Faces;
-use crate::publish::report::Report;
+use super::crowd::Guest;
+use super::{Faces, in_place};
+use crate::board::{Keys, Past};
 
 /// Entries of `previousRuns`, as in the first version.
 const ENTRIES: usize = 60;
+/// Bytes of keys in an answer, with their quotes: with all else it stays below 1 MiB. The newest runs have them first.
+const MAX_KEYS_BYTES: usize = 1_000_000;
+/// Keys that are written at once.
+const KEYS_A_PIECE: usize = 32;
 /// The longest Host header that is repeated in a link: a DNS name and a port.
 const MAX_HOST_BYTES: usize = 261;
 
@@ -25,11 +33,17 @@ pub(super) async fn index(State(faces): State<Faces>, headers: HeaderMap) -> Jso
     Json(json!({"history": format!("http://{host}/history"), "jobs": format!("http://{host}/scheduledJobs")}))
 }
 
-/// `GET /history`: the last runs, oldest first.
-pub(super) async fn history(State(faces): State<Faces>) -> Json<Value> {
-    let mut entries: Vec<Value> = faces.board.runs().iter().flat_map(entries).collect();
-    entries.drain(..entries.len().saturating_sub(ENTRIES));
-    Json(json!({"now": python_datetime((faces.now)()), "previousRuns": entries}))
+/// `GET /history`: the last runs, oldest first; of lists that are too long the first keys, and how many more
+/// there are.
+pub(super) async fn history(State(faces): State<Faces>, Extension(guest): Extension<Guest>) -> Response {
+    in_place(&guest, async { previous_runs_of(&faces) }).await
+}
+
+fn previous_runs_of(faces: &Faces) -> Response {
+    let now = python_datetime((faces.now)());
+    let body =
+        Body::from_stream(futures::stream::iter(previous_runs(&now, &faces.board.runs()).map(Ok::<_, Infallible>)));
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
 }
 
 /// `GET /scheduledJobs`: the one job.
@@ -43,14 +57,61 @@ pub(super) async fn scheduled_jobs(State(faces): State<Faces>) -> Json<Value> {
     }]}))
 }
 
+/// An entry of `previousRuns`.
+struct Entry {
+    timestamp: String,
+    name: &'static str,
+    keys: Keys,
+    /// How many of the keys are shown.
+    shown: usize,
+}
+
 /// A run's entries: what it found and, if it found anything, what it did not publish.
-fn entries(run: &Report) -> Vec<Value> {
-    let found = json!({"timestamp": python_datetime(run.started), "inboxKeys": run.inbox_keys});
-    if run.inbox_keys.is_empty() {
+fn entries(run: &Past) -> Vec<Entry> {
+    let entry = |at: Timestamp, name, keys: &Keys| {
+        let (timestamp, keys) = (python_datetime(at), keys.clone());
+        Entry { timestamp, name, shown: keys.first.len(), keys }
+    };
+    let found = entry(run.started, "inboxKeys", &run.inbox_keys);
+    if run.inbox_keys.count() == 0 {
         return vec![found];
     }
     let ended = run.started.checked_add(Duration::from_millis(run.duration_ms)).unwrap_or(run.started);
-    vec![found, json!({"timestamp": python_datetime(ended), "skippedKeys": run.skipped_keys})]
+    vec![found, entry(ended, "skippedKeys", &run.skipped_keys)]
+}
+
+/// The answer, made piece by piece as it is read: a reader who is slow keeps a piece in memory, and not all of it.
+fn previous_runs(now: &str, runs: &[Past]) -> impl Iterator<Item = String> + use<> {
+    let mut entries: Vec<Entry> = runs.iter().flat_map(entries).collect();
+    entries.drain(..entries.len().saturating_sub(ENTRIES));
+    let mut room = MAX_KEYS_BYTES;
+    for entry in entries.iter_mut().rev() {
+        let fits = |key: &&String| {
+            let rest = room.checked_sub(quoted(key).len() + 1);
+            room = rest.unwrap_or(0);
+            rest.is_some()
+        };
+        entry.shown = entry.keys.first.iter().take_while(fits).count();
+    }
+    let start = format!("{{\"now\":{},\"previousRuns\":[", quoted(now));
+    let pieces = entries.into_iter().enumerate().flat_map(|(at, entry)| {
+        let comma = if at == 0 { "" } else { "," };
+        let head = format!("{comma}{{\"timestamp\":{},\"{}\":[", quoted(&entry.timestamp), entry.name);
+        let more = entry.keys.count() - entry.shown;
+        let tail = if more == 0 { "]}".to_owned() } else { format!("],\"more\":{more}}}") };
+        let keys = (0..entry.shown).step_by(KEYS_A_PIECE).map(move |from| {
+            let piece = &entry.keys.first[from..entry.shown.min(from + KEYS_A_PIECE)];
+            let piece: Vec<String> = piece.iter().map(|key| quoted(key)).collect();
+            format!("{}{}", if from == 0 { "" } else { "," }, piece.join(","))
+        });
+        std::iter::once(head).chain(keys).chain(std::iter::once(tail))
+    });
+    std::iter::once(start).chain(pieces).chain(std::iter::once("]}".to_owned()))
+}
+
+/// As JSON.
+fn quoted(text: &str) -> String {
+    Value::from(text).to_string()
 }
 
 /// `2026-11-22 20:00:00.000000`, UTC.

@@ -43,9 +43,8 @@ pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
                 return not_found();
             }
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static(cache_control(&path)));
-            if is_mirrorlist(&path) {
-                let text = HeaderValue::from_static("text/plain; charset=utf-8");
-                response.headers_mut().insert(header::CONTENT_TYPE, text);
+            if let Some(content_type) = content_type(&path) {
+                response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
             }
             response
         }
@@ -81,6 +80,25 @@ fn cache_control(path: &str) -> &'static str {
     let repomd = ["repodata/repomd.xml", "repodata/repomd.xml.asc"].iter().any(|name| path.ends_with(name));
     let swapped = repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path);
     if swapped || path.starts_with(PUBLIC_KEYS_PREFIX) { "no-cache" } else { "public, max-age=31536000, immutable" }
+}
+
+/// As the same object would have in S3; `None` for what yrm puts into no bucket.
+fn content_type(path: &str) -> Option<&'static str> {
+    if is_mirrorlist(path) {
+        return Some("text/plain; charset=utf-8");
+    }
+    if path.starts_with(PUBLIC_KEYS_PREFIX) {
+        return Some("application/pgp-keys");
+    }
+    let (_, suffix) = path.rsplit_once('.')?;
+    match suffix.to_ascii_lowercase().as_str() {
+        "rpm" => Some("application/x-rpm"),
+        "xml" => Some("text/xml"),
+        "gz" => Some("application/gzip"),
+        "zst" => Some("application/zstd"),
+        "asc" => Some("application/pgp-signature"),
+        _ => None,
+    }
 }
 
 fn is_in_a_generations_folder(path: &str) -> bool {

@@ -15,7 +15,7 @@ pub(super) async fn livez() -> Response {
 
 /// `GET /readyz`: 200, or 503 with the reason.
 pub(super) async fn readyz(State(faces): State<Faces>) -> Response {
-    match faces.board.readiness() {
+    match faces.board.readiness((faces.now)()) {
         Ok(()) => Json(json!({"status": "ready"})).into_response(),
         Err(reason) => {
             let body = json!({"status": "not ready", "reason": reason});

@@ -2,8 +2,10 @@
 //! repository's files; changes nothing, takes no body.
 
 mod compat;
+mod crowd;
 mod files;
 mod health;
+mod paced;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -11,33 +13,36 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::crowd::{Crowd, Guest, MAX_CONNECTIONS, PATIENCE};
+use self::paced::Paced;
 use crate::board::Board;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{self, Recorder};
 use crate::sched::Stop;
 
-/// Connections at once; more wait in the kernel's queue.
-const MAX_CONNECTIONS: usize = 256;
+/// Connections that are open or about to close; more wait in the kernel's queue.
+const MAX_TASKS: usize = MAX_CONNECTIONS + 128;
 /// For a request's head to arrive; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// For an answer's head to be ready. A file's body may take longer: packages are large.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
+/// Files that the process should be able to have open: connections, the files of long answers, and what runs need.
+const OPEN_FILES: u64 = 4_096;
 /// For open requests to end after a stop.
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// Before accepting again after the system refused (too many open files).
@@ -84,22 +89,17 @@ pub async fn bind(listen: SocketAddr) -> Result<TcpListener> {
 /// Answers requests until `stop`, then lets open ones end for a moment.
 pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
     let router = router(faces);
-    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    allow_open_files();
+    let crowd = Crowd::default();
     let mut connections = JoinSet::new();
     loop {
-        let accept = async {
-            let slot = Arc::clone(&slots).acquire_owned().await.expect("the semaphore is never closed");
-            (slot, listener.accept().await)
-        };
+        let has_room = connections.len() < MAX_TASKS;
         tokio::select! {
             () = stop.requested() => break,
-            (slot, accepted) = accept => match accepted {
-                Ok((stream, _)) => {
-                    let (router, stop) = (router.clone(), stop.clone());
-                    connections.spawn(async move {
-                        converse(stream, router, stop).await;
-                        drop(slot);
-                    });
+            accepted = listener.accept(), if has_room => match accepted {
+                Ok((stream, from)) => {
+                    let (guest, router, stop) = (crowd.join(from.ip()), router.clone(), stop.clone());
+                    connections.spawn(async move { converse(stream, guest, router, stop).await });
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");
@@ -117,15 +117,38 @@ pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
     connections.shutdown().await;
 }
 
-async fn converse(stream: TcpStream, router: Router, mut stop: Stop) {
+/// Raises the process's limit of open files as far as it may: many systems begin with 1,024.
+fn allow_open_files() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    let wanted = limit.maximum.map_or(OPEN_FILES, |maximum| maximum.min(OPEN_FILES));
+    if limit.current.is_some_and(|current| current < wanted) {
+        limit.current = Some(wanted);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(%error, "the limit of open files stays as it is");
+        }
+    }
+}
+
+async fn converse(stream: TcpStream, guest: Guest, router: Router, mut stop: Stop) {
+    let (service, seated) = (TowerToHyperService::new(router), guest.clone());
+    let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
+        seated.heard();
+        request.extensions_mut().insert(seated.clone());
+        hyper::service::Service::call(&service, request)
+    });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(Paced::new(stream)), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
+        () = guest.sent_away() => {
+            tracing::debug!("a quiet connection makes room for another");
+            return;
+        }
         () = stop.requested() => {
             connection.as_mut().graceful_shutdown();
             connection.await
@@ -137,7 +160,7 @@ async fn converse(stream: TcpStream, router: Router, mut stop: Stop) {
 }
 
 /// All routes.
-pub fn router(faces: Faces) -> Router {
+fn router(faces: Faces) -> Router {
     Router::new()
         .route("/", get(compat::index))
         .route("/history", get(compat::history))
@@ -170,11 +193,22 @@ async fn watch(request: Request, next: Next) -> Result<Response, Infallible> {
 }
 
 /// The repository's files, or nothing.
-async fn elsewhere(State(faces): State<Faces>, request: Request) -> Response {
+async fn elsewhere(State(faces): State<Faces>, Extension(guest): Extension<Guest>, request: Request) -> Response {
     match &faces.files {
-        Some(repo) => files::serve(repo, request).await,
+        Some(repo) => in_place(&guest, async { files::serve(repo, request).await }).await,
         None => not_found(),
     }
+}
+
+/// A long answer, once there is a place for it.
+async fn in_place(guest: &Guest, answer: impl Future<Output = Response>) -> Response {
+    if let Some(place) = guest.place().await {
+        return place.hold(answer.await);
+    }
+    let mut busy = problem(StatusCode::SERVICE_UNAVAILABLE, "too many answers are under way; try again");
+    let after = HeaderValue::from(PATIENCE.as_secs());
+    busy.headers_mut().insert(header::RETRY_AFTER, after);
+    busy
 }
 
 fn not_found() -> Response {

@@ -63,9 +63,9 @@ fn board() -> Board {
 async fn the_first_versions_answers_keep_their_shape() {
     let board = board();
     board.run_started(time(0));
-    board.run_finished(report(0, &[], &[]));
-    board.run_finished(report(60, &["inbox/a.rpm", "inbox/el9/b<x>.rpm"], &["inbox/el9/b<x>.rpm"]));
-    board.run_finished(report(120, &["inbox/c.rpm"], &[]));
+    board.run_finished(&report(0, &[], &[]));
+    board.run_finished(&report(60, &["inbox/a.rpm", "inbox/el9/b<x>.rpm"], &["inbox/el9/b<x>.rpm"]));
+    board.run_finished(&report(120, &["inbox/c.rpm"], &[]));
     let running = start(board).await;
     let index = running.raw("GET / HTTP/1.1\r\nHost: repo.example.com:5000").await;
     insta::assert_snapshot!(index.split("\r\n\r\n").nth(1).unwrap(), @r#"{"history":"http://repo.example.com:5000/history","jobs":"http://repo.example.com:5000/scheduledJobs"}"#);
@@ -78,15 +78,40 @@ async fn the_first_versions_answers_keep_their_shape() {
 
 #[tokio::test]
 async fn history_has_at_most_sixty_entries_oldest_first() {
-    let runs = (0..60).map(|second| report(second, &["inbox/a.rpm"], &[])).collect();
+    let runs: Vec<_> = (0..60).map(|second| report(second, &["inbox/a.rpm"], &[])).collect();
     let board = board();
-    board.remember(runs);
+    board.remember(&runs);
     let running = start(board).await;
     let history: serde_json::Value = serde_json::from_str(&running.get("/history").await.1).unwrap();
     let entries = history["previousRuns"].as_array().unwrap();
     assert_eq!(entries.len(), 60);
     assert_eq!(entries[0]["timestamp"], "2026-11-22 20:00:30.000000");
     assert!(entries[59]["skippedKeys"].is_array());
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn history_is_at_most_a_mebibyte_and_counts_what_it_leaves_out() {
+    let board = board();
+    let keys: Vec<String> = (0..1_000).map(|at| format!("inbox/.{at:0>300}\"")).collect();
+    for second in 0..60 {
+        let mut run = report(second, &[], &[]);
+        (run.inbox_keys, run.skipped_keys) = (keys.clone(), keys.clone());
+        (run.left_out.inbox_keys, run.left_out.skipped_keys) = (4_000, 4_000);
+        board.run_finished(&run);
+    }
+    let running = start(board).await;
+    let text = running.get("/history").await.1;
+    assert!(text.len() <= 1 << 20, "{}", text.len());
+    let history: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let entries = history["previousRuns"].as_array().unwrap();
+    assert_eq!(entries.len(), 60);
+    for entry in entries {
+        let keys = entry.get("inboxKeys").or(entry.get("skippedKeys")).unwrap().as_array().unwrap();
+        assert_eq!(keys.len() as u64 + entry["more"].as_u64().unwrap(), 5_000);
+    }
+    assert_eq!(entries[59]["skippedKeys"].as_array().unwrap().len(), 1_000, "the newest first");
+    assert_eq!(entries[59]["skippedKeys"][0], *keys[0]);
     running.stop().await;
 }
 
@@ -177,6 +202,74 @@ async fn a_directory_buckets_repository_is_served_and_nothing_else_of_it() {
     for path in hidden {
         let answer = running.raw(&format!("GET {path} HTTP/1.1\r\nHost: x")).await;
         assert!(answer.starts_with("HTTP/1.1 4") && !answer.contains("secret"), "{path}: {answer}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn slow_readers_do_not_take_the_health_away() {
+    let running = start(board()).await;
+    std::fs::create_dir_all(running.bucket.path().join("repo")).unwrap();
+    std::fs::write(running.bucket.path().join("repo/big.rpm"), vec![7; 16 << 20]).unwrap();
+    let connect = async |request: &[u8]| {
+        let mut stream = TcpStream::connect(running.address).await.unwrap();
+        tokio::io::AsyncWriteExt::write_all(&mut stream, request).await.unwrap();
+        stream
+    };
+    // Who asks for much and reads nothing, and who asks for nothing at all: more than there are places.
+    let mut held = Vec::new();
+    for _ in 0..300 {
+        held.push(connect(b"GET /repo/big.rpm HTTP/1.1\r\nHost: x\r\n\r\n").await);
+        held.push(connect(b"").await);
+        held.push(connect(b"GET /").await);
+    }
+    let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
+    for path in ["/livez", "/metrics", "/scheduledJobs", "/"] {
+        let answer = client.get(format!("http://{}{path}", running.address)).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+    }
+    drop(held);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn packages_are_served_as_x_rpm() {
+    use crate::config::Folders;
+    use crate::store::key::{Key, MirrorFolder, RepositoryDir};
+
+    let running = start(board()).await;
+    let (folders, repository) = (Folders::default(), RepositoryDir::new("el9"));
+    let folder = MirrorFolder { revision: 7, repomd: rpmmd::checksum::Sha256::of(b""), key_id: None };
+    let keys = [
+        Key::Package { repository: &repository, href: "a/libx++-1.0~rc1.noarch.rpm" },
+        Key::Package { repository: &repository, href: "a/B.RPM" },
+        Key::Repomd { repository: &repository },
+        Key::Signature { repository: &repository },
+        Key::Metadata { repository: &repository, href: "repodata/1-primary.xml.gz" },
+        Key::Metadata { repository: &repository, href: "repodata/1-primary.xml.zst" },
+        Key::Metadata { repository: &repository, href: "repodata/1-comps.xml" },
+        Key::MirrorFile { repository: &repository, folder: &folder, href: "repodata/repomd.xml" },
+        Key::MirrorFile { repository: &repository, folder: &folder, href: "repodata/repomd.xml.asc" },
+        Key::Mirrorlist { repository: &repository },
+        Key::PublicKeys { name: "my-bucket" },
+    ];
+    for key in keys {
+        let (path, attributes) = (key.path(&folders), key.attributes());
+        let file = running.bucket.path().join(&path);
+        std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+        std::fs::write(file, "some bytes").unwrap();
+        let answer = running.raw(&format!("GET /{path} HTTP/1.1\r\nHost: x")).await;
+        let header = |name: &str| {
+            let found = answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+            found.map(str::to_owned)
+        };
+        // What the same object has in S3.
+        let served = (header("content-type"), header("cache-control"));
+        let stored = (Some(attributes.content_type.to_owned()), attributes.cache_control.map(str::to_owned));
+        assert_eq!(served, stored, "{path}");
+        if path.to_ascii_lowercase().ends_with(".rpm") {
+            assert_eq!(served.0.as_deref(), Some("application/x-rpm"));
+        }
     }
     running.stop().await;
 }

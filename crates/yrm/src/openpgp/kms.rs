@@ -127,9 +127,12 @@ where
 pub(super) fn at_start(error: &Error, key: &AwsName) -> Error {
     let kind = match error.kind() {
         ErrorKind::Unavailable => ErrorKind::Unavailable,
-        ErrorKind::Config | ErrorKind::Denied | ErrorKind::Conflict | ErrorKind::Corrupt | ErrorKind::Internal => {
-            ErrorKind::Config
-        }
+        ErrorKind::Config
+        | ErrorKind::Denied
+        | ErrorKind::Conflict
+        | ErrorKind::Corrupt
+        | ErrorKind::Archived
+        | ErrorKind::Internal => ErrorKind::Config,
     };
     let hint = match error.hint_text() {
         Some(hint) if hint.contains("kms:") => hint.to_owned(),

@@ -90,7 +90,9 @@ impl Publisher {
             report.published.extend(one.published);
             report.retired.extend(one.retired);
             report.repositories.extend(one.repositories);
-            report.errors.extend(one.errors);
+            for line in one.errors {
+                report.note_error(line);
+            }
         }
         Ok(report)
     }
@@ -112,7 +114,7 @@ impl Publisher {
             Verdict::Accept(candidate) => Ok(Candidate { pkgid: Some(entry.pkgid()), ..*candidate }),
             Verdict::Reject(Rejection { message, .. }) => Err(refuse(&message)),
             Verdict::Wait { why, .. } => Err(refuse(&why)),
-            Verdict::Gone => Err(refuse("the package is gone")),
+            Verdict::Long(_) | Verdict::Gone => Err(refuse("the package is gone")),
         }
     }
 

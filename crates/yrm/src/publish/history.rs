@@ -13,10 +13,15 @@ use crate::store::settle;
 /// Records kept in the bucket; the sweep removes older ones.
 pub const KEPT_RUNS: usize = 500;
 
-/// Writes the run's record.
+/// A longer record is not read: this version writes none, and earlier ones only where very much waited.
+const MAX_READ_BYTES: u64 = 8 << 20;
+/// Records read at once: each may be long.
+const READS_AT_ONCE: usize = 4;
+
+/// Writes the run's record: the first things of each list, and how many there were.
 pub async fn write(bucket: &Bucket, report: &Report) -> Result<()> {
-    let key = key_of(report);
-    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &to_json(report)?, &key.attributes()).await
+    let (key, record) = (key_of(report), to_json(&report.abridged())?);
+    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &record, &key.attributes()).await
 }
 
 /// The newest runs, at most `limit` (and at most 1,000), newest first. A record that cannot be
@@ -24,9 +29,17 @@ pub async fn write(bucket: &Bucket, report: &Report) -> Result<()> {
 pub async fn load(bucket: &Bucket, limit: usize) -> Result<Vec<Report>> {
     let page = bucket.store.list(HISTORY_PREFIX, None).await?;
     let newest = page.objects.into_iter().take(limit).map(|object| async move {
+        if object.size_bytes > MAX_READ_BYTES {
+            tracing::warn!(
+                key = object.key,
+                size_bytes = object.size_bytes,
+                "a record of the history is too long to be read"
+            );
+            return Ok(None);
+        }
         let read = bucket.store.get(&object.key, None).await?;
         Ok::<_, crate::error::Error>(read.and_then(|read| match serde_json::from_slice::<Report>(&read.bytes) {
-            Ok(report) => Some(report),
+            Ok(report) => Some(report.abridged()),
             Err(error) => {
                 tracing::warn!(key = object.key, %error, "a record of the history cannot be read");
                 None
@@ -34,7 +47,7 @@ pub async fn load(bucket: &Bucket, limit: usize) -> Result<Vec<Report>> {
         }))
     });
     let runs: Vec<Option<Report>> =
-        futures::stream::iter(newest).buffered(bucket.policy.concurrency).try_collect().await?;
+        futures::stream::iter(newest).buffered(bucket.policy.concurrency.min(READS_AT_ONCE)).try_collect().await?;
     Ok(runs.into_iter().flatten().collect())
 }
 

@@ -4,6 +4,7 @@
 //! store cannot supply the SHA-256.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures::TryFutureExt as _;
@@ -37,6 +38,11 @@ const SETTLE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
 /// The same for a file that begins as an RPM and ends too early.
 const SETTLE_CUT: jiff::SignedDuration = jiff::SignedDuration::from_secs(30);
 
+/// A file up to this length is read when its turn comes: thousands of such are an ordinary upload.
+const SHORT_BYTES: u64 = 16 << 20;
+/// Bytes of longer files that are read while others wait.
+const READ_AT_ONCE_BYTES: u64 = 1 << 30;
+
 /// Bytes of one header read at a time.
 const HEADER_PIECE_BYTES: u64 = 4 << 20;
 /// Bytes that a header takes in memory for each of its own, at worst, while it is described:
@@ -47,6 +53,9 @@ const ROOM_BYTES: u64 = 320 << 20;
 /// What the room is counted in.
 const ROOM_UNIT_BYTES: u64 = 64 << 10;
 
+/// Why a file waits that looks as if it were still being written.
+const UNFINISHED: &str = "it may still be being copied into the inbox";
+
 /// The keys once they were read, or why they could not be.
 type Keys = OnceCell<Result<Arc<Keyring>, String>>;
 
@@ -56,6 +65,8 @@ pub struct Inspector {
     bucket: Bucket,
     now: jiff::Timestamp,
     room: Arc<Semaphore>,
+    /// Bytes of long files that may still be read; `None` where all may.
+    at_once: Option<Arc<AtomicU64>>,
     /// Read when something asks for them; `None` where what is published already is looked at.
     keyring: Option<Arc<Keys>>,
 }
@@ -108,6 +119,8 @@ impl Passing {
 enum Stop {
     Reject(Reason, String),
     Wait(String),
+    /// It would take long.
+    Long,
     Gone,
     Fault(Error),
 }
@@ -123,7 +136,13 @@ impl Inspector {
     /// whether a key is valid.
     pub fn new(bucket: Bucket, now: jiff::Timestamp) -> Self {
         let room = usize::try_from(ROOM_BYTES / ROOM_UNIT_BYTES).expect("a few thousand");
-        Self { bucket, now, room: Arc::new(Semaphore::new(room)), keyring: Some(Arc::default()) }
+        Self { bucket, now, room: Arc::new(Semaphore::new(room)), at_once: None, keyring: Some(Arc::default()) }
+    }
+
+    /// The same for many files, of which those that take long to read are put off ([`Verdict::Long`]).
+    #[must_use]
+    pub fn putting_off(self) -> Self {
+        Self { at_once: Some(Arc::new(AtomicU64::new(READ_AT_ONCE_BYTES))), ..self }
     }
 
     /// The same for what lies under `repo/`: nobody is asked who signed it, or whether its name is
@@ -149,9 +168,10 @@ impl Inspector {
         match self.candidate(&dropped).await {
             Ok(candidate) => Ok(Verdict::Accept(Box::new(candidate))),
             Err(Stop::Gone) => Ok(Verdict::Gone),
+            Err(Stop::Long) => Ok(Verdict::Long(dropped)),
             Err(Stop::Wait(why)) => Ok(Verdict::Wait { dropped, why }),
             Err(Stop::Reject(reason, _)) if self.may_be_unfinished(reason, &dropped) => {
-                Ok(Verdict::Wait { dropped, why: "it may still be being copied into the inbox".to_owned() })
+                Ok(Verdict::Wait { dropped, why: UNFINISHED.to_owned() })
             }
             Err(Stop::Reject(reason, message)) => {
                 Ok(Verdict::Reject(Rejection { dropped, reason, message, sha256: None }))
@@ -176,6 +196,7 @@ impl Inspector {
         let prefix = self.read_header(dropped).await?;
         let file = File { dropped, prefix: &prefix.bytes, size_bytes: dropped.object.size_bytes };
         let mut candidate = describe(file, repository, &href)?;
+        self.may_be_read(dropped, &prefix.bytes).await?;
         let mut check = self.check(dropped, &candidate, &prefix.bytes).await?;
         if let Some(hopeless) = check.take_if(|check| check.is_hopeless()) {
             // Nobody's 20 GiB are read to say that they are not signed.
@@ -203,6 +224,24 @@ impl Inspector {
         let file = File { dropped, prefix: &prefix, size_bytes: candidate.size_bytes() };
         let Candidate { fragments, .. } = describe(file, candidate.repository.clone(), &href)?;
         Ok(Candidate { fragments, ..candidate })
+    }
+
+    /// Whether all of the file may be read now, if that will be wanted.
+    async fn may_be_read(&self, dropped: &Dropped, prefix: &[u8]) -> Result<(), Stop> {
+        let demands = self.bucket.gate.demands(&dropped.path);
+        let is_asked = self.keyring.is_some() && (demands.level != Level::Off || demands.sign != SignPackages::Off);
+        if !is_asked && self.bucket.abilities().await?.copy_sha256 {
+            return Ok(());
+        }
+        // Where no tag says how long it is, only its age tells whether it is complete.
+        let says_length = || matches!(HeaderFile::parse_prefix(prefix), Ok(Parsed::Ready(file)) if file.expected_file_bytes().is_some());
+        if dropped.is_in_inbox(&self.bucket.policy.folders) && self.is_younger(dropped, SETTLE_CUT) && !says_length() {
+            return Err(Stop::Wait(UNFINISHED.to_owned()));
+        }
+        let size_bytes = dropped.object.size_bytes;
+        let Some(at_once) = self.at_once.as_ref().filter(|_| size_bytes > SHORT_BYTES) else { return Ok(()) };
+        let spent = at_once.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size_bytes));
+        spent.map(drop).map_err(|_| Stop::Long)
     }
 
     /// A signature in the making for a file of a folder whose packages are signed here; `None` where the
@@ -410,6 +449,11 @@ impl Inspector {
                 return false;
             }
         };
+        self.is_younger(dropped, settle)
+    }
+
+    /// Whether it may still be written to: in a directory, and so young.
+    fn is_younger(&self, dropped: &Dropped, settle: jiff::SignedDuration) -> bool {
         !self.bucket.store.uploads_are_atomic() && self.now.duration_since(dropped.modified()).abs() < settle
     }
 }
@@ -428,7 +472,7 @@ pub async fn read_header(inspector: &Inspector, dropped: &Dropped) -> Result<Opt
     match inspector.read_header(dropped).await {
         Ok(prefix) => Ok(Some(prefix.bytes)),
         Err(Stop::Fault(error)) => Err(error),
-        Err(Stop::Gone | Stop::Wait(_) | Stop::Reject(..)) => Ok(None),
+        Err(Stop::Gone | Stop::Long | Stop::Wait(_) | Stop::Reject(..)) => Ok(None),
     }
 }
 
@@ -487,6 +531,7 @@ fn judged<T>(dropped: &Dropped, outcome: Result<T, Stop>) -> Result<Result<T, Ve
         Ok(found) => Ok(found),
         Err(Stop::Fault(error)) => return Err(error),
         Err(Stop::Gone) => Err(Verdict::Gone),
+        Err(Stop::Long) => Err(Verdict::Long(dropped.clone())),
         Err(Stop::Wait(why)) => Err(Verdict::Wait { dropped: dropped.clone(), why }),
         Err(Stop::Reject(reason, message)) => {
             Err(Verdict::Reject(Rejection { dropped: dropped.clone(), reason, message, sha256: None }))

@@ -6,6 +6,8 @@
 
 pub mod admit;
 pub mod adopt;
+mod archived;
+pub mod bounds;
 pub mod bucket;
 pub mod catalog;
 pub mod clock;
@@ -17,6 +19,7 @@ pub mod inbox;
 pub mod inspect;
 pub mod lease;
 pub mod locate;
+mod long;
 pub mod mirror;
 pub mod observe;
 pub mod pair;
@@ -46,13 +49,15 @@ use rpmmd::repodata::Document;
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use self::archived::Archived;
 use self::bucket::Bucket;
 use self::errand::Errand;
 use self::inbox::Dropped;
 use self::inspect::Inspector;
 use self::lease::Leases;
+use self::long::LongReads;
 use self::observe::State;
-use self::report::{Rejected, Report, Waiting};
+use self::report::{Counts, KeySet, Rejected, Report, Trouble, Waiting};
 use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
@@ -108,6 +113,16 @@ impl Progress for Unwatched {
     fn step(&self, _step: Step, _done: usize, _total: usize) {}
 }
 
+/// What is thought of a batch.
+struct Judged {
+    accepted: BTreeMap<RepositoryDir, Vec<Candidate>>,
+    rejections: Vec<Rejection>,
+    /// How many of the batch were looked at.
+    count: usize,
+    /// What was put off: it takes long to read.
+    long: Vec<Dropped>,
+}
+
 /// What the steps of one run share.
 #[derive(Debug, Clone, Copy)]
 struct Pass<'a> {
@@ -129,6 +144,9 @@ pub struct Publisher {
     /// Where a path waits for nothing but a sweep.
     sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
     leases: Leases,
+    /// What takes long to read.
+    long: LongReads,
+    archived: Archived,
     /// Whether other instances work beside this one.
     shares: bool,
     /// Where the mirror is not that of the truth yet, or the truth lacks what it is made from.
@@ -157,6 +175,8 @@ impl Publisher {
             swept: Mutex::default(),
             sweep_wanted: Mutex::default(),
             leases: Leases::default(),
+            long: LongReads::default(),
+            archived: Archived::default(),
             shares: false,
             mirrors_owed: Mutex::default(),
             looked_round: Mutex::default(),
@@ -208,7 +228,8 @@ impl Publisher {
                 &Error::new(ErrorKind::Denied, format!("reading the folder {folder}")).hint(hint),
             );
         }
-        report.inbox_keys = dropped.iter().map(|dropped| dropped.key().to_owned()).collect();
+        report.found(dropped.iter().map(Dropped::key));
+        self.long.forget_but(&dropped);
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && self.bucket.abilities().await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
@@ -232,6 +253,12 @@ impl Publisher {
         Ok(report)
     }
 
+    /// Reads what takes long beside the runs, for as long as this is polled: without it a run reads that
+    /// itself, after all else. `call` calls for a run, when something was read.
+    pub async fn read_long(&self, call: impl Fn()) {
+        self.long.attend(&self.bucket, call).await;
+    }
+
     /// Says who uploaded what was answered, as far as it was heard.
     fn name_uploaders(&self, report: &mut Report) {
         let published = report.published.iter().map(|published| (&published.inbox_key, &published.etag));
@@ -253,17 +280,41 @@ impl Publisher {
         newest.first().is_none_or(|newest| newest.errors != report.errors)
     }
 
-    /// Judges and publishes what was dropped, some at a time.
+    /// Judges and publishes what was dropped, some at a time; last what takes long to read, unless somebody
+    /// attends to that.
     async fn batches(&self, mut rest: &[Dropped], pass: Pass<'_>, report: &mut Report) {
+        let mut long = Vec::new();
         while !rest.is_empty() {
-            let judged = self.batch(&rest[..rest.len().min(BATCH)], pass, report).await;
+            let inspector = Inspector::new(self.bucket.clone(), pass.run.started).putting_off();
+            let (judged, put_off) = self.batch(&rest[..rest.len().min(BATCH)], &inspector, pass, report).await;
+            long.extend(put_off);
+            rest = &rest[judged..];
+        }
+        long.sort_by_key(|dropped| dropped.object.size_bytes);
+        if self.long.are_attended() {
+            for dropped in long {
+                report.wait(&dropped, long::BEING_READ.to_owned());
+                self.long.want(dropped, pass.run.started);
+            }
+            return;
+        }
+        let mut rest = &long[..];
+        while !rest.is_empty() {
+            let inspector = Inspector::new(self.bucket.clone(), pass.run.started);
+            let (judged, _) = self.batch(&rest[..long::together(rest)], &inspector, pass, report).await;
             rest = &rest[judged..];
         }
     }
 
-    /// Judges and publishes some of what was dropped; how many.
-    async fn batch(&self, batch: &[Dropped], pass: Pass<'_>, report: &mut Report) -> usize {
-        let (accepted, rejections, judged) = self.judge(batch, pass, report).await;
+    /// Judges and publishes some of what was dropped; how many, and which of them were put off.
+    async fn batch(
+        &self,
+        batch: &[Dropped],
+        inspector: &Inspector,
+        pass: Pass<'_>,
+        report: &mut Report,
+    ) -> (usize, Vec<Dropped>) {
+        let Judged { accepted, rejections, count, long } = self.judge(batch, inspector, pass, report).await;
         let settlements: Vec<Settlement> = futures::stream::iter(accepted)
             .map(|(repository, candidates)| async move {
                 self.settle(Work { repository: &repository, errand: &Errand::Publish, pass }, candidates).await
@@ -277,27 +328,33 @@ impl Publisher {
         for settlement in settlements {
             self.take_in(settlement, report).await;
         }
-        judged
+        (count, long)
     }
 
-    /// Verdicts on a batch: candidates by repository, rejections, and how many were judged.
-    async fn judge(
-        &self,
-        batch: &[Dropped],
-        pass: Pass<'_>,
-        report: &mut Report,
-    ) -> (BTreeMap<RepositoryDir, Vec<Candidate>>, Vec<Rejection>, usize) {
+    /// What is known of a file, or a look at it.
+    async fn verdict(&self, dropped: &Dropped, inspector: &Inspector, run: RunId) -> Result<Verdict> {
+        if let Some(known) = self.archived.verdict(dropped, run.started) {
+            return Ok(known);
+        }
+        let verdict = match self.long.take(dropped) {
+            Some(verdict) => verdict,
+            None if self.long.are_at(dropped) => Ok(Verdict::Long(dropped.clone())),
+            None => inspector.inspect(dropped.clone()).await,
+        };
+        match verdict {
+            Err(error) if error.kind() == ErrorKind::Archived => Ok(self.archived.note(dropped, run.started)),
+            verdict => verdict,
+        }
+    }
+
+    /// Verdicts on a batch.
+    async fn judge(&self, batch: &[Dropped], inspector: &Inspector, pass: Pass<'_>, report: &mut Report) -> Judged {
         let Pass { run, progress, .. } = pass;
-        let inspector = Inspector::new(self.bucket.clone(), run.started);
-        let inspections: Vec<_> = batch
-            .iter()
-            .map(|dropped| {
-                let inspector = &inspector;
-                async move { (dropped, inspector.inspect(dropped.clone()).await) }
-            })
-            .collect();
+        let inspections: Vec<_> =
+            batch.iter().map(|dropped| async move { (dropped, self.verdict(dropped, inspector, run).await) }).collect();
         let mut verdicts = futures::stream::iter(inspections).buffered(self.bucket.policy.concurrency);
         let (mut accepted, mut rejections, mut done) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), 0);
+        let mut long = Vec::new();
         let mut bytes = 0;
         while bytes < BATCH_BYTES
             && let Some((dropped, verdict)) = verdicts.next().await
@@ -312,6 +369,7 @@ impl Publisher {
                 }
                 Ok(Verdict::Reject(rejection)) => rejections.push(rejection),
                 Ok(Verdict::Wait { dropped, why }) => report.wait(&dropped, why),
+                Ok(Verdict::Long(dropped)) => long.push(dropped),
                 Ok(Verdict::Gone) => {}
                 Err(error) => {
                     report.fault(&format!("inspecting {}", dropped.key()), &error);
@@ -319,7 +377,7 @@ impl Publisher {
                 }
             }
         }
-        (accepted, rejections, done)
+        Judged { accepted, rejections, count: done, long }
     }
 
     /// Adds a repository's settlement to the report and quarantines what it turned down.
@@ -334,16 +392,22 @@ impl Publisher {
             removed,
             replaced,
             errors,
+            trouble,
             sweep,
         } = settlement;
         lock(&self.sweep_wanted).extend(sweep);
         report.repositories.extend(repository);
         report.published.extend(published);
-        report.waiting.extend(waiting);
+        for waiting in waiting {
+            report.leave(waiting);
+        }
         report.retired.extend(retired);
         report.removed.extend(removed);
         report.replaced.extend(replaced);
-        report.errors.extend(errors);
+        for line in errors {
+            report.note_error(line);
+        }
+        report.trouble.and(trouble);
         let rejected = self.quarantine(conflicts, report).await;
         report.rejected.extend(rejected);
     }
@@ -360,7 +424,8 @@ impl Publisher {
                 Ok(Some(record)) => rejected.push(record),
                 Ok(None) => {}
                 Err(error) => {
-                    report.fault(&format!("setting {} aside", rejection.dropped.key()), &error);
+                    let line = report.fault(&format!("setting {} aside", rejection.dropped.key()), &error);
+                    report.trouble.unfinished(&error, &line);
                     report.wait(&rejection.dropped, error.chain());
                 }
             }
@@ -376,7 +441,10 @@ impl Publisher {
         }
         let due = match self.retention_due_at(pass.run.started).await {
             Ok(due) => due,
-            Err(error) => return report.fault("looking for repositories with old versions", &error),
+            Err(error) => {
+                report.fault("looking for repositories with old versions", &error);
+                return;
+            }
         };
         // Where something arrived the plan has looked at what is old already.
         let planned: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
@@ -436,7 +504,7 @@ impl Publisher {
         due.extend(std::mem::take(&mut *lock(&self.sweep_wanted)));
         match self.sweep_owed(run.started).await {
             Ok(owed) => due.extend(owed),
-            Err(error) => report.fault("looking for repositories to sweep", &error),
+            Err(error) => drop(report.fault("looking for repositories to sweep", &error)),
         }
         for repository in due {
             let last = lock(&self.swept).get(&repository).copied();
@@ -446,7 +514,7 @@ impl Publisher {
                     report.swept += swept.deleted;
                     lock(&self.swept).insert(repository, swept.at);
                 }
-                Err(error) => report.fault(&format!("sweeping {repository}"), &error),
+                Err(error) => drop(report.fault(&format!("sweeping {repository}"), &error)),
             }
         }
     }
@@ -471,26 +539,29 @@ impl Report {
             uploaders: BTreeMap::new(),
             errors: Vec::new(),
             usage: Usage::default(),
+            left_out: Counts::default(),
+            trouble: Trouble::default(),
+            beyond: KeySet::default(),
         }
     }
 
     fn wait(&mut self, dropped: &Dropped, reason: String) {
-        self.waiting.push(Waiting { inbox_key: dropped.key().to_owned(), reason });
+        self.leave(Waiting { inbox_key: dropped.key().to_owned(), reason });
     }
 
-    /// Notes what went wrong; the run goes on.
-    fn fault(&mut self, doing: &str, error: &Error) {
+    /// Notes what went wrong, and gives it back; the run goes on. What goes wrong for thousands is logged for the first.
+    fn fault(&mut self, doing: &str, error: &Error) -> String {
         let line = format!("{doing}: {}", error.chain());
-        tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
-        self.errors.push(line);
+        if self.note_error(line.clone()) {
+            tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
+        }
+        line
     }
 
     fn finish(&mut self, took: std::time::Duration, usage: Usage) {
         self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         self.usage = usage;
-        let skipped = self.rejected.iter().map(|rejected| &rejected.inbox_key);
-        self.skipped_keys = skipped.chain(self.waiting.iter().map(|waiting| &waiting.inbox_key)).cloned().collect();
-        self.skipped_keys.sort_unstable();
+        self.skip();
         self.published.sort_by(|a, b| a.inbox_key.cmp(&b.inbox_key));
     }
 

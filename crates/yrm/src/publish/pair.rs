@@ -244,7 +244,7 @@ impl Publisher {
         }
         match self.mend_all(run, until).await {
             Ok(()) => lock(&self.looked_round).mend = Some(run.started),
-            Err(error) => report.fault("looking at the signatures and mirrors", &error),
+            Err(error) => drop(report.fault("looking at the signatures and mirrors", &error)),
         }
     }
 

@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+pub use super::bounds::{Counts, KeySet};
 pub use crate::store::counted::Usage;
 
-/// One run. A run with an empty inbox has empty lists.
+/// One run. A run with an empty inbox has empty lists. Lists that grow with what waits hold the first
+/// things, and [`Report::counts`] says how many there are ([`super::bounds`]).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Report {
     /// The run's id; sortable by time.
@@ -46,6 +48,26 @@ pub struct Report {
     pub errors: Vec<String>,
     /// What it cost.
     pub usage: Usage,
+    /// How many things its lists leave out.
+    #[serde(default, skip_serializing_if = "Counts::is_nothing")]
+    pub left_out: Counts,
+    /// What makes a service unready.
+    #[serde(default, skip_serializing_if = "Trouble::is_none")]
+    pub trouble: Trouble,
+    /// The keys of the inbox that are not listed; not kept.
+    #[serde(skip)]
+    pub beyond: KeySet,
+}
+
+/// Work that could not be done although nothing is wrong with what was uploaded: the first reason of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// A sound package was not published, or what follows that was not finished. The next run may do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<String>,
+    /// What has its answer could not be deleted, and was refused rather than cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undeleted: Option<String>,
 }
 
 /// A package that clients can now install.

@@ -105,6 +105,9 @@ impl Publisher {
         if let Err(error) = self.try_settle(work, candidates, &mut settlement).await {
             let line = format!("publishing {repository}: {}", error.chain());
             tracing::error!(run.id = %run.id, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
+            if !keys.is_empty() {
+                settlement.trouble.undone(&line);
+            }
             settlement.errors.push(line);
             let done = |key: &String| settlement.published.iter().any(|published| published.inbox_key == *key);
             let left: Vec<Waiting> = keys
@@ -363,7 +366,9 @@ impl Publisher {
             Ok(own_paths) => own_paths,
             Err(Verdict::Wait { why, .. }) => return Ok((Admission::Wait(why), None)),
             // The next run says what is wrong with it.
-            Err(Verdict::Gone | Verdict::Reject(_) | Verdict::Accept(_)) => return Ok((Admission::Gone, None)),
+            Err(Verdict::Gone | Verdict::Long(_) | Verdict::Reject(_) | Verdict::Accept(_)) => {
+                return Ok((Admission::Gone, None));
+            }
         };
         for own in own_paths {
             let Ok(own) = own? else { return Ok((Admission::Gone, None)) };
@@ -485,7 +490,9 @@ impl Publisher {
             if let Err(error) = tidied {
                 tracing::warn!(run.id = %run.id, key = published.inbox_key, error = error.chain(),
                     "published, but not yet taken out of the inbox; the next run does it");
-                settlement.errors.push(format!("tidying {}: {}", published.inbox_key, error.chain()));
+                let line = format!("tidying {}: {}", published.inbox_key, error.chain());
+                settlement.trouble.unfinished(&error, &line);
+                settlement.errors.push(line);
             }
         }
         let left = |leaving: &[usize]| {

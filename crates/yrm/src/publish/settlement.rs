@@ -6,7 +6,7 @@ use rpmmd::checksum::Sha256;
 
 use super::admit::Admission;
 use super::inbox::Dropped;
-use super::report::{Published, RepositoryReport, Retired, Waiting, Way};
+use super::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
 use super::verdict::{Candidate, Rejection, Verdict};
 use crate::error::Result;
 use crate::store::key::RepositoryDir;
@@ -23,6 +23,7 @@ pub(super) struct Settlement {
     pub(super) removed: Vec<Retired>,
     pub(super) replaced: Vec<Retired>,
     pub(super) errors: Vec<String>,
+    pub(super) trouble: Trouble,
     /// The repository, when a path in it waits for nothing but a sweep.
     pub(super) sweep: Option<RepositoryDir>,
 }
@@ -36,7 +37,7 @@ impl Settlement {
         match verdict {
             Verdict::Wait { why, .. } => self.wait(dropped, why),
             Verdict::Reject(rejection) => self.conflicts.push(rejection),
-            Verdict::Gone | Verdict::Accept(_) => self.gone += 1,
+            Verdict::Gone | Verdict::Long(_) | Verdict::Accept(_) => self.gone += 1,
         }
     }
 
@@ -60,6 +61,7 @@ impl Settlement {
                     error = error.chain(),
                     "left in the inbox"
                 );
+                self.trouble.undone(&error.chain());
                 self.errors.push(error.chain());
                 self.wait(dropped, error.chain());
             }

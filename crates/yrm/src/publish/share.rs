@@ -133,6 +133,8 @@ impl Report {
             repositories,
             swept,
             errors,
+            left_out,
+            trouble,
             // Each named: what a report learns to say later is not to be forgotten here.
             run: _,
             started: _,
@@ -141,15 +143,23 @@ impl Report {
             skipped_keys: _,
             uploaders: _,
             usage: _,
+            beyond: _,
         } = part;
         self.published.extend(published);
         self.rejected.extend(rejected);
-        self.waiting.extend(waiting);
+        for waiting in waiting {
+            self.leave(waiting);
+        }
+        self.left_out.waiting += left_out.waiting;
         self.retired.extend(retired);
         self.removed.extend(removed);
         self.replaced.extend(replaced);
         self.repositories.extend(repositories);
         self.swept += swept;
-        self.errors.extend(errors);
+        for line in errors {
+            self.note_error(line);
+        }
+        self.left_out.errors += left_out.errors;
+        self.trouble.and(trouble);
     }
 }

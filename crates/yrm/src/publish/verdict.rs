@@ -216,6 +216,8 @@ pub enum Verdict {
     Reject(Rejection),
     /// Leave it where it is for now.
     Wait { dropped: Dropped, why: String },
+    /// All of it has to be read, which takes long; said only where that may be put off.
+    Long(Dropped),
     /// It is no longer in the inbox.
     Gone,
 }

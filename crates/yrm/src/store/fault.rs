@@ -65,6 +65,8 @@ pub enum Fate {
     Goes,
     /// It is refused (403); nothing is applied.
     Refused,
+    /// The object is in an archive (403); nothing is applied.
+    Archived,
     /// It does not get there (500, 503, a reset, a timeout, 200 with an error inside); nobody knows.
     Lost,
     /// It applies, and the answer does not come back.
@@ -149,6 +151,7 @@ impl FaultStore {
         let answer = match turn.fate {
             Fate::Goes => call.await,
             Fate::Refused => Err(refused(key)),
+            Fate::Archived => Err(archived(key)),
             Fate::Lost | Fate::Unanswered | Fate::Late(_) | Fate::Conflicts => Err(unavailable(key)),
             Fate::DiesBefore | Fate::DiesAfter => std::future::pending().await,
         };
@@ -169,6 +172,7 @@ impl FaultStore {
         let answer = match turn.fate {
             Fate::Goes => call.await,
             Fate::Refused => Err(refused(key)),
+            Fate::Archived => Err(archived(key)),
             Fate::Lost => Ok(Outcome::Ambiguous(unavailable(key))),
             Fate::Unanswered => call.await.map(|_| Outcome::Ambiguous(unavailable(key))),
             Fate::Late(late) => {
@@ -202,6 +206,10 @@ impl fmt::Debug for FaultStore {
 
 fn unavailable(key: &str) -> Error {
     Error::new(ErrorKind::Unavailable, format!("waiting for the answer about {key:?}"))
+}
+
+fn archived(key: &str) -> Error {
+    Error::new(ErrorKind::Archived, format!("asking for {key:?}"))
 }
 
 fn refused(key: &str) -> Error {

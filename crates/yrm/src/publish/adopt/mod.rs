@@ -182,7 +182,7 @@ async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<O
         Verdict::Wait { dropped, why } => {
             return Err(Error::new(ErrorKind::Conflict, format!("reading {}: {why}", dropped.key())));
         }
-        Verdict::Gone => return Ok(None),
+        Verdict::Long(_) | Verdict::Gone => return Ok(None),
     };
     let pkgid = match candidate.pkgid {
         Some(pkgid) => pkgid,

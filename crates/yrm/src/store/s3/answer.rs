@@ -45,6 +45,9 @@ impl Answer {
             // The server gave up waiting for the request's body; its status is 400.
             ("RequestTimeout", _) | (_, Some(429)) => Self::Ambiguous(failed(ErrorKind::Unavailable)),
             ("RequestTimeTooSkewed", _) => Self::Failed(failed(ErrorKind::Denied).hint("set this machine's clock")),
+            ("InvalidObjectState", _) => Self::Failed(
+                failed(ErrorKind::Archived).hint("have the object restored (`aws s3api restore-object`), or delete it"),
+            ),
             ("ExpiredToken" | "InvalidToken" | "TokenRefreshRequired", _) | (_, Some(401 | 403)) => Self::Failed(
                 failed(ErrorKind::Denied).hint("check the credentials, the policies and the bucket's owner"),
             ),

@@ -114,7 +114,7 @@ impl Service {
             }
             Ok(report)
         };
-        let told = Told { board: &board, outside: Outside::default(), events: Some(&events) };
+        let told = Told { board: &board, outside: Outside::default(), events: Some(&events), reader: None };
         assert_eq!(serve::work(told, stopper, stop, publish).await, Ended::Cleanly);
     }
 

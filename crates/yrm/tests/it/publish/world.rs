@@ -171,6 +171,8 @@ pub(crate) enum Effect {
     LoseRequest,
     /// The store refuses (403).
     Refuse,
+    /// The object is in an archive.
+    Archive,
     /// It never returns: the process dies here.
     Die,
 }
@@ -209,6 +211,7 @@ impl Hooks {
             Effect::LoseReply => Fate::Unanswered.into(),
             Effect::LoseRequest => Fate::Lost.into(),
             Effect::Refuse => Fate::Refused.into(),
+            Effect::Archive => Fate::Archived.into(),
             Effect::Die => Fate::DiesBefore.into(),
         }
     }

@@ -80,6 +80,10 @@ corpus:
       cargo test --workspace --locked --test it hostile::weighed -- --nocapture
     rm -r target/corpus
 
+# so many changed signature headers, judged by rpm and by yrm (a minute for 4,000)
+header-mutants COUNT="20000" SEED="7":
+    YRM_MUTANTS={{COUNT}} YRM_MUTANTS_SEED={{SEED}} cargo test -p yrm --test it header_mutants -- --nocapture
+
 # format and lint
 lint:
     cargo fmt --all

@@ -132,17 +132,26 @@ impl Header {
     /// The header's bytes: intro, index, data. With `region` (62 or 63) the first entry is that
     /// region over all others and its trailer ends the data.
     pub fn bytes(&self, region: Option<u32>) -> Vec<u8> {
+        self.bytes_with(region.map(|number| (number, number)), &[])
+    }
+
+    /// The same with the region's number and its trailer's, and with entries and data behind the region.
+    pub(crate) fn bytes_with(&self, region: Option<(u32, u32)>, behind: &[(u32, Value)]) -> Vec<u8> {
         let mut store = Vec::new();
         let mut index = Vec::new();
         for (tag, value) in &self.entries {
             let start = value.append_to(&mut store);
             index.extend(entry(*tag, value.kind(), start, value.count()));
         }
-        if let Some(region) = region {
+        if let Some((region, trailer)) = region {
             let start = u32::try_from(store.len()).expect("test data is small");
             let index_bytes = u32::try_from(index.len() + 16).expect("test data is small");
             index.splice(0..0, entry(region, 7, start, 16));
-            store.extend(entry(region, 7, index_bytes.wrapping_neg(), 16));
+            store.extend(entry(trailer, 7, index_bytes.wrapping_neg(), 16));
+        }
+        for (tag, value) in behind {
+            let start = value.append_to(&mut store);
+            index.extend(entry(*tag, value.kind(), start, value.count()));
         }
         assemble(u32::try_from(index.len() / 16).expect("test data is small"), &index, &store)
     }

@@ -50,6 +50,8 @@ pub struct Rpm {
     payload: Option<Vec<u8>>,
     overrides: Vec<(u32, Option<Value>)>,
     signature_overrides: Vec<(u32, Option<Value>)>,
+    behind_signatures: Vec<(u32, Value)>,
+    signature_trailer: u32,
     truncate_to: Option<usize>,
     flips: Vec<usize>,
 }
@@ -91,6 +93,8 @@ impl Rpm {
             payload: None,
             overrides: Vec::new(),
             signature_overrides: Vec::new(),
+            behind_signatures: Vec::new(),
+            signature_trailer: tag::HEADERSIGNATURES,
             truncate_to: None,
             flips: Vec::new(),
         }
@@ -310,6 +314,21 @@ impl Rpm {
         self
     }
 
+    /// Adds a tag to the signature header behind its region, as some signing servers do with file
+    /// signatures.
+    #[must_use]
+    pub fn behind_signatures(mut self, tag: u32, value: Value) -> Self {
+        self.behind_signatures.push((tag, value));
+        self
+    }
+
+    /// Ends the signature header's region with this number; 61 in some old packages.
+    #[must_use]
+    pub fn signature_trailer(mut self, tag: u32) -> Self {
+        self.signature_trailer = tag;
+        self
+    }
+
     /// Leaves out the immutable region of the main header, as packages from before rpm 4 do.
     #[must_use]
     pub fn without_region(mut self) -> Self {
@@ -467,7 +486,7 @@ impl Rpm {
         let md5 = Md5::new().chain_update(main).chain_update(payload).finalize();
         header.set(tag::SIG_MD5, Value::Bytes(md5.to_vec()));
         apply(&mut header, &self.signature_overrides);
-        header.bytes(Some(tag::HEADERSIGNATURES))
+        header.bytes_with(Some((tag::HEADERSIGNATURES, self.signature_trailer)), &self.behind_signatures)
     }
 }
 

@@ -7,6 +7,8 @@
 //! tags mean is [`crate::package`]'s business.
 
 mod error;
+mod merge;
+mod region;
 mod sign;
 mod value;
 
@@ -16,6 +18,7 @@ mod tests;
 use sha2::Digest as _;
 
 pub use self::error::{Fault, HeaderError, Reason, Section};
+use self::region::Region;
 pub use self::sign::{HeaderSignature, Unsignable};
 use self::value::Kind;
 pub use self::value::{Integers, Texts};
@@ -106,6 +109,7 @@ impl<'a> HeaderFile<'a> {
             Piece::Ready(header, end) => (header, end),
             Piece::Needs(bytes) => return Ok(Parsed::Needs(bytes as u64)),
         };
+        merge::check(&signature, &main)?;
         let (lead, header_start, header_end) = (&prefix[..LEAD_BYTES], header_start as u64, header_end as u64);
         Ok(Parsed::Ready(Self { signature, main, header_start, header_end, lead }))
     }
@@ -114,7 +118,7 @@ impl<'a> HeaderFile<'a> {
     /// or SIZE), or by its main header (payload, PAYLOADSIZE) in version 6; `None` when neither
     /// says or what they say is nonsense.
     pub fn expected_file_bytes(&self) -> Option<u64> {
-        let signed = |tag| self.signature.integer(tag);
+        let signed = |tag| self.signature.loaded_integer(tag);
         match signed(tag::signature::LONGSIZE).or_else(|| signed(tag::signature::SIZE)) {
             Some(content) => self.header_start.checked_add(content),
             None => self.header_end.checked_add(self.main.integer(tag::PAYLOADSIZE)?),
@@ -128,7 +132,11 @@ impl<'a> HeaderFile<'a> {
         if self.main.integer(tag::PAYLOADDIGESTALGO).unwrap_or(SHA256) != SHA256 {
             return None;
         }
-        std::str::from_utf8(self.main.texts(tag::PAYLOADDIGEST)?.next()?).ok()?.parse().ok()
+        let mut digests =
+            self.main.strings(tag::PAYLOADDIGEST)?.map(|text| std::str::from_utf8(text).ok()?.parse().ok());
+        let first: Sha256 = digests.next()??;
+        // rpm compares the payload with each.
+        digests.all(|other| other == Some(first)).then_some(first)
     }
 
     /// The package has no immutable region: it was built before rpm 4.
@@ -144,6 +152,31 @@ impl<'a> HeaderFile<'a> {
         let sha256 = self.verify(tag::signature::SHA256, |bytes| sha2::Sha256::digest(bytes).to_vec())?;
         let sha1 = self.verify(tag::signature::SHA1, |bytes| sha1::Sha1::digest(bytes).to_vec())?;
         Ok(VerifiedDigests { sha3_256, sha256, sha1 })
+    }
+
+    /// Refuses what rpm does not install, whatever the bytes are: a header or a payload that no digest in
+    /// the file stands for, and a payload digest that rpm cannot read.
+    pub fn check_digests(&self) -> Result<(), HeaderError> {
+        use tag::signature as tags;
+        let refuse = |section: Section, problem| Err(section.error(Fault::NoDigest(problem)));
+        let both = self.signature.has(tags::MD5);
+        let header = [tags::SHA1, tags::SHA256, tags::SHA3_256].into_iter().any(|tag| self.signature.has(tag));
+        if !header && !both {
+            return refuse(Section::Signature, "no digest of the main header");
+        }
+        if !self.main.has(tag::PAYLOADDIGEST) {
+            // Of what rpm compares with the payload as it lies there, and finds wrong.
+            if self.main.has(tag::PAYLOADDIGESTALT) {
+                return refuse(Section::Main, "a digest of the uncompressed payload alone");
+            }
+            // rpm 6 has digests by other hashes, and always this one or SHA-3 beside them.
+            let later = [tag::PAYLOADSHA512, tag::PAYLOADSHA3_256].into_iter().any(|tag| self.main.has(tag));
+            return if both || later { Ok(()) } else { refuse(Section::Main, "no digest of the payload") };
+        }
+        match self.payload_sha256() {
+            Some(_) => Ok(()),
+            None => refuse(Section::Main, "a payload digest that is no SHA-256"),
+        }
     }
 
     fn verify(&self, tag: Tag, digest: impl Fn(&[u8]) -> Vec<u8>) -> Result<bool, HeaderError> {
@@ -185,6 +218,9 @@ pub struct Header<'a> {
     index: &'a [u8],
     data: &'a [u8],
     has_region: bool,
+    /// So many entries stand in the region, or in the whole header where it has none; the region's own
+    /// not counted.
+    in_region: usize,
 }
 
 enum Piece<'a> {
@@ -205,11 +241,6 @@ struct Entry {
 impl Entry {
     fn read(bytes: &[u8]) -> Self {
         Self { tag: word(bytes, 0), kind: word(bytes, 4), offset: word(bytes, 8), count: word(bytes, 12) }
-    }
-
-    fn is_region(self, tag: u32) -> bool {
-        // A region's data is one more index entry, its trailer.
-        self.tag == tag && self.kind == Kind::BYTES && self.count as usize == ENTRY_BYTES
     }
 }
 
@@ -248,21 +279,29 @@ impl<'a> Header<'a> {
             let first = if data_bytes > LARGE_DATA_BYTES { data_start } else { length };
             return Ok(Piece::Needs(start + first));
         };
-        let has_region = check_region(index, data_bytes as usize, limits.region.number()).map_err(error)?;
-        let mut header = Self { bytes: &[], index, data: &[], has_region };
+        let region = Region::of(index, data_bytes as usize, limits).map_err(error)?;
+        let in_region = entries as usize - usize::from(region.is_some());
+        let mut header = Self { bytes: &[], index, data: &[], has_region: region.is_some(), in_region };
         // As for librpm: the numbers of a signature header mean other things, and packages from
         // before rpm 4 were never so strict.
-        let typed = has_region && limits.section == Section::Main;
-        header.check_entries(data_bytes as usize, typed, Kind::least_length).map_err(error)?;
+        let typed = region.is_some() && limits.section == Section::Main;
+        let rules = Rules { data_bytes: data_bytes as usize, typed, region };
+        header.check_entries(&rules, Kind::least_length).map_err(error)?;
+        if limits.section == Section::Main {
+            header.check_duplicates().map_err(error)?;
+        }
         let Some(bytes) = rest.get(..length) else { return Ok(Piece::Needs(start + length)) };
         (header.bytes, header.data) = (bytes, &bytes[data_start..]);
-        if has_region {
-            check_trailer(index, header.data, limits.region.number()).map_err(error)?;
+        if let Some(region) = region {
+            header.in_region = region.covered(index, header.data, limits).map_err(error)? - 1;
         }
         let read = |kind: Kind, entry: Entry, _| kind.length(entry, &header.data[entry.offset as usize..]);
-        let joined = header.check_entries(header.data.len(), typed, read).map_err(error)?;
+        let joined = header.check_entries(&rules, read).map_err(error)?;
+        if limits.section == Section::Signature {
+            header.check_duplicates().map_err(error)?;
+        }
         // librpm loads a header by joining its data, and wants it to come to the same length.
-        if has_region && joined + ENTRY_BYTES != header.data.len() {
+        if joined + if header.has_region { ENTRY_BYTES } else { 0 } != header.data.len() {
             return Err(error(Fault::BadRegion("data that no tag has")));
         }
         Ok(Piece::Ready(header, start + length))
@@ -295,6 +334,12 @@ impl<'a> Header<'a> {
         }
     }
 
+    /// The texts of a list that is of that type.
+    fn strings(&self, tag: Tag) -> Option<Texts<'a>> {
+        let (kind, entry) = self.find(tag)?;
+        (kind == Kind::Texts).then(|| Texts::new(&self.data[entry.offset as usize..], entry.count))
+    }
+
     /// The first of a tag's numbers, unsigned, of whatever width.
     pub fn integer(&self, tag: Tag) -> Option<u64> {
         self.integers(tag)?.next()
@@ -308,8 +353,11 @@ impl<'a> Header<'a> {
 
     /// A tag's numbers, unsigned, decoded as they are asked for.
     pub fn integers(&self, tag: Tag) -> Option<Integers<'a>> {
-        let (kind, entry) = self.find(tag)?;
-        match kind {
+        self.integers_of(self.find(tag)?.1)
+    }
+
+    fn integers_of(&self, entry: Entry) -> Option<Integers<'a>> {
+        match Kind::of(entry.kind)? {
             Kind::Integer(width) => Some(Integers::new(self.value_bytes(entry, width), width)),
             Kind::Text | Kind::Texts | Kind::Locales | Kind::Bytes => None,
         }
@@ -335,7 +383,7 @@ impl<'a> Header<'a> {
         &self.data[start..start + entry.count as usize * usize::from(width)]
     }
 
-    fn entries(&self) -> impl Iterator<Item = Entry> {
+    fn entries(&self) -> impl Iterator<Item = Entry> + Clone {
         self.index.chunks_exact(ENTRY_BYTES).map(Entry::read).skip(usize::from(self.has_region))
     }
 
@@ -350,13 +398,10 @@ impl<'a> Header<'a> {
     /// many bytes they take when each is put after the one before.
     fn check_entries(
         &self,
-        data_bytes: usize,
-        typed: bool,
+        rules: &Rules,
         length: impl Fn(Kind, Entry, usize) -> Result<usize, &'static str>,
     ) -> Result<usize, Fault> {
-        let mut free_from = 0;
-        let mut highest_tag = None;
-        let (mut sorted, mut joined) = (true, 0usize);
+        let (mut free_from, mut joined) = (0, 0usize);
         for entry in self.entries() {
             let bad = |problem| Fault::BadEntry { tag: entry.tag, problem };
             if entry.tag < FIRST_DATA_TAG {
@@ -376,66 +421,50 @@ impl<'a> Header<'a> {
             if !offset.is_multiple_of(kind.alignment()) {
                 return Err(bad("misaligned"));
             }
-            if typed && tag::kind(entry.tag).is_some_and(|known| !kind.is_like(known)) {
+            if rules.typed && tag::kind(entry.tag).is_some_and(|known| !kind.is_like(known)) {
                 return Err(bad("not of the type that rpm gives it"));
             }
-            let available = data_bytes.checked_sub(offset).ok_or(bad("starts outside the data"))?;
+            let available = rules.data_bytes.checked_sub(offset).ok_or(bad("starts outside the data"))?;
             if offset < free_from {
                 return Err(bad("overlaps the entry before it"));
             }
             let bytes = length(kind, entry, available).map_err(bad)?;
             free_from = offset + bytes;
+            if rules.region.is_some_and(|region| region.is_overlapped_by(offset, free_from)) {
+                return Err(bad("overlaps the region's trailer"));
+            }
             joined = joined.next_multiple_of(kind.alignment()) + bytes;
-            sorted &= highest_tag < Some(entry.tag);
-            highest_tag = Some(entry.tag);
-        }
-        if !sorted {
-            self.check_duplicates()?;
         }
         Ok(joined)
     }
 
     /// rpm never writes a tag twice, and which of two librpm would read is chance: a client
-    /// might see another package than we do.
+    /// might see another package than we do. Only what stands behind a region replaces what
+    /// stands in it, by a rule of librpm's.
     fn check_duplicates(&self) -> Result<(), Fault> {
-        let mut tags: Vec<u32> = self.entries().map(|entry| entry.tag).collect();
-        tags.sort_unstable();
-        match tags.windows(2).find(|pair| pair[0] == pair[1]) {
-            Some(pair) => Err(Fault::BadEntry { tag: pair[0], problem: "occurs twice" }),
-            None => Ok(()),
-        }
+        let tags = self.entries().map(|entry| entry.tag);
+        check_once(tags.clone().take(self.in_region))?;
+        check_once(tags.skip(self.in_region))
     }
 }
 
-/// Checks the region, when the first entry is one: its trailer must end the data and count all
-/// entries, for in a file nothing was added to the header after it was built. Answers whether
-/// there is one; packages from before rpm 4 have none.
-fn check_region(index: &[u8], data_bytes: usize, expected: u32) -> Result<bool, Fault> {
-    let first = Entry::read(index);
-    if first.tag != expected {
-        return Ok(false);
-    }
-    if !first.is_region(expected) {
-        return Err(Fault::BadRegion("wrong type or size"));
-    }
-    match data_bytes.checked_sub(first.offset as usize) {
-        None | Some(0..ENTRY_BYTES) => Err(Fault::BadRegion("trailer outside the data")),
-        Some(ENTRY_BYTES) => Ok(true),
-        Some(_) => Err(Fault::BadRegion("data after its end")),
-    }
+/// What the entries of a header are checked by.
+struct Rules {
+    data_bytes: usize,
+    /// Whether a tag that rpm knows has to have the type that rpm gives it.
+    typed: bool,
+    region: Option<Region>,
 }
 
-/// Checks the region's trailer, which ends the data.
-fn check_trailer(index: &[u8], data: &[u8], expected: u32) -> Result<(), Fault> {
-    let trailer = Entry::read(&data[data.len() - ENTRY_BYTES..]);
-    // Some old packages close the signature region with the number of the image region.
-    let alias = expected == tag::HEADERSIGNATURES.number() && trailer.is_region(tag::HEADERIMAGE.number());
-    if !trailer.is_region(expected) && !alias {
-        return Err(Fault::BadRegion("wrong trailer"));
+/// Refuses a tag that occurs twice.
+fn check_once(tags: impl Iterator<Item = u32> + Clone) -> Result<(), Fault> {
+    if tags.clone().is_sorted_by(|tag, next| tag < next) {
+        return Ok(());
     }
-    // The trailer points back over the index it covers.
-    if trailer.offset.wrapping_neg() as usize != index.len() {
-        return Err(Fault::BadRegion("covers another number of entries"));
+    let mut tags: Vec<u32> = tags.collect();
+    tags.sort_unstable();
+    match tags.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(Fault::BadEntry { tag: pair[0], problem: "occurs twice" }),
+        None => Ok(()),
     }
-    Ok(())
 }

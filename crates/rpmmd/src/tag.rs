@@ -40,6 +40,10 @@ tags! {
     HEADERIMAGE = 61;
     HEADERSIGNATURES = 62;
     HEADERIMMUTABLE = 63;
+    SIGSIZE = 257;
+    SIGPGP = 259;
+    SIGMD5 = 261;
+    SIGGPG = 262;
     NAME = 1000;
     VERSION = 1001;
     RELEASE = 1002;
@@ -60,6 +64,7 @@ tags! {
     FILEDIGESTS = 1035;
     FILEFLAGS = 1037;
     SOURCERPM = 1044;
+    ARCHIVESIZE = 1046;
     PROVIDENAME = 1047;
     REQUIREFLAGS = 1048;
     REQUIRENAME = 1049;
@@ -99,10 +104,15 @@ tags! {
     ENHANCENAME = 5055;
     ENHANCEVERSION = 5056;
     ENHANCEFLAGS = 5057;
+    FILESIGNATURES = 5090;
+    FILESIGNATURELENGTH = 5091;
     PAYLOADDIGEST = 5092;
     PAYLOADDIGESTALGO = 5093;
+    PAYLOADDIGESTALT = 5097;
     PAYLOADSIZE = 5112;
     RPMFORMAT = 5114;
+    PAYLOADSHA512 = 5121;
+    PAYLOADSHA3_256 = 5123;
 }
 
 /// The type that rpm (4.18's table) gives a tag of the main header: a header with another is none
@@ -137,6 +147,26 @@ pub(crate) fn kind(number: u32) -> Option<u32> {
     })
 }
 
+/// The type that rpm gives a tag of the signature header, and how many values, where it says; those of
+/// SHA3_256 and OPENPGP since version 6. `None` for tags that it does not read there.
+pub(crate) fn signature_kind(number: u32) -> Option<(u32, Option<u32>)> {
+    const INT32: u32 = 4;
+    const INT64: u32 = 5;
+    const TEXT: u32 = 6;
+    const BYTES: u32 = 7;
+    const TEXTS: u32 = 8;
+    const MD5_BYTES: u32 = 16;
+    Some(match number {
+        275 | 277 | 1000 | 1007 => (INT32, Some(1)),
+        270 | 271 => (INT64, Some(1)),
+        269 | 273 | 279 => (TEXT, Some(1)),
+        274 | 276 | 278 => (TEXTS, None),
+        1004 => (BYTES, Some(MD5_BYTES)),
+        267 | 268 | 1002 | 1005 => (BYTES, None),
+        _ => return None,
+    })
+}
+
 /// Tags of the signature header, whose numbers from 1000 on mean other things than in the main one.
 pub mod signature {
     use super::Tag;
@@ -148,6 +178,10 @@ pub mod signature {
         LONGSIZE = 270;
         LONGARCHIVESIZE = 271;
         SHA256 = 273;
+        FILESIGNATURES = 274;
+        FILESIGNATURELENGTH = 275;
+        VERITYSIGNATURES = 276;
+        VERITYSIGNATUREALGO = 277;
         OPENPGP = 278;
         SHA3_256 = 279;
         SIZE = 1000;

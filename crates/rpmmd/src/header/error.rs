@@ -86,6 +86,8 @@ pub enum Fault {
         /// What is wrong with it.
         problem: &'static str,
     },
+    /// A digest that rpm wants is not there, or cannot be one.
+    NoDigest(&'static str),
     /// The main header is not the one the signature header has a digest of.
     DigestMismatch {
         /// The digest's tag.
@@ -127,7 +129,9 @@ impl HeaderError {
             | Fault::TooMuchData { .. }
             | Fault::TooLong { .. }
             | Fault::TooManyValues { .. } => Reason::Limit,
-            Fault::BadMagic | Fault::NoTags | Fault::BadRegion(_) | Fault::BadEntry { .. } => Reason::Invalid,
+            Fault::BadMagic | Fault::NoTags | Fault::BadRegion(_) | Fault::BadEntry { .. } | Fault::NoDigest(_) => {
+                Reason::Invalid
+            }
             Fault::DigestMismatch { .. } => Reason::Digest,
         }
     }
@@ -156,6 +160,7 @@ impl fmt::Display for HeaderError {
             }
             Fault::BadRegion(problem) => write!(f, "the region of the {section} is damaged: {problem}"),
             Fault::BadEntry { tag, problem } => write!(f, "tag {tag} of the {section} is damaged: {problem}"),
+            Fault::NoDigest(problem) => write!(f, "the {section} has {problem}, and rpm does not install it"),
             Fault::DigestMismatch { tag } => write!(f, "the {section} does not match its {tag} digest"),
         }
     }

@@ -1,12 +1,15 @@
 //! Putting another signature into a package: what `rpmsign` does to its start, without a look at its
 //! payload. Makes no signature and judges none: it only finds them their place.
 //!
-//! Everything else that stands in the signature header stays. The main header and the payload are
-//! not touched, so the digests and sizes there go on being right.
+//! Everything else that stands in the signature header stays, and comes into one region over all of it,
+//! whether it stood in one before or not. (rpmsign 4.18 loses what stands behind the region, and the
+//! package's main header with it.) The main header and the payload are not touched, so the digests and
+//! sizes there go on being right.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::merge::JUDGED;
 use super::value::Kind;
 use super::{
     ENTRY_BYTES, Entry, Fault, HEADER_MAGIC, Header, HeaderError, HeaderFile, INTRO_BYTES, MAX_HEADERS_BYTES, Piece,
@@ -91,7 +94,14 @@ impl HeaderFile<'_> {
             let fault = |problem| Section::Signature.error(Fault::BadEntry { tag: entry.tag, problem });
             let kind = Kind::of(entry.kind).ok_or_else(|| fault("unknown type"))?;
             let length = kind.length(entry, data).map_err(fault)?;
-            entries.insert(entry.tag, (entry.kind, entry.count, &data[..length]));
+            let value = (entry.kind, entry.count, &data[..length]);
+            // What rpm reads of two goes on, so that it reads the same: of a digest the first, of all else
+            // what stands behind the region.
+            if JUDGED.iter().any(|tag| tag.number() == entry.tag) {
+                entries.entry(entry.tag).or_insert(value);
+            } else {
+                entries.insert(entry.tag, value);
+            }
         }
         let (tag, packet) = signature.parts();
         let count = u32::try_from(packet.len()).unwrap_or(u32::MAX);

@@ -245,6 +245,14 @@ fn entries_that_cannot_be_are_refused() {
 }
 
 #[test]
+fn data_that_overlaps_a_region_s_trailer_is_refused() {
+    let index = [entry(63, BYTES, 2, 16), entry(20_000, BYTES, 0, 4)].concat();
+    let data = [&b"n\0"[..], &entry(63, BYTES, 32u32.wrapping_neg(), 16)].concat();
+    let overlap = Fault::BadEntry { tag: 20_000, problem: "overlaps the region's trailer" };
+    assert_eq!(fault(&with_main(&assemble(2, &index, &data))), overlap);
+}
+
+#[test]
 fn unsorted_entries_are_read_as_librpm_does() {
     let index = [entry(1001, TEXT, 0, 1), entry(1000, TEXT, 2, 1)].concat();
     let file = with_main(&assemble(2, &index, b"v\0n\0"));
@@ -287,7 +295,124 @@ fn what_librpm_does_not_load_is_refused() {
     let hole = Fault::BadRegion("data that no tag has");
     assert_eq!(fault(small().tag(tag::NAME.number(), Value::text("a\0bcdefghi"))), hole);
     let last = Value::Raw { kind: TEXT, count: 1, align: 1, data: b"a\0bcdefghi".to_vec() };
-    assert_eq!(fault(small().tag(20_000, last)), hole);
+    assert_eq!(fault(small().tag(20_000, last.clone())), hole);
+    // In old packages and in signature headers, too.
+    assert_eq!(fault(small().tag(20_000, last.clone()).without_region()), hole);
+    assert_eq!(fault(small().signature_tag(20_000, last.clone())), hole);
+    assert_eq!(fault(small().behind_signatures(20_000, last)), hole);
+}
+
+/// A good file whose signature header is this one: tags in the region, where its trailer points and what it is,
+/// tags behind it.
+fn with_signature_header(inside: &[(u32, u32)], trailer: u32, covered: u32, behind: &[(u32, u32)]) -> Vec<u8> {
+    let (mut index, mut data) = (Vec::new(), Vec::new());
+    for (tag, number) in inside {
+        index.extend(entry(*tag, INT32, u32::try_from(data.len()).unwrap(), 1));
+        data.extend(number.to_be_bytes());
+    }
+    index.splice(0..0, entry(62, BYTES, u32::try_from(data.len()).unwrap(), 16));
+    data.extend(entry(trailer, BYTES, (16 * covered).wrapping_neg(), 16));
+    for (tag, number) in behind {
+        index.extend(entry(*tag, INT32, u32::try_from(data.len()).unwrap(), 1));
+        data.extend(number.to_be_bytes());
+    }
+    let mut file = with_signature(&assemble(u32::try_from(index.len() / 16).unwrap(), &index, &data));
+    file.resize(file.len().next_multiple_of(8), 0);
+    let good = small().build();
+    file.extend_from_slice(ready(&good).main.as_bytes());
+    file
+}
+
+#[test]
+fn a_signature_header_may_have_entries_behind_its_region() {
+    let file = with_signature_header(&[(1000, 5), (20_000, 6)], 62, 3, &[(1007, 7), (275, 66)]);
+    let headers = ready(&file);
+    assert_eq!(headers.signature.integer(tag::signature::SIZE), Some(5));
+    assert_eq!(headers.signature.integer(tag::signature::PAYLOADSIZE), Some(7));
+    assert_eq!(headers.expected_file_bytes(), Some(headers.header_start + 5));
+    assert!(headers.header_start.is_multiple_of(8));
+    // What its trailer says: old packages use the image region's number, and some cover fewer or more
+    // entries than stand before it.
+    for (trailer, covered) in [(61, 3), (62, 1), (62, 2), (62, 5)] {
+        ready(&with_signature_header(&[(1000, 5), (20_000, 6)], trailer, covered, &[(1007, 7), (275, 66)]));
+    }
+    for (trailer, covered) in [(63, 3), (62, 0), (62, 6), (62, u32::MAX / 16)] {
+        let file = with_signature_header(&[(1000, 5), (20_000, 6)], trailer, covered, &[(1007, 7), (275, 66)]);
+        assert!(matches!(fault(&file), Fault::BadRegion(_)), "{trailer} {covered}");
+    }
+}
+
+#[test]
+fn what_stands_behind_a_region_replaces_what_stands_in_it() {
+    let twice =
+        |inside: &[(u32, u32)], covered, behind: &[(u32, u32)]| with_signature_header(inside, 62, covered, behind);
+    let file = twice(&[(1000, 5), (1007, 6)], 3, &[(1000, 8)]);
+    let headers = ready(&file);
+    assert_eq!(headers.signature.loaded_integer(tag::signature::SIZE), Some(8));
+    assert_eq!(headers.signature.loaded_integer(tag::signature::PAYLOADSIZE), Some(6));
+    // What is judged is the first.
+    assert_eq!(headers.signature.integer(tag::signature::SIZE), Some(5));
+    let again = Fault::BadEntry { tag: 1000, problem: "occurs twice" };
+    assert_eq!(fault(&twice(&[(1000, 5), (1000, 5)], 3, &[])), again);
+    assert_eq!(fault(&twice(&[], 1, &[(1000, 5), (1000, 5)])), again);
+    // The trailer says where the region ends, not where it stands.
+    assert_eq!(fault(&twice(&[(1000, 5)], 3, &[(1000, 5)])), again);
+    ready(&twice(&[(1000, 5), (1000, 5)], 2, &[]));
+    // Before all data it stands for all.
+    assert_eq!(fault(&twice(&[], 2, &[(1000, 5), (1000, 5)])), again);
+}
+
+#[test]
+fn what_rpm_reads_of_a_signature_header_has_its_type() {
+    let other_type = |tag| Fault::BadEntry { tag, problem: "not of the type that rpm gives it" };
+    let other_count = |tag| Fault::BadEntry { tag, problem: "not as many values as rpm wants" };
+    let refused = |tag, value| fault(&small().signature_tag(tag, value).build());
+    assert_eq!(refused(1000, Value::Int64(vec![1])), other_type(1000));
+    assert_eq!(refused(1000, Value::Int32(vec![1, 2])), other_count(1000));
+    assert_eq!(refused(270, Value::int32(1)), other_type(270));
+    assert_eq!(refused(273, Value::texts(["00"])), other_type(273));
+    assert_eq!(refused(1004, Value::Bytes(vec![0; 17])), other_count(1004));
+    assert_eq!(refused(274, Value::text("00")), other_type(274));
+    assert_eq!(refused(268, Value::text("signed")), other_type(268));
+    // Behind the region too; and what is replaced there is looked at no more, but for digests.
+    let behind = |tag, value| small().behind_signatures(tag, value);
+    assert_eq!(fault(&behind(275, Value::Int64(vec![1])).build()), other_type(275));
+    ready(&behind(1007, Value::int32(1)).signature_tag(1007, Value::text("1")).build());
+    let twice = behind(269, Value::text("00")).signature_tag(269, Value::texts(["00"]));
+    assert_eq!(fault(&twice.build()), other_type(269));
+    // What nobody reads may be anything.
+    ready(&small().signature_tag(1008, Value::text("room")).signature_tag(999, Value::int32(1)).build());
+}
+
+#[test]
+fn a_tag_of_the_signature_header_has_no_place_in_the_main_one() {
+    let refused = |rpm: Rpm| HeaderFile::parse_prefix(&rpm.build()).unwrap_err().to_string();
+    let misplaced = "tag 269 of the main header is damaged: a tag of the signature header";
+    assert_eq!(refused(small().tag(269, Value::text("00"))), misplaced);
+    let both = "tag 1046 of the main header is damaged: it is in both headers";
+    assert_eq!(refused(small().tag(1046, Value::int32(1))), both);
+    ready(&small().tag(1046, Value::int32(1)).without_signature_tag(1007).build());
+}
+
+#[test]
+fn what_no_digest_stands_for_is_told() {
+    let said = |rpm: Rpm| ready(&rpm.build()).check_digests().map_err(|error| error.to_string());
+    let without = |tags: &[u32]| tags.iter().fold(small(), |rpm, tag| rpm.without_signature_tag(*tag));
+    assert_eq!(said(small()), Ok(()));
+    for few in [&[269, 273][..], &[269, 1004], &[273, 1004]] {
+        assert_eq!(said(without(few)), Ok(()), "{few:?}");
+    }
+    let none = "the signature header has no digest of the main header, and rpm does not install it";
+    assert_eq!(said(without(&[269, 273, 1004])), Err(none.to_owned()));
+    let old = |rpm: Rpm| rpm.without_tag(5092).without_tag(5097);
+    assert_eq!(said(old(small())), Ok(()));
+    assert!(said(old(without(&[1004]))).unwrap_err().contains("no digest of the payload"));
+    assert!(said(small().without_tag(5092)).unwrap_err().contains("uncompressed payload alone"));
+    let good = Sha256::of(b"").to_string();
+    for bad in [Value::texts(["00"]), Value::text(&good), Value::texts([good.as_str(), "00"])] {
+        assert!(said(small().tag(5092, bad)).unwrap_err().contains("no SHA-256"));
+    }
+    assert_eq!(said(small().tag(5092, Value::texts([&good, &good]))), Ok(()));
 }
 
 proptest! {

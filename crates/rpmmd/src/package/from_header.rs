@@ -118,7 +118,9 @@ fn archive_bytes(headers: &HeaderFile<'_>) -> u64 {
     }
     let signature = &headers.signature;
     signature
-        .integer(tag::signature::LONGARCHIVESIZE)
-        .or_else(|| signature.integer(tag::signature::PAYLOADSIZE))
+        .loaded_integer(tag::signature::LONGARCHIVESIZE)
+        .or_else(|| signature.loaded_integer(tag::signature::PAYLOADSIZE))
+        // From before rpm 4.
+        .or_else(|| headers.main.integer(tag::ARCHIVESIZE))
         .unwrap_or(0)
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::{Bytes, BytesMut};
 use futures::TryFutureExt as _;
+use md5::{Digest as _, Md5};
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::header::{HeaderError, HeaderFile, Parsed};
 use rpmmd::nevra::Nevra;
@@ -81,6 +82,8 @@ struct Prefix {
 struct Passing {
     all: Sha256Stream,
     payload: Sha256Stream,
+    /// Of header and payload, where the signature header has one to compare it with.
+    md5: Option<Md5>,
     asked: Asked,
 }
 
@@ -105,6 +108,9 @@ impl Passing {
         let payload = &piece[payload_from..];
         self.all.update(piece);
         self.payload.update(payload);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(&piece[content_from..]);
+        }
         if let Some(check) = &mut self.asked.check {
             check.update(payload);
         }
@@ -196,6 +202,9 @@ impl Inspector {
         let prefix = self.read_header(dropped).await?;
         let file = File { dropped, prefix: &prefix.bytes, size_bytes: dropped.object.size_bytes };
         let mut candidate = describe(file, repository, &href)?;
+        if self.keyring.is_some() {
+            check_digests(&prefix.bytes)?;
+        }
         self.may_be_read(dropped, &prefix.bytes).await?;
         let mut check = self.check(dropped, &candidate, &prefix.bytes).await?;
         if let Some(hopeless) = check.take_if(|check| check.is_hopeless()) {
@@ -386,7 +395,10 @@ impl Inspector {
         let Parsed::Ready(file) = whole else {
             return Err(Stop::Fault(Error::new(ErrorKind::Internal, "hashing a file whose header was not read")));
         };
-        let mut passing = Passing { all: Sha256Stream::default(), payload: Sha256Stream::default(), asked };
+        // Of what is published already its makers knew; an upload has to be whole for rpm, too.
+        let stated_md5 = file.signature.bytes(tag::signature::MD5).filter(|_| self.keyring.is_some());
+        let md5 = stated_md5.map(|_| Md5::new());
+        let mut passing = Passing { all: Sha256Stream::default(), payload: Sha256Stream::default(), md5, asked };
         let mut at = 0;
         while at < dropped.object.size_bytes {
             let end = (at + HASH_PIECE_BYTES).min(dropped.object.size_bytes);
@@ -404,13 +416,15 @@ impl Inspector {
             at += piece.len() as u64;
             passing = aside("hashing a package", move || passing.with(&piece, begin)).await?;
         }
-        let Passing { all, payload, asked } = passing;
-        match file.payload_sha256() {
-            Some(stated) if stated != payload.finish() => {
-                Err(Stop::Reject(Reason::DigestMismatch, "its payload does not match its payload digest".to_owned()))
-            }
-            Some(_) | None => Ok((all.finish(), asked)),
+        let Passing { all, payload, md5, asked } = passing;
+        let mismatch = |message: &str| Err(Stop::Reject(Reason::DigestMismatch, message.to_owned()));
+        if file.payload_sha256().is_some_and(|stated| stated != payload.finish()) {
+            return mismatch("its payload does not match its payload digest");
         }
+        if md5.is_some_and(|md5| Some(md5.finalize().as_slice()) != stated_md5) {
+            return mismatch("its header and payload do not match the MD5 in its signature header");
+        }
+        Ok((all.finish(), asked))
     }
 
     /// A piece of the file, as long as it is the file that was listed.
@@ -595,6 +609,14 @@ fn refuse(error: &HeaderError) -> Stop {
         Found::Digest => Reason::DigestMismatch,
     };
     Stop::Reject(reason, error.to_string())
+}
+
+/// An upload that rpm does not install for want of digests is told so here, and not by clients.
+fn check_digests(prefix: &[u8]) -> Result<(), Stop> {
+    match HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))? {
+        Parsed::Ready(file) => file.check_digests().map_err(|error| refuse(&error)),
+        Parsed::Needs(_) => Err(Stop::Fault(Error::new(ErrorKind::Internal, "looking for digests in half a header"))),
+    }
 }
 
 /// A delta has a package's headers, and no client could install it.

@@ -9,10 +9,9 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use jiff::Timestamp;
-use md5::{Digest as _, Md5};
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::header::{HeaderFile, HeaderSignature, Parsed, Unsignable};
-use rpmmd::tag::{self, signature as tags};
+use rpmmd::tag;
 
 use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use super::gate::Demands;
@@ -87,8 +86,6 @@ struct Made {
     main_header: Sha256,
     published: Sha256Stream,
     content_bytes: u64,
-    /// Of header and payload, and what the signature header says of it.
-    md5: Option<(Md5, Vec<u8>)>,
 }
 
 impl Sketch {
@@ -148,9 +145,6 @@ impl Draft {
         if let Ok(made) = &mut self.made {
             made.published.update(content);
             made.content_bytes += content.len() as u64;
-            if let Some((md5, _)) = &mut made.md5 {
-                md5.update(content);
-            }
         }
     }
 
@@ -162,14 +156,7 @@ impl Draft {
         {
             return Ok(None);
         }
-        let Made { start, from, by, main_header, published, content_bytes, md5 } =
-            self.made.map_err(cannot_be_signed)?;
-        if let Some((md5, stated)) = md5
-            && md5.finalize().as_slice() != stated
-        {
-            let message = "its header and payload do not match the MD5 in its signature header".to_owned();
-            return Err((Reason::DigestMismatch, message));
-        }
+        let Made { start, from, by, main_header, published, content_bytes } = self.made.map_err(cannot_be_signed)?;
         let size_bytes = start.len() as u64 + content_bytes;
         Ok(Some((Signed { start, from, size_bytes, by, uploaded, main_header }, published.finish())))
     }
@@ -186,9 +173,8 @@ impl Made {
         };
         let mut published = Sha256Stream::default();
         published.update(&start);
-        let md5 = file.signature.bytes(tags::MD5).map(|stated| (Md5::new(), stated.to_vec()));
         let (from, by, main_header) = (file.header_start, signature.by, Sha256::of(file.main.as_bytes()));
-        Ok(Self { start, from, by, main_header, published, content_bytes: 0, md5 })
+        Ok(Self { start, from, by, main_header, published, content_bytes: 0 })
     }
 }
 

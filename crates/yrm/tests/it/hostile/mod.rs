@@ -6,7 +6,7 @@
 
 mod corpus;
 mod keys;
-mod mutants;
+pub(crate) mod mutants;
 mod published;
 mod regressions;
 mod weighed;

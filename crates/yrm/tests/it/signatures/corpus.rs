@@ -149,7 +149,7 @@ const ENTRIES: &[Entry] = &[
     },
     Entry {
         name: "signature-that-is-a-text",
-        expected: "E_BAD_SIGNATURE",
+        expected: "E_HEADER_INVALID",
         rpm: None,
         make: |name, _| package(name).signature_tag(tags::RSA.number(), Value::text("signed, honestly")).build(),
     },
@@ -157,6 +157,12 @@ const ENTRIES: &[Entry] = &[
     Entry { name: "header-changed-and-digests-left", expected: "E_DIGEST_MISMATCH", rpm: NO, make: one_letter_changed },
     Entry { name: "payload-swapped", expected: "E_DIGEST_MISMATCH", rpm: NO, make: payload_swapped },
     Entry { name: "payload-swapped-without-digest", expected: "E_BAD_SIGNATURE", rpm: NO, make: payload_swapped_rpm_3 },
+    Entry {
+        name: "payload-swapped-under-an-md5",
+        expected: "E_DIGEST_MISMATCH",
+        rpm: NO,
+        make: payload_swapped_under_an_md5,
+    },
     Entry { name: "good-header-and-bad-whole", expected: "E_BAD_SIGNATURE", rpm: NO, make: good_and_bad },
     Entry { name: "payload-not-signed", expected: "E_UNSIGNED", rpm: NO, make: payload_not_signed },
     Entry { name: "no-region", expected: "E_UNSIGNED", rpm: None, make: no_region },
@@ -242,7 +248,15 @@ fn payload_swapped(name: &str, by: &Signers) -> Vec<u8> {
     file
 }
 
+/// Another payload, with an MD5 of its own, under the signature over the first.
 fn payload_swapped_rpm_3(name: &str, by: &Signers) -> Vec<u8> {
+    let file = old(name).build();
+    let (header, payload) = parts(&file);
+    let signature = by.sign(Signer::Rsa, &[header, payload].concat(), &[]);
+    old(name).payload(vec![1; 500]).signature_tag(tags::PGP.number(), Value::Bytes(signature)).build()
+}
+
+fn payload_swapped_under_an_md5(name: &str, by: &Signers) -> Vec<u8> {
     let mut file = rpm_3_only(name, by);
     *file.last_mut().unwrap() ^= 0xff;
     file

@@ -3,7 +3,11 @@
 
 mod corpus;
 mod damage;
+mod file_signatures;
 mod gate;
+mod header_mutants;
+mod layout;
+mod mutations;
 mod resign;
 mod signers;
 mod verbs;

@@ -21,18 +21,18 @@ use super::signers::{Rpm, Signer, Signers, parts};
 use crate::publish::world::{Call, Effect, World, policy, put};
 
 /// What rpmbuild made, unsigned.
-const BUILT: &[u8] = include_bytes!("../../../demo/packages/tools/greeter-1.0-1.noarch.rpm");
+pub(super) const BUILT: &[u8] = include_bytes!("../../../demo/packages/tools/greeter-1.0-1.noarch.rpm");
 
 fn package(name: &str) -> Package {
     Package::new(name, "1.0", "1", "noarch").payload(vec![5; 20_000])
 }
 
-fn signing(which: SignPackages) -> Policy {
+pub(super) fn signing(which: SignPackages) -> Policy {
     Policy { trust: Trust { sign_packages: which, ..Trust::default() }, ..policy() }
 }
 
 /// The publisher of `world` from now on signs with these keys of gpg's.
-fn sign_with(world: &mut World, policy: Policy, by: &Signers, keys: &[Signer]) {
+pub(super) fn sign_with(world: &mut World, policy: Policy, by: &Signers, keys: &[Signer]) {
     let read = |signer: &Signer| SecretKey::read(&by.secret_key(*signer), None).unwrap();
     let keys = keys.iter().map(read).collect();
     let signer = sign::Signer::new(keys, SignWith::First, "tests".to_owned()).unwrap();

@@ -267,11 +267,19 @@ impl Rpm {
         rpm
     }
 
-    fn rpmkeys(&self) -> Command {
+    pub(super) fn rpmkeys(&self) -> Command {
         let mut command = Command::new("rpmkeys");
         command.args(["--define", &format!("_dbpath {}", self.folder.path().join("db").display())]);
         command.env("LC_ALL", "C");
         command
+    }
+
+    /// Whether `rpmkeys --checksig` takes its digests.
+    pub(super) fn is_whole(&self, package: &[u8]) -> bool {
+        let path = self.folder.path().join("package.rpm");
+        fs::write(&path, package).unwrap();
+        let output = self.rpmkeys().args(["--nosignature", "--checksig"]).arg(&path).output().unwrap();
+        output.status.success()
     }
 
     /// Whether `rpmkeys --checksig` takes it where signatures are required, and what it says.

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use forge::header::{Header, lead};
 use forge::{Value, tag};
+use md5::{Digest as _, Md5};
 
 /// A number of an index entry.
 #[derive(Debug, Clone, Copy)]
@@ -69,7 +70,17 @@ pub(super) fn with_intro(mut file: Vec<u8>, entries: Option<u32>, data_bytes: Op
 
 /// A file of this main header and nothing behind it, with a signature header that says so.
 pub(super) fn with_main(main: &[u8]) -> Vec<u8> {
+    with_main_under(main, Header::default())
+}
+
+/// The same with a digest of it, without which rpm installs nothing.
+pub(super) fn whole(main: &[u8]) -> Vec<u8> {
     let mut signature = Header::default();
+    signature.set(tag::SIG_MD5, Value::Bytes(Md5::digest(main).to_vec()));
+    with_main_under(main, signature)
+}
+
+fn with_main_under(main: &[u8], mut signature: Header) -> Vec<u8> {
     signature.set(tag::SIG_SIZE, Value::int32(u32::try_from(main.len()).unwrap()));
     let mut file = lead(b"x", false);
     file.extend(signature.bytes(Some(tag::HEADERSIGNATURES)));

@@ -3,14 +3,16 @@
 use forge::header::{assemble, entry};
 use forge::{Value, tag};
 
-use super::damage::{Field, field_of, patched, with_intro, with_main, with_trailer};
-use super::{Accepted, Content, Entry, Rejected, sound};
+use super::damage::{Field, field_of, patched, whole, with_intro, with_main, with_trailer};
+use super::{Accepted, Content, Entry, Rejected, RejectedWhereRead, sound};
 
 const INVALID: super::Expected = Rejected("E_HEADER_INVALID");
 const LIMIT: super::Expected = Rejected("E_HEADER_LIMIT");
 
 /// Tags that mean nothing to anybody, at the end of the index.
 const ODD: u32 = 20_000;
+
+const FILE_SIGNATURES: u32 = 274;
 
 const INT64: u32 = 5;
 const TEXT: u32 = 6;
@@ -65,7 +67,67 @@ pub(super) const ENTRIES: &[Entry] = &[
     Entry { name: "256-mib-header", expected: LIMIT, make: long_header },
     Entry { name: "signature-header-of-64-mib", expected: LIMIT, make: long_signature_header },
     Entry { name: "65500-tags", expected: Accepted, make: many_tags },
+    // Signature headers have rules of their own.
+    Entry { name: "signatures-behind-the-region", expected: Accepted, make: |name| file_signatures(name).into() },
+    Entry {
+        name: "signature-region-with-an-old-trailer",
+        expected: Accepted,
+        make: |name| file_signatures(name).signature_trailer(61).into(),
+    },
+    Entry {
+        name: "signature-region-with-a-wrong-trailer",
+        expected: INVALID,
+        make: |name| file_signatures(name).signature_trailer(63).into(),
+    },
+    Entry {
+        name: "signature-tag-in-the-region-and-behind-it",
+        expected: Accepted,
+        make: |name| sound(name).behind_signatures(tag::SIG_PAYLOADSIZE, Value::int32(7)).into(),
+    },
+    Entry {
+        name: "signature-tag-twice-behind-the-region",
+        expected: INVALID,
+        make: |name| file_signatures(name).behind_signatures(FILE_SIGNATURES, Value::texts(["00"])).into(),
+    },
+    Entry {
+        name: "file-signatures-that-are-bytes",
+        expected: INVALID,
+        make: |name| sound(name).behind_signatures(FILE_SIGNATURES, Value::Bytes(vec![3; 66])).into(),
+    },
+    Entry {
+        name: "size-of-64-bits-under-the-tag-of-32",
+        expected: INVALID,
+        make: |name| sound(name).signature_tag(tag::SIG_SIZE, Value::Int64(vec![1])).into(),
+    },
+    Entry {
+        name: "signature-tag-in-the-header",
+        expected: INVALID,
+        make: |name| sound(name).tag(tag::SIG_SHA1, Value::text("00")).into(),
+    },
+    Entry {
+        name: "no-digest-of-the-header",
+        expected: INVALID,
+        make: |name| {
+            let digests = [tag::SIG_SHA1, tag::SIG_SHA256, tag::SIG_MD5];
+            digests.into_iter().fold(sound(name), forge::Rpm::without_signature_tag).into()
+        },
+    },
+    Entry {
+        name: "payload-digest-that-is-none",
+        expected: INVALID,
+        make: |name| sound(name).tag(tag::PAYLOADDIGEST, Value::texts(["none"])).into(),
+    },
+    Entry {
+        name: "md5-mismatch",
+        expected: RejectedWhereRead("E_DIGEST_MISMATCH"),
+        make: |name| sound(name).signature_tag(tag::SIG_MD5, Value::Bytes(vec![0; 16])).into(),
+    },
 ];
+
+/// File signatures behind the signature header's region, where some signing servers put them.
+fn file_signatures(name: &str) -> forge::Rpm {
+    sound(name).behind_signatures(FILE_SIGNATURES, Value::texts(["0302ab"])).behind_signatures(275, Value::int32(3))
+}
 
 fn raw(name: &str, kind: u32, count: u32, data: &[u8]) -> Content {
     let align = if kind == INT64 { 8 } else { 1 };
@@ -134,7 +196,7 @@ fn unsorted(name: &str) -> Content {
     }
     let region = entry(tag::HEADERIMMUTABLE, BYTES, u32::try_from(data.len()).unwrap(), 16);
     data.extend(entry(tag::HEADERIMMUTABLE, BYTES, 96u32.wrapping_neg(), 16));
-    with_main(&assemble(6, &[region.to_vec(), index].concat(), &data)).into()
+    whole(&assemble(6, &[region.to_vec(), index].concat(), &data)).into()
 }
 
 /// Formally right: as many bytes as it says are there, in one tag that nobody reads.

@@ -22,6 +22,8 @@ locals {
     createBucket             = var.create_bucket == null ? null : var.create_bucket ? "yes" : "no"
     requireConditionalSwitch = var.require_conditional_switch == null ? null : var.require_conditional_switch ? "yes" : "no"
     noncurrentDays           = var.noncurrent_days
+    encryptionKey            = var.encryption_key
+    objectTags               = var.object_tags
     website                  = var.website == null ? null : var.website ? "yes" : "no"
     clientVpcEndpointId      = var.client_vpc_endpoint_id
     trustedPrincipals        = var.trusted_principals == null ? null : join(",", var.trusted_principals)

@@ -125,6 +125,18 @@ variable "datadog_key_parameter" {
   default     = null
 }
 
+variable "encryption_key" {
+  description = "The ARN of a key in KMS that the bucket encrypts with; nobody reads without credentials then. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "object_tags" {
+  description = "Tags of what yrm writes, by class, such as all:team=platform,packages:data=rpm. Null: the template's default."
+  type        = string
+  default     = null
+}
+
 variable "notices_topic" {
   description = "The ARN of an SNS topic that is told what was published and rejected, and when runs fail. Null: the template's default."
   type        = string

@@ -2,6 +2,7 @@
 //! its errors mean. Whatever is asked, it is asked with the same credentials.
 
 use std::fmt::Debug;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use aws_config::SdkConfig;
@@ -10,7 +11,9 @@ use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_types::service_config::ServiceConfigKey;
 
+use crate::authorities::Authorities;
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -21,14 +24,14 @@ const PATIENCE: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10)
 pub(crate) const GIVE_CREDENTIALS: &str = "give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role";
 
 /// What the chain says, where `config` says nothing.
-pub(crate) async fn shared(config: &S3Config) -> SdkConfig {
+pub(crate) async fn shared(config: &S3Config) -> Result<SdkConfig> {
     load(config, config.region.as_deref(), config.endpoint.as_deref()).await
 }
 
 /// The same for other services than S3. The setting `endpoint` is S3's alone: the bucket may be
 /// elsewhere, and the keys with AWS. `region` is what the thing's own name says.
 pub(crate) async fn beside(config: &S3Config, region: Option<&str>) -> Result<SdkConfig> {
-    let shared = load(config, region.or(config.region.as_deref()), None).await;
+    let shared = load(config, region.or(config.region.as_deref()), None).await?;
     let region = match (shared.region(), shared.endpoint_url()) {
         (Some(region), _) => region.clone(),
         // Other servers than AWS's have no regions, but signatures want one.
@@ -48,8 +51,34 @@ pub(crate) async fn beside(config: &S3Config, region: Option<&str>) -> Result<Sd
     Ok(builder.retry_config(RetryConfig::standard()).build())
 }
 
-async fn load(config: &S3Config, region: Option<&str>, endpoint: Option<&str>) -> SdkConfig {
+/// Whom HTTPS believes beside the machine's own authorities: those that `config` names, else those that the
+/// profile does.
+pub(crate) async fn authorities(config: &S3Config) -> Result<Authorities> {
+    let named = match &config.ca_bundle {
+        Some(path) => Some(path.clone()),
+        None => of_profile(config).await,
+    };
+    named.map_or_else(|| Ok(Authorities::default()), |path| Authorities::read(&path))
+}
+
+/// `ca_bundle` of the profile, which the SDK does not look at.
+async fn of_profile(config: &S3Config) -> Option<PathBuf> {
+    // Files are read, and nobody is asked for a region or for credentials.
+    let mut loader =
+        aws_config::defaults(BehaviorVersion::latest()).no_credentials().region(Region::from_static("us-east-1"));
+    if let Some(profile) = &config.profile {
+        loader = loader.profile_name(profile);
+    }
+    let read = loader.load().await;
+    let key = ServiceConfigKey::builder().service_id("s3").env("AWS_CA_BUNDLE").profile("ca_bundle").build().ok()?;
+    read.service_config()?.load_config(key).filter(|path| !path.is_empty()).map(PathBuf::from)
+}
+
+async fn load(config: &S3Config, region: Option<&str>, endpoint: Option<&str>) -> Result<SdkConfig> {
     let mut loader = aws_config::defaults(BehaviorVersion::latest());
+    if let Some(client) = authorities(config).await?.sdk()? {
+        loader = loader.http_client(client);
+    }
     if let Some(region) = region {
         loader = loader.region(Region::new(region.to_owned()));
     }
@@ -59,7 +88,7 @@ async fn load(config: &S3Config, region: Option<&str>, endpoint: Option<&str>) -
     if let Some(endpoint) = endpoint {
         loader = loader.endpoint_url(endpoint);
     }
-    loader.load().await
+    Ok(loader.load().await)
 }
 
 /// What became of a call, as far as its error tells.

@@ -11,6 +11,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use crate::authorities::Authorities;
 use crate::config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics::{self, Delivery};
@@ -42,8 +43,9 @@ pub struct Datadog {
 
 impl Datadog {
     /// Starts the sender for the bucket of this name; must be called inside the runtime.
-    pub fn start(config: &config::Datadog, bucket: &str) -> Result<Self> {
-        let client = reqwest::Client::builder()
+    pub fn start(config: &config::Datadog, bucket: &str, believed: &Authorities) -> Result<Self> {
+        let client = believed
+            .web()?
             .timeout(TIMEOUT)
             .connect_timeout(TIMEOUT)
             // A redirect could carry the key to another host.
@@ -213,7 +215,7 @@ mod tests {
         let (url, mut arrivals, server) = server(StatusCode::ACCEPTED).await;
         let agent = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let statsd = agent.local_addr().unwrap().to_string();
-        let datadog = Datadog::start(&config(&url, Some(statsd)), "my-rpm-bucket").unwrap();
+        let datadog = Datadog::start(&config(&url, Some(statsd)), "my-rpm-bucket", &Authorities::default()).unwrap();
         datadog.offer(gauges(4));
         let (key, body) = arrivals.recv().await.unwrap();
         assert_eq!(key, "k3y");
@@ -231,7 +233,7 @@ mod tests {
     #[tokio::test]
     async fn an_answer_of_500_stops_nothing_and_the_next_point_is_sent() {
         let (url, mut arrivals, server) = server(StatusCode::INTERNAL_SERVER_ERROR).await;
-        let datadog = Datadog::start(&config(&url, None), "b").unwrap();
+        let datadog = Datadog::start(&config(&url, None), "b", &Authorities::default()).unwrap();
         datadog.offer(gauges(1));
         datadog.offer(gauges(2));
         assert!(arrivals.recv().await.unwrap().1.contains("\"value\":1"));
@@ -245,7 +247,7 @@ mod tests {
         // The first version's defect, by its name. A server that takes connections and never answers.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let datadog = Datadog::start(&config(&url, None), "b").unwrap();
+        let datadog = Datadog::start(&config(&url, None), "b", &Authorities::default()).unwrap();
         let started = std::time::Instant::now();
         for count in 0..10 * QUEUE {
             datadog.offer(gauges(count));

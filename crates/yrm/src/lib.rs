@@ -3,8 +3,10 @@
 //! Floors, from the top; imports point down only (a test checks it):
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`, `notify`,
 //! `board`, `update`) · the publish line (`publish`,
-//! `check`, …) · the store (`store`), `openpgp`, `secrets` and `aws` · the cellar (`config`, `error`, `metrics`, `datadog`, `telemetry`, `legible`).
+//! `check`, …) · the store (`store`), `openpgp`, `secrets` and `aws` · the cellar (`config`, `error`, `metrics`, `datadog`,
+//! `telemetry`, `legible`, `authorities`).
 
+pub mod authorities;
 pub(crate) mod aws;
 pub mod board;
 pub mod check;

@@ -307,7 +307,7 @@ mod tests {
         let agent = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let statsd = Some(agent.local_addr().unwrap().to_string());
         let config = crate::config::Datadog { api_key: None, app_key: None, site: "datadoghq.com".to_owned(), statsd };
-        let datadog = Some(Datadog::start(&config, "b").unwrap());
+        let datadog = Some(Datadog::start(&config, "b", &crate::authorities::Authorities::default()).unwrap());
         let outside = Outside { datadog, notifier: None };
         for (second, keys, ready) in [(0, 1, true), (60, 2, false), (120, 3, true)] {
             let found: Vec<String> = (0..keys).map(|at| format!("inbox/{at}")).collect();

@@ -1,31 +1,73 @@
-//! `yrm doctor`: what the store was seen to do, as a table. Writes only below `.yrm/probe/`.
+//! `yrm doctor`: what the credentials may do and what the store was seen to do, as a table. Writes only below
+//! `.yrm/probe/`.
+
+use std::sync::Arc;
 
 use clap::Args;
+use serde::Serialize;
 
 use super::output::table;
 use super::{Context, DONE, open};
-use crate::error::Result;
+use crate::config::{BucketUrl, Config};
+use crate::error::{Error, ErrorKind, Result};
 use crate::publish::bucket::require_conditions;
+use crate::store::Store;
 use crate::store::probe::{ProbeReport, probe};
+use crate::store::s3::{Rights, S3Store};
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
 pub(super) struct DoctorArgs {}
 
-/// Exit code 2 when yrm would refuse this store.
-pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let store = open(&config).await?;
-    let report = probe(store.as_ref()).await?;
-    context.output.data(&report, human)?;
-    require_conditions(report.abilities, config.policy.single_writer)?;
-    Ok(DONE)
+/// What was found: in S3 the rights, and where there are enough of them what the store does.
+#[derive(Debug, Serialize)]
+struct Findings {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rights: Option<Rights>,
+    #[serde(flatten)]
+    probed: Option<ProbeReport>,
 }
 
-fn human(report: &ProbeReport) -> String {
-    let rows = report.rows.iter().map(|row| {
-        let verdict = if row.ok { "yes" } else { "no" };
-        [row.name.to_owned(), verdict.to_owned(), row.seen.clone()]
-    });
-    table(["ability", "there", "what was seen"], rows)
+/// Exit code 2 when yrm would refuse this store, 5 when a right is missing.
+pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    let (store, rights) = open_and_try(&config).await?;
+    let missing = rights.as_ref().map(|rights| rights.missing().join(", ")).filter(|missing| !missing.is_empty());
+    // Without a right it would fail halfway, and leave something behind.
+    let probed = if missing.is_none() { Some(probe(store.as_ref()).await?) } else { None };
+    let findings = Findings { rights, probed };
+    context.output.data(&findings, human)?;
+    if let Some(missing) = missing {
+        return Err(Error::new(
+            ErrorKind::Denied,
+            format!("trying what these credentials may do in {}", config.bucket),
+        )
+        .because(format!("missing: {missing}"))
+        .hint("allow it to the role or user that yrm runs as; docs/store.md lists what each right is for"));
+    }
+    match &findings.probed {
+        Some(report) => require_conditions(report.abilities, config.policy.single_writer).map(|()| DONE),
+        None => Ok(DONE),
+    }
+}
+
+async fn open_and_try(config: &Config) -> Result<(Arc<dyn Store>, Option<Rights>)> {
+    match &config.bucket {
+        BucketUrl::S3 { name, prefix } => {
+            let store = S3Store::connect(name, prefix, &config.s3).await?;
+            let rights = store.rights().await?;
+            Ok((Arc::new(store), Some(rights)))
+        }
+        BucketUrl::Directory(_) => Ok((open(config).await?, None)),
+    }
+}
+
+fn human(findings: &Findings) -> String {
+    let row = |name: &str, ok: bool, seen: &str| {
+        let verdict = if ok { "yes" } else { "no" };
+        [name.to_owned(), verdict.to_owned(), seen.to_owned()]
+    };
+    let rights = findings.rights.iter().flat_map(Rights::rows).map(|right| row(right.name, right.ok, &right.seen));
+    let abilities = findings.probed.iter().flat_map(|report| &report.rows).map(|it| row(it.name, it.ok, &it.seen));
+    table(["ability", "there", "what was seen"], rights.chain(abilities).collect::<Vec<_>>())
 }

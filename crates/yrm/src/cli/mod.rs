@@ -32,10 +32,11 @@ use self::flags::{Flags, ForBucket, Grouped as _};
 use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
+use crate::aws;
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Config, Low, Policy, Trust, Typed};
 use crate::datadog::Datadog;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::notify::Notifier;
 use crate::openpgp::sign::Signer;
 use crate::publish::Publisher;
@@ -178,7 +179,10 @@ async fn publisher(config: &Config) -> Result<Publisher> {
 
 /// Who is told of runs, as `config` says; `hiccups` runs in a row may fail before it is told.
 async fn outside(config: &Config, hiccups: u32) -> Result<Outside> {
-    let datadog = config.datadog.as_ref().map(|to| Datadog::start(to, &config.bucket.short_name())).transpose()?;
+    let datadog = match &config.datadog {
+        Some(to) => Some(Datadog::start(to, &config.bucket.short_name(), &aws::authorities(&config.s3).await?)?),
+        None => None,
+    };
     let notifier = match &config.notify {
         Some(to) => Some(Notifier::start(to, config.bucket.to_string(), &config.s3, hiccups).await?),
         None => None,
@@ -196,6 +200,10 @@ async fn open_bucket(config: &Config) -> Result<Bucket> {
 /// Does what was typed; answers the exit code.
 pub async fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     let output = Output::new(cli.shared.output);
+    if let Err(error) = cli.suits_the_verb() {
+        output.error(&error);
+        return error.kind().exit_code();
+    }
     let log_filter = environment.iter().find(|(name, _)| name == LOG_VARIABLE).map(|(_, text)| text.clone());
     let (flags, notes) = cli.settings();
     for note in notes {
@@ -242,6 +250,33 @@ impl Cli {
                     arg.hide(is_of_bucket)
                 })
             })
+        })
+    }
+
+    /// Refuses flags under `index` that mean nothing there, or something else to those who come from createrepo_c: it
+    /// uses no bucket and reads no configuration.
+    fn suits_the_verb(&self) -> Result<()> {
+        let Verb::Index(_) = self.verb else { return Ok(()) };
+        let of_bucket = self.bucket.given.iter().map(|(setting, _)| {
+            let short = setting.short.map_or_else(String::new, |short| format!(" (-{short})"));
+            format!("{}{short}", setting.flag())
+        });
+        let others = [(self.shared.config.is_some(), "--config"), (self.shared.debug, "--debug (-d)")];
+        let others = others.into_iter().filter(|(is_given, _)| *is_given).map(|(_, flag)| flag.to_owned());
+        let given: Vec<String> = of_bucket.chain(others).collect();
+        if given.is_empty() {
+            return Ok(());
+        }
+        let why = format!("index has no {}: it works on a local folder, without a bucket", given.join(", "));
+        let error = Error::new(ErrorKind::Config, "reading the command line").because(why);
+        Err(if given.iter().any(|flag| flag.contains("(-i)")) {
+            error.hint(
+                "createrepo_c's -i is --pkglist, which is not there: link the packages into a folder and name that",
+            )
+        } else if self.shared.debug {
+            error.hint("createrepo_c's -d makes sqlite databases, which are not there: no client needs them")
+        } else {
+            error.hint("`yrm index --help` shows what it takes")
         })
     }
 

@@ -82,7 +82,7 @@ pub(super) async fn run_service(
     };
     let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
     let outside = outside(config, HICCUPS).await?;
-    let events = connect_events(config, publisher).await;
+    let events = connect_events(config, publisher).await?;
     let (mut watch, probation) = update::begin(config).await.unzip();
     let (staged, signalled) = (OnceCell::new(), OnceCell::new());
     let farewell = || match (staged.initialized(), signalled.initialized()) {
@@ -117,11 +117,12 @@ pub(super) async fn run_service(
 }
 
 /// The queue that tells of uploads, if there is one. It is not asked anything yet.
-async fn connect_events(config: &Config, publisher: &Publisher) -> Option<Events> {
-    let (address, inbox) = (config.service.queue.as_ref()?, Inbox::of(&config.bucket, &config.policy.folders)?);
+async fn connect_events(config: &Config, publisher: &Publisher) -> Result<Option<Events>> {
+    let inbox = Inbox::of(&config.bucket, &config.policy.folders);
+    let (Some(address), Some(inbox)) = (&config.service.queue, inbox) else { return Ok(None) };
     tracing::info!(queue = %address, "listening for uploads");
-    let queue = Arc::new(SqsQueue::connect(address, &config.s3).await);
-    Some(Events::new(queue, inbox).telling(publisher.bucket().uploaders.clone()))
+    let queue = Arc::new(SqsQueue::connect(address, &config.s3).await?);
+    Ok(Some(Events::new(queue, inbox).telling(publisher.bucket().uploaders.clone())))
 }
 
 async fn wait_for_signal(signals: &mut Signals, signalled: &OnceCell<&'static str>, stopper: &Stopper, mut stop: Stop) {

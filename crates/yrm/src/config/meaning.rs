@@ -4,11 +4,13 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::access_point::AccessPoint;
 use super::low::{Low, Problem};
 use super::parse::{self, Complaint};
 use super::place::{self, Secret, SecretPlace, sound_key};
 use super::rules::{self, Level, SignPackages, Trust};
 use super::settings::Kind;
+use super::written::{self, Written};
 use super::{
     BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, Policy, Retention, S3Config,
     SelfUpdate, Service, SigningConfig, settings,
@@ -67,7 +69,7 @@ impl Reading<'_> {
         let signing = self.signing(bucket.as_ref().ok());
         let cache = self.cache();
         let service = self.service();
-        let fits = self.fits_the_bucket(&bucket, &service);
+        let fits = self.fits_the_bucket(&bucket, &s3, &service);
         let signs = self.can_sign_packages(&policy, &signing);
         let datadog = self.datadog();
         let notify = self.notify();
@@ -101,7 +103,35 @@ impl Reading<'_> {
         let endpoint = self.optional("endpoint", parse::web_url);
         let profile = self.optional("profile", nonempty);
         let path_style = self.required("path-style", parse::switch);
-        Ok(S3Config { region: region?, endpoint: endpoint?, profile: profile?, path_style: path_style? })
+        let ca_bundle = self.optional("ca-bundle", nonempty);
+        let requester_pays = self.required("requester-pays", parse::switch);
+        let written = self.written();
+        Ok(S3Config {
+            region: region?,
+            endpoint: endpoint?,
+            profile: profile?,
+            path_style: path_style?,
+            ca_bundle: ca_bundle?.map(PathBuf::from),
+            requester_pays: requester_pays?,
+            written: written?,
+        })
+    }
+
+    fn written(&mut self) -> Result<Written, Wrong> {
+        let sse = self.optional("sse", written::sse);
+        let key = self.optional("sse-kms-key", written::kms_key);
+        let bucket_key = self.optional("sse-bucket-key", parse::switch);
+        let acl = self.optional("acl", written::acl);
+        let storage_classes = self.optional("storage-class", written::storage_classes);
+        let tags = self.optional("tags", written::tags);
+        let encryption = written::encryption(sse?, key?, bucket_key?)
+            .map_err(|(setting, complaint)| self.complain(setting.to_owned(), complaint));
+        Ok(Written {
+            encryption: encryption?,
+            acl: acl?,
+            storage_classes: storage_classes?.unwrap_or_default(),
+            tags: tags?.unwrap_or_default(),
+        })
     }
 
     fn policy(&mut self) -> Result<Policy, Wrong> {
@@ -152,7 +182,7 @@ impl Reading<'_> {
         let name = self.optional("key-name", parse::key_name);
         let (keys, passphrase, with, name) = (keys?, passphrase?, with?, name?);
         let of_bucket = || match bucket {
-            Some(BucketUrl::S3 { name, .. }) => name.clone(),
+            Some(url @ BucketUrl::S3 { .. }) => url.short_name(),
             Some(BucketUrl::Directory(_)) | None => "yrm".to_owned(),
         };
         Ok(keys.map(|keys| SigningConfig { keys, passphrase, with, key_name: name.unwrap_or_else(of_bucket) }))
@@ -254,14 +284,25 @@ impl Reading<'_> {
         Ok(is_on.then(|| SelfUpdate { interval, key, folders: self.low.usual_states.clone() }))
     }
 
-    /// Nobody tells a queue what happens in a directory, and nobody releases yrm into one.
+    /// Nobody tells a queue what happens in a directory, and nobody releases yrm into one; nor has it what S3 is
+    /// told with an object.
     fn fits_the_bucket(
         &mut self,
         bucket: &Result<BucketUrl, Wrong>,
+        s3: &Result<S3Config, Wrong>,
         service: &Result<Service, Wrong>,
     ) -> Result<(), Wrong> {
-        let (Ok(BucketUrl::Directory(_)), Ok(service)) = (bucket, service) else { return Ok(()) };
+        let (Ok(bucket), Ok(s3), Ok(service)) = (bucket, s3, service) else { return Ok(()) };
+        if let BucketUrl::S3 { name, .. } = bucket {
+            return self.fits_the_access_point(name, s3);
+        }
         let misfits = [
+            (
+                s3.requester_pays || s3.written != Written::default(),
+                "sse, acl, storage-class, tags, requester-pays",
+                "these are said to S3, and this bucket is a directory",
+                "leave them out; what encrypts and labels files is the file system",
+            ),
             (
                 service.queue.is_some(),
                 "queue",
@@ -283,6 +324,18 @@ impl Reading<'_> {
             }
         }
         fits
+    }
+
+    /// An access point is reached by its own address.
+    fn fits_the_access_point(&mut self, name: &str, s3: &S3Config) -> Result<(), Wrong> {
+        if AccessPoint::of(name).is_none() || !s3.path_style {
+            return Ok(());
+        }
+        let complaint = Complaint {
+            message: "an access point has no address in path style".to_owned(),
+            hint: Some("leave path-style out, or name the bucket itself".to_owned()),
+        };
+        Err(self.complain("path-style".to_owned(), complaint))
     }
 
     /// Packages are signed by a key.
@@ -488,6 +541,13 @@ fn example(name: &str) -> &'static str {
         "region" => "eu-central-1",
         "endpoint" => "http://127.0.0.1:9000",
         "profile" => "default",
+        "ca-bundle" => "/etc/yrm/authorities.pem",
+        "sse" => "aws:kms",
+        "sse-kms-key" => "alias/my-bucket",
+        "sse-bucket-key" => "true",
+        "acl" => "bucket-owner-full-control",
+        "storage-class" => "packages:INTELLIGENT_TIERING,quarantine:GLACIER_IR",
+        "tags" => "all:team=platform",
         "log-file" => "/var/log/yrm.log",
         "keep-at-least" => "10",
         "keyring" => "/etc/yrm/keys",

@@ -3,6 +3,7 @@
 //! `settings` is the table of names, `low` what was typed and where, `meaning` turns it into the
 //! [`Config`] here. Nothing outside this module reads the environment or `yrm.toml`.
 
+pub mod access_point;
 mod low;
 mod meaning;
 pub mod parse;
@@ -11,6 +12,7 @@ pub mod rules;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod written;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,7 +22,9 @@ pub use low::{Low, Problem, Source, Typed, Value};
 pub use meaning::{Shown, show, template};
 pub use place::{AwsName, AwsSecret, KeyPlace, Secret, SecretPlace};
 pub use rules::{KeyringPlace, Level, Rule, SignPackages, Trust};
+pub use written::{Acl, Encryption, ObjectClass, Tag, Written};
 
+use self::access_point::AccessPoint;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The whole configuration.
@@ -66,17 +70,19 @@ impl Config {
 /// `s3://name[/prefix]`, or a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BucketUrl {
-    /// An S3 bucket; the prefix has no slashes at its ends and may be empty.
+    /// An S3 bucket, or an access point of one by its ARN or alias; the prefix has no slashes at its ends and
+    /// may be empty.
     S3 { name: String, prefix: String },
     /// A directory.
     Directory(PathBuf),
 }
 
 impl BucketUrl {
-    /// The bucket's own name: S3's, or the directory's last part. Not unique; for metrics.
+    /// The bucket's own name: S3's, its access point's, or the directory's last part. Not unique; for metrics and
+    /// names of files.
     pub fn short_name(&self) -> String {
         match self {
-            Self::S3 { name, .. } => name.clone(),
+            Self::S3 { name, .. } => AccessPoint::of(name).map_or(name.as_str(), |point| point.name).to_owned(),
             Self::Directory(path) => {
                 path.file_name().map_or_else(|| "bucket".to_owned(), |name| name.to_string_lossy().into_owned())
             }
@@ -105,6 +111,12 @@ pub struct S3Config {
     pub profile: Option<String>,
     /// `endpoint/bucket/key` instead of `bucket.endpoint/key`.
     pub path_style: bool,
+    /// Certificates of more authorities than the machine believes; unset, the profile may name them.
+    pub ca_bundle: Option<PathBuf>,
+    /// Whether we say that we pay for what we ask.
+    pub requester_pays: bool,
+    /// What is said with every object that is written.
+    pub written: Written,
 }
 
 /// Where metadata is cached.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use p256::pkcs8::DecodePublicKey as _;
 
-use super::{BucketUrl, NotifyOn, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith, Topic};
+use super::{BucketUrl, NotifyOn, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith, Topic, access_point};
 
 /// What is wrong, and what to write instead.
 #[derive(Debug, PartialEq, Eq)]
@@ -160,14 +160,20 @@ pub fn bucket(text: &str) -> Parsed<BucketUrl> {
     if text.is_empty() {
         return Err(Complaint::new("the bucket's name is empty").hint(HINT));
     }
-    if let Some(rest) = text.strip_prefix("s3://") {
-        let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let of_s3 = text.strip_prefix("s3://");
+    if let Some(rest) = of_s3.or_else(|| text.starts_with("arn:").then_some(text)) {
+        let (name, prefix) = if let Some(parts) = access_point::split(rest) {
+            parts?
+        } else {
+            let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+            (s3_name(name)?, prefix)
+        };
         let prefix = prefix.trim_matches('/');
         if !prefix.is_empty() && !is_plain_path(prefix) {
             return Err(Complaint::new(format!("{prefix:?} is not a plain prefix"))
                 .hint("a prefix has no empty, \".\" or \"..\" segments and no control characters"));
         }
-        return Ok(BucketUrl::S3 { name: s3_name(name)?, prefix: prefix.to_owned() });
+        return Ok(BucketUrl::S3 { name, prefix: prefix.to_owned() });
     }
     if let Some(rest) = text.strip_prefix("file://") {
         let Some(path) = percent_decoded(rest).filter(|path| path.starts_with('/') && !path.contains('\0')) else {

@@ -112,7 +112,7 @@ pub const SETTINGS: &[Setting] = &[
         "bucket",
         Group::Bucket,
         "URL",
-        "The bucket: s3://name[/prefix], a directory (./dir, /dir, file:///dir), or a bare name for S3.",
+        "The bucket: s3://name[/prefix], an access point's ARN, a directory (./dir, /dir, file:///dir), or a bare name for S3.",
     )
     .short('b')
     .aliases(&["bucket-name"]),
@@ -133,6 +133,59 @@ pub const SETTINGS: &[Setting] = &[
     )
     .kind(Kind::Switch)
     .default("false"),
+    Setting::new(
+        "ca-bundle",
+        Group::Bucket,
+        "FILE",
+        "Believe the certificate authorities in this PEM file too, beside those of the machine. Unset, ca_bundle of \
+         the AWS profile.",
+    )
+    .also("AWS_CA_BUNDLE"),
+    Setting::new(
+        "requester-pays",
+        Group::Bucket,
+        "BOOL",
+        "Say that we pay for what we ask of the bucket; buckets whose requesters pay refuse who does not.",
+    )
+    .kind(Kind::Switch)
+    .default("false"),
+    Setting::new(
+        "sse",
+        Group::Bucket,
+        "AES256|aws:kms|aws:kms:dsse",
+        "How S3 encrypts what is written; unset, as the bucket does by default.",
+    ),
+    Setting::new(
+        "sse-kms-key",
+        Group::Bucket,
+        "KEY",
+        "The key in KMS for that: its id, its ARN, or alias/NAME. Unset, the account's own for S3.",
+    ),
+    Setting::new(
+        "sse-bucket-key",
+        Group::Bucket,
+        "BOOL",
+        "Whether S3 asks KMS once in a while for the whole bucket instead of for each object.",
+    )
+    .kind(Kind::Switch),
+    Setting::new(
+        "acl",
+        Group::Bucket,
+        "ACL",
+        "Give what is written this ACL: bucket-owner-full-control, for a bucket of another account.",
+    ),
+    Setting::new(
+        "storage-class",
+        Group::Bucket,
+        "CLASS:STORAGE_CLASS,…",
+        "How S3 stores what is written, by class: packages, metadata, quarantine, state or all.",
+    ),
+    Setting::new(
+        "tags",
+        Group::Bucket,
+        "CLASS:KEY=VALUE,…",
+        "The tags of what is written, by class: packages, metadata, quarantine, state or all.",
+    ),
     Setting::new("inbox", Group::Bucket, "FOLDER", "The folder where uploaders drop packages.")
         .default("inbox")
         .short('i')

@@ -310,6 +310,75 @@ fn base64_of(text: &str) -> String {
 }
 
 #[test]
+fn what_is_said_with_objects_is_read_and_what_does_not_go_together_is_refused() {
+    let file = "bucket = \"s3://b12/p\"\nsse = \"aws:kms\"\nsse-kms-key = \"alias/rpms\"\nsse-bucket-key = true\n\
+                acl = \"bucket-owner-full-control\"\nrequester-pays = true\n\
+                storage-class = [\"packages:STANDARD_IA\", \"quarantine:GLACIER_IR\"]\ntags = [\"all:team=x\"]\n";
+    let (low, _file) = with_file(file, typed(&[("AWS_CA_BUNDLE", "/ca.pem")], &[]));
+    let s3 = Config::of(&low).unwrap().0.s3;
+    assert!(matches!(
+        &s3.written.encryption,
+        Some(Encryption::Kms { is_double: false, key: Some(key), bucket_key: Some(true) }) if key.as_str() == "alias/rpms"
+    ));
+    assert_eq!((s3.written.acl, s3.requester_pays), (Some(Acl::BucketOwnerFullControl), true));
+    assert_eq!(s3.written.storage_class(ObjectClass::Packages), Some("STANDARD_IA"));
+    assert_eq!(s3.written.tags(ObjectClass::State).count(), 1);
+    assert_eq!(s3.ca_bundle, Some(PathBuf::from("/ca.pem")));
+
+    for (flags, why) in [
+        (
+            &[("bucket", "s3://b12"), ("sse-kms-key", "alias/rpms")][..],
+            "sse-kms-key: this is for sse = \"aws:kms\" only",
+        ),
+        (&[("bucket", "s3://b12"), ("sse", "AES256"), ("sse-kms-key", "alias/rpms")], "for sse = \"aws:kms\" only"),
+        (&[("bucket", "s3://b12"), ("sse-bucket-key", "true")], "sse-bucket-key: this is for"),
+        (
+            &[("bucket", "s3://b12"), ("sse", "aws:kms:dsse"), ("sse-bucket-key", "true")],
+            "no bucket keys for aws:kms:dsse",
+        ),
+        (&[("bucket", "s3://b12"), ("sse", "kms")], "\"kms\" is no encryption of S3"),
+        (&[("bucket", "s3://b12"), ("acl", "public-read")], "use a bucket policy"),
+        (&[("bucket", "s3://b12"), ("storage-class", "all:GLACIER")], "cannot be read until they are restored"),
+        (&[("bucket", "s3://b12"), ("tags", "team=x")], "names no class of objects"),
+        (&[("bucket", "./b"), ("sse", "AES256")], "this bucket is a directory"),
+        (&[("bucket", "./b"), ("requester-pays", "true")], "this bucket is a directory"),
+    ] {
+        let said = problems(&Low::gather(&typed(&[], flags)));
+        assert!(said.contains(why), "{flags:?}: {why:?} is not in {said}");
+    }
+    assert!(config(&typed(&[], &[("bucket", "./b"), ("ca-bundle", "/ca.pem")])).s3.ca_bundle.is_some());
+}
+
+#[test]
+fn an_access_point_is_named_in_the_place_of_a_bucket() {
+    let arn = "arn:aws:s3:eu-west-1:123456789012:accesspoint/rpms";
+    for (text, prefix) in [
+        (format!("s3://{arn}"), ""),
+        (format!("s3://{arn}/team/a/"), "team/a"),
+        (arn.to_owned(), ""),
+        ("s3://arn:aws:s3:eu-west-1:123456789012:accesspoint:rpms/team".to_owned(), "team"),
+    ] {
+        let config = config(&typed(&[], &[("bucket", &text), ("signing-key", "k")]));
+        assert_eq!(config.bucket, BucketUrl::S3 { name: arn.to_owned(), prefix: prefix.to_owned() }, "{text}");
+        assert_eq!((config.bucket.short_name().as_str(), config.signing.unwrap().key_name.as_str()), ("rpms", "rpms"));
+    }
+    for (text, why) in [
+        ("s3://arn:aws:s3::123456789012:accesspoint/mfzwi23gnjvgw.mrap", "multi-region"),
+        ("s3://arn:aws:s3-outposts:eu-west-1:123456789012:accesspoint/x", "s3-outposts"),
+        ("s3://arn:aws:s3-object-lambda:eu-west-1:123456789012:accesspoint/x", "s3-object-lambda"),
+        ("s3://arn:aws:s3:::bucket", "names no access point"),
+        ("s3://arn:aws:s3:eu-west-1:12:accesspoint/x", "no ARN of an access point"),
+        ("arn:aws", "no ARN of an access point"),
+        ("s3://arn:aws:s3:eu-west-1:123456789012:accesspoint/rpms/a//b", "not a plain prefix"),
+    ] {
+        let said = problems(&Low::gather(&typed(&[], &[("bucket", text)])));
+        assert!(said.contains(why), "{text}: {said}");
+    }
+    let by_path = problems(&Low::gather(&typed(&[], &[("bucket", arn), ("path-style", "true")])));
+    assert!(by_path.contains("an access point has no address in path style"), "{by_path}");
+}
+
+#[test]
 fn a_directory_has_no_queue_and_no_releases() {
     let flags = [("bucket", "./b"), ("self-update", "true"), ("queue", "arn:aws:sqs:eu-west-1:123456789012:name")];
     let said = problems(&Low::gather(&typed(&[], &flags)));

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::config::access_point::is_access_point;
 use crate::config::parse::percent_decoded;
 use crate::config::{BucketUrl, Folders};
 
@@ -41,7 +42,8 @@ pub struct Upload {
 /// Which uploads are ours: those into this inbox of this bucket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inbox {
-    bucket: String,
+    /// The bucket's own name; `None` where only an access point's is known.
+    bucket: Option<String>,
     /// The bucket URL's prefix: empty, or with a slash at its end.
     prefix: String,
     /// With a slash at its end.
@@ -53,7 +55,7 @@ impl Inbox {
     pub fn of(bucket: &BucketUrl, folders: &Folders) -> Option<Self> {
         match bucket {
             BucketUrl::S3 { name, prefix } => Some(Self {
-                bucket: name.clone(),
+                bucket: (!is_access_point(name)).then(|| name.clone()),
                 prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
                 folder: format!("{}/", folders.inbox),
             }),
@@ -116,7 +118,7 @@ impl Inbox {
     /// The subject's key, if it is one of this inbox.
     fn own<'a>(&self, subject: &'a Subject<'_>, decode: impl Fn(&'a Cow<'a, str>) -> Cow<'a, str>) -> Option<String> {
         let (bucket, object) = (subject.bucket.as_ref()?, subject.object.as_ref()?);
-        if bucket.name != self.bucket {
+        if self.bucket.as_ref().is_some_and(|ours| bucket.name != *ours) {
             return None;
         }
         let key = decode(&object.key);

@@ -33,8 +33,8 @@ pub struct SqsQueue {
 
 impl SqsQueue {
     /// The queue at `address`, with the bucket's credentials. Sends nothing to the queue.
-    pub async fn connect(address: &QueueAddress, bucket: &S3Config) -> Self {
-        let shared = aws::shared(bucket).await;
+    pub async fn connect(address: &QueueAddress, bucket: &S3Config) -> Result<Self> {
+        let shared = aws::shared(bucket).await?;
         let mut builder = Builder::from(&shared);
         let region = match address {
             QueueAddress::Url(url) => {
@@ -45,7 +45,8 @@ impl SqsQueue {
         };
         // Other servers than AWS's have no regions, but signatures want one.
         let region = region.map(Region::new).or_else(|| shared.region().cloned());
-        Self::with_client(builder.region(region.unwrap_or_else(|| Region::from_static("us-east-1"))), address)
+        let builder = builder.region(region.unwrap_or_else(|| Region::from_static("us-east-1")));
+        Ok(Self::with_client(builder, address))
     }
 
     /// The queue at `address` through a client that is configured but for retries and timeouts.

@@ -18,6 +18,7 @@ use ulid::Ulid;
 
 use self::news::{Facts, Health, Notice};
 use self::send::{Receiver, Sns, Webhook};
+use crate::aws;
 use crate::config::{self, S3Config, Secret};
 use crate::error::{Error, Result};
 use crate::metrics::{self, Delivery};
@@ -40,7 +41,7 @@ pub struct Notifier {
 impl Notifier {
     /// Starts a task for each receiver; must be called inside the runtime. `patience` runs in a row may
     /// fail before it is told.
-    pub async fn start(config: &config::Notify, bucket: String, aws: &S3Config, patience: u32) -> Result<Self> {
+    pub async fn start(config: &config::Notify, bucket: String, s3: &S3Config, patience: u32) -> Result<Self> {
         let mut receivers = Vec::new();
         let mut receiver = |receiver: Receiver| {
             let (queue, waiting) = mpsc::channel(QUEUE);
@@ -50,10 +51,10 @@ impl Notifier {
             |secret: &Option<Secret>| secret.as_ref().map(Secret::known).transpose().map(|it| it.map(str::to_owned));
         let secret = known(&config.secret)?;
         if let Some(url) = known(&config.webhook)? {
-            receiver(Receiver::Webhook(Webhook::new(&url, secret.clone())?));
+            receiver(Receiver::Webhook(Webhook::new(&url, secret.clone(), &aws::authorities(s3).await?)?));
         }
         if let Some(topic) = &config.topic {
-            receiver(Receiver::Sns(Sns::connect(topic, aws, secret).await?));
+            receiver(Receiver::Sns(Sns::connect(topic, s3, secret).await?));
         }
         Ok(Self { bucket, on: config.on, health: Mutex::new(Health::new(patience)), receivers })
     }

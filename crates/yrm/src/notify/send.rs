@@ -13,6 +13,7 @@ use jiff::Timestamp;
 
 use super::news::Notice;
 use super::sign::{NAME, sign};
+use crate::authorities::Authorities;
 use crate::aws;
 use crate::config::{S3Config, Topic, parse};
 use crate::error::{Error, ErrorKind, Result};
@@ -59,8 +60,9 @@ pub(super) struct Webhook {
 }
 
 impl Webhook {
-    pub(super) fn new(url: &str, secret: Option<String>) -> Result<Self> {
-        let client = reqwest::Client::builder()
+    pub(super) fn new(url: &str, secret: Option<String>, believed: &Authorities) -> Result<Self> {
+        let client = believed
+            .web()?
             .timeout(TIMEOUT)
             .connect_timeout(TIMEOUT)
             // A redirect could carry the notice to another host.

@@ -6,6 +6,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::news::{FAILING, PUBLISHED, RECOVERED, REJECTED};
 use super::*;
+use crate::authorities::Authorities;
 use crate::board::tests::report;
 use crate::config::{Notify, NotifyOn, Secret};
 use crate::error::ErrorKind;
@@ -190,7 +191,7 @@ async fn a_receiver_that_never_answers_holds_up_nobody() {
 
 #[test]
 fn a_webhooks_address_is_shown_by_its_host_alone() {
-    let webhook = Webhook::new("https://hooks.example.com/T0/s3cret?k=v", None).unwrap();
+    let webhook = Webhook::new("https://hooks.example.com/T0/s3cret?k=v", None, &Authorities::default()).unwrap();
     assert_eq!(Receiver::Webhook(webhook).to_string(), "the webhook at hooks.example.com");
     let notify = Notify { webhook: Some(known("https://h/s3cret")), topic: None, secret: Some(known("k3y")), on: ALL };
     let shown = format!("{notify:?}");

@@ -10,7 +10,7 @@ use rpmmd::checksum::Sha256;
 use ulid::Ulid;
 
 use super::Attributes;
-use crate::config::Folders;
+use crate::config::{Folders, ObjectClass};
 
 /// S3's limit for a key, in bytes of UTF-8.
 pub const MAX_KEY_BYTES: usize = 1024;
@@ -202,7 +202,38 @@ impl Key<'_> {
             | Self::Clock
             | Self::Probe { .. } => None,
         };
-        Attributes { content_type: self.content_type(), cache_control, user: std::collections::BTreeMap::new() }
+        Attributes {
+            content_type: self.content_type(),
+            cache_control,
+            user: std::collections::BTreeMap::new(),
+            class: self.class(),
+        }
+    }
+
+    /// What it is for; `None` for what is on its way in the inbox, whose uploaders may have fewer rights.
+    fn class(&self) -> Option<ObjectClass> {
+        match self {
+            Self::Inbox { .. } => None,
+            Self::Package { .. } => Some(ObjectClass::Packages),
+            Self::Repomd { .. }
+            | Self::Signature { .. }
+            | Self::PublicKeys { .. }
+            | Self::Metadata { .. }
+            | Self::MirrorFile { .. }
+            | Self::Mirrorlist { .. } => Some(ObjectClass::Metadata),
+            Self::Quarantined { .. } | Self::QuarantineRecord { .. } => Some(ObjectClass::Quarantine),
+            Self::Signed { .. }
+            | Self::Catalog { .. }
+            | Self::Generation { .. }
+            | Self::GenerationSignature { .. }
+            | Self::Receipt { .. }
+            | Self::Run { .. }
+            | Self::Lease { .. }
+            | Self::Swept { .. }
+            | Self::MirrorsLeft { .. }
+            | Self::Clock
+            | Self::Probe { .. } => Some(ObjectClass::State),
+        }
     }
 
     fn content_type(&self) -> &'static str {

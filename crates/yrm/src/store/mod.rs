@@ -28,7 +28,7 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
 use self::body::Body;
-use crate::config::{BucketUrl, Config};
+use crate::config::{BucketUrl, Config, ObjectClass};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The store's name for one state of an object's bytes. Opaque: compare, never parse.
@@ -112,6 +112,8 @@ pub struct Attributes {
     pub cache_control: Option<&'static str>,
     /// User metadata: lowercase names, ASCII values.
     pub user: BTreeMap<String, String>,
+    /// What it is for, where a store keeps classes of objects apart.
+    pub class: Option<ObjectClass>,
 }
 
 /// A server-side copy: `source` as it was seen, to `target`, which must not exist.

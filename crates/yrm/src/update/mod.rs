@@ -118,7 +118,7 @@ pub async fn begin(config: &Config) -> Option<(Watch, Probation)> {
 
 impl Watch {
     async fn of(config: &Config, wanted: &SelfUpdate, bucket: &str) -> Result<Self> {
-        let place = Place::open(&wanted.folders, bucket)?;
+        let place = Place::open(&wanted.folders, &config.bucket.short_name())?;
         let own = blocking(|| place::digest_of(Path::new(succession::OWN_PROGRAM)))
             .await
             .map_err(|error| Error::new(ErrorKind::Internal, "hashing the program that runs").because(error))?;

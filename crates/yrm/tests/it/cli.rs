@@ -116,6 +116,37 @@ fn flags_of_the_first_version_without_effect_get_a_note() {
 }
 
 #[test]
+fn index_has_no_inbox() {
+    let directory = TempDir::new().unwrap();
+    std::fs::create_dir(directory.path().join("packages")).unwrap();
+    std::fs::write(directory.path().join("list"), "a.rpm\n").unwrap();
+    for (flags, why) in [
+        (&["-i", "list"][..], "index has no --inbox (-i)"),
+        (&["--inbox", "list"], "index has no --inbox (-i)"),
+        (&["-r", "repo"], "index has no --repo (-r)"),
+        (&["-b", "./b"], "index has no --bucket (-b)"),
+        (&["--sse", "AES256", "--log-file", "log"], "index has no --sse, --log-file"),
+        (&["--config", "yrm.toml"], "index has no --config"),
+        (&["-d"], "index has no --debug (-d)"),
+    ] {
+        let text = outcome(&directory, &[&["index", "packages"], flags].concat(), &[]);
+        assert!(text.starts_with("exit 2") && text.contains(why), "{flags:?}: {text}");
+        assert!(!directory.path().join("packages/repodata").exists(), "{flags:?}");
+    }
+    let text = outcome(&directory, &["index", "packages", "-i", "list"], &[]);
+    insta::assert_snapshot!(text, @r"
+    exit 2
+    --- stdout
+    --- stderr
+    error: reading the command line: index has no --inbox (-i): it works on a local folder, without a bucket
+    hint: createrepo_c's -i is --pkglist, which is not there: link the packages into a folder and name that
+    ");
+    // What the environment says of a bucket is not about index.
+    let text = outcome(&directory, &["index", "packages", "-v"], &[("YRM_BUCKET", "./b"), ("YRM_INBOX", "x")]);
+    assert!(text.starts_with("exit 0"), "{text}");
+}
+
+#[test]
 fn publish_refuses_bad_names_before_the_first_upload() {
     let directory = TempDir::new().unwrap();
     std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();

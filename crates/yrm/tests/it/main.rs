@@ -20,6 +20,7 @@ mod processes;
 mod publish;
 mod s3_faults;
 mod s3_server;
+mod s3_settings;
 mod s3_whole;
 mod secrets;
 mod service;

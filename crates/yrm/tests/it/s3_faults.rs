@@ -202,12 +202,13 @@ async fn a_missing_bucket_or_endpoint_is_never_an_empty_bucket() {
 async fn what_is_stored_beside_the_bytes_survives_and_a_copy_replaces_it() {
     let (bucket, store) = bucket().await;
     let user = |value: &str| BTreeMap::from([("commit-id".to_owned(), value.to_owned())]);
-    let attributes = Attributes { content_type: "text/xml", cache_control: Some("no-cache"), user: user("one") };
+    let attributes =
+        Attributes { content_type: "text/xml", cache_control: Some("no-cache"), user: user("one"), class: None };
     store.put("a", Bytes::from_static(b"x"), &attributes, PutIf::Absent).await.unwrap();
     let source = store.head("a").await.unwrap().unwrap();
     assert_eq!(source.user, user("one"));
     assert_eq!(store.get("a", None).await.unwrap().unwrap().object.user, user("one"));
-    let other = Attributes { content_type: "application/x-rpm", cache_control: None, user: user("two") };
+    let other = Attributes { content_type: "application/x-rpm", cache_control: None, user: user("two"), class: None };
     store.copy(Copy { source: &source, target: "b", attributes: &other, may_share: false }).await.unwrap();
     assert_eq!(store.head("b").await.unwrap().unwrap().user, user("two"));
     for (key, attributes) in [("a", attributes), ("b", other)] {

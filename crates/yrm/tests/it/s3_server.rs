@@ -4,6 +4,7 @@
 //! so. Every test makes a bucket of its own. The server ends when this process does: the pipe to
 //! its standard input closes.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -43,10 +44,16 @@ pub(crate) fn python() -> PathBuf {
 impl S3Server {
     /// One more server: for who changes what holds for all of it.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    /// One with more arguments.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let (workspace, python) = (workspace(), python());
         let mut child = Command::new(&python)
             .arg(workspace.join("scripts/s3-server"))
             .args(["--port", "0"])
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -56,7 +63,7 @@ impl S3Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let endpoint = line.trim().to_owned();
-        assert!(endpoint.starts_with("http://127.0.0.1:"), "scripts/s3-server did not start; run scripts/test once");
+        assert!(endpoint.contains("://127.0.0.1:"), "scripts/s3-server did not start; run scripts/test once");
         Self { endpoint, _child: child }
     }
 
@@ -182,7 +189,8 @@ impl S3Server {
         self.control(&json!({ "kind": "delay", "match": matching, "seconds": seconds })).await;
     }
 
-    async fn control(&self, fault: &Value) {
+    /// Does as the fault says, with whatever of its fields; see `scripts/s3-server`.
+    pub(crate) async fn control(&self, fault: &Value) {
         let url = format!("{}/_fault", self.endpoint);
         reqwest::Client::new().post(url).json(fault).send().await.unwrap().error_for_status().unwrap();
     }
@@ -192,6 +200,14 @@ impl S3Server {
     pub(crate) async fn requests(&self, bucket: &str) -> Value {
         let url = format!("{}/_requests?bucket={bucket}", self.endpoint);
         reqwest::get(url).await.unwrap().json().await.unwrap()
+    }
+
+    /// What a bucket was asked for: each request's line, and its headers of AWS's own.
+    pub(crate) async fn requests_with_headers(&self, bucket: &str) -> Vec<(String, BTreeMap<String, String>)> {
+        let requests = self.requests(bucket).await;
+        let lines: Vec<String> = serde_json::from_value(requests["log"].clone()).unwrap();
+        let headers: Vec<BTreeMap<String, String>> = serde_json::from_value(requests["headers"].clone()).unwrap();
+        lines.into_iter().zip(headers).collect()
     }
 
     /// Counts a bucket's requests anew.

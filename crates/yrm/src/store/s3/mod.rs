@@ -10,11 +10,14 @@
 mod answer;
 mod assemble;
 mod multipart;
+mod rights;
 mod spelling;
+mod written;
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -24,20 +27,25 @@ use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, EncodingType, MetadataDirective, TaggingDirective};
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumMode, EncodingType, MetadataDirective, RequestPayer, TaggingDirective,
+};
 use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
 use self::answer::Answer;
+pub use self::rights::{Right, Rights};
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
+use self::written::{Headers, say};
 use super::body::Body;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
     Stored,
 };
 use crate::aws;
-use crate::config::S3Config;
+use crate::config::access_point::AccessPoint;
+use crate::config::{S3Config, Written};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A read whose body breaks off starts again so often in all; the SDK repeats only what fails
@@ -91,15 +99,21 @@ pub struct S3Store {
     /// Empty, or ends with a slash.
     prefix: String,
     limits: Limits,
+    /// What is said with every object that is written.
+    written: Arc<Written>,
+    /// Whether we say that we pay.
+    payer: Option<RequestPayer>,
 }
 
 impl S3Store {
-    /// The bucket `name`, below `prefix` (may be empty), reached as `config` says and otherwise
+    /// The bucket (or access point) `name`, below `prefix` (may be empty), reached as `config` says and otherwise
     /// as the SDK's own chain of environment, profiles and instance roles says. Sends nothing.
     pub async fn connect(name: &str, prefix: &str, config: &S3Config) -> Result<Self> {
-        let shared = aws::shared(config).await;
+        let shared = aws::shared(config).await?;
         let mut builder = Builder::from(&shared).force_path_style(config.path_style);
-        if shared.region().is_none() {
+        if let Some(point) = AccessPoint::of(name) {
+            builder = builder.region(Region::new(point.region.to_owned()));
+        } else if shared.region().is_none() {
             // Other stores than AWS's have no regions, but signatures want one.
             if config.endpoint.is_none() && shared.endpoint_url().is_none() {
                 return Err(Error::new(ErrorKind::Config, format!("finding the region of the bucket {name}"))
@@ -107,10 +121,17 @@ impl S3Store {
             }
             builder = builder.region(Region::from_static("us-east-1"));
         }
-        Ok(Self::with_client(builder, name, prefix, Limits::default()))
+        Ok(Self::with_client(builder, name, prefix, Limits::default()).saying(config))
     }
 
-    /// The bucket `name`, below `prefix`, through a client that is configured but for retries,
+    /// The same bucket, with what `config` has said with every request.
+    #[must_use]
+    pub fn saying(self, config: &S3Config) -> Self {
+        let payer = config.requester_pays.then_some(RequestPayer::Requester);
+        Self { written: Arc::new(config.written.clone()), payer, ..self }
+    }
+
+    /// The bucket (or access point) `name`, below `prefix`, through a client that is configured but for retries,
     /// timeouts and checksums.
     pub fn with_client(builder: Builder, name: &str, prefix: &str, limits: Limits) -> Self {
         let timeouts = TimeoutConfig::builder()
@@ -134,7 +155,13 @@ impl S3Store {
             bucket: name.to_owned(),
             prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
             limits,
+            written: Arc::default(),
+            payer: None,
         }
+    }
+
+    fn headers(&self, attributes: &Attributes) -> Headers {
+        Headers::of(&self.written, attributes.class)
     }
 
     fn full(&self, key: &str) -> String {
@@ -153,10 +180,11 @@ impl S3Store {
     async fn copy_at_once(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let doing = copying(copy);
         let attributes = copy.attributes;
-        let answer = self
+        let call = self
             .once
             .copy_object()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .key(self.full(copy.target))
             .if_none_match("*")
             .copy_source(copy_source(&self.bucket, &self.full(&copy.source.key)))
@@ -167,10 +195,8 @@ impl S3Store {
             .tagging_directive(TaggingDirective::Replace)
             .content_type(attributes.content_type)
             .set_cache_control(attributes.cache_control.map(str::to_owned))
-            .set_metadata(user_metadata(attributes))
-            .send()
-            .await;
-        let output = match answer {
+            .set_metadata(user_metadata(attributes));
+        let output = match say!(call, self.headers(attributes)).send().await {
             Ok(output) => output,
             Err(error) => return Answer::of(error, &doing).outcome(&doing),
         };
@@ -185,6 +211,7 @@ impl S3Store {
             .patient
             .get_object()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .key(self.full(key))
             .set_range(range.map(|range| format!("bytes={}-{}", range.start, range.end - 1)))
             .send()
@@ -222,6 +249,7 @@ impl Store for S3Store {
             .patient
             .list_objects_v2()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .prefix(self.full(prefix))
             // XML cannot hold every key; one bad key must not fail the listing.
             .encoding_type(EncodingType::Url)
@@ -256,6 +284,7 @@ impl Store for S3Store {
             .patient
             .head_object()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .key(self.full(key))
             .checksum_mode(ChecksumMode::Enabled)
             .send()
@@ -288,20 +317,21 @@ impl Store for S3Store {
     async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
         let doing = format!("putting {key:?}");
         let (client, if_none_match, if_match) = self.conditional(&condition);
-        let answer = client
+        let call = client
             .put_object()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .key(self.full(key))
             .set_if_none_match(if_none_match)
             .set_if_match(if_match)
+            // Buckets with Object Lock take nothing without a checksum.
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
             .checksum_sha256(digest(&sha256_of(&bytes).await?))
             .content_type(attributes.content_type)
             .set_cache_control(attributes.cache_control.map(str::to_owned))
             .set_metadata(user_metadata(attributes))
-            .body(bytes.into())
-            .send()
-            .await;
-        let output = match answer {
+            .body(bytes.into());
+        let output = match say!(call, self.headers(attributes)).send().await {
             Ok(output) => output,
             Err(error) => return Answer::of(error, &doing).outcome(&doing),
         };
@@ -350,9 +380,8 @@ impl Store for S3Store {
 
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
         let doing = format!("deleting {key:?}");
-        let answer =
-            self.once.delete_object().bucket(&self.bucket).key(self.full(key)).if_match(quoted(if_match)).send().await;
-        match answer {
+        let call = self.once.delete_object().bucket(&self.bucket).set_request_payer(self.payer.clone());
+        match call.key(self.full(key)).if_match(quoted(if_match)).send().await {
             Ok(_) => Ok(Outcome::Done(())),
             Err(error) => Answer::of(error, &doing).outcome(&doing),
         }

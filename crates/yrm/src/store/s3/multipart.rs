@@ -1,5 +1,8 @@
 //! What is too large for one call: files and copies in parts. An upload that does not complete is
 //! aborted, so that no invisible parts are paid for; a bucket's lifecycle rule catches the rest.
+//!
+//! Every part has its SHA-256: buckets with Object Lock refuse parts without a checksum. S3 takes it only
+//! where the upload was begun with that algorithm, and then wants it again of each part at the end.
 
 use std::fs::File;
 use std::ops::Range;
@@ -7,13 +10,14 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use aws_sdk_s3::types::{CompletedMultipartUpload, CompletedPart};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart};
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::answer::Answer;
-use super::spelling::{copy_source, quoted};
-use super::{S3Store, copying, stored, user_metadata};
+use super::spelling::{copy_source, digest, quoted};
+use super::written::say;
+use super::{S3Store, copying, sha256_of, stored, user_metadata};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Attributes, Copy, Object, Outcome, PutIf, Stored};
 
@@ -90,16 +94,18 @@ impl S3Store {
     }
 
     pub(super) async fn begin(&self, key: &str, attributes: &Attributes, doing: &str) -> Result<String> {
-        let answer = self
+        let call = self
             .patient
             .create_multipart_upload()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .key(self.full(key))
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_type(ChecksumType::Composite)
             .content_type(attributes.content_type)
             .set_cache_control(attributes.cache_control.map(str::to_owned))
-            .set_metadata(user_metadata(attributes))
-            .send()
-            .await;
+            .set_metadata(user_metadata(attributes));
+        let answer = say!(call, self.headers(attributes)).send().await;
         let output = answer.map_err(|error| Answer::of(error, doing).error(doing))?;
         let id = output.upload_id().map(str::to_owned);
         id.ok_or_else(|| Error::new(ErrorKind::Unavailable, doing).because("the answer has no upload id"))
@@ -135,19 +141,23 @@ impl S3Store {
         number: i32,
         bytes: Bytes,
     ) -> Result<CompletedPart, Answer> {
-        // A body in memory is signed with its SHA-256, so the part arrives whole or not at all.
+        let sha256 = digest(&sha256_of(&bytes).await.map_err(Answer::Failed)?);
         let answer = self
             .patient
             .upload_part()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .key(self.full(key))
             .upload_id(upload)
             .part_number(number)
+            .checksum_algorithm(ChecksumAlgorithm::Sha256)
+            .checksum_sha256(&sha256)
             .body(bytes.into())
             .send()
             .await;
         let output = answer.map_err(|error| Answer::of(error, format!("uploading a part of {key:?}")))?;
-        Ok(CompletedPart::builder().part_number(number).set_e_tag(output.e_tag().map(str::to_owned)).build())
+        let part = CompletedPart::builder().part_number(number).checksum_sha256(sha256);
+        Ok(part.set_e_tag(output.e_tag().map(str::to_owned)).build())
     }
 
     /// Copies a range of an object, as it was seen, to one part.
@@ -164,6 +174,7 @@ impl S3Store {
             .patient
             .upload_part_copy()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
             .key(self.full(target))
             .upload_id(upload)
             .part_number(number)
@@ -173,8 +184,11 @@ impl S3Store {
             .send()
             .await;
         let output = answer.map_err(|error| Answer::of(error, format!("copying a part to {target:?}")))?;
-        let etag = output.copy_part_result().and_then(|result| result.e_tag()).map(str::to_owned);
-        Ok(CompletedPart::builder().part_number(number).set_e_tag(etag).build())
+        let result = output.copy_part_result();
+        let etag = result.and_then(|result| result.e_tag()).map(str::to_owned);
+        // S3 has computed it. A store that has not does not ask for it at the end either.
+        let sha256 = result.and_then(|result| result.checksum_sha256()).map(str::to_owned);
+        Ok(CompletedPart::builder().part_number(number).set_e_tag(etag).set_checksum_sha256(sha256).build())
     }
 
     pub(super) async fn complete(
@@ -190,6 +204,8 @@ impl S3Store {
         let answer = client
             .complete_multipart_upload()
             .bucket(&self.bucket)
+            .set_request_payer(self.payer.clone())
+            .checksum_type(ChecksumType::Composite)
             .key(self.full(key))
             .upload_id(upload)
             .multipart_upload(CompletedMultipartUpload::builder().set_parts(Some(sent)).build())
@@ -204,14 +220,20 @@ impl S3Store {
         }
     }
 
+    /// Forgets an upload and its parts.
+    pub(super) async fn abort(&self, key: &str, upload: &str) -> Result<()> {
+        const DOING: &str = "aborting an upload in parts";
+        let call = self.patient.abort_multipart_upload().bucket(&self.bucket).set_request_payer(self.payer.clone());
+        let answer = call.key(self.full(key)).upload_id(upload).send().await;
+        answer.map(drop).map_err(|error| Answer::of(error, DOING).error(DOING))
+    }
+
     /// After an ambiguous completion too: had it applied, there is no upload left to abort.
     pub(super) async fn abort_unless_done(&self, key: &str, upload: &str, outcome: &Result<Outcome<Stored>>) {
         if matches!(outcome, Ok(Outcome::Done(_))) {
             return;
         }
-        let abort = self.patient.abort_multipart_upload().bucket(&self.bucket).key(self.full(key)).upload_id(upload);
-        if let Err(error) = abort.send().await {
-            let error = Answer::of(error, "aborting an upload in parts").error("aborting an upload in parts");
+        if let Err(error) = self.abort(key, upload).await {
             tracing::debug!(key, error = error.chain(), "the parts of an unfinished upload may be left");
         }
     }

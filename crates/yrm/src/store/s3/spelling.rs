@@ -12,9 +12,11 @@ use rpmmd::checksum::Sha256;
 use crate::store::ETag;
 
 /// `x-amz-copy-source`, which the SDK sends as it is given: every byte but the unreserved ones
-/// and the slash is encoded (an unencoded `libstdc++` is read as `libstdc  `).
+/// and the slash is encoded (an unencoded `libstdc++` is read as `libstdc  `). Of an access point's ARN
+/// it is a resource.
 pub(super) fn copy_source(bucket: &str, key: &str) -> String {
-    let mut text = format!("{bucket}/");
+    let kind = if bucket.starts_with("arn:") { "object/" } else { "" };
+    let mut text = format!("{bucket}/{kind}");
     for byte in key.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             text.push(char::from(byte));
@@ -81,6 +83,8 @@ mod tests {
     #[test]
     fn a_copy_source_encodes_all_but_unreserved_bytes_and_slashes() {
         assert_eq!(copy_source("b", "a/p+~^ %2B#ü.rpm"), "b/a/p%2B~%5E%20%252B%23%C3%BC.rpm");
+        let point = "arn:aws:s3:eu-west-1:123456789012:accesspoint/rpms";
+        assert_eq!(copy_source(point, "a/b+c"), format!("{point}/object/a/b%2Bc"));
     }
 
     #[test]

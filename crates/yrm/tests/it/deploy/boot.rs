@@ -113,6 +113,7 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
         ("YRM_SIGNING_KEY", &key),
         ("YRM_DATADOG_API_KEY_FILE", &place),
         ("YRM_NOTIFY_TOPIC", "arn:aws:sns:eu-west-1:123456789012:news"),
+        ("YRM_TAGS", "all:team=a b,packages:data=rpm"),
         ("YRM_METRICS", "stack"),
         ("YRM_SELF_UPDATE", "no"),
     ];
@@ -140,6 +141,7 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     signing-key = "KEY"
     datadog-api-key-file = "ssm:/BUCKET"
     notify-topic = "arn:aws:sns:eu-west-1:123456789012:news"
+    tags = "all:team=a b,packages:data=rpm"
     log-file = "ROOT/var/log/yrm/yrm.log"
     log-format = "json"
     "#);

@@ -212,7 +212,8 @@ fn one_role_signs_with_one_key_reads_one_parameter_and_tells_one_topic() {
         .filter(|(owner, statement)| {
             let actions = list(&statement["Action"]);
             let secret = |action: &Value| {
-                ["kms:", "ssm:Get", "secretsmanager:", "sns:"].iter().any(|of| text(action).starts_with(of))
+                statement["Sid"] != "Encrypt"
+                    && ["kms:", "ssm:Get", "secretsmanager:", "sns:"].iter().any(|of| text(action).starts_with(of))
             };
             !["SigningKey", "AlarmTopicPolicy"].contains(&owner.as_str()) && actions.iter().any(secret)
         })
@@ -235,6 +236,50 @@ fn one_role_signs_with_one_key_reads_one_parameter_and_tells_one_topic() {
 }
 
 #[test]
+fn the_bucket_s_key_and_tags_give_rights_only_where_they_are_used() {
+    let template = template();
+    let both = json!(["kms:GenerateDataKey", "kms:Decrypt"]);
+    let expected = [
+        ("ServicePolicy", both.clone()),
+        ("PublisherPolicy", both.clone()),
+        ("ClientPolicy", json!("kms:Decrypt")),
+        ("DeployerPolicy", both),
+    ];
+    let via = json!({"StringEquals": {"aws:ResourceAccount": {"Ref": "AWS::AccountId"},
+        "kms:ViaService": {"Fn::Sub": "s3.${AWS::Region}.amazonaws.com"}}});
+    for (policy, actions) in expected {
+        let statements = resource(&template, policy)["PolicyDocument"]["Statement"].clone();
+        let about = |condition: &str| {
+            let sides = statements.as_array().unwrap().iter().filter_map(|statement| statement["Fn::If"].as_array());
+            sides.filter(|sides| sides[0] == condition).cloned().collect::<Vec<_>>()
+        };
+        let encrypts = about("HasEncryptionKey");
+        assert_eq!(encrypts.len(), 1, "{policy}");
+        assert_eq!(encrypts[0][1]["Action"], actions, "{policy}");
+        assert_eq!(encrypts[0][1]["Resource"], json!({"Ref": "encryptionKey"}), "{policy}");
+        assert_eq!(
+            (&encrypts[0][1]["Condition"], &encrypts[0][2]),
+            (&via, &json!({"Ref": "AWS::NoValue"})),
+            "{policy}"
+        );
+        let tags = about("HasObjectTags");
+        assert_eq!(tags.len(), usize::from(policy == "ServicePolicy"), "{policy}");
+        if let Some(tags) = tags.first() {
+            assert_eq!(
+                (&tags[1]["Action"], &tags[2]),
+                (&json!("s3:PutObjectTagging"), &json!({"Ref": "AWS::NoValue"}))
+            );
+            let places: Vec<String> = list(&tags[1]["Resource"]).iter().map(text).collect();
+            let within =
+                |place: &String| ["/repo/*", "/quarantine/*", "/.yrm/*"].iter().any(|end| place.ends_with(end));
+            assert!(places.len() == 3 && places.iter().all(within), "{places:?}");
+        }
+    }
+    let rule = &template["Rules"]["NobodyDecryptsForEverybody"];
+    assert!(rule.to_string().contains("website") && rule.to_string().contains("clientVpcEndpointId"), "{rule}");
+}
+
+#[test]
 fn the_bucket_is_closed_encrypted_versioned_and_outlives_the_stack() {
     let template = template();
     for name in ["Bucket", "BucketPolicy", "SigningKey"] {
@@ -251,9 +296,11 @@ fn the_bucket_is_closed_encrypted_versioned_and_outlives_the_stack() {
     let block = json!({"BlockPublicAcls": true, "IgnorePublicAcls": true,
         "BlockPublicPolicy": opens_for_websites, "RestrictPublicBuckets": opens_for_websites});
     assert_eq!(bucket["PublicAccessBlockConfiguration"], block);
-    let encryption =
-        &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["ServerSideEncryptionByDefault"];
-    assert_eq!(encryption["SSEAlgorithm"], "AES256");
+    let encryption = &bucket["BucketEncryption"]["ServerSideEncryptionConfiguration"][0]["Fn::If"];
+    let by_kms = json!({"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": {"Ref": "encryptionKey"}});
+    assert_eq!(encryption[0], "HasEncryptionKey");
+    assert_eq!(encryption[1]["ServerSideEncryptionByDefault"], by_kms);
+    assert_eq!(encryption[2]["ServerSideEncryptionByDefault"]["SSEAlgorithm"], "AES256");
 
     // A rule that expires current objects would take packages out from under the metadata.
     let rules = list(&bucket["LifecycleConfiguration"]["Rules"]);

@@ -220,18 +220,26 @@ fn one_role_signs_with_one_key_reads_one_parameter_and_tells_one_topic() {
         .map(|(owner, statement)| (owner, json!([statement["Action"], statement["Resource"]])))
         .collect();
     let parameter = "arn:${AWS::Partition}:ssm:${AWS::Region}:${AWS::AccountId}:parameter${datadogKeyParameter}";
-    let sign = json!([["kms:Sign", "kms:GetPublicKey", "kms:DescribeKey"], {"Fn::GetAtt": ["SigningKey", "Arn"]}]);
+    let sign = json!(["kms:Sign", {"Fn::GetAtt": ["SigningKey", "Arn"]}]);
+    let know = json!([["kms:GetPublicKey", "kms:DescribeKey"], {"Fn::GetAtt": ["SigningKey", "Arn"]}]);
     let read = json!(["ssm:GetParameter", {"Fn::Sub": parameter}]);
     let tell = json!(["sns:Publish", {"Ref": "noticesTopic"}]);
-    assert_eq!(about, [sign, read, tell].map(|statement| ("ServicePolicy".to_owned(), statement)));
+    assert_eq!(about, [sign, know, read, tell].map(|statement| ("ServicePolicy".to_owned(), statement)));
     assert_eq!(resource(&template, "SigningKey")["KeyUsage"], "SIGN_VERIFY");
+    // Only by the algorithm that yrm asks a key of this kind for, and only digests.
+    assert_eq!(resource(&template, "SigningKey")["KeySpec"], "RSA_4096");
+    let statements = statements(&template);
+    let (_, sign) = statements.iter().find(|(_, statement)| statement["Action"] == "kms:Sign").unwrap();
+    let asked = &sign["Condition"]["StringEquals"];
+    assert_eq!(asked["kms:SigningAlgorithm"], "RSASSA_PKCS1_V1_5_SHA_512");
+    assert_eq!(asked["kms:MessageType"], "DIGEST");
     // Without the parameters there is neither.
     let policy = resource(&template, "ServicePolicy");
     for condition in ["HasSigningKey", "HasDatadog", "HasNotices"] {
         let conditional = policy["PolicyDocument"]["Statement"].as_array().unwrap().iter();
-        let sides =
-            conditional.filter_map(|statement| statement["Fn::If"].as_array()).find(|sides| sides[0] == condition);
-        assert_eq!(sides.unwrap()[2], json!({"Ref": "AWS::NoValue"}));
+        let sides = conditional.filter_map(|statement| statement["Fn::If"].as_array());
+        let sides: Vec<_> = sides.filter(|sides| sides[0] == condition).collect();
+        assert!(!sides.is_empty() && sides.iter().all(|sides| sides[2] == json!({"Ref": "AWS::NoValue"})));
     }
 }
 

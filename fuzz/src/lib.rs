@@ -208,6 +208,7 @@ fn base() -> Catalog {
             first_published: 3,
             etag: "e".into(),
             fragment_bytes: [1, 2, 3],
+            module: None,
         });
     }
     Catalog { entries, ..Catalog::empty(Compression::Gz) }

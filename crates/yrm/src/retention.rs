@@ -1,7 +1,11 @@
 //! Which old versions leave a repository. Pure: a function of what is there, the rule and now.
 //!
-//! A version leaves when it is not among the newest N EVRs of its name and architecture *and*
-//! was first published longer ago than D. The newest never leaves.
+//! A version leaves when it is not among the newest N of its family *and* was first published longer ago
+//! than D. The newest never leaves. A family is what clients would update from one to the other, and what
+//! the same people may publish: one name and architecture, in folders for which one rule holds, in one
+//! module stream.
+
+use std::cmp::Ordering;
 
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::evr::EvrRef;
@@ -19,6 +23,48 @@ pub struct Version<'a> {
     pub evr: EvrRef<'a>,
     /// By the store's clock.
     pub first_published: Timestamp,
+    /// Which of the configuration's rules holds for its folder.
+    pub rule: Option<usize>,
+    /// What module it is of.
+    pub module: Module<'a>,
+}
+
+/// The module that a package is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Module<'a> {
+    /// None.
+    None,
+    /// One of these: `name:stream`, and the module's version if it is a number.
+    Stream(&'a str, Option<u64>),
+    /// Nobody has looked: it may be of any, so nothing that it may belong to leaves.
+    Unread,
+}
+
+impl<'a> Module<'a> {
+    /// What a MODULARITYLABEL (`name:stream:version:context`) says.
+    pub fn of_label(label: &'a str) -> Self {
+        if label.is_empty() {
+            return Self::None;
+        }
+        let colons: Vec<usize> = label.match_indices(':').map(|(at, _)| at).collect();
+        let Some(end) = colons.get(1) else { return Self::Stream(label, None) };
+        let version = &label[end + 1..colons.get(2).copied().unwrap_or(label.len())];
+        Self::Stream(&label[..*end], version.parse().ok())
+    }
+
+    fn stream(self) -> &'a str {
+        match self {
+            Self::None | Self::Unread => "",
+            Self::Stream(stream, _) => stream,
+        }
+    }
+
+    fn version(self) -> Option<u64> {
+        match self {
+            Self::None | Self::Unread => None,
+            Self::Stream(_, version) => version,
+        }
+    }
 }
 
 /// The indexes of the versions that leave now, ascending.
@@ -29,9 +75,22 @@ pub fn retire(versions: &[Version<'_>], rule: Retention, now: Timestamp) -> Vec<
     leaving
 }
 
-/// When the next version leaves if nothing else is published; `None` when none ever does.
+/// The versions whose module must be known before it can be said what leaves now, ascending.
+pub fn unread(versions: &[Version<'_>], rule: Retention, now: Timestamp) -> Vec<usize> {
+    let is_due = |clan: &&Vec<usize>| clan.iter().any(|&at| leaves_at(versions[at], rule) <= now);
+    let mut unread: Vec<usize> =
+        doubtful(versions, rule.keep_at_least).iter().filter(is_due).flatten().copied().collect();
+    unread.retain(|&at| versions[at].module == Module::Unread);
+    unread.sort_unstable();
+    unread
+}
+
+/// When there is next something to do if nothing else is published: a version leaves, or a module must be
+/// known; `None` when there never is.
 pub fn next_retirement(versions: &[Version<'_>], rule: Retention) -> Option<Timestamp> {
-    surplus(versions, rule.keep_at_least).map(|at| leaves_at(versions[at], rule)).min()
+    let doubtful = doubtful(versions, rule.keep_at_least);
+    let next = surplus(versions, rule.keep_at_least).chain(doubtful.into_iter().flatten());
+    next.map(|at| leaves_at(versions[at], rule)).min()
 }
 
 fn leaves_at(version: Version<'_>, rule: Retention) -> Timestamp {
@@ -39,23 +98,59 @@ fn leaves_at(version: Version<'_>, rule: Retention) -> Timestamp {
     version.first_published.checked_add(age).unwrap_or(Timestamp::MAX)
 }
 
-/// Those not among the newest `keep` EVRs of their name and architecture. Versions that compare
-/// equal (the same EVR in two folders, or `1.0` and `1.00`) count once and stay or go together.
-fn surplus(versions: &[Version<'_>], keep: usize) -> impl Iterator<Item = usize> {
-    let name_and_arch = |at: usize| (versions[at].name, versions[at].arch);
+/// The versions of one name and architecture under one rule, whatever their modules.
+fn clans(versions: &[Version<'_>]) -> Vec<usize> {
+    let clan = |at: usize| clan_of(versions[at]);
     let mut all: Vec<usize> = (0..versions.len()).collect();
     // Nearly in order already: repositories are sorted by path, and paths begin with names.
-    all.sort_by(|&a, &b| name_and_arch(a).cmp(&name_and_arch(b)));
+    all.sort_by(|&a, &b| clan(a).cmp(&clan(b)));
+    all
+}
+
+fn clan_of(version: Version<'_>) -> (&str, &str, Option<usize>) {
+    (version.name, version.arch, version.rule)
+}
+
+fn is_doubtful(versions: &[Version<'_>], clan: &[usize]) -> bool {
+    clan.iter().any(|&at| versions[at].module == Module::Unread)
+}
+
+/// The clans that may have more than they keep, and nobody knows what modules they are of.
+fn doubtful(versions: &[Version<'_>], keep: usize) -> Vec<Vec<usize>> {
+    let all = clans(versions);
+    let clans = all.chunk_by(|&a, &b| clan_of(versions[a]) == clan_of(versions[b]));
+    clans.filter(|clan| clan.len() > keep.max(1) && is_doubtful(versions, clan)).map(<[usize]>::to_vec).collect()
+}
+
+/// Those not among the newest `keep` of their family. Versions that compare equal (the same EVR in two
+/// folders, `1.0` and `1.00`, the contexts of one module version) count once and stay or go together.
+fn surplus(versions: &[Version<'_>], keep: usize) -> impl Iterator<Item = usize> {
+    let mut all = clans(versions);
     let mut surplus = Vec::new();
-    for family in all.chunk_by_mut(|&a, &b| name_and_arch(a) == name_and_arch(b)) {
-        if family.len() <= keep.max(1) {
+    for clan in all.chunk_by_mut(|&a, &b| clan_of(versions[a]) == clan_of(versions[b])) {
+        if clan.len() <= keep.max(1) || is_doubtful(versions, clan) {
             continue;
         }
-        family.sort_by(|&a, &b| versions[b].evr.vercmp(versions[a].evr));
-        let equals = family.chunk_by(|&a, &b| versions[a].evr.vercmp(versions[b].evr).is_eq());
-        surplus.extend(equals.skip(keep.max(1)).flatten().copied());
+        let stream = |at: usize| versions[at].module.stream();
+        clan.sort_by(|&a, &b| stream(a).cmp(stream(b)));
+        for family in clan.chunk_by_mut(|&a, &b| stream(a) == stream(b)) {
+            let order = order_of(versions, family);
+            family.sort_by(|&a, &b| order(b, a));
+            let equals = family.chunk_by(|&a, &b| order(a, b).is_eq());
+            surplus.extend(equals.skip(keep.max(1)).flatten().copied());
+        }
     }
     surplus.into_iter()
+}
+
+/// How the versions of a family are ordered: in a module stream by the module's version, as modules are
+/// made and offered as a whole; else by their own.
+fn order_of<'v>(versions: &'v [Version<'v>], family: &[usize]) -> impl Fn(usize, usize) -> Ordering + use<'v> {
+    let by_module = family.iter().all(|&at| versions[at].module.version().is_some());
+    move |a: usize, b: usize| {
+        let (a, b) = (versions[a], versions[b]);
+        if by_module { a.module.version().cmp(&b.module.version()) } else { a.evr.vercmp(b.evr) }
+    }
 }
 
 #[cfg(test)]
@@ -83,6 +178,8 @@ mod tests {
                 arch: "noarch",
                 evr: evr.borrowed(),
                 first_published: Timestamp::from_second(day * DAY).unwrap(),
+                rule: None,
+                module: Module::None,
             })
             .collect();
         let rule = Retention { keep_at_least: keep, older_than: Duration::from_hours(24 * days) };
@@ -118,12 +215,65 @@ mod tests {
     fn the_next_retirement_is_when_the_first_surplus_version_is_old_enough() {
         let (one, two) = (evr("1"), evr("2"));
         let at = |day: i64| Timestamp::from_second(day * DAY).unwrap();
-        let versions = [
-            Version { name: "a", arch: "noarch", evr: one.borrowed(), first_published: at(3) },
-            Version { name: "a", arch: "noarch", evr: two.borrowed(), first_published: at(1) },
-        ];
+        let versions = [version(&one, at(3), None, Module::None), version(&two, at(1), None, Module::None)];
         let rule = Retention { keep_at_least: 1, older_than: Duration::from_hours(48) };
         assert_eq!(next_retirement(&versions, rule), Some(at(5)));
         assert_eq!(next_retirement(&versions[..1], rule), None);
+    }
+
+    fn version<'a>(evr: &'a Evr, first_published: Timestamp, rule: Option<usize>, module: Module<'a>) -> Version<'a> {
+        Version { name: "a", arch: "noarch", evr: evr.borrowed(), first_published, rule, module }
+    }
+
+    /// What leaves of old versions of one package that are of these rules and modules.
+    fn leaving_of(keep: usize, versions: &[(&str, Option<usize>, Module<'_>)]) -> Vec<usize> {
+        let evrs: Vec<Evr> = versions.iter().map(|(version, ..)| evr(version)).collect();
+        let old = Timestamp::UNIX_EPOCH;
+        let versions: Vec<_> =
+            versions.iter().zip(&evrs).map(|((_, rule, module), evr)| version(evr, old, *rule, *module)).collect();
+        let rule = Retention { keep_at_least: keep, older_than: Duration::ZERO };
+        retire(&versions, rule, Timestamp::from_second(1).unwrap())
+    }
+
+    #[test]
+    fn versions_count_per_rule_and_per_module_stream() {
+        let of = Module::of_label;
+        assert_eq!(
+            leaving_of(1, &[("1", None, of("")), ("2", Some(0), of("")), ("3", Some(1), of(""))]),
+            Vec::<usize>::new()
+        );
+        assert_eq!(leaving_of(1, &[("1", Some(0), of("")), ("2", Some(0), of("")), ("3", None, of(""))]), [0]);
+        let streams = [("10.1", None, of("node:10:1:a")), ("12.1", None, of("node:12:1:a")), ("9", None, of(""))];
+        assert_eq!(leaving_of(1, &streams), Vec::<usize>::new());
+        let two =
+            [("10.2", None, of("node:10:2:a")), ("10.1", None, of("node:10:1:a")), ("12", None, of("node:12:1:a"))];
+        assert_eq!(leaving_of(1, &two), [1]);
+    }
+
+    #[test]
+    fn in_a_stream_the_module_s_version_counts_and_its_contexts_go_together() {
+        let of = Module::of_label;
+        let contexts = [("1", None, of("perl:5:2:aa")), ("3", None, of("perl:5:2:bb")), ("2", None, of("perl:5:1:aa"))];
+        assert_eq!(leaving_of(1, &contexts), [2]);
+        let no_number = [("1", None, of("perl:5:x:aa")), ("3", None, of("perl:5:2:bb")), ("2", None, of("perl:5"))];
+        assert_eq!(leaving_of(1, &no_number), [0, 2], "by their own versions then");
+    }
+
+    #[test]
+    fn while_a_module_is_unread_nothing_that_it_may_belong_to_leaves() {
+        let (one, two, three) = (evr("1"), evr("2"), evr("3"));
+        let old = Timestamp::UNIX_EPOCH;
+        let now = Timestamp::from_second(1).unwrap();
+        let versions = [
+            version(&one, old, None, Module::Unread),
+            version(&two, old, None, Module::None),
+            version(&three, old, None, Module::of_label("node:10:1:a")),
+            version(&one, old, Some(0), Module::Unread),
+        ];
+        let rule = Retention { keep_at_least: 1, older_than: Duration::ZERO };
+        assert_eq!((retire(&versions, rule, now), unread(&versions, rule, now)), (vec![], vec![0]));
+        assert_eq!(next_retirement(&versions, rule), Some(old), "somebody has to look");
+        let young = Retention { older_than: Duration::from_secs(5), ..rule };
+        assert_eq!(unread(&versions, young, now), Vec::<usize>::new());
     }
 }

@@ -34,7 +34,7 @@ use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
 use crate::aws;
 use crate::config::settings::{LOG_VARIABLE, Setting};
-use crate::config::{Config, Low, Policy, Trust, Typed};
+use crate::config::{Config, LogFormat, Low, Policy, Trust, Typed};
 use crate::datadog::Datadog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::notify::Notifier;
@@ -143,15 +143,20 @@ impl Context {
     /// The configuration; warnings are said and logging starts.
     pub fn config(&self) -> Result<Config> {
         let (config, warnings) = Config::of(&self.low)?;
-        for warning in &warnings {
+        let format = config.service.log_format;
+        for warning in warnings.iter().filter(|_| format == LogFormat::Human) {
             self.output.say(&format!("warning: {warning}"));
         }
         telemetry::start(&Logging {
             verbosity: self.verbosity,
             filter: self.log_filter.as_deref(),
-            format: config.service.log_format,
+            format,
             file: config.service.log_file.as_deref(),
         })?;
+        // Who reads objects, one a line, meets nothing else.
+        for warning in warnings.iter().filter(|_| format == LogFormat::Json) {
+            tracing::warn!("{warning}");
+        }
         Ok(config)
     }
 }

@@ -13,7 +13,7 @@ use super::settings::Kind;
 use super::written::{self, Written};
 use super::{
     BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, Policy, Retention, S3Config,
-    SelfUpdate, Service, SigningConfig, settings,
+    SelfUpdate, Service, SigningConfig, globs, settings,
 };
 
 /// What keep-at-least is when only prune-age-days is given.
@@ -46,6 +46,7 @@ pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
                         .to_owned(),
                 );
             }
+            warnings.extend(globs::warnings(&config.policy.trust, &config.policy.repositories));
             Ok((config, warnings))
         }
         Ok(_) | Err(Wrong) => Err(reading.problems),
@@ -136,7 +137,11 @@ impl Reading<'_> {
 
     fn policy(&mut self) -> Result<Policy, Wrong> {
         let folders = self.folders();
-        let repositories = self.required("repositories", parse::repositories);
+        let repositories = self.required("repositories", |text| {
+            let repositories = parse::repositories(text)?;
+            let wrong = folders.as_ref().ok().and_then(|folders| globs::check_repositories(&repositories, folders));
+            wrong.map_or(Ok(repositories), Err)
+        });
         let compression = self.required("compression", parse::compression);
         let retention = self.retention();
         let grace = self.required("grace", parse::duration);
@@ -201,7 +206,7 @@ impl Reading<'_> {
             keyrings: keyrings?.unwrap_or_default(),
             rules: self.low.rules.clone(),
         };
-        let wrong = rules::check(&trust);
+        let wrong = rules::check(&trust, folders);
         if wrong.is_empty() {
             return Ok(trust);
         }

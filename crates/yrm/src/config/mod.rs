@@ -4,6 +4,7 @@
 //! [`Config`] here. Nothing outside this module reads the environment or `yrm.toml`.
 
 pub mod access_point;
+pub mod globs;
 mod low;
 mod meaning;
 pub mod parse;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use globset::{GlobBuilder, GlobMatcher};
 
 use super::parse::{self, Complaint};
-use super::{Folders, Mirrors, low::Problem};
+use super::{Folders, Mirrors, globs, low::Problem};
 
 /// What is asked of packages' signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -38,8 +38,8 @@ impl Level {
     }
 }
 
-/// Which packages get our own signature before they are published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Which packages get our own signature before they are published; what asks for more comes later.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum SignPackages {
     /// None: they are published as they came.
     #[default]
@@ -136,6 +136,21 @@ pub fn glob(text: &str) -> Result<GlobMatcher, String> {
     built.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
 }
 
+/// The globs that one of a rule's folders stands for: `X/**` holds in X itself too.
+pub fn folder_globs(text: &str) -> Result<Vec<GlobMatcher>, String> {
+    let mut globs = vec![glob(text)?];
+    if let Some(itself) = text.strip_suffix("/**") {
+        globs.extend(folder_globs(itself)?);
+    }
+    Ok(globs)
+}
+
+/// A folder as it was written, without the slash before or after it.
+fn bare(folder: &str) -> String {
+    let folder = folder.strip_prefix('/').unwrap_or(folder);
+    folder.strip_suffix('/').unwrap_or(folder).to_owned()
+}
+
 /// `FILE`, `DIR` or `bucket:FOLDER`, separated by commas.
 pub(super) fn keyrings(text: &str) -> Result<Vec<KeyringPlace>, Complaint> {
     let place = |place: &str| match place.strip_prefix("bucket:") {
@@ -200,7 +215,7 @@ fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule
             continue;
         };
         match key.as_str() {
-            "folder" => rule.folders = texts.iter().map(|folder| folder.trim_matches('/').to_owned()).collect(),
+            "folder" => rule.folders = texts.iter().map(|folder| bare(folder)).collect(),
             "names" => rule.names = texts,
             "keys" => rule.keys = texts,
             "signatures" => match Level::parse(&texts.join(",")) {
@@ -250,9 +265,18 @@ fn texts(value: &toml::Value) -> Option<Vec<String>> {
     }
 }
 
-/// What is wrong with keys and levels together.
-pub(super) fn check(trust: &Trust) -> Vec<(String, Complaint)> {
+/// What is wrong with keys and levels together, and rules that could never hold.
+pub(super) fn check(trust: &Trust, folders: Option<&Folders>) -> Vec<(String, Complaint)> {
     let mut found = Vec::new();
+    let place = |at: usize| format!("rule {}", at + 1);
+    for (at, rule) in trust.rules.iter().enumerate() {
+        let folders = rule.folders.iter().filter_map(|text| globs::check_folder(text, folders?));
+        let wrong = folders.chain(rule.names.iter().filter_map(|text| globs::check_name(text)));
+        found.extend(wrong.map(|complaint| (place(at), complaint)));
+    }
+    if found.is_empty() {
+        found.extend(globs::shadowed(&trust.rules).into_iter().map(|(at, complaint)| (place(at), complaint)));
+    }
     if trust.looks_at_signatures() && trust.keyrings.is_empty() {
         let hint = "name the keys that packages may be signed with: keyring = \"/etc/yrm/keys\"".to_owned();
         let message = "signatures are asked for, and there is no key to verify them with".to_owned();
@@ -263,7 +287,7 @@ pub(super) fn check(trust: &Trust) -> Vec<(String, Complaint)> {
         if !rule.keys.is_empty() && rule.signatures.unwrap_or(trust.signatures) == Level::Off && !are_asked_for {
             let message = "it names keys, and signatures are not looked at there".to_owned();
             let hint = Some("add signatures = \"require\" to the rule".to_owned());
-            found.push((format!("rule {}", at + 1), Complaint { message, hint }));
+            found.push((place(at), Complaint { message, hint }));
         }
     }
     found

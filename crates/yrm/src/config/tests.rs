@@ -390,3 +390,112 @@ fn a_directory_has_no_queue_and_no_releases() {
     let never = problems(&Low::gather(&typed(&[], &[("bucket", "s3://bucket"), ("self-update-interval", "0")])));
     assert!(never.contains("self-update-interval (--self-update-interval): an interval of 0"), "{never}");
 }
+
+/// What is said of a `yrm.toml` with this text beside its bucket, if anything is wrong with it.
+fn wrong_with(text: &str) -> Option<String> {
+    let (low, _file) = with_file(&format!("bucket = \"./b\"\nkeyring = \"/k\"\n{text}"), typed(&[], &[]));
+    Config::of(&low).err().map(|error| error.chain())
+}
+
+#[test]
+fn a_rule_that_can_never_hold_is_refused() {
+    let rule = |folder: &str| {
+        let folder = toml::Value::String(folder.to_owned());
+        wrong_with(&format!("[[rule]]\nfolder = {folder}\nsignatures = \"require\"\n"))
+    };
+    let cases = [
+        ("./secure", "\"secure\""),
+        (" secure", "\"secure\""),
+        ("secure ", "\"secure\""),
+        ("secure /x", "\"secure/x\""),
+        ("secure\u{a0}", "\"secure\""),
+        (".", "\"**\" for every folder"),
+        ("./", "\"**\" for every folder"),
+        ("repo/secure", "\"secure\", or \"[r]epo/secure\""),
+        ("inbox/secure", "\"secure\", or \"[i]nbox/secure\""),
+        ("/inbox/", "\"**\""),
+        ("repo", "\"**\""),
+        ("secure/../secure", "without \"..\""),
+        ("..", "without \"..\""),
+        ("secure/*.rpm", "folder = \"secure\""),
+        ("secure/x.rpm", "folder = \"secure\""),
+        ("*.RPM", "folder = \"**\""),
+        ("secure//x", "\"secure/x\""),
+        ("//secure", "\"secure\""),
+        ("secure//", "\"secure\""),
+        ("secure\\x", "\"secure/x\""),
+        ("secu\u{200b}re", ""),
+        ("secure/repodata", ""),
+        (".secure", ""),
+        ("{el9,inbox/el10}", "\"el10\""),
+        ("{el9, el10}/*", "\"el10/*\""),
+    ];
+    for (folder, instead) in cases {
+        let said = rule(folder).unwrap_or_else(|| panic!("{folder:?} is taken"));
+        assert!(said.contains("can never be the folder of a package: "), "{folder:?}: {said}");
+        assert!(said.contains("rule 1: ") && said.contains("(write ") && said.contains(instead), "{folder:?}: {said}");
+    }
+    for folder in
+        ["secure", "/secure/", "secure/**", "*", "**", "el9/*/x", "{el9,el10}/*", "[r]epo/x", "secure[ ]", "repository"]
+    {
+        assert_eq!(rule(folder), None, "{folder:?}");
+    }
+    // Where inbox and repo are called otherwise, other names are theirs.
+    assert_eq!(wrong_with("inbox = \"drop/here\"\n[[rule]]\nfolder = \"inbox/x\"\n"), None);
+    assert!(wrong_with("inbox = \"drop/here\"\n[[rule]]\nfolder = \"drop/here/x\"\n").unwrap().contains("\"x\""));
+
+    // One that is behind another which holds wherever it does.
+    let behind = |first: &str, second: &str| {
+        wrong_with(&format!(
+            "[[rule]]\nfolder = \"{first}\"\n[[rule]]\nfolder = \"{second}\"\nsignatures = \"require\"\n"
+        ))
+    };
+    for (first, second) in
+        [("**", "secure"), ("secure", "secure"), ("secure/**", "secure/team-b"), ("el9", "el9/*"), ("*", "el9/*")]
+    {
+        let said = behind(first, second).unwrap_or_else(|| panic!("{second:?} behind {first:?} is taken"));
+        assert!(said.contains("rule 2: ") && said.contains("put this rule before rule 1"), "{said}");
+        if first != second {
+            assert_eq!(behind(second, first), None, "{second:?} before {first:?}");
+        }
+    }
+    for (first, second) in [("el9/*", "el9"), ("el9/x86_64", "el9/*"), ("el?", "el*"), ("secure", "secured")] {
+        assert_eq!(behind(first, second), None, "{second:?} behind {first:?}");
+    }
+
+    // Its siblings: names, and the folders that are repositories.
+    for name in ["foo-1.0-1.noarch.rpm", "*.rpm", "el9/foo", " foo", "foo bar", ""] {
+        let said = wrong_with(&format!("[[rule]]\nfolder = \"el9\"\nnames = \"{name}\"\n")).unwrap();
+        assert!(said.contains("can never be the name of a package: "), "{name:?}: {said}");
+    }
+    assert_eq!(wrong_with("[[rule]]\nfolder = \"el9\"\nnames = [\"lib{a,b}-*\", \"g++\", \"[a-z]?.x\"]\n"), None);
+    for globs in ["repo/el9", "el9/*.rpm", "el8,inbox/*", "el9/repodata", "el9/ x"] {
+        let said = wrong_with(&format!("repositories = \"{globs}\"\n")).unwrap_or_else(|| panic!("{globs:?} is taken"));
+        assert!(said.contains("can never be the folder of a package: "), "{globs:?}: {said}");
+    }
+    assert_eq!(wrong_with("repositories = \"el9/*, el8/x/\"\n"), None);
+}
+
+#[test]
+fn folders_that_look_alike_and_unsigned_neighbours_are_warned_of() {
+    let warnings = |text: &str| {
+        let (low, _file) = with_file(&format!("bucket = \"./b\"\nkeyring = \"/k\"\n{text}"), typed(&[], &[]));
+        Config::of(&low).unwrap().1
+    };
+    let two =
+        |one: &str, other: &str| warnings(&format!("[[rule]]\nfolder = \"{one}\"\n[[rule]]\nfolder = \"{other}\"\n"));
+    for (one, other) in [("secure", "Secure"), ("caf\u{e9}", "cafe\u{301}"), ("secure", "\u{ff53}ecure")] {
+        assert!(two(one, other)[0].contains("they look alike and are two folders"), "{one} {other}");
+    }
+    assert_eq!(two("secure", "secure-too"), Vec::<String>::new());
+
+    let strict = "[[rule]]\nfolder = \"secure\"\nsignatures = \"require\"\n";
+    let beside = "clients take the newest version from any folder";
+    assert!(warnings(strict)[0].contains(beside));
+    assert!(warnings(&format!("repositories = \"depth=2\"\n{strict}")).is_empty());
+    assert!(warnings(&format!("repositories = \"per-folder\"\n{strict}")).is_empty());
+    assert!(warnings(&format!("signatures = \"require\"\n{strict}")).is_empty());
+    assert!(warnings(&format!("{strict}[[rule]]\nfolder = \"**\"\nsignatures = \"require\"\n")).is_empty());
+    let deep = strict.replace("\"secure\"", "\"el9/secure/**\"");
+    assert!(warnings(&format!("repositories = \"per-folder\"\n{deep}"))[0].contains(beside));
+}

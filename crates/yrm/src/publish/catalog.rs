@@ -86,6 +86,7 @@ pub(crate) mod tests {
             first_published: 0,
             etag: "e".into(),
             fragment_bytes: [10, 20, 30],
+            module: Some("".into()),
         }
     }
 

@@ -15,11 +15,15 @@ use rpmmd::header::HeaderFile;
 use super::inbox;
 use super::report::Remark;
 use super::verdict::Reason;
+use crate::config::globs::skeleton;
 use crate::config::{self, KeyringPlace, Level, SignPackages, rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::{Fingerprint, Keyring, MAX_KEYRING_BYTES, NoKeys};
 use crate::openpgp::verify::{self, Covers, Fault, Refusal, Verification};
 use crate::store::{ETag, Store};
+
+/// The code of a remark on a folder that looks like another one. No reason to turn anything away.
+const LOOK_ALIKE: &str = "W_LOOK_ALIKE";
 
 /// Files of a keyring's folder that are read at most.
 const MAX_KEYRING_FILES: usize = 1_000;
@@ -40,6 +44,8 @@ type Seen = Vec<(String, ETag)>;
 
 struct Rule {
     folders: Vec<GlobMatcher>,
+    /// The same for what looks like one of its folders.
+    look_alikes: Vec<GlobMatcher>,
     names: Vec<GlobMatcher>,
     only: Option<Arc<[Fingerprint]>>,
     level: Level,
@@ -90,13 +96,40 @@ impl Gate {
         Ok(gate)
     }
 
-    /// What holds for the package at this path below the inbox: the first rule that has a glob for
-    /// its folder or for one above it.
+    /// Whether folders differ at all.
+    pub fn has_rules(&self) -> bool {
+        !self.rules.is_empty()
+    }
+
+    /// The number of the rule that holds for the package at this path below the inbox: the first that has
+    /// a glob for its folder or for one above it.
+    pub fn rule_of(&self, path: &str) -> Option<usize> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let folders = folders_of(path);
+        self.rules.iter().position(|rule| rule.fits(&folders))
+    }
+
+    /// What is to be said where a folder of this path only looks like one that a rule is for.
+    pub fn look_alike(&self, path: &str) -> Option<Remark> {
+        let own = self.rule_of(path);
+        let skeletons: Vec<String> = folders_of(path).into_iter().map(skeleton).collect();
+        let folders: Vec<&str> = skeletons.iter().map(String::as_str).collect();
+        let twin = self.rules.iter().position(|rule| fit(&rule.look_alikes, &folders))?;
+        if own.is_some_and(|own| own <= twin) {
+            return None;
+        }
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let meant = self.rules[twin].spelt.folders.join(", ");
+        let message =
+            format!("its folder {folder:?} looks like one of the rule for {meant:?}, which does not hold there");
+        Some(Remark { code: LOOK_ALIKE.to_owned(), message })
+    }
+
+    /// What holds for the package at this path below the inbox.
     pub fn demands(&self, path: &str) -> Demands<'_> {
-        let ends = path.match_indices('/').map(|(at, _)| at);
-        let folders: Vec<&str> = std::iter::once("").chain(ends.map(|end| &path[..end])).collect();
-        let fits = |rule: &&Rule| rule.folders.iter().any(|glob| folders.iter().any(|folder| glob.is_match(folder)));
-        let rule = self.rules.iter().find(fits);
+        let rule = self.rule_of(path).map(|number| &self.rules[number]);
         let (level, sign) = rule.map_or((self.level, self.sign), |rule| (rule.level, rule.sign));
         Demands { level, sign, rule }
     }
@@ -157,6 +190,11 @@ impl Gate {
 }
 
 impl Rule {
+    /// Whether it holds in the innermost of these folders.
+    fn fits(&self, folders: &[&str]) -> bool {
+        fit(&self.folders, folders)
+    }
+
     fn new(rule: &config::Rule, elsewhere: &config::Trust) -> Result<Self> {
         let doing = || format!("reading the rule for {}", rule.folders.join(", "));
         let globs = |texts: &[String]| {
@@ -169,9 +207,15 @@ impl Rule {
                 error.hint("write all 40 (or 64) digits; shorter ids can be forged. `gpg --show-keys FILE` shows them")
             })
         };
+        let folders = |texts: &[String]| {
+            let globs = texts.iter().map(|text| rules::folder_globs(text)).collect::<Result<Vec<_>, _>>();
+            globs.map(|globs| globs.concat()).map_err(|why| Error::new(ErrorKind::Config, doing()).because(why))
+        };
+        let skeletons: Vec<String> = rule.folders.iter().map(|text| skeleton(text)).collect();
         let only = rule.keys.iter().map(fingerprint).collect::<Result<Vec<_>>>()?;
         Ok(Self {
-            folders: globs(&rule.folders)?,
+            folders: folders(&rule.folders)?,
+            look_alikes: folders(&skeletons)?,
             names: globs(&rule.names)?,
             only: (!only.is_empty()).then(|| only.into()),
             level: rule.signatures.unwrap_or(elsewhere.signatures),
@@ -179,6 +223,15 @@ impl Rule {
             spelt: rule.clone(),
         })
     }
+}
+
+fn fit(globs: &[GlobMatcher], folders: &[&str]) -> bool {
+    globs.iter().any(|glob| folders.iter().any(|folder| glob.is_match(folder)))
+}
+
+/// The folder that a path lies in and those above it, the outermost first.
+fn folders_of(path: &str) -> Vec<&str> {
+    std::iter::once("").chain(path.match_indices('/').map(|(at, _)| &path[..at])).collect()
 }
 
 fn no_keys(doing: String, why: NoKeys) -> Error {
@@ -372,6 +425,17 @@ mod tests {
         let gate = gate(&[(&["**"], Some(Level::Require))]);
         for path in ["a.rpm", "el9/a.rpm", "el9/x/y/a.rpm"] {
             assert_eq!(gate.demands(path).level, Level::Require, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_folder_and_all_below_it_is_that_folder_too() {
+        let gate = gate(&[(&["secure/**"], Some(Level::Require)), (&["el9/*/x/**"], Some(Level::Require))]);
+        for path in ["secure/a.rpm", "secure/b/c/a.rpm", "el9/q/x/a.rpm", "el9/q/x/y/a.rpm"] {
+            assert_eq!(gate.demands(path).level, Level::Require, "{path}");
+        }
+        for path in ["a.rpm", "secured/a.rpm", "x/secure/a.rpm", "el9/q/a.rpm"] {
+            assert_eq!(gate.demands(path).level, Level::Off, "{path}");
         }
     }
 }

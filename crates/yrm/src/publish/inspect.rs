@@ -20,6 +20,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use super::gate::{Check, Signing};
 use super::inbox::Dropped;
+use super::modules::label_of;
 use super::signed::{Draft, Sketch, Terms};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
 use crate::config::{Level, SignPackages};
@@ -172,7 +173,12 @@ impl Inspector {
     /// The verdict on one file. An error means that the store failed, not the file.
     pub async fn inspect(&self, dropped: Dropped) -> Result<Verdict> {
         match self.candidate(&dropped).await {
-            Ok(candidate) => Ok(Verdict::Accept(Box::new(candidate))),
+            Ok(mut candidate) => {
+                let look_alike =
+                    self.keyring.as_ref().and_then(|_| self.bucket.gate.look_alike(&candidate.dropped.path));
+                candidate.signing.remarks.extend(look_alike);
+                Ok(Verdict::Accept(Box::new(candidate)))
+            }
             Err(Stop::Gone) => Ok(Verdict::Gone),
             Err(Stop::Long) => Ok(Verdict::Long(dropped)),
             Err(Stop::Wait(why)) => Ok(Verdict::Wait { dropped, why }),
@@ -315,6 +321,52 @@ impl Inspector {
         });
         let unread = || Error::new(ErrorKind::Internal, "verifying a file whose header was not read");
         Ok(Some(checked.await?.ok_or_else(unread)?))
+    }
+
+    /// Whether a package with the digest and name given would be let into the folder of `path`, by what the
+    /// rules there ask of signatures and names. One that is gone or was replaced would not.
+    pub(super) async fn is_let_in(
+        &self,
+        dropped: &Dropped,
+        (name, pkgid): (&str, Option<Sha256>),
+        path: &str,
+    ) -> Result<bool> {
+        let demands = self.bucket.gate.demands(path);
+        if demands.check_name(name).is_err() {
+            return Ok(false);
+        }
+        if demands.level != Level::Require {
+            return Ok(true);
+        }
+        let doing = || format!("verifying {} by the rules for {path}", dropped.key());
+        let keys = match self.keys().await {
+            Ok(Some(keys)) => keys,
+            Ok(None) => return Ok(true),
+            Err(Stop::Fault(error)) => return Err(error),
+            Err(Stop::Wait(why) | Stop::Reject(_, why)) => {
+                return Err(Error::new(ErrorKind::Unavailable, doing()).because(why));
+            }
+            Err(Stop::Gone | Stop::Long) => return Err(Error::new(ErrorKind::Unavailable, doing())),
+        };
+        let judged = async {
+            let prefix = self.read_header(dropped).await?;
+            let (trust, bytes) = (demands.trust(keys, self.now), prefix.bytes.clone());
+            let begun = aside("verifying signatures", move || match HeaderFile::parse_prefix(&bytes) {
+                Ok(Parsed::Ready(file)) => Some(Check::begin(&file, Level::Require, trust)),
+                Ok(Parsed::Needs(_)) | Err(_) => None,
+            });
+            let Some(check) = begun.await?.filter(|check| !check.is_hopeless()) else { return Ok(false) };
+            let asked = Asked { check: Some(check), draft: None };
+            let (sha256, asked) = self.digest(dropped, &prefix.bytes, asked).await?;
+            // What was judged before is what is published, and nothing that took its place since.
+            let is_it = pkgid == Some(sha256);
+            Ok(is_it && asked.check.is_some_and(|check| check.finish(true).is_ok()))
+        };
+        match judged.await {
+            Ok(is_let_in) => Ok(is_let_in),
+            Err(Stop::Fault(error)) => Err(error),
+            Err(Stop::Gone | Stop::Long | Stop::Wait(_) | Stop::Reject(..)) => Ok(false),
+        }
     }
 
     /// The repository and the href for the key, if the key can be a path.
@@ -590,12 +642,14 @@ fn describe(file: File<'_>, repository: RepositoryDir, href: &str) -> Result<Can
         repository,
         href: href.to_owned(),
         build_time: package.build_time,
+        module: label_of(&file),
         fragments: Fragments::of(&package).map_err(|error| Stop::Reject(Reason::HeaderLimit, error.to_string()))?,
         nevra: package.nevra,
         pkgid: None,
         signing: Signing::default(),
         signed: None,
         same_as: None,
+        standings: Vec::new(),
     })
 }
 

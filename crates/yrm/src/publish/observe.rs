@@ -14,8 +14,7 @@ use rpmmd::repomd::Repomd;
 use super::bucket::{Bucket, aside};
 use super::catalog::{Catalog, Decoded};
 use super::pair::Signature;
-use super::plan::next_retirement_of;
-use crate::config::Retention;
+use super::plan::Kept;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 use crate::store::body::Body;
@@ -36,6 +35,8 @@ pub struct State {
     pub signature: Option<Signature>,
     /// When retention next has something to do, once that was looked up.
     next_retirement: Arc<OnceLock<Option<Timestamp>>>,
+    /// Whether the catalog knows more than the one that is stored.
+    has_learnt: bool,
 }
 
 /// The repomd.xml that was read.
@@ -85,8 +86,9 @@ pub struct Rerendered {
 impl State {
     /// A generation that is published.
     pub fn published(repository: RepositoryDir, current: Current, catalog: Catalog) -> Self {
-        let (catalog, source) = (Arc::new(catalog), Source::Published);
-        Self { repository, current: Some(current), catalog, source, signature: None, next_retirement: Arc::default() }
+        let mut state = Self::fresh(repository, catalog.compression);
+        (state.current, state.catalog) = (Some(current), Arc::new(catalog));
+        state
     }
 
     /// The same, with the signature that lies beside it.
@@ -111,6 +113,14 @@ impl State {
         Self { catalog: Arc::new(catalog), source, next_retirement: Arc::default(), ..self }
     }
 
+    /// The same generation, with what was learnt of its packages' modules.
+    #[must_use]
+    pub fn labelled(self, labels: &[(usize, String)]) -> Self {
+        let mut catalog = Catalog::clone(&self.catalog);
+        catalog.entries = catalog.entries.labelled(labels);
+        Self { catalog: Arc::new(catalog), next_retirement: Arc::default(), has_learnt: true, ..self }
+    }
+
     /// The repomd.xml that names the files of the catalog, if there is one.
     pub fn described_by(&self) -> Option<(&Bytes, &Repomd)> {
         match &self.source {
@@ -122,8 +132,8 @@ impl State {
     }
 
     /// When retention next has something to do. Every package is looked at once a generation.
-    pub fn next_retirement(&self, rule: Retention) -> Option<Timestamp> {
-        *self.next_retirement.get_or_init(|| next_retirement_of(&self.catalog, rule))
+    pub fn next_retirement(&self, kept: Kept<'_>) -> Option<Timestamp> {
+        *self.next_retirement.get_or_init(|| kept.next_retirement())
     }
 
     /// A repository that does not exist yet.
@@ -136,6 +146,7 @@ impl State {
             source: Source::Published,
             signature: None,
             next_retirement: Arc::default(),
+            has_learnt: false,
         }
     }
 
@@ -150,9 +161,9 @@ impl State {
     }
 
     /// Whether this is not what clients see: the next generation differs although nothing comes or
-    /// goes.
+    /// goes, or what was learnt would have to be learnt again.
     pub fn is_news(&self) -> bool {
-        !matches!(self.source, Source::Published)
+        !matches!(self.source, Source::Published) || self.has_learnt
     }
 }
 

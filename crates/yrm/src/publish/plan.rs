@@ -5,14 +5,15 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use jiff::Timestamp;
-use rpmmd::checksum::Sha256;
 use rpmmd::evr::EvrRef;
 use rpmmd::nevra::Nevra;
 
 use super::catalog::{Catalog, Staying};
-use super::verdict::Candidate;
-use crate::config::{OnConflict, Retention};
-use crate::retention::{Version, next_retirement, retire};
+use super::gate::Gate;
+use super::verdict::{Candidate, Standing};
+use crate::config::{Level, OnConflict, Retention};
+use crate::retention::{self, Module, Version};
+use crate::store::key::RepositoryDir;
 
 /// What is to happen. The numbers are indexes of candidates, or of the catalog's entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,14 +34,41 @@ pub struct Plan {
     pub later: Vec<usize>,
 }
 
-/// A candidate with the path or the name of packages of other bytes, which leave as it comes. It goes
-/// under a path of its own: bytes never change under one.
+/// A candidate with the path or the name of packages of other bytes, which leave as it comes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Replacement {
     /// The candidate.
     pub candidate: usize,
     /// The entries that leave.
     pub entries: Vec<usize>,
+    /// Whether it goes under a path of its own: bytes never change under one.
+    pub goes_apart: bool,
+}
+
+/// Which of the configuration's rules holds where in one repository.
+#[derive(Debug, Clone, Copy)]
+pub struct FolderRules<'a> {
+    /// The rules.
+    pub gate: &'a Gate,
+    /// The repository.
+    pub repository: &'a RepositoryDir,
+}
+
+impl FolderRules<'_> {
+    /// The number of the rule that holds for the package at `href`.
+    pub fn of(self, href: &str) -> Option<usize> {
+        self.gate.rule_of(&self.path(href))
+    }
+
+    /// Whether a package at `href` must have a signature that counts.
+    pub fn require(self, href: &str) -> bool {
+        self.gate.demands(&self.path(href)).level == Level::Require
+    }
+
+    /// A package's path below the inbox, or below `repo/`.
+    pub fn path(self, href: &str) -> String {
+        self.repository.path_of(href)
+    }
 }
 
 impl Plan {
@@ -68,8 +96,8 @@ impl Plan {
     }
 
     /// Whether this candidate goes under a path of its own.
-    pub fn replaces(&self, candidate: usize) -> bool {
-        self.replace.iter().any(|replacement| replacement.candidate == candidate)
+    pub fn goes_apart(&self, candidate: usize) -> bool {
+        self.replace.iter().any(|replacement| replacement.candidate == candidate && replacement.goes_apart)
     }
 }
 
@@ -92,20 +120,20 @@ fn name(nevra: &Nevra) -> Name<'_> {
     (&nevra.name, nevra.evr.borrowed(), &nevra.arch)
 }
 
-/// The first entry of each full name that candidates bear too.
-fn published<'c>(catalog: &'c Catalog, candidates: &'c [Candidate]) -> HashMap<Name<'c>, usize> {
+/// The entries of each full name that candidates bear too, in order.
+fn published<'c>(catalog: &'c Catalog, candidates: &'c [Candidate]) -> HashMap<Name<'c>, Vec<usize>> {
     let mut wanted: HashMap<&str, HashSet<Name<'c>>> = HashMap::new();
     for Candidate { nevra, .. } in candidates {
         wanted.entry(&nevra.name).or_default().insert(name(nevra));
     }
-    let mut found = HashMap::new();
+    let mut found: HashMap<_, Vec<usize>> = HashMap::new();
     if wanted.is_empty() {
         return found;
     }
     for at in catalog.entries.named(wanted.keys().copied()) {
         let nevra = catalog.entries.nevra(at);
         if let Some(name) = wanted.get(nevra.0).and_then(|names| names.get(&nevra)) {
-            found.entry(*name).or_insert(at);
+            found.entry(*name).or_default().push(at);
         }
     }
     found
@@ -138,62 +166,107 @@ pub fn rivals(catalog: &Catalog, candidates: &[Candidate]) -> Vec<(usize, usize)
     let mut rivals = Vec::new();
     for (at, candidate) in signed() {
         let there = catalog.entries.position(&candidate.href);
-        let holder = named.get(&name(&candidate.nevra)).copied();
-        let others = there.into_iter().chain(holder.filter(|holder| Some(*holder) != there));
+        let twins = named.get(&name(&candidate.nevra)).into_iter().flatten().copied();
+        let others = there.into_iter().chain(twins.filter(|twin| Some(*twin) != there));
         let others = others.filter(|entry| candidate.pkgid != Some(catalog.entries.get(*entry).pkgid()));
         rivals.extend(others.map(|entry| (at, entry)));
     }
     rivals
 }
 
-/// Decides. Candidates are in byte order of their keys; of two new ones with the same NEVRA and
-/// different bytes the first is admitted.
-pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict) -> Plan {
-    let mut plan = Plan::default();
-    let held = |at: usize| (Some(catalog.entries.get(at).pkgid()), catalog.entries.href(at), None);
-    let mut holders: HashMap<Name<'_>, (Option<Sha256>, &str, Option<usize>)> =
-        published(catalog, candidates).into_iter().map(|(name, at)| (name, held(at))).collect();
+/// What is published with other bytes under the full name of a candidate, in a folder for which another rule
+/// holds: whether the one may touch the other is for their signatures to say. Numbers of candidates and of
+/// entries.
+pub fn strangers(catalog: &Catalog, candidates: &[Candidate], rules: FolderRules<'_>) -> Vec<(usize, usize)> {
+    if !rules.gate.has_rules() {
+        return Vec::new();
+    }
+    let named = published(catalog, candidates);
+    let mut strangers = Vec::new();
     for (at, candidate) in candidates.iter().enumerate() {
-        let same = candidate.same_as.as_ref().is_some_and(|href| catalog.entries.position(href).is_some());
-        if same || candidate.own_hrefs().any(|own| catalog.entries.position(&own).is_some()) {
-            plan.already.push(at);
-            continue;
-        }
-        let there = catalog.entries.position(&candidate.href);
-        if there.is_some_and(|there| candidate.pkgid == Some(catalog.entries.get(there).pkgid())) {
-            plan.already.push(at);
-            continue;
-        }
-        let holder = holders.get(&name(&candidate.nevra)).copied();
-        let other = holder.filter(|(pkgid, ..)| *pkgid != candidate.pkgid || pkgid.is_none());
-        match (there, other, on_conflict) {
-            (None, None, _) => plan.admit.push(at),
-            (_, Some((.., Some(_))), OnConflict::Replace) => {
-                plan.later.push(at);
+        let own = rules.of(&candidate.href);
+        let twins = named.get(&name(&candidate.nevra)).into_iter().flatten().copied();
+        let others = twins.filter(|twin| candidate.pkgid != Some(catalog.entries.get(*twin).pkgid()));
+        strangers.extend(others.filter(|twin| rules.of(catalog.entries.href(*twin)) != own).map(|twin| (at, twin)));
+    }
+    strangers
+}
+
+/// What is published with the full name of a candidate and other bytes.
+#[derive(Default)]
+struct Twins {
+    /// In a folder with another rule, which the candidate does not meet.
+    guarded: Option<usize>,
+    /// In a folder with another rule, and would not be let into the candidate's: not in its way.
+    outranked: Vec<usize>,
+    /// The others.
+    equal: Vec<usize>,
+    /// Another candidate, which comes first.
+    arriving: Option<usize>,
+}
+
+impl Twins {
+    fn of(catalog: &Catalog, candidate: &Candidate, named: Option<&Vec<usize>>, rules: FolderRules<'_>) -> Self {
+        let mut twins = Self::default();
+        let is_other = |at: &usize| candidate.pkgid != Some(catalog.entries.get(*at).pkgid());
+        for at in named.into_iter().flatten().copied().filter(is_other) {
+            let href = catalog.entries.href(at);
+            let standing = || candidate.standings.iter().find(|standing| standing.href == href);
+            if rules.of(href) == rules.of(&candidate.href) {
+                twins.equal.push(at);
                 continue;
             }
-            (_, _, OnConflict::Replace) => {
-                let entries = of_other_bytes(catalog, candidate).collect();
-                plan.replace.push(Replacement { candidate: at, entries });
+            match standing() {
+                Some(Standing { may_touch: true, outranks: true, .. }) => twins.outranked.push(at),
+                Some(Standing { may_touch: true, .. }) => twins.equal.push(at),
+                Some(_) | None => twins.guarded = twins.guarded.or(Some(at)),
+            }
+        }
+        twins
+    }
+}
+
+/// What the plan does with one candidate.
+enum Step {
+    Already,
+    Admit,
+    Replace { entries: Vec<usize>, goes_apart: bool },
+    Later,
+    Conflict { with: Option<usize>, message: String },
+}
+
+/// Decides. Candidates are in byte order of their keys; of two new ones with the same NEVRA and
+/// different bytes the first is admitted, and before all others one whose folder asks for signatures.
+pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict, rules: FolderRules<'_>) -> Plan {
+    let mut plan = Plan::default();
+    let named = published(catalog, candidates);
+    let mut arriving: HashMap<Name<'_>, usize> = HashMap::new();
+    let mut order: Vec<usize> = (0..candidates.len()).collect();
+    if rules.gate.has_rules() {
+        order.sort_by_key(|&at| !rules.require(&candidates[at].href));
+    }
+    for at in order {
+        let candidate = &candidates[at];
+        let name = name(&candidate.nevra);
+        let mut twins = Twins::of(catalog, candidate, named.get(&name), rules);
+        let is_other = |first: &usize| candidates[*first].pkgid != candidate.pkgid || candidate.pkgid.is_none();
+        twins.arriving = arriving.get(&name).copied().filter(is_other);
+        let step = step(catalog, (candidates, at), twins, on_conflict);
+        if matches!(step, Step::Admit | Step::Replace { .. }) {
+            arriving.entry(name).or_insert(at);
+        }
+        match step {
+            Step::Already => plan.already.push(at),
+            Step::Later => plan.later.push(at),
+            Step::Conflict { with, message } => plan.conflicts.push(Conflict { candidate: at, with, message }),
+            Step::Admit => plan.admit.push(at),
+            Step::Replace { entries, goes_apart } => {
+                plan.replace.push(Replacement { candidate: at, entries, goes_apart });
                 plan.admit.push(at);
             }
-            (Some(_), _, OnConflict::Reject) => {
-                let message = format!("{} is already published with other bytes", candidate.href);
-                plan.conflicts.push(Conflict { candidate: at, with: None, message });
-                continue;
-            }
-            (None, Some((_, holder, with)), OnConflict::Reject) => {
-                let message = format!("{} is already published with other bytes as {holder}", candidate.nevra);
-                plan.conflicts.push(Conflict { candidate: at, with, message });
-                continue;
-            }
-        }
-        let itself = (candidate.pkgid, candidate.href.as_str(), Some(at));
-        match on_conflict {
-            OnConflict::Replace => drop(holders.insert(name(&candidate.nevra), itself)),
-            OnConflict::Reject => drop(holders.entry(name(&candidate.nevra)).or_insert(itself)),
         }
     }
+    give_way(catalog, candidates, &mut plan);
     let wanted = wanted(catalog, candidates, &plan);
     let (early, replace) = std::mem::take(&mut plan.replace)
         .into_iter()
@@ -202,6 +275,83 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict
     plan.later.extend(early.iter().map(|replacement| replacement.candidate));
     plan.admit.retain(|at| !early.iter().any(|replacement| replacement.candidate == *at));
     plan
+}
+
+fn step(catalog: &Catalog, (candidates, at): (&[Candidate], usize), twins: Twins, on_conflict: OnConflict) -> Step {
+    let candidate = &candidates[at];
+    let Candidate { href, nevra, pkgid, .. } = candidate;
+    let same = candidate.same_as.as_ref().is_some_and(|href| catalog.entries.position(href).is_some());
+    if same || candidate.own_hrefs().any(|own| catalog.entries.position(&own).is_some()) {
+        return Step::Already;
+    }
+    let there = catalog.entries.position(href);
+    if there.is_some_and(|there| *pkgid == Some(catalog.entries.get(there).pkgid())) {
+        return Step::Already;
+    }
+    if let Some(guarded) = twins.guarded {
+        let holder = catalog.entries.href(guarded);
+        let message = format!(
+            "{nevra} is already published with other bytes as {holder}, and this package would not be let into that folder"
+        );
+        return Step::Conflict { with: None, message };
+    }
+    let Twins { outranked, equal, arriving, .. } = twins;
+    match (on_conflict, arriving) {
+        (OnConflict::Replace, Some(_)) => Step::Later,
+        (OnConflict::Replace, None) => {
+            let twins = equal.into_iter().chain(outranked).filter(|twin| Some(*twin) != there);
+            let mut entries: Vec<usize> = there.into_iter().chain(twins).collect();
+            entries.sort_unstable();
+            if entries.is_empty() { Step::Admit } else { Step::Replace { entries, goes_apart: true } }
+        }
+        (OnConflict::Reject, _) if there.is_some() => {
+            Step::Conflict { with: None, message: format!("{href} is already published with other bytes") }
+        }
+        (OnConflict::Reject, arriving) => {
+            let holder = equal.first().map(|&twin| (catalog.entries.href(twin), None));
+            let holder = holder.or_else(|| arriving.map(|first| (candidates[first].href.as_str(), Some(first))));
+            match holder {
+                Some((holder, with)) => {
+                    let message = format!("{nevra} is already published with other bytes as {holder}");
+                    Step::Conflict { with, message }
+                }
+                None if outranked.is_empty() => Step::Admit,
+                None => Step::Replace { entries: outranked, goes_apart: false },
+            }
+        }
+    }
+}
+
+/// Who drops again what is published does not keep one waiting that outranks it: its package leaves, and
+/// the upload is in that one's way.
+fn give_way(catalog: &Catalog, candidates: &[Candidate], plan: &mut Plan) {
+    let outranked = |candidate: usize, entry: usize| {
+        let href = catalog.entries.href(entry);
+        candidates[candidate].standings.iter().any(|standing| standing.outranks && standing.href == href)
+    };
+    let entries = plan.replace.iter().flat_map(|replacement| {
+        let candidate = replacement.candidate;
+        replacement
+            .entries
+            .iter()
+            .filter(move |&&entry| outranked(candidate, entry))
+            .map(move |&entry| (entry, candidate))
+    });
+    let taken: HashMap<usize, usize> = entries.collect();
+    if taken.is_empty() {
+        return;
+    }
+    for at in std::mem::take(&mut plan.already) {
+        let with = published_as(catalog, &candidates[at]).and_then(|entry| taken.get(&entry).copied());
+        match with {
+            None => plan.already.push(at),
+            Some(with) => {
+                let (nevra, holder) = (&candidates[at].nevra, &candidates[with].href);
+                let message = format!("{nevra} is now published with other bytes as {holder}");
+                plan.conflicts.push(Conflict { candidate: at, with: Some(with), message });
+            }
+        }
+    }
 }
 
 /// The entry of a candidate that is published already: at its path, or at its own, or signed otherwise.
@@ -214,65 +364,79 @@ pub fn published_as(catalog: &Catalog, candidate: &Candidate) -> Option<usize> {
     own.or_else(|| catalog.entries.position(&candidate.href))
 }
 
-/// The entries with a candidate's path or full name and other bytes. Looks at every package.
-fn of_other_bytes<'c>(catalog: &'c Catalog, candidate: &'c Candidate) -> impl Iterator<Item = usize> + 'c {
-    let wanted = name(&candidate.nevra);
-    (0..catalog.entries.len()).filter(move |&at| {
-        let is_its = catalog.entries.href(at) == candidate.href || catalog.entries.nevra(at) == wanted;
-        is_its && candidate.pkgid != Some(catalog.entries.get(at).pkgid())
-    })
-}
-
 /// The entries that somebody has dropped again.
 fn wanted(catalog: &Catalog, candidates: &[Candidate], plan: &Plan) -> HashSet<usize> {
     plan.already.iter().filter_map(|&at| published_as(catalog, &candidates[at])).collect()
 }
 
-/// What retention takes out, once it is known which candidates are in place: only those count as newer
-/// versions. Who drops a package again is told that it is published: it leaves in a later run.
-pub fn retirements(
-    catalog: &Catalog,
-    candidates: &[Candidate],
-    plan: &Plan,
-    placed: &[usize],
-    (rule, now): (Retention, Timestamp),
-) -> Vec<usize> {
-    let wanted = wanted(catalog, candidates, plan);
-    let mut leaving = retiring(catalog, candidates, placed, rule, now);
-    leaving.retain(|at| !wanted.contains(at));
-    leaving
+/// A repository as retention looks at it.
+#[derive(Debug, Clone, Copy)]
+pub struct Kept<'a> {
+    /// What it holds.
+    pub catalog: &'a Catalog,
+    /// Whose folders are whose.
+    pub rules: FolderRules<'a>,
+    /// Whether its metadata offers modules. Where it offers none, no client knows of a stream, and nobody
+    /// need look whether a package is of one.
+    pub offers_modules: bool,
+    /// What is kept.
+    pub retention: Retention,
 }
 
-/// Retention looks at the repository as it will be: what arrives counts, and never leaves.
-fn retiring(
-    catalog: &Catalog,
-    candidates: &[Candidate],
-    admit: &[usize],
-    rule: Retention,
-    now: Timestamp,
-) -> Vec<usize> {
-    let staying = versions(catalog);
-    let arriving = admit.iter().map(|&at| {
-        let Nevra { name, evr, arch } = &candidates[at].nevra;
-        Version { name, arch, evr: evr.borrowed(), first_published: Timestamp::MAX }
-    });
-    let all: Vec<Version<'_>> = staying.chain(arriving).collect();
-    let mut leaving = retire(&all, rule, now);
-    leaving.retain(|&at| at < catalog.entries.len());
-    leaving
-}
+impl Kept<'_> {
+    /// What retention takes out, once it is known which candidates are in place: only those count as newer
+    /// versions. Who drops a package again is told that it is published: it leaves in a later run.
+    pub fn retirements(self, candidates: &[Candidate], plan: &Plan, placed: &[usize], now: Timestamp) -> Vec<usize> {
+        let wanted = wanted(self.catalog, candidates, plan);
+        let mut leaving = self.retiring(candidates, placed, now);
+        leaving.retain(|at| !wanted.contains(at));
+        leaving
+    }
 
-/// When retention next has something to do in this repository. Looks at every package.
-pub fn next_retirement_of(catalog: &Catalog, rule: Retention) -> Option<Timestamp> {
-    next_retirement(&versions(catalog).collect::<Vec<_>>(), rule)
-}
+    /// Retention looks at the repository as it will be: what arrives counts, and never leaves.
+    fn retiring(self, candidates: &[Candidate], admit: &[usize], now: Timestamp) -> Vec<usize> {
+        let arriving = admit.iter().map(|&at| {
+            let Candidate { nevra: Nevra { name, evr, arch }, href, module, .. } = &candidates[at];
+            let (rule, module) = (self.rules.of(href), Module::of_label(module));
+            Version { name, arch, evr: evr.borrowed(), first_published: Timestamp::MAX, rule, module }
+        });
+        let all: Vec<Version<'_>> = self.versions().chain(arriving).collect();
+        let mut leaving = retention::retire(&all, self.retention, now);
+        leaving.retain(|&at| at < self.catalog.entries.len());
+        leaving
+    }
 
-fn versions(catalog: &Catalog) -> impl Iterator<Item = Version<'_>> {
-    let version = |at: usize| {
-        let (name, evr, arch) = catalog.entries.nevra(at);
-        Version { name, arch, evr, first_published: catalog.entries.get(at).first_published() }
-    };
-    (0..catalog.entries.len()).map(version)
+    /// The entries whose module must be known before it can be said what leaves now. Looks at every package.
+    pub fn unread(self, now: Timestamp) -> Vec<usize> {
+        if !self.offers_modules {
+            return Vec::new();
+        }
+        retention::unread(&self.versions().collect::<Vec<_>>(), self.retention, now)
+    }
+
+    /// When retention next has something to do in this repository. Looks at every package.
+    pub fn next_retirement(self) -> Option<Timestamp> {
+        retention::next_retirement(&self.versions().collect::<Vec<_>>(), self.retention)
+    }
+
+    fn versions(&self) -> impl Iterator<Item = Version<'_>> {
+        let entries = &self.catalog.entries;
+        // Packages of one folder mostly lie side by side.
+        let mut known: Option<(&str, Option<usize>)> = None;
+        (0..entries.len()).map(move |at| {
+            let (name, evr, arch) = entries.nevra(at);
+            let href = entries.href(at);
+            let folder = href.rsplit_once('/').map_or("", |(folder, _)| folder);
+            let rule = known.filter(|(last, _)| *last == folder).map_or_else(|| self.rules.of(href), |(_, rule)| rule);
+            known = Some((folder, rule));
+            let module = match entries.module(at) {
+                Some(label) => Module::of_label(label),
+                None if self.offers_modules => Module::Unread,
+                None => Module::None,
+            };
+            Version { name, arch, evr, first_published: entries.get(at).first_published(), rule, module }
+        })
+    }
 }
 
 /// Where packages of the next generation come from.

@@ -41,6 +41,10 @@ impl Publisher {
                 continue;
             };
             let entry = state.catalog.entries.get(entry);
+            // What would not be let into its folder is not what was asked for there.
+            if candidate.standings.iter().any(|standing| standing.outranks && standing.href == entry.href) {
+                continue;
+            }
             match self.is_same(&candidate.repository, signed, &entry, run).await {
                 Ok(true) => candidates[at].same_as = Some(entry.href.into_owned()),
                 Ok(false) => {}

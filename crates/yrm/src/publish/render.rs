@@ -250,6 +250,7 @@ fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> 
         first_published: placed.since.as_second(),
         etag: placed.etag.as_str().into(),
         fragment_bytes,
+        module: Some(candidate.module.as_str().into()),
     }
 }
 

@@ -18,7 +18,7 @@ use super::inspect::{Inspector, OwnPaths, learn_pkgid};
 use super::mirror::{self, Truth};
 use super::observe::{Current, Observed, PublishedFiles, State, observe, read_published};
 use super::pair::{self, Look, Signature};
-use super::plan::{Conflict, Origin, Plan, merge, plan, published_as, retirements, undecided};
+use super::plan::{Conflict, FolderRules, Origin, Plan, merge, plan, published_as, undecided};
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::settlement::{Settlement, published};
@@ -138,8 +138,12 @@ impl Publisher {
                 (in_place, began) = (BTreeMap::new(), Instant::now());
             }
             let state = self.state_of(repository, run).await?;
-            let state = errand.start_from(&self.bucket, state).await?;
+            let mut state = errand.start_from(&self.bucket, state).await?;
+            if *errand == Errand::Publish {
+                state = self.learn_modules(state, run.started, settlement).await;
+            }
             candidates = self.learn_pkgids(&state, candidates, run, settlement).await;
+            candidates = self.weigh(&state, candidates, run, settlement).await;
             candidates = self.recognize(&state, candidates, run, settlement).await;
             let prepared = self.prepare(work, state, candidates, &mut in_place, settlement).await?;
             let mut report = repository_report(&prepared.state, attempt);
@@ -272,7 +276,10 @@ impl Publisher {
     ) -> Result<Prepared> {
         let Work { errand, pass: Pass { run, progress, .. }, .. } = work;
         let mut plan = match errand {
-            Errand::Publish => plan(&state.catalog, &candidates, self.bucket.policy.on_conflict),
+            Errand::Publish => {
+                let rules = FolderRules { gate: &self.bucket.gate, repository: &state.repository };
+                plan(&state.catalog, &candidates, self.bucket.policy.on_conflict, rules)
+            }
             Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
             Errand::RollBack(_) => Plan::default(),
         };
@@ -282,7 +289,7 @@ impl Publisher {
             .iter()
             .map(|&at| {
                 let (candidate, known) = (&candidates[at], in_place.get(&candidates[at].href));
-                let apart = plan.replaces(at);
+                let apart = plan.goes_apart(at);
                 async move {
                     let outcome = match known {
                         Some(placed) => self.still_in_place(candidate, placed).await,
@@ -316,7 +323,8 @@ impl Publisher {
         }
         if let (Errand::Publish, Some(rule)) = (errand, self.bucket.policy.retention) {
             let newer: Vec<usize> = placed.keys().copied().collect();
-            let due_at = |now| retirements(&state.catalog, &candidates, &plan, &newer, (rule, now));
+            let kept = self.bucket.kept(&state, rule);
+            let due_at = |now| kept.retirements(&candidates, &plan, &newer, now);
             // The local clock may be ahead: the store's is asked before anything leaves by it.
             let some_may_be_due = !due_at(run.started).is_empty();
             let due = if some_may_be_due { due_at(sweep::store_clock(&self.bucket).await?) } else { Vec::new() };
@@ -527,7 +535,7 @@ impl Publisher {
 
     fn note_retention(&self, repository: &RepositoryDir, state: &State) {
         if let Some(rule) = self.bucket.policy.retention {
-            lock(&self.retention_due).insert(repository.clone(), state.next_retirement(rule));
+            lock(&self.retention_due).insert(repository.clone(), state.next_retirement(self.bucket.kept(state, rule)));
         }
     }
 }

@@ -140,6 +140,8 @@ pub struct Candidate {
     pub nevra: Nevra,
     /// BUILDTIME.
     pub build_time: u64,
+    /// MODULARITYLABEL, empty where it has none.
+    pub module: String,
     /// SHA-256 of the file that is published; `None` until the store or a read has told it.
     pub pkgid: Option<Sha256>,
     /// Its metadata, complete but for the pkgid (zeros until it is known).
@@ -150,6 +152,20 @@ pub struct Candidate {
     pub signed: Option<Signed>,
     /// The path of a published package that is this one but for its signatures, once that was looked up.
     pub same_as: Option<String>,
+    /// How it stands to packages of its full name in folders with other rules, once that was looked up.
+    pub standings: Vec<Standing>,
+}
+
+/// How a candidate stands to a published package of the same full name and other bytes, for whose folder
+/// another rule holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Standing {
+    /// The published package's path.
+    pub href: String,
+    /// The candidate would be let into that package's folder: it may take its place.
+    pub may_touch: bool,
+    /// And that package would not be let into the candidate's: it is not in the candidate's way.
+    pub outranks: bool,
 }
 
 /// A file with our signature: a new start, and everything from its main header on as it is.

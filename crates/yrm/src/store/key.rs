@@ -35,6 +35,11 @@ impl RepositoryDir {
         &self.0
     }
 
+    /// Where `href` is, relative to `repo/`.
+    pub fn path_of(&self, href: &str) -> String {
+        self.prefix() + href
+    }
+
     fn prefix(&self) -> String {
         if self.0.is_empty() { String::new() } else { format!("{}/", self.0) }
     }

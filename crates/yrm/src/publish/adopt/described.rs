@@ -280,6 +280,7 @@ fn entry(package: Package<'static>) -> Entry<'static> {
         first_published: 0,
         etag: "".into(),
         fragment_bytes: [0; 3],
+        module: None,
     }
 }
 

@@ -192,7 +192,7 @@ async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<O
         },
     };
     candidate.fragments.set_pkgid(pkgid);
-    let Candidate { dropped, href, nevra, build_time, fragments, .. } = candidate;
+    let Candidate { dropped, href, nevra, build_time, fragments, module, .. } = candidate;
     let entry = Entry {
         href: href.into(),
         name: nevra.name.into(),
@@ -206,6 +206,7 @@ async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<O
         first_published: dropped.modified().as_second(),
         etag: dropped.etag().as_str().to_owned().into(),
         fragment_bytes: [0; 3],
+        module: Some(module.into()),
     };
     Ok(Some(Found::Examined(Box::new((entry, fragments)))))
 }

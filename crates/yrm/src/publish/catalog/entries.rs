@@ -48,6 +48,8 @@ pub struct Entry<'a> {
     pub etag: Cow<'a, str>,
     /// Lengths of its XML in primary, filelists and other.
     pub fragment_bytes: [u32; 3],
+    /// MODULARITYLABEL, empty where it has none; `None` while nobody has looked: no metadata tells it.
+    pub module: Option<Cow<'a, str>>,
 }
 
 impl Entry<'_> {
@@ -92,15 +94,20 @@ pub struct Entries {
 /// Packages side by side. A package is a row of lengths, and all text lies in one buffer.
 #[derive(Clone, Default)]
 struct Chunk {
-    /// Of every package: href, name, version, release, arch, ETag.
+    /// Of every package: href, name, version, release, arch, ETag, MODULARITYLABEL.
     text: String,
     rows: Vec<Row>,
 }
 
+/// Texts that a package has in its chunk.
+const TEXTS: usize = 7;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Row {
     text_start: usize,
-    text_bytes: [u32; 6],
+    text_bytes: [u32; TEXTS],
+    /// Whether its label is known.
+    module_is_known: bool,
     epoch: u32,
     pkgid: [u8; 32],
     size_bytes: u64,
@@ -134,7 +141,7 @@ impl Entries {
     /// The package at `index`, which must be less than [`Entries::len`].
     pub fn get(&self, index: usize) -> Entry<'_> {
         let (chunk, row) = self.locate(index);
-        let [href, name, version, release, arch, etag] = chunk.texts(row).map(Cow::Borrowed);
+        let [href, name, version, release, arch, etag, module] = chunk.texts(row).map(Cow::Borrowed);
         let Row { epoch, pkgid, size_bytes, build_time, first_published, .. } = *row;
         let fragment_bytes = self.fragment_bytes.each_ref().map(|lengths| lengths[index]);
         Entry {
@@ -150,6 +157,7 @@ impl Entries {
             first_published,
             etag,
             fragment_bytes,
+            module: row.module_is_known.then_some(module),
         }
     }
 
@@ -162,8 +170,34 @@ impl Entries {
     /// Name, version and architecture at `index`.
     pub fn nevra(&self, index: usize) -> (&str, EvrRef<'_>, &str) {
         let (chunk, row) = self.locate(index);
-        let [_, name, version, release, arch, _] = chunk.texts(row);
+        let [_, name, version, release, arch, ..] = chunk.texts(row);
         (name, EvrRef { epoch: row.epoch, version, release }, arch)
+    }
+
+    /// MODULARITYLABEL at `index`, empty where it has none; `None` while nobody has looked.
+    pub fn module(&self, index: usize) -> Option<&str> {
+        let (chunk, row) = self.locate(index);
+        let [.., module] = chunk.texts(row);
+        row.module_is_known.then_some(module)
+    }
+
+    /// The same packages, these with their labels. They ascend.
+    #[must_use]
+    pub fn labelled(&self, labels: &[(usize, String)]) -> Self {
+        let mut labelled = Self::with_room(self, labels.len());
+        let mut staying = Staying::without(labels.iter().map(|(index, _)| *index));
+        let mut keep_until = |labelled: &mut Self, end: usize| {
+            while let Some(kept) = staying.before(end) {
+                let lengths = [0, 1, 2].map(|document| &self.fragment_bytes(document)[kept.clone()]);
+                labelled.push_kept(self, kept, lengths);
+            }
+        };
+        for (index, label) in labels {
+            keep_until(&mut labelled, *index + 1);
+            labelled.push(&Entry { module: Some(Cow::Borrowed(label)), ..self.get(*index) });
+        }
+        keep_until(&mut labelled, self.len());
+        labelled
     }
 
     /// The indexes of the packages with one of these NAMEs, in order; maybe of some others too.
@@ -209,12 +243,24 @@ impl Entries {
         let chunk = self.open();
         let text_start = chunk.text.len();
         let Entry { href, name, version, release, arch, etag, .. } = entry;
-        let text_bytes = [href, name, version, release, arch, etag].map(|text| {
+        let module = entry.module.as_ref().map_or("", |module| module);
+        let texts: [&str; TEXTS] = [href, name, version, release, arch, etag, module];
+        let text_bytes = texts.map(|text| {
             chunk.text.push_str(text);
             u32::try_from(text.len()).expect("a header's strings and a key are shorter than 4 GiB")
         });
         let Entry { epoch, pkgid, size_bytes, build_time, first_published, fragment_bytes, .. } = *entry;
-        chunk.rows.push(Row { text_start, text_bytes, epoch, pkgid, size_bytes, build_time, first_published });
+        let module_is_known = entry.module.is_some();
+        chunk.rows.push(Row {
+            text_start,
+            text_bytes,
+            module_is_known,
+            epoch,
+            pkgid,
+            size_bytes,
+            build_time,
+            first_published,
+        });
         self.names.push(digest(name));
         for (lengths, bytes) in self.fragment_bytes.iter_mut().zip(fragment_bytes) {
             lengths.push(bytes);
@@ -338,7 +384,7 @@ impl Chunk {
         &self.text[row.text_start..row.text_start + length(row.text_bytes[0])]
     }
 
-    fn texts(&self, row: &Row) -> [&str; 6] {
+    fn texts(&self, row: &Row) -> [&str; TEXTS] {
         let mut start = row.text_start;
         row.text_bytes.map(|bytes| {
             let text = &self.text[start..start + length(bytes)];

@@ -48,7 +48,8 @@ pub struct Delta {
 }
 
 /// The encoded form. Its field order is the format: a change needs a new version in [`MAGIC`]. Version 3
-/// is this and a [`StoredFile`] after it.
+/// is this and a [`StoredFile`] after it. In both [`StoredModules`] may follow: older programs read neither
+/// further nor less.
 #[derive(Serialize, Deserialize)]
 struct Stored<'a> {
     revision: u64,
@@ -84,6 +85,21 @@ struct StoredBase {
     /// Of the changes before this one.
     sent_bytes: u64,
     gone: Vec<u32>,
+}
+
+/// Which of the entries before are labelled as a module's, by their numbers.
+#[derive(Serialize, Deserialize)]
+struct StoredModules<'a> {
+    /// First and count of those whose label nobody has looked for.
+    unread: Vec<(usize, usize)>,
+    #[serde(borrow)]
+    labels: Vec<(usize, &'a str)>,
+}
+
+/// Labels, taken in the order of the entries.
+struct ReadingModules<'m, 'a> {
+    unread: &'m [(usize, usize)],
+    labels: &'m [(usize, &'a str)],
 }
 
 /// An entry, its href without what it has in common with the one before.
@@ -149,6 +165,7 @@ impl Catalog {
         if let Some(mirror) = &self.mirror {
             raw = postcard::to_extend(&StoredFile::from(mirror), raw).map_err(|source| encoding().because(source))?;
         }
+        raw = postcard::to_extend(&StoredModules::of(&entries), raw).map_err(|source| encoding().because(source))?;
         let packed = zstd::bulk::compress(&raw, ZSTD_LEVEL).map_err(|source| encoding().because(source))?;
         let length = (raw.len() as u64).to_le_bytes();
         let mut digest = rpmmd::checksum::Sha256Stream::default();
@@ -177,7 +194,13 @@ impl Catalog {
             zstd::bulk::decompress(packed, length).map_err(|source| corrupt("it does not unpack").because(source))?;
         let undecoded = |source| corrupt("it does not decode").because(source);
         let (stored, rest): (Stored<'_>, _) = postcard::take_from_bytes(&raw).map_err(undecoded)?;
-        let mirror: Option<StoredFile> = mirrored.map(|_| postcard::from_bytes(rest)).transpose().map_err(undecoded)?;
+        let (mirror, rest): (Option<StoredFile>, &[u8]) = match mirrored {
+            Some(_) => postcard::take_from_bytes(rest).map(|(mirror, rest)| (Some(mirror), rest)).map_err(undecoded)?,
+            None => (None, rest),
+        };
+        // What was stored by who does not know of modules ends here.
+        let modules = if rest.is_empty() { None } else { Some(postcard::from_bytes(rest).map_err(undecoded)?) };
+        let modules = modules.unwrap_or_else(|| StoredModules::unread(stored.entries.len()));
         let compression = match stored.compression {
             StoredCompression::Gz => Compression::Gz,
             StoredCompression::Zstd => Compression::Zstd,
@@ -185,7 +208,7 @@ impl Catalog {
         let mut catalog = Self {
             revision: stored.revision,
             compression,
-            entries: read_entries(&stored.entries)?,
+            entries: read_entries(&stored.entries, &modules)?,
             files: stored.files.map(|files| files.map(|file| file.layout(compression))),
             mirror: mirror.map(|file| file.layout(compression)),
             base: None,
@@ -240,6 +263,50 @@ fn position(number: u32) -> usize {
     usize::try_from(number).expect("usize has at least 32 bits")
 }
 
+impl<'a> StoredModules<'a> {
+    fn unread(entries: usize) -> Self {
+        Self { unread: vec![(0, entries)], labels: Vec::new() }
+    }
+
+    fn of(entries: &'a [Entry<'a>]) -> Self {
+        let mut modules = Self { unread: Vec::new(), labels: Vec::new() };
+        for (number, entry) in entries.iter().enumerate() {
+            match (&entry.module, modules.unread.last_mut()) {
+                (Some(label), _) if label.is_empty() => {}
+                (Some(label), _) => modules.labels.push((number, label)),
+                (None, Some((first, count))) if *first + *count == number => *count += 1,
+                (None, _) => modules.unread.push((number, 1)),
+            }
+        }
+        modules
+    }
+
+    fn reading(&self) -> ReadingModules<'_, 'a> {
+        ReadingModules { unread: &self.unread, labels: &self.labels }
+    }
+}
+
+impl<'a> ReadingModules<'_, 'a> {
+    /// The label of the entry with this number, which is greater than the one before.
+    fn of(&mut self, number: usize) -> Option<Cow<'a, str>> {
+        while let [(first, count), rest @ ..] = self.unread
+            && first.saturating_add(*count) <= number
+        {
+            self.unread = rest;
+        }
+        while let [(labelled, _), rest @ ..] = self.labels
+            && *labelled < number
+        {
+            self.labels = rest;
+        }
+        if self.unread.first().is_some_and(|(first, _)| *first <= number) {
+            return None;
+        }
+        let label = self.labels.first().filter(|(labelled, _)| *labelled == number);
+        Some(Cow::Borrowed(label.map_or("", |(_, label)| label)))
+    }
+}
+
 fn stored_entries<'a>(entries: &'a [Entry<'a>]) -> Vec<StoredEntry<'a>> {
     let mut before = "";
     let stored = |entry: &'a Entry<'a>| {
@@ -264,10 +331,11 @@ fn stored_entries<'a>(entries: &'a [Entry<'a>]) -> Vec<StoredEntry<'a>> {
     entries.iter().map(stored).collect()
 }
 
-fn read_entries(stored: &[StoredEntry<'_>]) -> Result<Entries> {
+fn read_entries(stored: &[StoredEntry<'_>], modules: &StoredModules<'_>) -> Result<Entries> {
+    let mut modules = modules.reading();
     let mut entries = Entries::default();
     let mut href = String::new();
-    for entry in stored {
+    for (number, entry) in stored.iter().enumerate() {
         if !href.is_char_boundary(entry.href_shared_bytes) {
             return Err(corrupt("an href does not continue the one before"));
         }
@@ -286,6 +354,7 @@ fn read_entries(stored: &[StoredEntry<'_>]) -> Result<Entries> {
             first_published: entry.first_published,
             etag: Cow::Borrowed(entry.etag),
             fragment_bytes: entry.fragment_bytes,
+            module: modules.of(number),
         });
     }
     Ok(entries)
@@ -412,6 +481,63 @@ mod tests {
         let mut next = Catalog { base: mirrored.base_of_next(Sha256::of(b"repomd.xml")), ..mirrored.clone() };
         let Decoded::Delta(delta) = Catalog::decode(&next.encode().unwrap()).unwrap() else { panic!("a whole one") };
         assert_eq!(delta.on(&whole(&flat_bytes)).unwrap(), next);
+    }
+
+    /// One of every kind, some of them side by side.
+    fn labelled(count: usize) -> Vec<Entry<'static>> {
+        let label = |at: usize| match at % 5 {
+            0 | 1 => None,
+            2 => Some("node:10:1:aaaa".into()),
+            _ => Some("".into()),
+        };
+        many(count).into_iter().enumerate().map(|(at, entry)| Entry { module: label(at), ..entry }).collect()
+    }
+
+    #[test]
+    fn labels_are_kept_in_whole_catalogs_and_in_changes_and_nobody_pays_for_none() {
+        let mut base = catalog(labelled(5_000));
+        let base_bytes = base.encode().unwrap();
+        assert_eq!(whole(&base_bytes), base);
+        let mut next = Catalog { base: base.base_of_next(Sha256::of(b"repomd.xml")), ..base.clone() };
+        next.entries = next.entries.labelled(&[(0, "perl:5:1:bbbb".to_owned()), (4_995, String::new())]);
+        assert_eq!((next.entries.module(0), next.entries.module(4_995)), (Some("perl:5:1:bbbb"), Some("")));
+        assert_eq!((next.entries.module(1), next.entries.len()), (base.entries.module(1), 5_000));
+        let Decoded::Delta(delta) = Catalog::decode(&next.encode().unwrap()).unwrap() else { panic!("a whole one") };
+        assert_eq!(delta.on(&whole(&base_bytes)).unwrap(), next);
+
+        let nobody_has_looked = many(5_000).into_iter().map(|entry| Entry { module: None, ..entry }).collect();
+        let (mut without, mut unread) = (catalog(many(5_000)), catalog(nobody_has_looked));
+        let bytes = [without.encode().unwrap().len(), unread.encode().unwrap().len()];
+        assert!(bytes[0].abs_diff(bytes[1]) < 16, "{bytes:?}");
+    }
+
+    #[test]
+    fn a_catalog_of_who_does_not_know_of_modules_is_read_and_its_labels_are_unknown() {
+        let mut new = catalog(labelled(10));
+        for mirrored in [false, true] {
+            new.mirror = new.files.as_ref().filter(|_| mirrored).map(|[primary, ..]| primary.clone());
+            let bytes = new.encode().unwrap();
+            let (head, packed) = (&bytes[..8], &bytes[48..]);
+            let mut raw = zstd::bulk::decompress(packed, MAX_RAW_BYTES >> 10).unwrap();
+            let entries: Vec<Entry<'_>> = new.entries.iter().collect();
+            let modules = postcard::to_stdvec(&StoredModules::of(&entries)).unwrap();
+            assert!(raw.ends_with(&modules));
+            raw.truncate(raw.len() - modules.len());
+            let packed = zstd::bulk::compress(&raw, ZSTD_LEVEL).unwrap();
+            let body = [&(raw.len() as u64).to_le_bytes()[..], &packed].concat();
+            let old = [head, Sha256::of(&body).as_bytes(), &body].concat();
+            let read = whole(&old);
+            assert!((0..10).all(|at| read.entries.module(at).is_none()), "nobody has looked");
+            let plain = |catalog: &Catalog| -> Vec<_> {
+                catalog
+                    .entries
+                    .iter()
+                    .map(|entry| Entry { module: None, ..entry })
+                    .map(|entry| format!("{entry:?}"))
+                    .collect()
+            };
+            assert_eq!((plain(&read), read.mirror.is_some()), (plain(&new), mirrored));
+        }
     }
 
     #[test]

@@ -48,8 +48,8 @@ impl MirrorRules {
     pub fn new(policy: &Policy) -> Result<Self> {
         let wrong = |what| Error::new(ErrorKind::Config, "reading a rule").because(what);
         let globs = |rule: &config::Rule| {
-            let globs = rule.folders.iter().map(|text| rules::glob(text)).collect::<Result<_, String>>();
-            globs.map(|globs| (globs, rule.mirrorlist)).map_err(wrong)
+            let globs = rule.folders.iter().map(|text| rules::folder_globs(text)).collect::<Result<Vec<_>, String>>();
+            globs.map(|globs| (globs.concat(), rule.mirrorlist)).map_err(wrong)
         };
         let rules = policy.trust.rules.iter().map(globs).collect::<Result<_>>()?;
         Ok(Self { on: policy.mirrors.on, rules, public_urls: policy.mirrors.public_urls.clone() })

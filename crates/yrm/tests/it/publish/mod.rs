@@ -9,6 +9,7 @@ mod heal;
 mod hostile;
 mod keeping;
 mod mirrored;
+mod modules;
 mod races;
 mod run;
 mod shared;

@@ -4,6 +4,7 @@
 mod corpus;
 mod damage;
 mod file_signatures;
+mod folders;
 mod gate;
 mod header_mutants;
 mod layout;

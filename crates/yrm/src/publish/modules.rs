@@ -1,0 +1,90 @@
+//! Which module a published package is of: its header says so, and no metadata does. Packages that were taken
+//! over are asked once, when retention is about to count them. Never writes; the next generation's catalog
+//! keeps what was learnt.
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use rpmmd::header::{HeaderFile, Parsed};
+use rpmmd::tag;
+
+use super::Publisher;
+use super::bucket::Bucket;
+use super::catalog::Entry;
+use super::inbox::Dropped;
+use super::inspect::{Inspector, read_header};
+use super::observe::State;
+use super::plan::{FolderRules, Kept};
+use super::settlement::Settlement;
+use crate::config::Retention;
+use crate::error::Result;
+use crate::store::key::Key;
+
+/// A longer label is cut: module names and streams are words.
+const MAX_LABEL_BYTES: usize = 1_024;
+/// What a repository's repomd.xml calls the document that offers modules.
+const RECORD: &str = "modules";
+
+/// A package's MODULARITYLABEL; empty where it has none.
+pub(super) fn label_of(file: &HeaderFile<'_>) -> String {
+    let label = String::from_utf8_lossy(file.main.text(tag::MODULARITYLABEL).unwrap_or_default());
+    label[..label.floor_char_boundary(MAX_LABEL_BYTES)].to_owned()
+}
+
+impl Bucket {
+    /// The repository as retention looks at it.
+    pub(super) fn kept<'a>(&'a self, state: &'a State, retention: Retention) -> Kept<'a> {
+        let repomd = state.described_by().map(|(_, repomd)| repomd);
+        Kept {
+            catalog: &state.catalog,
+            rules: FolderRules { gate: &self.gate, repository: &state.repository },
+            offers_modules: repomd.is_some_and(|repomd| repomd.record(RECORD).is_some()),
+            retention,
+        }
+    }
+}
+
+impl Publisher {
+    /// The state with the labels that retention has to know. What cannot be read stays unknown: it and its
+    /// kin do not retire then, and the next run asks again.
+    pub(super) async fn learn_modules(&self, state: State, now: Timestamp, settlement: &mut Settlement) -> State {
+        let Some(retention) = self.bucket.policy.retention else { return state };
+        let unread = self.bucket.kept(&state, retention).unread(now);
+        if unread.is_empty() {
+            return state;
+        }
+        tracing::info!(repository = %state.repository, packages = unread.len(), "reading which modules packages are of");
+        let inspector = Inspector::new(self.bucket.clone(), now).of_published();
+        let reads: Vec<_> = unread
+            .into_iter()
+            .map(|at| {
+                let (state, inspector) = (&state, &inspector);
+                async move { (at, self.published_label(inspector, state, &state.catalog.entries.get(at)).await) }
+            })
+            .collect();
+        let mut reads = futures::stream::iter(reads).buffered(self.bucket.policy.concurrency);
+        let (mut labels, mut failed) = (Vec::new(), None);
+        while let Some((at, label)) = reads.next().await {
+            match label {
+                Ok(label) => labels.push((at, label)),
+                Err(error) => failed = Some(error),
+            }
+        }
+        drop(reads);
+        if let Some(error) = failed {
+            settlement.errors.push(format!("reading which modules packages are of: {}", error.chain()));
+        }
+        if labels.is_empty() { state } else { state.labelled(&labels) }
+    }
+
+    /// What is gone or no package is of no module: nothing can be offered of it.
+    async fn published_label(&self, inspector: &Inspector, state: &State, entry: &Entry<'_>) -> Result<String> {
+        let key = self.bucket.path(Key::Package { repository: &state.repository, href: &entry.href });
+        let Some(object) = self.bucket.store.head(&key).await? else { return Ok(String::new()) };
+        let dropped = Dropped { path: entry.href.to_string(), object };
+        let Some(prefix) = read_header(inspector, &dropped).await? else { return Ok(String::new()) };
+        Ok(match HeaderFile::parse_prefix(&prefix) {
+            Ok(Parsed::Ready(file)) => label_of(&file),
+            Ok(Parsed::Needs(_)) | Err(_) => String::new(),
+        })
+    }
+}

@@ -1,0 +1,95 @@
+//! How candidates stand to packages of the same full name in folders with other rules. Where two files have
+//! one name, clients take either: so the one that is trusted less must not be beside the other, or take it
+//! out. Their signatures say so; both are read. Never writes.
+
+use super::Publisher;
+use super::RunId;
+use super::gate::Demands;
+use super::inbox::Dropped;
+use super::inspect::Inspector;
+use super::observe::State;
+use super::plan::{FolderRules, strangers};
+use super::settlement::Settlement;
+use super::verdict::{Candidate, Standing};
+use crate::config::{Level, SignPackages};
+use crate::error::Result;
+use crate::store::key::Key;
+
+impl Publisher {
+    /// Notes of each candidate how it stands to packages of its name under other rules.
+    pub(super) async fn weigh(
+        &self,
+        state: &State,
+        mut candidates: Vec<Candidate>,
+        run: RunId,
+        settlement: &mut Settlement,
+    ) -> Vec<Candidate> {
+        for candidate in &mut candidates {
+            candidate.standings.clear();
+        }
+        let rules = FolderRules { gate: &self.bucket.gate, repository: &state.repository };
+        let inspector = Inspector::new(self.bucket.clone(), run.started);
+        let mut unread = Vec::new();
+        for (at, entry) in strangers(&state.catalog, &candidates, rules) {
+            match self.standing(state, &candidates[at], entry, (rules, &inspector)).await {
+                Ok(standing) => candidates[at].standings.push(standing),
+                // One package that cannot be read holds up nobody else.
+                Err(error) => unread.push((at, error)),
+            }
+        }
+        unread.dedup_by_key(|(at, _)| *at);
+        for (at, error) in unread.into_iter().rev() {
+            let candidate = candidates.remove(at);
+            settlement.held_up(&candidate, Err(error));
+        }
+        candidates
+    }
+
+    async fn standing(
+        &self,
+        state: &State,
+        candidate: &Candidate,
+        entry: usize,
+        (rules, inspector): (FolderRules<'_>, &Inspector),
+    ) -> Result<Standing> {
+        let entry = state.catalog.entries.get(entry);
+        let (ours, theirs) = (rules.path(&candidate.href), rules.path(&entry.href));
+        let (own, other) = (rules.gate.demands(&ours), rules.gate.demands(&theirs));
+        let name = candidate.nevra.name.as_str();
+        let standing = |may_touch, outranks| Standing { href: entry.href.to_string(), may_touch, outranks };
+        // It is judged as it was uploaded, as it would be there.
+        let uploaded = (name, candidate.uploaded_sha256());
+        let is_let_in = async || inspector.is_let_in(&candidate.dropped, uploaded, &theirs).await;
+        if !is_signed_enough(candidate, own, other) || !is_let_in().await? {
+            return Ok(standing(false, false));
+        }
+        if own.level != Level::Require || implies(other, own) {
+            return Ok(standing(true, false));
+        }
+        let key = self.bucket.path(Key::Package { repository: &state.repository, href: &entry.href });
+        let is_let_in = match self.bucket.store.head(&key).await? {
+            Some(object) => {
+                let published = Dropped { path: entry.href.to_string(), object };
+                inspector.is_let_in(&published, (name, Some(entry.pkgid())), &ours).await?
+            }
+            None => false,
+        };
+        Ok(standing(true, !is_let_in))
+    }
+}
+
+/// Whether a candidate has, or needs, no less of our own signature than packages of the other folder.
+fn is_signed_enough(candidate: &Candidate, own: Demands<'_>, other: Demands<'_>) -> bool {
+    let asks_the_same = own.sign == other.sign && own.only() == other.only();
+    other.sign == SignPackages::Off || candidate.signed.is_some() || own.sign > other.sign || asks_the_same
+}
+
+/// Whether what one folder lets in the other does too. What is signed here tells no more who had signed it.
+fn implies(one: Demands<'_>, other: Demands<'_>) -> bool {
+    let is_among = match (one.only(), other.only()) {
+        (_, None) => true,
+        (None, Some(_)) => false,
+        (Some(one), Some(other)) => one.iter().all(|key| other.contains(key)),
+    };
+    one.sign != SignPackages::Off && one.level == Level::Require && is_among
+}

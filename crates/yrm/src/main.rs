@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use tokio::signal::unix::{SignalKind, signal};
 use yrm::cli::{Cli, execute};
 
 fn main() -> ExitCode {
@@ -14,8 +15,17 @@ fn main() -> ExitCode {
         .enable_all()
         .build()
         .expect("the system gives a process its threads");
+    runtime.block_on(async { survive_file_size_limits() });
     let code = runtime.block_on(execute(cli, environment));
     // Work that was abandoned on the blocking pool must not hold up the end.
     runtime.shutdown_background();
     ExitCode::from(code)
+}
+
+/// Past a limit on the size of files (`ulimit -f`) the kernel sends a signal that ends a process. With a handler
+/// in its place the write fails instead, and that is told like any other error.
+fn survive_file_size_limits() {
+    let xfsz = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // The handler stays when nobody listens. Without one all goes on as well, but for that limit.
+    drop(signal(xfsz));
 }

@@ -34,7 +34,10 @@ pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> 
     let (store, rights) = open_and_try(&config).await?;
     let missing = rights.as_ref().map(|rights| rights.missing().join(", ")).filter(|missing| !missing.is_empty());
     // Without a right it would fail halfway, and leave something behind.
-    let probed = if missing.is_none() { Some(probe(store.as_ref()).await?) } else { None };
+    let mut probed = if missing.is_none() { Some(probe(store.as_ref()).await?) } else { None };
+    if let Some(report) = &mut probed {
+        report.rows.extend(store.examine(&config.policy.folders).await?);
+    }
     let findings = Findings { rights, probed };
     context.output.data(&findings, human)?;
     if let Some(missing) = missing {

@@ -77,15 +77,19 @@ async fn copy(bucket: &Bucket, candidate: &Candidate, to: (&str, &Attributes)) -
     if let Some(signed) = &candidate.signed {
         return signed::copy(bucket, candidate, signed, to).await;
     }
-    copy_as_it_came(bucket, candidate, to).await
+    copy_as_it_came(bucket, candidate, candidate.pkgid, to).await
 }
 
 async fn copy_as_it_came(
     bucket: &Bucket,
     candidate: &Candidate,
+    judged: Option<Sha256>,
     (target, attributes): (&str, &Attributes),
 ) -> Result<Copied> {
-    bucket.copy(Copy { source: &candidate.dropped.object, target, attributes, may_share: false }).await
+    let source = &candidate.dropped.object;
+    // Metadata says when the upload was last changed, and so does the file.
+    let modified = Some(candidate.dropped.modified());
+    bucket.copy(Copy { judged, modified, ..Copy::of(source, target, attributes) }).await
 }
 
 /// Sees to it that a package of the catalog, which was dropped again with the same bytes, can
@@ -100,14 +104,17 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
         let to = (target.as_str(), &key.attributes());
         let copied = match &candidate.signed {
             // It was published as it came, before packages were signed here.
-            Some(signed) if signed.uploaded == entry.pkgid() => copy_as_it_came(bucket, candidate, to).await?,
+            Some(signed) if signed.uploaded == entry.pkgid() => {
+                copy_as_it_came(bucket, candidate, Some(entry.pkgid()), to).await?
+            }
             Some(_) if candidate.pkgid != Some(entry.pkgid()) => {
                 let reason = format!(
                     "{target} is gone, and this file with our signature has other bytes; remove it, and this file takes its place"
                 );
                 return Ok(Admission::Wait(reason));
             }
-            Some(_) | None => copy(bucket, candidate, to).await?,
+            Some(_) => copy(bucket, candidate, to).await?,
+            None => copy_as_it_came(bucket, candidate, Some(entry.pkgid()), to).await?,
         };
         there = match copied {
             Copied::Done(_) | Copied::Found(_) => bucket.store.head(&target).await?,
@@ -125,12 +132,7 @@ pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>)
         None => bucket.sha256(&target, &there.etag, there.size_bytes).await?,
     };
     Ok(if pkgid == Some(entry.pkgid()) {
-        Admission::Placed(Placed {
-            etag: there.etag,
-            pkgid: entry.pkgid(),
-            since: there.modified,
-            way: way_of(candidate),
-        })
+        Admission::Placed(Placed { etag: there.etag, pkgid: entry.pkgid(), since: there.since, way: way_of(candidate) })
     } else {
         Admission::Wait(format!(
             "{target} no longer has the bytes that the metadata promises; remove it, and this file takes its place"
@@ -159,8 +161,8 @@ async fn placed(
     Ok(match pkgid {
         Some(pkgid) if there.size_bytes == candidate.size_bytes() => {
             let Some(began) = is_new else { return in_place(bucket, there, pkgid, way).await };
-            bucket.clock.heard(there.modified, began).await;
-            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified, way })
+            bucket.clock.heard(there.since, began).await;
+            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.since, way })
         }
         Some(_) | None => Admission::Wait(format!("{target} changed while it was being published")),
     })
@@ -190,10 +192,10 @@ async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object) -> Result<
 /// clock, as the sweep: a local one that is wrong would take what is old, or nothing at all.
 async fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, way: Way) -> Result<Admission> {
     let now = bucket.clock.now(bucket).await?;
-    if now.duration_since(there.modified) > signed(bucket.policy.grace / 2) {
+    if now.duration_since(there.since) > signed(bucket.policy.grace / 2) {
         return Ok(taken(bucket, &there, now));
     }
-    Ok(Admission::Placed(Placed { etag: there.etag, pkgid, since: there.modified, way }))
+    Ok(Admission::Placed(Placed { etag: there.etag, pkgid, since: there.since, way }))
 }
 
 /// What was read to judge the candidate counts; else the store told.
@@ -202,7 +204,7 @@ pub(super) fn way_of(candidate: &Candidate) -> Way {
 }
 
 fn taken(bucket: &Bucket, there: &Object, now: Timestamp) -> Admission {
-    let free_by = there.modified.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
+    let free_by = there.since.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
     let reason = format!(
         "{} holds an unpublished file that clients may still be reading; the sweep frees the path after {free_by}",
         there.key

@@ -142,7 +142,7 @@ pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
     if !bucket.abilities().await?.conditional_copy && bucket.store.head(&target).await?.is_some() {
         return Err(newer(doing(), &target));
     }
-    match bucket.copy(Copy { source: file, target: &target, attributes: &key.attributes(), may_share: false }).await? {
+    match bucket.copy(Copy::of(file, &target, &key.attributes())).await? {
         Copied::Done(_) | Copied::Found(_) => {}
         Copied::Occupied(_) => return Err(newer(doing(), &target)),
         Copied::SourceChanged | Copied::SourceMissing => {

@@ -80,6 +80,7 @@ impl Publisher {
             etag: ETag::new(entry.etag.as_ref()),
             size_bytes: entry.size_bytes,
             modified: entry.first_published(),
+            since: entry.first_published(),
             sha256: Some(entry.pkgid()),
             user: std::collections::BTreeMap::new(),
         };

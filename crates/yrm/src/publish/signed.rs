@@ -214,11 +214,19 @@ pub(super) async fn copy(
         let copied = match bucket.store.head(candidate.dropped.key()).await? {
             None => Copied::SourceMissing,
             Some(there) if there.etag != *candidate.dropped.etag() => Copied::SourceChanged,
-            Some(_) => match bucket.copy(Copy { source: &source, target, attributes, may_share: false }).await? {
-                // Another writer of the same upload was first with taking away what it had joined.
-                Copied::SourceChanged | Copied::SourceMissing => continue,
-                copied => copied,
-            },
+            Some(_) => {
+                let (judged, modified) = (candidate.pkgid, Some(candidate.dropped.modified()));
+                match bucket.copy(Copy { judged, modified, ..Copy::of(&source, target, attributes) }).await? {
+                    // Another writer of the same upload was first with taking away what it had joined.
+                    Copied::SourceMissing => continue,
+                    // What lies there is not what was judged: it is joined anew.
+                    Copied::SourceChanged => {
+                        delete_seen(bucket, &source.key, &source.etag).await?;
+                        continue;
+                    }
+                    copied => copied,
+                }
+            }
         };
         if let Err(error) = delete_seen(bucket, &source.key, &source.etag).await {
             tracing::warn!(key = source.key, error = error.chain(), "a signed package's first copy stays for a sweep");
@@ -236,7 +244,7 @@ async fn join(bucket: &Bucket, candidate: &Candidate, signed: &Signed) -> Result
         candidate.pkgid.ok_or_else(|| Error::new(ErrorKind::Internal, "placing a signed file of unknown bytes"))?;
     let upload = receipt::digest_of(&dropped.path, dropped.etag());
     let key = Key::Signed { digest: Sha256::of(format!("{upload}\n{pkgid}").as_bytes()) };
-    let Some((body, sent_bytes)) = body(bucket, dropped, signed).await? else { return Ok(None) };
+    let Some((body, sent_bytes)) = body(bucket, dropped, signed, pkgid).await? else { return Ok(None) };
     let from = signed.from + (sent_bytes - signed.start.len() as u64);
     let rest = Reused { at: sent_bytes..signed.size_bytes, object: &dropped.object, from };
     let reused = if body.is_whole() { &[][..] } else { std::slice::from_ref(&rest) };
@@ -244,8 +252,9 @@ async fn join(bucket: &Bucket, candidate: &Candidate, signed: &Signed) -> Result
 }
 
 /// The signed file, or its beginning where the store can join the rest of it; and how much of it there is,
-/// which is never less than its new start.
-async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed) -> Result<Option<(Body, u64)>> {
+/// which is never less than its new start. `None` when the upload is no longer what was judged, as far as that can be
+/// seen: of what a store joins by itself, the store looks where it can.
+async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed, pkgid: Sha256) -> Result<Option<(Body, u64)>> {
     let Signed { start, from, size_bytes, .. } = signed;
     let start_bytes = start.len() as u64;
     let piece = async |range: std::ops::Range<u64>| {
@@ -264,17 +273,27 @@ async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed) -> Result<Opt
         let beginning = beginning.freeze();
         let length_bytes = *size_bytes;
         let is_all = sent_bytes == length_bytes;
-        let body = if is_all { Body::Memory(beginning) } else { Body::Begun { beginning, length_bytes } };
+        let bytes = beginning.clone();
+        if is_all && aside("hashing a signed package", move || Sha256::of(&bytes)).await? != pkgid {
+            return Ok(None);
+        }
+        let begun = |beginning| Body::Begun { beginning, length_bytes, judged: Some(pkgid) };
+        let body = if is_all { Body::Memory(beginning) } else { begun(beginning) };
         return Ok(Some((body, sent_bytes)));
     }
     let mut spool = bucket.cache.spool(bucket.store.as_ref());
     let (mut next, mut at, end) = (start.clone(), *from, from + (size_bytes - start_bytes));
+    let mut digest = Sha256Stream::default();
     loop {
-        spool = aside("signing a package", move || std::io::Write::write_all(&mut spool, &next).map(|()| spool))
+        let write = move || {
+            digest.update(&next);
+            std::io::Write::write_all(&mut spool, &next).map(|()| (spool, digest))
+        };
+        (spool, digest) = aside("signing a package", write)
             .await?
             .map_err(|source| Error::new(ErrorKind::Unavailable, "writing a signed package").because(source))?;
         if at >= end {
-            return Ok(Some((spool.finish(), *size_bytes)));
+            return Ok((digest.finish() == pkgid).then(|| (spool.finish(), *size_bytes)));
         }
         let Some(bytes) = piece(at..end.min(at + HASH_PIECE_BYTES)).await? else { return Ok(None) };
         at += bytes.len() as u64;

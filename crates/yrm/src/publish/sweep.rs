@@ -162,7 +162,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
         let path = object.key.strip_prefix(&prefix).unwrap_or_default();
         !path.starts_with("repodata/") && (enclosed || folders(path).any(|folder| others.contains(folder)))
     };
-    let old = |object: &&Object| object.modified < expires;
+    let old = |object: &&Object| object.since < expires;
     let unnamed = listed
         .iter()
         .filter(old)
@@ -366,7 +366,7 @@ async fn sweep_signed(bucket: &Bucket, now: Timestamp) -> Result<()> {
 /// told from the old one by its ETag.
 async fn delete_old(bucket: &Bucket, object: &Object, expires: Timestamp) -> Result<bool> {
     match bucket.store.head(&object.key).await? {
-        Some(there) if there.modified < expires => delete(bucket, object).await,
+        Some(there) if there.since < expires => delete(bucket, object).await,
         Some(_) | None => Ok(false),
     }
 }

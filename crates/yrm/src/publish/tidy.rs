@@ -56,8 +56,10 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     let target = Key::Quarantined { path: &dropped.path, id };
     let quarantine_key = bucket.path(target);
     let attributes = target.attributes();
-    // Nobody installs from there, and what is released is judged anew.
-    let copy = Copy { source: &dropped.object, target: &quarantine_key, attributes: &attributes, may_share: true };
+    // Nobody installs from there, and what is released is judged anew. What an operator is shown is what was judged,
+    // as far as all of it was read.
+    let judged = rejection.sha256;
+    let copy = Copy { may_share: judged.is_none(), judged, ..Copy::of(&dropped.object, &quarantine_key, &attributes) };
     match bucket.copy(copy).await? {
         // The name is this upload's own: if it is taken, another try put the same file there.
         Copied::Done(_) | Copied::Found(_) | Copied::Occupied(_) => {}

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
+use rpmmd::checksum::Sha256;
 use rpmmd::repodata::ReadRange;
 
 /// What temporary files' names begin with.
@@ -24,8 +25,9 @@ pub enum Body {
     /// In a local file.
     File(Arc<LocalFile>),
     /// Only the beginning is here: the rest is to be had from objects of the same bucket, and cannot be
-    /// read.
-    Begun { beginning: Bytes, length_bytes: u64 },
+    /// read. All of it has the digest `judged`, if that is known: a store through which the bytes pass joins no
+    /// others.
+    Begun { beginning: Bytes, length_bytes: u64, judged: Option<Sha256> },
 }
 
 /// A local file that does not change.
@@ -115,7 +117,7 @@ impl Body {
     pub fn is_whole(&self) -> bool {
         match self {
             Self::Memory(_) | Self::File(_) => true,
-            Self::Begun { beginning, length_bytes } => beginning.len() as u64 == *length_bytes,
+            Self::Begun { beginning, length_bytes, .. } => beginning.len() as u64 == *length_bytes,
         }
     }
 

@@ -156,6 +156,10 @@ impl Store for Counted {
         self.inner.delete(key, if_match).await
     }
 
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
+        self.inner.delete_hindrance(key).await
+    }
+
     fn jitter(&self) -> f64 {
         self.inner.jitter()
     }

@@ -260,9 +260,9 @@ impl Store for FaultStore {
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let (inner, source, attributes) = (Arc::clone(&self.inner), copy.source.clone(), copy.attributes.clone());
-        let (target, may_share) = (copy.target.to_owned(), copy.may_share);
+        let (target, Copy { may_share, judged, modified, .. }) = (copy.target.to_owned(), copy);
         let call = async move {
-            let copy = Copy { source: &source, target: &target, attributes: &attributes, may_share };
+            let copy = Copy { may_share, judged, modified, ..Copy::of(&source, &target, &attributes) };
             inner.copy(copy).await
         };
         self.write(Verb::Copy, copy.target, Box::pin(call)).await
@@ -272,6 +272,10 @@ impl Store for FaultStore {
         let (inner, etag, from) = (Arc::clone(&self.inner), if_match.clone(), key.to_owned());
         let call = async move { inner.delete(&from, &etag).await };
         self.write(Verb::Delete, key, Box::pin(call)).await
+    }
+
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
+        self.inner.delete_hindrance(key).await
     }
 
     fn jitter(&self) -> f64 {

@@ -133,6 +133,7 @@ fn object(key: &str, version: &Version) -> Object {
         etag: version.etag.clone(),
         size_bytes: version.bytes.len() as u64,
         modified: version.modified,
+        since: version.modified,
         sha256: Some(version.sha256),
         user: version.attributes.user.clone(),
     }
@@ -238,6 +239,11 @@ impl Store for MemoryStore {
             to.copy_from_slice(from);
             sent_bytes -= from.len();
         }
+        if let Body::Begun { judged: Some(judged), .. } = body
+            && *judged != Sha256::of(&joined)
+        {
+            return Ok(Outcome::Lost);
+        }
         let outcome = self.store(&mut keys, key, joined.into(), attributes, &condition);
         Ok(outcome.map(|stored| Assembled { stored, sent_bytes: sent_bytes as u64 }))
     }
@@ -248,7 +254,7 @@ impl Store for MemoryStore {
         let Some(source) = keys.get(&copy.source.key).and_then(|versions| current(versions)) else {
             return Ok(Outcome::Missing);
         };
-        if source.etag != copy.source.etag {
+        if source.etag != copy.source.etag || copy.judged.is_some_and(|judged| judged != source.sha256) {
             return Ok(Outcome::Lost);
         }
         let bytes = source.bytes.clone();

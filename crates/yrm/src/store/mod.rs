@@ -28,7 +28,8 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
 use self::body::Body;
-use crate::config::{BucketUrl, Config, ObjectClass};
+use self::probe::ProbeRow;
+use crate::config::{BucketUrl, Config, Folders, ObjectClass};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The store's name for one state of an object's bytes. Opaque: compare, never parse.
@@ -63,8 +64,11 @@ pub struct Object {
     pub etag: ETag,
     /// Length in bytes.
     pub size_bytes: u64,
-    /// Last change, by the store's clock.
+    /// Last change, by the store's clock. In a directory whoever owns a file can set it, and a package keeps the
+    /// time of its upload.
     pub modified: Timestamp,
+    /// Since when the store has it as it is, by the store's clock, or later: never earlier, and nobody can set it.
+    pub since: Timestamp,
     /// SHA-256 of the whole object, when the store knows it (heads only).
     pub sha256: Option<Sha256>,
     /// User metadata (heads and gets only).
@@ -125,9 +129,22 @@ pub struct Copy<'a> {
     pub target: &'a str,
     /// What to store beside it.
     pub attributes: &'a Attributes,
-    /// Whether the copy may be the source by another name, where a store has such: only where nobody
+    /// Whether the copy of a large file may be the source by another name, where a store has such: only where nobody
     /// relies on its bytes, which an uploader may still be writing.
     pub may_share: bool,
+    /// SHA-256 of the bytes that were judged. A store through which the bytes pass (a directory, memory) hashes them
+    /// once more and refuses others, before they have a name at the target: `Lost`. In S3 the bytes under an ETag
+    /// never change, and the copy's digest is the caller's to compare.
+    pub judged: Option<Sha256>,
+    /// The time of last change that the copy gets, to the second, where a store can set it; else it is now.
+    pub modified: Option<Timestamp>,
+}
+
+impl<'a> Copy<'a> {
+    /// Of `source`, as it was seen, to `target`, with nothing known of its bytes.
+    pub fn of(source: &'a Object, target: &'a str, attributes: &'a Attributes) -> Self {
+        Self { source, target, attributes, may_share: false, judged: None, modified: None }
+    }
 }
 
 /// What a put or a copy made.
@@ -282,6 +299,18 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Deletes the object if it still has this ETag. `Missing` when there is none.
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>>;
+
+    /// Why this process may not delete `key`, where that can be told without trying: what it may not take out of
+    /// the inbox must not be published, or it comes back after an operator has removed it. `None` when nothing
+    /// is known to be in the way, and when the key is gone. Only a directory has such: S3 is not asked.
+    async fn delete_hindrance(&self, _key: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    /// What an operator should know of where the bucket lies, one row a fact; nothing where that is a service.
+    async fn examine(&self, _folders: &Folders) -> Result<Vec<ProbeRow>> {
+        Ok(Vec::new())
+    }
 
     /// A random number from 0 to 1, by which writers that collided once do not meet again.
     fn jitter(&self) -> f64 {

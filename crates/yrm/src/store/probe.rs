@@ -281,7 +281,7 @@ impl Probe<'_> {
 
     async fn copy(&self, source: &Object, target: &str) -> Result<Outcome<Stored>> {
         let (target, attributes) = (self.key(target), Attributes::default());
-        clear(self.store.copy(Copy { source, target: &target, attributes: &attributes, may_share: false }).await?)
+        clear(self.store.copy(Copy::of(source, &target, &attributes)).await?)
     }
 
     async fn bytes(&self, name: &str) -> Result<Option<Bytes>> {

@@ -242,14 +242,20 @@ pub async fn copy_settled(store: &dyn Store, copy: Copy<'_>) -> Result<Copied> {
     let mut doubt = None;
     for attempt in 0..TRIES {
         pause(store, attempt).await;
-        match store.copy(copy).await? {
+        let is_refused = match store.copy(copy).await? {
             Outcome::Done(stored) => return Ok(Copied::Done(stored)),
             Outcome::Conflict => continue,
-            Outcome::Lost | Outcome::Missing => {}
-            Outcome::Ambiguous(error) => doubt = Some(error),
-        }
+            Outcome::Lost | Outcome::Missing => true,
+            Outcome::Ambiguous(error) => {
+                doubt = Some(error);
+                false
+            }
+        };
         match look_at_both(store, copy).await {
             Ok(Some(copied)) => return Ok(copied),
+            // Both ends are as they were, so it was the bytes: somebody writes in them and hides it. Who goes on
+            // asking gives an uploader the time of all tries.
+            Ok(None) if is_refused && copy.judged.is_some() => return Ok(Copied::SourceChanged),
             Ok(None) => {}
             Err(error) => doubt = Some(error),
         }

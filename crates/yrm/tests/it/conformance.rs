@@ -70,7 +70,7 @@ async fn write(store: &dyn Store, key: &str, bytes: impl Into<Bytes>) -> ETag {
 }
 
 async fn copy(store: &dyn Store, source: &Object, target: &str) -> Outcome<Stored> {
-    store.copy(Copy { source, target, attributes: &Attributes::default(), may_share: false }).await.unwrap()
+    store.copy(Copy::of(source, target, &Attributes::default())).await.unwrap()
 }
 
 async fn seen(store: &dyn Store, key: &str) -> Object {
@@ -368,7 +368,7 @@ async fn a_body_that_is_only_begun_gets_the_rest_from_an_object(store: &dyn Stor
     let object = seen(store, "before").await;
     let (sent, from) = (vec![7; 5 << 20], 3 << 20);
     let after = [&sent[..], &before[from..]].concat();
-    let body = Body::Begun { beginning: sent.clone().into(), length_bytes: after.len() as u64 };
+    let body = Body::Begun { beginning: sent.clone().into(), length_bytes: after.len() as u64, judged: None };
     assert!(!body.is_whole() && body.whole().is_err());
     let reused = [Reused { at: sent.len() as u64..after.len() as u64, object: &object, from: from as u64 }];
     let made = done(assemble(store, "after", &body, &reused, PutIf::Absent).await);

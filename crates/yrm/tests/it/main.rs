@@ -27,4 +27,5 @@ mod service;
 mod signatures;
 mod signing;
 mod updates;
+mod users;
 mod wire;

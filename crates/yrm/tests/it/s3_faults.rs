@@ -111,19 +111,14 @@ async fn every_fault_of_a_copy_has_its_own_outcome_and_settles() {
         let line = format!("^COPY /{bucket}/{kind}");
         server().break_next(kind, &line, 1).await;
         let target = format!("{kind}/once");
-        let outcome = store
-            .copy(Copy { source: &source, target: &target, attributes: &attributes, may_share: false })
-            .await
-            .unwrap();
+        let outcome = store.copy(Copy::of(&source, &target, &attributes)).await.unwrap();
         match kind {
             "409" => assert!(matches!(outcome, Outcome::Conflict), "{outcome:?}"),
             _ => assert!(matches!(outcome, Outcome::Ambiguous(_)), "{kind}: {outcome:?}"),
         }
         server().break_next(kind, &line, 2).await;
         let target = format!("{kind}/settled");
-        let copied =
-            copy_settled(&store, Copy { source: &source, target: &target, attributes: &attributes, may_share: false })
-                .await;
+        let copied = copy_settled(&store, Copy::of(&source, &target, &attributes)).await;
         let copied = copied.unwrap();
         assert!(matches!(copied, Copied::Done(_) | Copied::Found(_)), "{kind}: {copied:?}");
         assert_eq!(store.get(&target, None).await.unwrap().unwrap().bytes, "rpm");
@@ -209,7 +204,7 @@ async fn what_is_stored_beside_the_bytes_survives_and_a_copy_replaces_it() {
     assert_eq!(source.user, user("one"));
     assert_eq!(store.get("a", None).await.unwrap().unwrap().object.user, user("one"));
     let other = Attributes { content_type: "application/x-rpm", cache_control: None, user: user("two"), class: None };
-    store.copy(Copy { source: &source, target: "b", attributes: &other, may_share: false }).await.unwrap();
+    store.copy(Copy::of(&source, "b", &other)).await.unwrap();
     assert_eq!(store.head("b").await.unwrap().unwrap().user, user("two"));
     for (key, attributes) in [("a", attributes), ("b", other)] {
         let head = server().client().head_object().bucket(&bucket).key(key).send().await.unwrap();
@@ -275,7 +270,7 @@ async fn what_is_too_large_goes_in_parts_under_the_same_conditions() {
     let source = store.head("inbox/large+1.rpm").await.unwrap().unwrap();
     assert_eq!((&source.etag, source.size_bytes), (&stored.etag, body.len() as u64));
 
-    let copy = Copy { source: &source, target: "repo/large+1.rpm", attributes: &attributes, may_share: false };
+    let copy = Copy::of(&source, "repo/large+1.rpm", &attributes);
     let line = format!("^POST /{bucket}/repo/.*uploadId");
     for (kind, done) in [("200-error", false), ("lost-reply", true)] {
         server().break_next(kind, &line, 1).await;

@@ -66,7 +66,8 @@ async fn every_way_to_write(bucket: &str, said: &S3Config) -> Requests {
         fs::write(folder.path().join(name), vec![7; size]).unwrap();
         store.put_file(&format!("inbox/{name}"), &folder.path().join(name), &attributes).await.unwrap();
         let source = store.head(&format!("inbox/{name}")).await.unwrap().unwrap();
-        let copy = Copy { source: &source, target: &format!("repo/{name}"), attributes: &attributes, may_share: false };
+        let target = format!("repo/{name}");
+        let copy = Copy::of(&source, &target, &attributes);
         assert!(matches!(store.copy(copy).await.unwrap(), Outcome::Done(_)));
     }
     let large = store.head("repo/large").await.unwrap().unwrap();

@@ -80,7 +80,7 @@ impl Contents {
         let Some(source) = store.head(&from).await? else { return Err(missing()) };
         let key = Key::MirrorFile { repository, folder: &self.folder, href };
         let (target, attributes) = (bucket.path(key), key.attributes());
-        match bucket.copy(Copy { source: &source, target: &target, attributes: &attributes, may_share: false }).await? {
+        match bucket.copy(Copy::of(&source, &target, &attributes)).await? {
             Copied::Done(_) | Copied::Found(_) => Ok(()),
             Copied::Occupied(there) if there.size_bytes == source.size_bytes => Ok(()),
             Copied::Occupied(_) => {

@@ -1,12 +1,13 @@
 //! A directory's keys, page by page, in the byte order of the whole keys as S3 has it: `a.rpm`
 //! comes before `a/b.rpm` because `.` comes before `/`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::leftovers;
 use super::tree::{Identity, KeyPath, MAX_DEPTH, OWN_BYTES, OWN_DEPTH, Tree, failure};
 use crate::error::Result;
 use crate::store::key::MAX_KEY_BYTES;
@@ -24,8 +25,13 @@ pub(super) fn page(tree: &Tree, prefix: &str, after: Option<&str>) -> Result<Pag
     if let Ok(path) = KeyPath::parse(&format!("{prefix}-")) {
         tree.folder_of(path)?;
     }
-    let mut walk = Walk { prefix, after: after.unwrap_or(""), hide: true, objects: Vec::new(), unreadable: Vec::new() };
+    let mut walk = Walk::new(prefix, after.unwrap_or(""), Hide::OwnFiles);
     walk.folder(&tree.root()?, "", 0)?;
+    // What a deletion that was interrupted moved aside belongs to the listing. Who may not put it back reads on.
+    if !walk.leftovers.is_empty() && leftovers::settle(tree, &walk.leftovers).unwrap_or(false) {
+        walk = Walk::new(prefix, after.unwrap_or(""), Hide::OwnFiles);
+        walk.folder(&tree.root()?, "", 0)?;
+    }
     let Walk { mut objects, unreadable, .. } = walk;
     let more = objects.len() > PAGE_OBJECTS;
     objects.truncate(PAGE_OBJECTS);
@@ -35,27 +41,44 @@ pub(super) fn page(tree: &Tree, prefix: &str, after: Option<&str>) -> Result<Pag
 
 /// The first page's worth of files below `folder` (a key prefix that ends with `/`), the store's own included.
 pub(super) fn own_files(tree: &Tree, folder: &str) -> Result<Vec<Object>> {
-    let mut walk = Walk { prefix: folder, after: "", hide: false, objects: Vec::new(), unreadable: Vec::new() };
+    let mut walk = Walk::new(folder, "", Hide::Nothing);
     walk.folder(&tree.root()?, "", 0)?;
     Ok(walk.objects)
+}
+
+/// What of the store's own a walk passes over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Hide {
+    OwnFiles,
+    Nothing,
 }
 
 struct Walk<'a> {
     prefix: &'a str,
     after: &'a str,
-    hide: bool,
+    hide: Hide,
     objects: Vec<Object>,
     unreadable: Vec<String>,
+    /// Folders in which something of the store's own was left.
+    leftovers: BTreeSet<String>,
 }
 
-impl Walk<'_> {
+impl<'a> Walk<'a> {
+    fn new(prefix: &'a str, after: &'a str, hide: Hide) -> Self {
+        Self { prefix, after, hide, objects: Vec::new(), unreadable: Vec::new(), leftovers: BTreeSet::new() }
+    }
+
+    fn hides(&self) -> bool {
+        self.hide == Hide::OwnFiles
+    }
+
     /// Bytes of a key; the store's own have another key's in theirs.
     fn longest(&self) -> usize {
-        if self.hide { MAX_KEY_BYTES } else { MAX_KEY_BYTES + OWN_BYTES }
+        if self.hides() { MAX_KEY_BYTES } else { MAX_KEY_BYTES + OWN_BYTES }
     }
 
     fn deepest(&self) -> usize {
-        if self.hide { MAX_DEPTH } else { MAX_DEPTH + OWN_DEPTH }
+        if self.hides() { MAX_DEPTH } else { MAX_DEPTH + OWN_DEPTH }
     }
 
     fn full(&self) -> bool {
@@ -66,11 +89,11 @@ impl Walk<'_> {
     fn enters(&self, path: &str) -> bool {
         let in_prefix = path.starts_with(self.prefix) || self.prefix.starts_with(path);
         let not_before = path > self.after || self.after.starts_with(path);
-        in_prefix && not_before && !(self.hide && HIDDEN.contains(&path))
+        in_prefix && not_before && !(self.hides() && HIDDEN.contains(&path))
     }
 
     fn takes(&self, key: &str) -> bool {
-        key.starts_with(self.prefix) && key > self.after && !(self.hide && HIDDEN.contains(&key))
+        key.starts_with(self.prefix) && key > self.after && !(self.hides() && HIDDEN.contains(&key))
     }
 
     fn folder(&mut self, folder: &OwnedFd, path: &str, depth: usize) -> Result<()> {
@@ -88,7 +111,7 @@ impl Walk<'_> {
     }
 
     /// The keys in one folder, in order; folders end with `/`.
-    fn entries(&self, folder: &OwnedFd, path: &str) -> Result<Vec<(String, bool)>> {
+    fn entries(&mut self, folder: &OwnedFd, path: &str) -> Result<Vec<(String, bool)>> {
         let doing = || format!("listing the folder {path:?}");
         let mut entries = Vec::new();
         for entry in Dir::read_from(folder).map_err(|errno| failure(errno, doing()))? {
@@ -118,6 +141,12 @@ impl Walk<'_> {
                     continue;
                 }
             };
+            if kind == FileType::RegularFile && self.hides() && leftovers::is_leftover(text) {
+                if key.starts_with(self.prefix) {
+                    self.leftovers.insert(path.to_owned());
+                }
+                continue;
+            }
             let wanted = if kind == FileType::Directory { self.enters(&key) } else { self.takes(&key) };
             if !wanted {
                 continue;
@@ -142,7 +171,7 @@ impl Walk<'_> {
             Ok(folder) => self.folder(&folder, path, depth),
             // Gone, or something else by now.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
-            Err(Errno::ACCESS | Errno::PERM) if self.hide => {
+            Err(Errno::ACCESS | Errno::PERM) => {
                 self.unreadable.push(path.to_owned());
                 Ok(())
             }
@@ -168,6 +197,7 @@ pub(super) fn object(key: String, identity: Identity) -> Object {
         etag: identity.etag(),
         size_bytes: identity.size_bytes,
         modified: identity.modified(),
+        since: identity.since(),
         sha256: None,
         user: BTreeMap::new(),
     }

@@ -2,38 +2,52 @@
 //!
 //! Writes are atomic (written aside, flushed, put in place in one step) and their conditions are
 //! exclusive between processes: `Absent` by the link call, everything that compares first by a
-//! lock on `.yrm/lock`. Symbolic links are never followed. User metadata, content types and cache
+//! lock on `.yrm/lock`. Uploaders are other users, who know no lock and keep files open: a copy is hashed while it
+//! is written and gets its name only if it is what was judged; see `aside` for deletes. Symbolic links are never followed. User metadata, content types and cache
 //! control are not kept: a directory has no place for them. Folders are never removed, for an
 //! uploader may be about to write there.
 //!
 //! It never deletes what it did not compare, and never takes a path that leaves the root.
 
+mod aside;
+mod examine;
+mod leftovers;
 mod listing;
+mod lock;
+mod rights;
 mod temp;
 mod tree;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::repodata::ReadRange as _;
 use rustix::fs::AtFlags;
 
-use self::temp::{Lock, Temp, delete_locked, open_file, remove_stale, restore_aside};
+use self::lock::Lock;
+use self::temp::{Landing, Temp, open_file};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
 use super::body::Body;
+use super::probe::ProbeRow;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored, clip,
 };
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Times a read starts again because the file changed under it.
 const READ_ATTEMPTS: u32 = 3;
+
+/// A file of at least this length may be shared instead of copied where [`Copy::may_share`] says so: copying less
+/// takes well under a second.
+const SHARED_FROM_BYTES: u64 = 64 << 20;
 
 /// A bucket in a directory.
 #[derive(Debug, Clone)]
@@ -46,7 +60,7 @@ impl DirectoryStore {
     /// left in `.yrm`; a directory that cannot be written to can still be read.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let tree = Tree::open(&root.into())?;
-        if let Err(error) = tidy(&tree) {
+        if let Err(error) = leftovers::tidy(&tree) {
             tracing::warn!(root = %tree.path().display(), error = error.chain(), "leftovers stay in .yrm");
         }
         Ok(Self { tree: Arc::new(tree) })
@@ -55,8 +69,13 @@ impl DirectoryStore {
     /// The bucket in `root`, made with its folders above when it is not there.
     pub fn create(root: impl Into<PathBuf>) -> Result<Self> {
         let root = root.into();
-        std::fs::create_dir_all(&root)
-            .map_err(|error| io_failure(error, format!("creating the bucket directory {}", root.display())))?;
+        if !root.is_dir() {
+            let doing = || format!("creating the bucket directory {}", root.display());
+            std::fs::create_dir_all(&root).map_err(|error| io_failure(error, doing()))?;
+            // Readers of `repo/` come by here, whatever the umask says.
+            let readable = std::fs::Permissions::from_mode(0o755);
+            std::fs::set_permissions(&root, readable).map_err(|error| io_failure(error, doing()))?;
+        }
         Self::open(root)
     }
 
@@ -72,14 +91,6 @@ impl DirectoryStore {
             .await
             .map_err(|error| Error::new(ErrorKind::Internal, "working on the bucket directory").because(error))?
     }
-}
-
-fn tidy(tree: &Tree) -> Result<()> {
-    remove_stale(tree)?;
-    if tree.folder_of(KeyPath::parse(".yrm/aside/x")?)?.is_some() {
-        restore_aside(tree, &Lock::take(tree)?)?;
-    }
-    Ok(())
 }
 
 #[async_trait]
@@ -115,9 +126,9 @@ impl Store for DirectoryStore {
         let key = key.to_owned();
         self.blocking(move |tree| {
             let path = KeyPath::parse(&key)?;
-            let mut temp = Temp::create(tree)?;
+            let mut temp = Temp::create(tree, path.key)?;
             temp.write(&bytes, path.key)?;
-            temp.land(tree, path, &condition, None)
+            temp.land(tree, path, &Landing { condition: &condition, sha256: None, modified: None })
         })
         .await
     }
@@ -128,9 +139,11 @@ impl Store for DirectoryStore {
             let path = KeyPath::parse(&key)?;
             let mut source =
                 File::open(&file).map_err(|error| io_failure(error, format!("opening {}", file.display())))?;
-            let mut temp = Temp::create(tree)?;
-            let (_, sha256) = temp.write_from(&mut source, path.key)?;
-            match temp.land(tree, path, &PutIf::Always, Some(sha256))? {
+            let mut temp = Temp::create(tree, path.key)?;
+            let mut digest = Sha256Stream::default();
+            temp.write_from(&mut source, &mut digest, path.key)?;
+            let sha256 = Some(digest.finish());
+            match temp.land(tree, path, &Landing { condition: &PutIf::Always, sha256, modified: None })? {
                 Outcome::Done(stored) => Ok(stored),
                 Outcome::Ambiguous(error) => Err(error),
                 Outcome::Lost | Outcome::Conflict | Outcome::Missing => {
@@ -170,18 +183,19 @@ impl Store for DirectoryStore {
             };
             let temp = if let Some(temp) = adopted {
                 temp
-            } else if let (Body::Begun { beginning, .. }, false) = (&body, body.is_whole()) {
-                match complete(tree, beginning, &reused, path.key)? {
+            } else if let (Body::Begun { beginning, judged, .. }, false) = (&body, body.is_whole()) {
+                match complete(tree, (beginning, *judged), &reused, path.key)? {
                     Some(temp) => temp,
                     None => return Ok(Outcome::Lost),
                 }
             } else {
-                let mut temp = Temp::create(tree)?;
+                let mut temp = Temp::create(tree, path.key)?;
                 temp.write_body(&body, path.key)?;
                 temp
             };
             let sent_bytes = body.length_bytes().saturating_sub(reused_bytes);
-            Ok(temp.land(tree, path, &condition, None)?.map(|stored| Assembled { stored, sent_bytes }))
+            let landing = Landing { condition: &condition, sha256: None, modified: None };
+            Ok(temp.land(tree, path, &landing)?.map(|stored| Assembled { stored, sent_bytes }))
         })
         .await
     }
@@ -199,8 +213,13 @@ impl Store for DirectoryStore {
     }
 
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
-        let (source, target, may_share) = (copy.source.clone(), copy.target.to_owned(), copy.may_share);
-        self.blocking(move |tree| copy_file(tree, &source, KeyPath::parse(&target)?, may_share)).await
+        let (source, target, attributes) = (copy.source.clone(), copy.target.to_owned(), Attributes::default());
+        let Copy { may_share, judged, modified, .. } = copy;
+        self.blocking(move |tree| {
+            let copy = Copy { may_share, judged, modified, ..Copy::of(&source, &target, &attributes) };
+            copy_file(tree, &copy, KeyPath::parse(&target)?)
+        })
+        .await
     }
 
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
@@ -211,10 +230,19 @@ impl Store for DirectoryStore {
                 return Ok(Outcome::Missing);
             }
             let lock = Lock::take(tree)?;
-            restore_aside(tree, &lock)?;
-            delete_locked(tree, path, &if_match, &lock)
+            aside::delete(tree, path, &if_match, &lock)
         })
         .await
+    }
+
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
+        let key = key.to_owned();
+        self.blocking(move |tree| rights::delete_hindrance(tree, KeyPath::parse(&key)?)).await
+    }
+
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        let folders = folders.clone();
+        self.blocking(move |tree| examine::rows(tree, &folders)).await
     }
 
     /// Everything but a digest for nothing: the bytes pass through this process in any case, and
@@ -251,9 +279,16 @@ fn read(tree: &Tree, path: KeyPath<'_>, range: Option<&Range<u64>>) -> Result<Op
 }
 
 /// A body that is only begun, with the rest from the objects that have it; `None` when one of those is not
-/// what was seen.
-fn complete(tree: &Tree, beginning: &Bytes, reused: &[(Range<u64>, Object, u64)], key: &str) -> Result<Option<Temp>> {
-    let mut temp = Temp::create(tree)?;
+/// what was seen, or all of it is not what was judged.
+fn complete(
+    tree: &Tree,
+    (beginning, judged): (&Bytes, Option<Sha256>),
+    reused: &[(Range<u64>, Object, u64)],
+    key: &str,
+) -> Result<Option<Temp>> {
+    let mut temp = Temp::create(tree, key)?;
+    let mut digest = Sha256Stream::default();
+    digest.update(beginning);
     temp.write(beginning, key)?;
     for (at, object, from) in reused {
         let path = KeyPath::parse(&object.key)?;
@@ -261,18 +296,20 @@ fn complete(tree: &Tree, beginning: &Bytes, reused: &[(Range<u64>, Object, u64)]
         let doing = || format!("reading {:?}", object.key);
         file.seek(SeekFrom::Start(*from)).map_err(|error| io_failure(error, doing()))?;
         let length = at.end - at.start;
-        let (size_bytes, _) = temp.write_from(&mut (&file).take(length), key)?;
+        let size_bytes = temp.write_from(&mut (&file).take(length), &mut digest, key)?;
         if before.etag() != object.etag || identity_of(&file, path)? != before || size_bytes != length {
             return Ok(None);
         }
     }
-    Ok(Some(temp))
+    let joined = digest.finish();
+    Ok(judged.is_none_or(|judged| judged == joined).then_some(temp))
 }
 
-fn copy_file(tree: &Tree, source: &Object, target: KeyPath<'_>, may_share: bool) -> Result<Outcome<Stored>> {
-    let from = KeyPath::parse(&source.key)?;
+/// Copies a file that still is what was seen, and what was judged, to where nothing is.
+fn copy_file(tree: &Tree, copy: &Copy<'_>, target: KeyPath<'_>) -> Result<Outcome<Stored>> {
+    let from = KeyPath::parse(&copy.source.key)?;
     let Some((mut file, before)) = open_file(tree, from)? else { return Ok(Outcome::Missing) };
-    if before.etag() != source.etag {
+    if before.etag() != copy.source.etag {
         return Ok(Outcome::Lost);
     }
     // Not the condition itself, which is the link call's: it saves copying 4 GB in vain.
@@ -281,15 +318,24 @@ fn copy_file(tree: &Tree, source: &Object, target: KeyPath<'_>, may_share: bool)
     {
         return Ok(Outcome::Lost);
     }
-    if may_share && let Some(linked) = link_file(tree, from, target, before)? {
+    if copy.may_share
+        && before.size_bytes >= SHARED_FROM_BYTES
+        && let Some(linked) = link_file(tree, from, target, before)?
+    {
         return Ok(linked);
     }
-    let mut temp = Temp::create(tree)?;
-    let (size_bytes, sha256) = temp.write_from(&mut file, target.key)?;
-    if identity_of(&file, from)? != before || size_bytes != before.size_bytes {
+    let mut temp = Temp::create(tree, target.key)?;
+    let mut digest = Sha256Stream::default();
+    let size_bytes = temp.write_from(&mut file, &mut digest, target.key)?;
+    let sha256 = digest.finish();
+    // Its owner can write in it and set its time back: the digest of what was read is what counts.
+    if identity_of(&file, from)? != before
+        || size_bytes != before.size_bytes
+        || copy.judged.is_some_and(|judged| judged != sha256)
+    {
         return Ok(Outcome::Lost);
     }
-    temp.land(tree, target, &PutIf::Absent, Some(sha256))
+    temp.land(tree, target, &Landing { condition: &PutIf::Absent, sha256: Some(sha256), modified: copy.modified })
 }
 
 /// Gives the file, as it was seen, a second name; `None` where the file system or its owner's rights do
@@ -301,7 +347,7 @@ fn link_file(tree: &Tree, source: KeyPath<'_>, target: KeyPath<'_>, seen: Identi
         return Ok(None);
     }
     // What was linked is known only now.
-    if stat_at(&to, target.leaf, target.key)? != Some(seen) {
+    if stat_at(&to, target.leaf, target.key)?.map(Identity::etag) != Some(seen.etag()) {
         rustix::fs::unlinkat(&to, target.leaf, AtFlags::empty())
             .map_err(|errno| failure(errno, format!("removing {:?}", target.key)))?;
         return Ok(Some(Outcome::Lost));

@@ -1,49 +1,40 @@
 //! Files in the making: written and flushed in `.yrm/tmp`, then put in place in one step.
+//!
+//! Where the place is on another file system (or behind another mount of the same), the file is copied once more,
+//! beside its place and under a hidden name, and put in place there.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use jiff::Timestamp;
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::repodata::ReadRange as _;
-use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::lock::Lock;
+use super::rights::{Readers, readers_of};
 use super::tree::{Identity, KeyPath, Tree, failure, io_failure, irregular, stat_at};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::{Body, LocalFile};
-use crate::store::{ETag, Outcome, PutIf, Stored};
+use crate::store::{Outcome, PutIf, Stored};
 
 /// Bytes read and hashed at a time.
 const COPY_BYTES: usize = 1 << 20;
 
 const NANOSECONDS_PER_MILLISECOND: u32 = 1_000_000;
+const NANOSECONDS_PER_SECOND: u32 = 1_000_000_000;
 
-/// The lock of everything that compares and then replaces; released when dropped, also by a
-/// process that dies.
-#[derive(Debug)]
-pub(super) struct Lock {
-    _file: OwnedFd,
-}
+/// What the name of a file in the making beside its place begins with; then come 32 digits.
+const BESIDE: &str = ".yrm-tmp-";
 
-impl Lock {
-    /// Waits for the lock: its holders do a few system calls and no I/O on file contents.
-    pub(super) fn take(tree: &Tree) -> Result<Self> {
-        let folder = tree.make_folder_of(KeyPath::parse(".yrm/lock")?)?;
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&folder, "lock", flags, Mode::from_raw_mode(0o644))
-            .map_err(|errno| failure(errno, "opening .yrm/lock"))?;
-        loop {
-            match rustix::fs::flock(&file, FlockOperation::LockExclusive) {
-                Ok(()) => return Ok(Self { _file: file }),
-                // A signal arrived; the wait goes on.
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(failure(errno, "locking .yrm/lock")),
-            }
-        }
-    }
+/// Whether a file under this name is one in the making, beside its place.
+pub(super) fn is_beside(name: &str) -> bool {
+    let is_ours = |digit: u8| matches!(digit, b'0'..=b'9' | b'a'..=b'f');
+    name.strip_prefix(BESIDE).is_some_and(|digits| digits.len() == 32 && digits.bytes().all(is_ours))
 }
 
 /// The folder of files in the making.
@@ -51,7 +42,7 @@ pub(super) fn scratch(tree: &Tree) -> PathBuf {
     tree.path().join(".yrm/tmp")
 }
 
-/// A file in `.yrm/tmp`; removed when dropped.
+/// A file in `.yrm/tmp` or beside its place; removed when dropped.
 #[derive(Debug)]
 pub(super) struct Temp {
     folder: OwnedFd,
@@ -59,15 +50,62 @@ pub(super) struct Temp {
     file: File,
 }
 
+/// What is put in place, and how.
+#[derive(Debug)]
+pub(super) struct Landing<'a> {
+    /// When it is.
+    pub(super) condition: &'a PutIf,
+    /// Its digest, where it was computed.
+    pub(super) sha256: Option<Sha256>,
+    /// The time of last change that it gets, to the second; else it is now.
+    pub(super) modified: Option<Timestamp>,
+}
+
+/// Whether a file could be put in place from where it is.
+enum Placed {
+    Answer(Outcome<()>),
+    /// Its place is on another file system.
+    Apart,
+}
+
 impl Temp {
-    /// A new, empty one.
-    pub(super) fn create(tree: &Tree) -> Result<Self> {
+    /// A new, empty one for what is to lie under `key`.
+    pub(super) fn create(tree: &Tree, key: &str) -> Result<Self> {
         let name = format!("{:032x}", rand::random::<u128>());
         let folder = tree.make_folder_of(KeyPath::parse(&format!(".yrm/tmp/{name}"))?)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(&folder, name.as_str(), flags, Mode::from_raw_mode(0o644))
-            .map_err(|errno| failure(errno, "creating a file in .yrm/tmp"))?;
+        Self::create_in(folder, name, key)
+    }
+
+    fn create_in(folder: OwnedFd, name: String, key: &str) -> Result<Self> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mode = match readers_of(key) {
+            // What is to be public is so when it is in place.
+            Readers::Everybody | Readers::Owner => Mode::RUSR | Mode::WUSR,
+            Readers::AsTheUmaskSays => Mode::from_raw_mode(0o644),
+        };
+        let file = rustix::fs::openat(&folder, name.as_str(), flags, mode)
+            .map_err(|errno| failure(errno, format!("creating a temporary file for {key:?}")))?;
         Ok(Self { folder, name, file: file.into() })
+    }
+
+    /// The folder that it is in.
+    pub(super) fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
+    /// Its name there.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A copy of it in the folder where it is to be put.
+    fn beside(&self, folder: &OwnedFd, key: &str) -> Result<Self> {
+        let doing = || format!("copying {key:?} to its file system");
+        let folder = rustix::io::fcntl_dupfd_cloexec(folder, 0).map_err(|errno| failure(errno, doing()))?;
+        let mut copy = Self::create_in(folder, format!("{BESIDE}{:032x}", rand::random::<u128>()), key)?;
+        (&self.file).seek(SeekFrom::Start(0)).map_err(|error| io_failure(error, doing()))?;
+        io::copy(&mut &self.file, &mut copy.file).map_err(|error| io_failure(error, doing()))?;
+        Ok(copy)
     }
 
     /// A file that lies in `.yrm/tmp` already, complete; `None` when this is none of those.
@@ -103,16 +141,20 @@ impl Temp {
         self.file.write_all(bytes).map_err(|error| io_failure(error, format!("writing {key:?}")))
     }
 
-    /// Writes all that is left in `source`; gives its length and digest.
-    pub(super) fn write_from(&mut self, source: &mut impl io::Read, key: &str) -> Result<(u64, Sha256)> {
+    /// Writes all that is left in `source`, and feeds `digest`; gives its length.
+    pub(super) fn write_from(
+        &mut self,
+        source: &mut impl io::Read,
+        digest: &mut Sha256Stream,
+        key: &str,
+    ) -> Result<u64> {
         let mut buffer = vec![0; COPY_BYTES];
-        let mut digest = Sha256Stream::default();
         let mut size_bytes = 0;
         loop {
             let length = match source.read(&mut buffer) {
-                Ok(0) => return Ok((size_bytes, digest.finish())),
+                Ok(0) => return Ok(size_bytes),
                 Ok(length) => length,
-                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(io_failure(error, format!("reading what becomes {key:?}"))),
             };
             digest.update(&buffer[..length]);
@@ -123,70 +165,105 @@ impl Temp {
 
     /// Makes the bytes durable and gives them an ETag that no other bytes had: within one tick of
     /// the kernel's clock a freed inode may come back with the same size, so the time's digits
-    /// below a millisecond are random.
-    fn seal(&self, key: &str) -> Result<Identity> {
+    /// below a millisecond are random; below a second where the time is given.
+    pub(super) fn seal(&self, key: &str, modified: Option<Timestamp>) -> Result<Identity> {
         let doing = || format!("flushing {key:?}");
-        let metadata = self.file.metadata().map_err(|error| io_failure(error, doing()))?;
-        let written = metadata.modified().map_err(|error| io_failure(error, doing()))?;
-        let since = written.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let digits = rand::random_range(0..NANOSECONDS_PER_MILLISECOND);
-        let nanoseconds = since.subsec_nanos() / NANOSECONDS_PER_MILLISECOND * NANOSECONDS_PER_MILLISECOND + digits;
-        let modified = UNIX_EPOCH + Duration::new(since.as_secs(), nanoseconds);
+        let modified = if let Some(modified) = modified {
+            let digits = Duration::from_nanos(rand::random_range(0..NANOSECONDS_PER_SECOND).into());
+            let second = Timestamp::from_second(modified.as_second()).unwrap_or(Timestamp::UNIX_EPOCH);
+            SystemTime::from(second) + digits
+        } else {
+            let metadata = self.file.metadata().map_err(|error| io_failure(error, doing()))?;
+            let written = metadata.modified().map_err(|error| io_failure(error, doing()))?;
+            let since = written.duration_since(UNIX_EPOCH).unwrap_or_default();
+            let digits = rand::random_range(0..NANOSECONDS_PER_MILLISECOND);
+            let whole = since.subsec_nanos() / NANOSECONDS_PER_MILLISECOND * NANOSECONDS_PER_MILLISECOND;
+            UNIX_EPOCH + Duration::new(since.as_secs(), whole + digits)
+        };
         self.file.set_modified(modified).map_err(|error| io_failure(error, doing()))?;
+        if readers_of(key) == Readers::Everybody {
+            let stat = rustix::fs::fstat(&self.file).map_err(|errno| failure(errno, doing()))?;
+            let mode = Mode::from_raw_mode(stat.st_mode) | Mode::from_raw_mode(0o644);
+            // One that was made by somebody else keeps its mode.
+            let _ = rustix::fs::fchmod(&self.file, mode);
+        }
         self.file.sync_all().map_err(|error| io_failure(error, doing()))?;
         let stat = rustix::fs::fstat(&self.file).map_err(|errno| failure(errno, doing()))?;
         Ok(Identity::of(&stat))
     }
 
-    /// Puts the file in place if `condition` holds.
-    pub(super) fn land(
-        self,
-        tree: &Tree,
-        path: KeyPath<'_>,
-        condition: &PutIf,
-        sha256: Option<Sha256>,
-    ) -> Result<Outcome<Stored>> {
-        let stored = Stored { etag: self.seal(path.key)?.etag(), sha256 };
-        let folder = match condition {
-            PutIf::Absent => {
-                let folder = tree.make_folder_of(path)?;
-                match rustix::fs::linkat(&self.folder, self.name.as_str(), &folder, path.leaf, AtFlags::empty()) {
-                    Ok(()) => folder,
-                    Err(Errno::EXIST) => return in_the_way(&folder, path),
-                    Err(errno) => {
-                        let hint = "the file system must support hard links";
-                        return Err(failure(errno, format!("putting {:?} in place", path.key)).hint(hint));
-                    }
-                }
-            }
-            PutIf::Always => {
-                let folder = tree.make_folder_of(path)?;
-                let _lock = Lock::take(tree)?;
-                stat_at(&folder, path.leaf, path.key)?;
-                self.rename(&folder, path)?;
-                folder
-            }
-            PutIf::Matches(etag) => {
-                let Some(folder) = tree.folder_of(path)? else { return Ok(Outcome::Missing) };
-                let _lock = Lock::take(tree)?;
-                match stat_at(&folder, path.leaf, path.key)? {
-                    None => return Ok(Outcome::Missing),
-                    Some(there) if there.etag() != *etag => return Ok(Outcome::Lost),
-                    Some(_) => self.rename(&folder, path)?,
-                }
-                folder
+    /// Puts the file in place if the condition holds.
+    pub(super) fn land(mut self, tree: &Tree, path: KeyPath<'_>, landing: &Landing<'_>) -> Result<Outcome<Stored>> {
+        let folder = match landing.condition {
+            PutIf::Absent | PutIf::Always => tree.make_folder_of(path)?,
+            PutIf::Matches(_) => match tree.folder_of(path)? {
+                Some(folder) => folder,
+                None => return Ok(Outcome::Missing),
+            },
+        };
+        let mut sealed = self.seal(path.key, landing.modified)?;
+        let mut placed = self.place(tree, &folder, path, landing.condition)?;
+        if matches!(placed, Placed::Apart) {
+            self = self.beside(&folder, path.key)?;
+            sealed = self.seal(path.key, landing.modified)?;
+            placed = self.place(tree, &folder, path, landing.condition)?;
+        }
+        let answer = match placed {
+            Placed::Answer(answer) => answer,
+            Placed::Apart => {
+                let doing = format!("putting {:?} in place", path.key);
+                return Err(Error::new(ErrorKind::Unavailable, doing)
+                    .because("its folder is not on the file system that it was on a moment ago"));
             }
         };
-        // In place, but maybe not for ever: that is what `Ambiguous` is for.
-        Ok(match rustix::fs::fsync(&folder) {
-            Ok(()) => Outcome::Done(stored),
-            Err(errno) => Outcome::Ambiguous(failure(errno, format!("flushing the folder of {:?}", path.key))),
+        Ok(match answer {
+            Outcome::Done(()) => match rustix::fs::fsync(&folder) {
+                Ok(()) => Outcome::Done(Stored { etag: sealed.etag(), sha256: landing.sha256 }),
+                // In place, but maybe not for ever: that is what `Ambiguous` is for.
+                Err(errno) => Outcome::Ambiguous(failure(errno, format!("flushing the folder of {:?}", path.key))),
+            },
+            Outcome::Lost => Outcome::Lost,
+            Outcome::Conflict => Outcome::Conflict,
+            Outcome::Missing => Outcome::Missing,
+            Outcome::Ambiguous(error) => Outcome::Ambiguous(error),
         })
     }
 
-    fn rename(&self, folder: &OwnedFd, path: KeyPath<'_>) -> Result<()> {
+    fn place(&self, tree: &Tree, folder: &OwnedFd, path: KeyPath<'_>, condition: &PutIf) -> Result<Placed> {
+        let doing = || format!("putting {:?} in place", path.key);
+        let moved = match condition {
+            PutIf::Absent => {
+                match rustix::fs::linkat(&self.folder, self.name.as_str(), folder, path.leaf, AtFlags::empty()) {
+                    Err(Errno::EXIST) => return in_the_way(folder, path).map(Placed::Answer),
+                    Err(errno) if errno != Errno::XDEV => {
+                        return Err(or_hint(failure(errno, doing()), "the file system must support hard links"));
+                    }
+                    linked => linked,
+                }
+            }
+            PutIf::Always => {
+                let _lock = Lock::take(tree)?;
+                stat_at(folder, path.leaf, path.key)?;
+                self.rename(folder, path)
+            }
+            PutIf::Matches(etag) => {
+                let _lock = Lock::take(tree)?;
+                match stat_at(folder, path.leaf, path.key)? {
+                    None => return Ok(Placed::Answer(Outcome::Missing)),
+                    Some(there) if there.etag() != *etag => return Ok(Placed::Answer(Outcome::Lost)),
+                    Some(_) => self.rename(folder, path),
+                }
+            }
+        };
+        match moved {
+            Ok(()) => Ok(Placed::Answer(Outcome::Done(()))),
+            Err(Errno::XDEV) => Ok(Placed::Apart),
+            Err(errno) => Err(failure(errno, doing())),
+        }
+    }
+
+    fn rename(&self, folder: &OwnedFd, path: KeyPath<'_>) -> rustix::io::Result<()> {
         rustix::fs::renameat(&self.folder, self.name.as_str(), folder, path.leaf)
-            .map_err(|errno| failure(errno, format!("putting {:?} in place", path.key)))
     }
 }
 
@@ -197,9 +274,14 @@ impl Drop for Temp {
     }
 }
 
+/// With this hint, unless it has one.
+fn or_hint(error: Error, hint: &str) -> Error {
+    if error.hint_text().is_some() { error } else { error.hint(hint) }
+}
+
 /// Something is there already: an object (lost), or what never can be one (an error, for else it
 /// would be both absent and in the way).
-fn in_the_way(folder: &OwnedFd, path: KeyPath<'_>) -> Result<Outcome<Stored>> {
+fn in_the_way(folder: &OwnedFd, path: KeyPath<'_>) -> Result<Outcome<()>> {
     match rustix::fs::statat(folder, path.leaf, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Ok(Outcome::Lost),
@@ -231,81 +313,4 @@ pub(super) fn open_file(tree: &Tree, path: KeyPath<'_>) -> Result<Option<(File, 
         FileType::RegularFile => Ok(Some((file.into(), Identity::of(&stat)))),
         other => Err(irregular(path.key, other)),
     }
-}
-
-/// Deletes `path` if its ETag is still `if_match`. The lock must be held.
-///
-/// Uploaders are plain `cp` and `mv` and know no lock, so the file is first moved to
-/// `.yrm/aside/<key>` and judged there: if it is another one after all, it goes back, unless a
-/// still newer one has come. What a crash leaves aside goes back likewise (`restore_aside`).
-pub(super) fn delete_locked(tree: &Tree, path: KeyPath<'_>, if_match: &ETag, _lock: &Lock) -> Result<Outcome<()>> {
-    let Some(folder) = tree.folder_of(path)? else { return Ok(Outcome::Missing) };
-    match stat_at(&folder, path.leaf, path.key)? {
-        None => return Ok(Outcome::Missing),
-        Some(there) if there.etag() != *if_match => return Ok(Outcome::Lost),
-        Some(_) => {}
-    }
-    let aside_key = format!(".yrm/aside/{}", path.key);
-    let aside_path = KeyPath::own(&aside_key)?;
-    let aside = tree.make_folder_of(aside_path)?;
-    match rustix::fs::renameat(&folder, path.leaf, &aside, aside_path.leaf) {
-        Ok(()) => {}
-        Err(Errno::NOENT) => return Ok(Outcome::Missing),
-        Err(errno) => return Err(failure(errno, format!("moving {:?} aside", path.key))),
-    }
-    let moved = stat_at(&aside, aside_path.leaf, path.key);
-    if matches!(&moved, Ok(Some(moved)) if moved.etag() == *if_match) {
-        remove_aside(&aside, aside_path)?;
-        return Ok(Outcome::Done(()));
-    }
-    put_back(&aside, aside_path, &folder, path)?;
-    moved.map(|_| Outcome::Lost)
-}
-
-/// Puts back what a process that died left aside. The lock must be held.
-pub(super) fn restore_aside(tree: &Tree, _lock: &Lock) -> Result<()> {
-    const ASIDE: &str = ".yrm/aside/";
-    for object in super::listing::own_files(tree, ASIDE)? {
-        let aside_path = KeyPath::own(&object.key)?;
-        let path = KeyPath::parse(&object.key[ASIDE.len()..])?;
-        let Some(aside) = tree.folder_of(aside_path)? else { continue };
-        let folder = tree.make_folder_of(path)?;
-        put_back(&aside, aside_path, &folder, path)?;
-        tracing::info!(key = path.key, "put back a file that an interrupted deletion had set aside");
-    }
-    Ok(())
-}
-
-fn put_back(aside: &OwnedFd, aside_path: KeyPath<'_>, folder: &OwnedFd, path: KeyPath<'_>) -> Result<()> {
-    match rustix::fs::linkat(aside, aside_path.leaf, folder, path.leaf, AtFlags::empty()) {
-        // There: what was uploaded last counts, as if it had overwritten this one.
-        Ok(()) | Err(Errno::EXIST) => remove_aside(aside, aside_path),
-        Err(errno) => Err(failure(errno, format!("putting {:?} back", path.key))),
-    }
-}
-
-fn remove_aside(aside: &OwnedFd, aside_path: KeyPath<'_>) -> Result<()> {
-    rustix::fs::unlinkat(aside, aside_path.leaf, AtFlags::empty())
-        .map_err(|errno| failure(errno, format!("removing {:?}", aside_path.key)))
-}
-
-/// Removes files that a process that died left in `.yrm/tmp` over a day ago. The file system's
-/// own clock judges: a file created now tells its time.
-pub(super) fn remove_stale(tree: &Tree) -> Result<()> {
-    const STALE: Duration = Duration::from_hours(24);
-    let leftovers = super::listing::own_files(tree, ".yrm/tmp/")?;
-    if leftovers.is_empty() {
-        return Ok(());
-    }
-    let now = Temp::create(tree)?.seal(".yrm/tmp")?.modified();
-    for object in leftovers {
-        if now.duration_since(object.modified).unsigned_abs() < STALE || now < object.modified {
-            continue;
-        }
-        let path = KeyPath::parse(&object.key)?;
-        if let Some(folder) = tree.folder_of(path)? {
-            let _ = rustix::fs::unlinkat(&folder, path.leaf, AtFlags::empty());
-        }
-    }
-    Ok(())
 }

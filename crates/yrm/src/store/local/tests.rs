@@ -67,26 +67,63 @@ async fn a_file_that_cp_writes_over_is_another_object() {
 }
 
 #[tokio::test]
-async fn a_copy_that_may_share_is_a_second_name_and_any_other_has_bytes_of_its_own() {
+async fn a_large_copy_that_may_share_is_a_second_name_and_any_other_has_bytes_of_its_own() {
     let (root, store) = bucket();
     put(&store, "inbox/a.rpm", b"one", PutIf::Absent).await;
+    let file = File::create(root.path().join("inbox/large.rpm")).unwrap();
+    file.set_len(SHARED_FROM_BYTES).unwrap();
     let attributes = Attributes::default();
-    let source = store.head("inbox/a.rpm").await.unwrap().unwrap();
-    let copy = |target, may_share| Copy { source: &source, target, attributes: &attributes, may_share };
-    etag(store.copy(copy("repo/a.rpm", false)).await.unwrap());
-    etag(store.copy(copy("quarantine/a.rpm", true)).await.unwrap());
-    let there = store.head("quarantine/a.rpm").await.unwrap().unwrap();
-    assert!(matches!(store.copy(copy("quarantine/a.rpm", true)).await.unwrap(), Outcome::Lost), "it is there");
+    let small = store.head("inbox/a.rpm").await.unwrap().unwrap();
+    let large = store.head("inbox/large.rpm").await.unwrap().unwrap();
+    let shared = |source, target| Copy { may_share: true, ..Copy::of(source, target, &attributes) };
+    etag(store.copy(shared(&small, "quarantine/a.rpm")).await.unwrap());
+    etag(store.copy(shared(&large, "quarantine/large.rpm")).await.unwrap());
+    etag(store.copy(Copy::of(&large, "repo/large.rpm", &attributes)).await.unwrap());
+    let there = store.head("quarantine/large.rpm").await.unwrap().unwrap();
+    let again = store.copy(shared(&large, "quarantine/large.rpm")).await.unwrap();
+    assert!(matches!(again, Outcome::Lost), "it is there");
     let inode = |key: &str| std::fs::metadata(root.path().join(key)).unwrap().ino();
-    assert_eq!(inode("quarantine/a.rpm"), inode("inbox/a.rpm"));
-    assert_ne!(inode("repo/a.rpm"), inode("inbox/a.rpm"));
+    assert_ne!(inode("quarantine/a.rpm"), inode("inbox/a.rpm"));
+    assert_eq!(inode("quarantine/large.rpm"), inode("inbox/large.rpm"));
+    assert_ne!(inode("repo/large.rpm"), inode("inbox/large.rpm"));
 
-    assert!(matches!(store.delete("inbox/a.rpm", &source.etag).await.unwrap(), Outcome::Done(())));
-    assert_eq!(store.head("quarantine/a.rpm").await.unwrap(), Some(there), "the second name stays");
-    assert!(matches!(store.copy(copy("quarantine/b.rpm", true)).await.unwrap(), Outcome::Missing));
-    std::fs::write(root.path().join("inbox/a.rpm"), b"two").unwrap();
-    assert!(matches!(store.copy(copy("quarantine/b.rpm", true)).await.unwrap(), Outcome::Lost), "another upload");
+    assert!(matches!(store.delete("inbox/large.rpm", &large.etag).await.unwrap(), Outcome::Done(())));
+    assert_eq!(store.head("quarantine/large.rpm").await.unwrap().unwrap().etag, there.etag, "the second name stays");
+    assert!(matches!(store.copy(shared(&large, "quarantine/b.rpm")).await.unwrap(), Outcome::Missing));
+    std::fs::write(root.path().join("inbox/large.rpm"), b"two").unwrap();
+    let another = store.copy(shared(&large, "quarantine/b.rpm")).await.unwrap();
+    assert!(matches!(another, Outcome::Lost), "another upload");
     assert!(store.head("quarantine/b.rpm").await.unwrap().is_none());
+}
+
+/// Its owner wrote in it and set its time back: inode, time and length are what they were.
+#[tokio::test]
+async fn a_copy_or_a_join_of_other_bytes_than_were_judged_is_refused_before_it_has_a_name() {
+    let (root, store) = bucket();
+    put(&store, "inbox/a.rpm", b"judged", PutIf::Absent).await;
+    let source = store.head("inbox/a.rpm").await.unwrap().unwrap();
+    let file = File::options().write(true).open(root.path().join("inbox/a.rpm")).unwrap();
+    let before = file.metadata().unwrap().modified().unwrap();
+    file.write_all_at(b"others", 0).unwrap();
+    file.set_modified(before).unwrap();
+    assert_eq!(store.head("inbox/a.rpm").await.unwrap().unwrap().etag, source.etag, "nothing shows it");
+    let attributes = Attributes::default();
+    let judged = Some(Sha256::of(b"judged"));
+    let copied = store.copy(Copy { judged, ..Copy::of(&source, "repo/a.rpm", &attributes) }).await.unwrap();
+    assert!(matches!(copied, Outcome::Lost), "{copied:?}");
+
+    let judged = Some(Sha256::of(b"new start, judged"));
+    let body = Body::Begun { beginning: Bytes::from_static(b"new start, "), length_bytes: 17, judged };
+    let reused = [Reused { at: 11..17, object: &source, from: 0 }];
+    let joined = store.assemble(".yrm/signed/a", &body, &reused, &attributes, PutIf::Absent).await.unwrap();
+    assert!(matches!(joined, Outcome::Lost), "{joined:?}");
+    assert!(!root.path().join("repo").exists() && !root.path().join(".yrm/signed").exists());
+    assert_eq!(std::fs::read_dir(root.path().join(".yrm/tmp")).unwrap().count(), 0);
+
+    file.write_all_at(b"judged", 0).unwrap();
+    file.set_modified(before).unwrap();
+    let joined = store.assemble(".yrm/signed/a", &body, &reused, &attributes, PutIf::Absent).await.unwrap();
+    assert!(matches!(joined, Outcome::Done(_)), "{joined:?}");
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::rights::{Readers, readers_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 use crate::store::key::MAX_KEY_BYTES;
@@ -130,13 +131,25 @@ impl Tree {
             let doing = || format!("creating the folder {name:?} of {:?}", path.key);
             match rustix::fs::mkdirat(&folder, name, Mode::from_raw_mode(0o755)) {
                 Ok(()) => rustix::fs::fsync(&folder).map_err(|errno| failure(errno, doing()))?,
+                // Another writer's, who may be about to open it.
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(failure(errno, doing())),
             }
             folder = open_folder(&folder, name, path.key)?
                 .ok_or_else(|| Error::new(ErrorKind::Conflict, doing()).hint("a file of that name is in the way"))?;
+            if readers_of(path.key) == Readers::Everybody {
+                open_to_everybody(&folder);
+            }
         }
         Ok(folder)
+    }
+}
+
+/// Lets others into a folder that was just made, whatever the umask says. One that another writer made
+/// meanwhile is that one's to open.
+fn open_to_everybody(folder: &OwnedFd) {
+    if let Ok(stat) = rustix::fs::fstat(folder) {
+        let _ = rustix::fs::fchmod(folder, Mode::from_raw_mode(stat.st_mode) | Mode::from_raw_mode(0o755));
     }
 }
 
@@ -176,6 +189,7 @@ pub(super) fn irregular(key: &str, kind: FileType) -> Error {
 pub(super) struct Identity {
     inode: u64,
     modified: Timestamp,
+    since: Timestamp,
     /// Length in bytes.
     pub(super) size_bytes: u64,
 }
@@ -183,11 +197,14 @@ pub(super) struct Identity {
 impl Identity {
     /// From a stat.
     pub(super) fn of(stat: &Stat) -> Self {
-        let nanoseconds = i32::try_from(stat.st_mtime_nsec).unwrap_or(0);
+        let time = |seconds, nanoseconds| {
+            // A time that jiff cannot hold is before -9999 or after 9999: no file was changed then.
+            Timestamp::new(seconds, i32::try_from(nanoseconds).unwrap_or(0)).unwrap_or(Timestamp::UNIX_EPOCH)
+        };
         Self {
             inode: stat.st_ino,
-            // A time that jiff cannot hold is before -9999 or after 9999: no file was changed then.
-            modified: Timestamp::new(stat.st_mtime, nanoseconds).unwrap_or(Timestamp::UNIX_EPOCH),
+            modified: time(stat.st_mtime, stat.st_mtime_nsec),
+            since: time(stat.st_ctime, stat.st_ctime_nsec),
             size_bytes: u64::try_from(stat.st_size).unwrap_or(0),
         }
     }
@@ -197,10 +214,17 @@ impl Identity {
         self.modified
     }
 
+    /// Last change of any kind, by the kernel's clock: of bytes, times, names or rights. Nobody can set it, so that
+    /// a file in which somebody wrote and set its time back has another one.
+    pub(super) fn since(self) -> Timestamp {
+        self.since
+    }
+
     /// Inode, time of change and size. A file put in place by link or rename brings a new inode;
     /// one that `cp` writes over keeps its inode and gets a new time. A freed inode can come back
     /// within one tick of the kernel's clock, so our own files get random digits below a
-    /// millisecond (`temp`). Hashing instead would read every 4 GB upload at each look.
+    /// millisecond (`temp`). Hashing instead would read every 4 GB upload at each look: who keeps a file open can
+    /// write in it and set its time back, so what was judged is hashed once more while it is copied.
     pub(super) fn etag(self) -> ETag {
         ETag::new(format!("{:x}-{:x}-{:x}", self.inode, self.modified.as_nanosecond(), self.size_bytes))
     }
@@ -208,13 +232,31 @@ impl Identity {
 
 /// An error of the operating system.
 pub(super) fn failure(errno: Errno, doing: impl Into<String>) -> Error {
-    Error::new(kind_of(errno), doing).because(std::io::Error::from(errno))
+    hinted(Error::new(kind_of(errno), doing).because(std::io::Error::from(errno)), errno)
+}
+
+/// What an operator can do about it, where the operating system's words do not say.
+fn hinted(error: Error, errno: Errno) -> Error {
+    match errno {
+        Errno::NOSPC => error.hint("the disk is full: make room, and the next run goes on; nothing half-written is published"),
+        Errno::DQUOT => error.hint("the disk quota of yrm's user is used up: make room or raise it (`quota`), and the next run goes on"),
+        Errno::FBIG => error.hint(
+            "the file is larger than this process may write, or than the file system holds: see `ulimit -f`, or LimitFSIZE= \
+             of the service",
+        ),
+        Errno::ROFS => error.hint("the file system is read-only: see `dmesg` for why, and mount it for writing again"),
+        _ => error,
+    }
 }
 
 /// An error of the operating system, as `std` gives it.
 pub(super) fn io_failure(error: std::io::Error, doing: impl Into<String>) -> Error {
-    let kind = Errno::from_io_error(&error).map_or(ErrorKind::Unavailable, kind_of);
-    Error::new(kind, doing).because(error)
+    let errno = Errno::from_io_error(&error);
+    let told = Error::new(errno.map_or(ErrorKind::Unavailable, kind_of), doing).because(error);
+    match errno {
+        Some(errno) => hinted(told, errno),
+        None => told,
+    }
 }
 
 fn kind_of(errno: Errno) -> ErrorKind {

@@ -162,6 +162,7 @@ mod tests {
             etag: ETag::new("e"),
             size_bytes: 1000 * MIB,
             modified: Timestamp::UNIX_EPOCH,
+            since: Timestamp::UNIX_EPOCH,
             sha256: None,
             user: BTreeMap::new(),
         }

@@ -419,7 +419,7 @@ fn object(key: String, etag_text: Option<&str>, size: Option<i64>, modified: Opt
         return Err(Error::new(ErrorKind::Corrupt, format!("reading what the store says of {key:?}"))
             .hint("the answer lacks the ETag, the size or the time"));
     };
-    Ok(Object { key, etag, size_bytes, modified, sha256: None, user: BTreeMap::new() })
+    Ok(Object { key, etag, size_bytes, modified, since: modified, sha256: None, user: BTreeMap::new() })
 }
 
 /// The object a GET answered from; of a part, the whole size is in `Content-Range`.

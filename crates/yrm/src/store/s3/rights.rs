@@ -201,7 +201,7 @@ impl Trial<'_> {
         let (target, attributes) = (self.key("copy"), Self::attributes(ObjectClass::Packages));
         let copied = async {
             let Some(source) = self.store.head(&key).await? else { return Ok(None) };
-            let copy = Copy { source: &source, target: &target, attributes: &attributes, may_share: false };
+            let copy = Copy::of(&source, &target, &attributes);
             done(self.store.copy(copy).await?, "copying").map(Some)
         };
         match copied.await {

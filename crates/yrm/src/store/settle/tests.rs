@@ -187,7 +187,7 @@ async fn a_copy_says_which_of_its_two_conditions_failed() {
         let store = Faulty::new(script.clone());
         store.write("inbox/a", b"rpm").await;
         let seen = store.object("inbox/a").await;
-        let copy = Copy { source: &seen, target: "repo/a", attributes: &attributes, may_share: false };
+        let copy = Copy::of(&seen, "repo/a", &attributes);
         let copied = copy_settled(&store, copy).await.unwrap();
         let (Copied::Done(first) | Copied::Found(first)) = copied else { panic!("{script:?}: {copied:?}") };
         // The same again, as after a crash: known by its source's ETag.

@@ -308,6 +308,10 @@ impl Store for Hooked {
         self.store.delete(key, if_match).await
     }
 
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
+        self.store.delete_hindrance(key).await
+    }
+
     fn abilities(&self) -> Option<Abilities> {
         let conditional_copy = !self.copies_blindly.load(Ordering::Relaxed);
         Some(Abilities { conditional_copy, copy_sha256: conditional_copy, ..Abilities::ALL })

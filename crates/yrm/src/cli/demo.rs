@@ -51,7 +51,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     let config = config(args)?;
     let DemoArgs { dir, .. } = args;
     // Before anything is made: nobody wants half a demo.
-    let listener = if args.once { None } else { Some(http::bind(config.service.listen).await?) };
+    let listener = if args.once { None } else { Some(http::bind(config.service.listen)?) };
     drop_samples(dir)?;
     let inbox = dir.join("inbox");
     context.output.say(&format!("Dropped {} sample packages into {}", SAMPLES.len(), inbox.display()));

@@ -48,7 +48,7 @@ pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let publisher = publisher(&config).await?.sharing(config.service.share);
     let listener = match update::inherited(config.service.listen)? {
         Some(listener) => listener,
-        None => http::bind(config.service.listen).await?,
+        None => http::bind(config.service.listen)?,
     };
     // Whoever stops for good lets the port go at once; whoever is followed keeps it.
     let socket = config.service.self_update.is_some().then(|| listener.as_fd().try_clone_to_owned());

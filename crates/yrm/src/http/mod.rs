@@ -23,7 +23,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use jiff::Timestamp;
 use serde_json::json;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use self::crowd::{Crowd, Guest, MAX_CONNECTIONS, PATIENCE};
@@ -34,7 +34,10 @@ use crate::metrics::{self, Recorder};
 use crate::sched::Stop;
 
 /// Connections that are open or about to close; more wait in the kernel's queue.
-const MAX_TASKS: usize = MAX_CONNECTIONS + 128;
+const MAX_TASKS: usize = 2 * MAX_CONNECTIONS;
+/// Connections that wait in the kernel's queue. Who finds it full tries again after a second, which is long for
+/// a health check; the system's own limit (4,096 on Linux) holds besides.
+const BACKLOG: u32 = 4_096;
 /// For a request's head to arrive; also how long an idle connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(15);
 /// For an answer's head to be ready. A file's body may take longer: packages are large.
@@ -73,8 +76,15 @@ pub struct Faces {
 }
 
 /// Binds the address; before the first run, so that a taken port is known at once.
-pub async fn bind(listen: SocketAddr) -> Result<TcpListener> {
-    TcpListener::bind(listen).await.map_err(|error| {
+pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    let bound = || {
+        let socket = if listen.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // As `TcpListener::bind` has it: a service that starts again takes its port back at once.
+        socket.set_reuseaddr(true)?;
+        socket.bind(listen)?;
+        socket.listen(BACKLOG)
+    };
+    bound().map_err(|error: std::io::Error| {
         let hint = match error.kind() {
             std::io::ErrorKind::AddrInUse => {
                 let other = SocketAddr::new(listen.ip(), listen.port().checked_add(1).unwrap_or(5000));

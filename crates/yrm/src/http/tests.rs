@@ -14,9 +14,9 @@ struct Running {
     task: tokio::task::JoinHandle<()>,
 }
 
-async fn start(board: Board) -> Running {
+fn start(board: Board) -> Running {
     let bucket = TempDir::new().unwrap();
-    let listener = bind("127.0.0.1:0".parse().unwrap()).await.unwrap();
+    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (stopper, stop) = stop_pair();
     let faces = Faces {
@@ -66,7 +66,7 @@ async fn the_first_versions_answers_keep_their_shape() {
     board.run_finished(&report(0, &[], &[]));
     board.run_finished(&report(60, &["inbox/a.rpm", "inbox/el9/b<x>.rpm"], &["inbox/el9/b<x>.rpm"]));
     board.run_finished(&report(120, &["inbox/c.rpm"], &[]));
-    let running = start(board).await;
+    let running = start(board);
     let index = running.raw("GET / HTTP/1.1\r\nHost: repo.example.com:5000").await;
     insta::assert_snapshot!(index.split("\r\n\r\n").nth(1).unwrap(), @r#"{"history":"http://repo.example.com:5000/history","jobs":"http://repo.example.com:5000/scheduledJobs"}"#);
     let (status, history) = running.get("/history").await;
@@ -81,7 +81,7 @@ async fn history_has_at_most_sixty_entries_oldest_first() {
     let runs: Vec<_> = (0..60).map(|second| report(second, &["inbox/a.rpm"], &[])).collect();
     let board = board();
     board.remember(&runs);
-    let running = start(board).await;
+    let running = start(board);
     let history: serde_json::Value = serde_json::from_str(&running.get("/history").await.1).unwrap();
     let entries = history["previousRuns"].as_array().unwrap();
     assert_eq!(entries.len(), 60);
@@ -100,7 +100,7 @@ async fn history_is_at_most_a_mebibyte_and_counts_what_it_leaves_out() {
         (run.left_out.inbox_keys, run.left_out.skipped_keys) = (4_000, 4_000);
         board.run_finished(&run);
     }
-    let running = start(board).await;
+    let running = start(board);
     let text = running.get("/history").await.1;
     assert!(text.len() <= 1 << 20, "{}", text.len());
     let history: serde_json::Value = serde_json::from_str(&text).unwrap();
@@ -117,7 +117,7 @@ async fn history_is_at_most_a_mebibyte_and_counts_what_it_leaves_out() {
 
 #[tokio::test]
 async fn a_hostile_host_header_is_not_repeated() {
-    let running = start(board()).await;
+    let running = start(board());
     let answer = running.raw("GET / HTTP/1.1\r\nHost: evil\"><script>").await;
     assert!(!answer.contains("script"), "{answer}");
     running.stop().await;
@@ -125,7 +125,7 @@ async fn a_hostile_host_header_is_not_repeated() {
 
 #[tokio::test]
 async fn health_metrics_and_unknown_addresses() {
-    let running = start(board()).await;
+    let running = start(board());
     assert_eq!(running.get("/livez").await, (200, r#"{"status":"alive"}"#.to_owned()));
     let unready = r#"{"status":"not ready","reason":"the first run has not finished yet"}"#;
     assert_eq!(running.get("/readyz").await, (503, unready.to_owned()));
@@ -142,7 +142,7 @@ async fn health_metrics_and_unknown_addresses() {
 
 #[tokio::test]
 async fn a_directory_buckets_repository_is_served_and_nothing_else_of_it() {
-    let running = start(board()).await;
+    let running = start(board());
     let root = running.bucket.path();
     let write = |path: &str, text: &str| {
         std::fs::create_dir_all(root.join(path).parent().unwrap()).unwrap();
@@ -208,7 +208,7 @@ async fn a_directory_buckets_repository_is_served_and_nothing_else_of_it() {
 
 #[tokio::test]
 async fn slow_readers_do_not_take_the_health_away() {
-    let running = start(board()).await;
+    let running = start(board());
     std::fs::create_dir_all(running.bucket.path().join("repo")).unwrap();
     std::fs::write(running.bucket.path().join("repo/big.rpm"), vec![7; 16 << 20]).unwrap();
     let connect = async |request: &[u8]| {
@@ -237,7 +237,7 @@ async fn packages_are_served_as_x_rpm() {
     use crate::config::Folders;
     use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
-    let running = start(board()).await;
+    let running = start(board());
     let (folders, repository) = (Folders::default(), RepositoryDir::new("el9"));
     let folder = MirrorFolder { revision: 7, repomd: rpmmd::checksum::Sha256::of(b""), key_id: None };
     let keys = [
@@ -276,20 +276,20 @@ async fn packages_are_served_as_x_rpm() {
 
 #[tokio::test]
 async fn a_stop_ends_idle_connections_and_frees_the_port() {
-    let running = start(board()).await;
+    let running = start(board());
     let address = running.address;
     let client = reqwest::Client::new();
     client.get(format!("http://{address}/livez")).send().await.unwrap().text().await.unwrap();
     let started = std::time::Instant::now();
     running.stop().await;
     assert!(started.elapsed() < Duration::from_secs(2));
-    bind(address).await.unwrap();
+    bind(address).unwrap();
 }
 
 #[tokio::test]
 async fn a_taken_port_is_a_configuration_error_with_a_hint() {
-    let running = start(board()).await;
-    let error = bind(running.address).await.unwrap_err();
+    let running = start(board());
+    let error = bind(running.address).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Config);
     assert!(error.hint_text().unwrap().contains("--listen"));
     running.stop().await;

@@ -261,3 +261,20 @@ async fn a_large_package_is_published_without_moving_its_payload() {
         assert!(moved < 1_000_000, "{moved} bytes for a package whose payload the store can copy itself");
     }
 }
+
+#[tokio::test]
+async fn what_is_archived_waits_and_fails_no_run() {
+    let (directory, bucket) = (TempDir::new().unwrap(), server().make_bucket().await);
+    let package = |name: &str| Rpm::new(name, "1", "1", "noarch").build();
+    upload(&bucket, "inbox/warm.rpm", package("warm")).await;
+    let cold = server().client().put_object().bucket(&bucket).key("inbox/cold.rpm").body(package("cold").into());
+    cold.storage_class(aws_sdk_s3::types::StorageClass::DeepArchive).send().await.unwrap();
+    for published in [1, 0] {
+        // The exit code is 0.
+        let report = json(directory.path(), &bucket, &["run"]);
+        assert_eq!(report["published"].as_array().unwrap().len(), published, "{report}");
+        assert_eq!(report["waiting"][0]["inbox_key"], "inbox/cold.rpm", "{report}");
+        assert!(report["waiting"][0]["reason"].as_str().unwrap().contains("archived"), "{report}");
+        assert_eq!(report["errors"].as_array().unwrap().len(), 0, "{report}");
+    }
+}

@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use self::mirrors::{Pointed, is_in_a_folder, list_of};
+use super::world::{SECURE, team_key};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
@@ -60,6 +61,12 @@ struct Named {
     content: Sha256,
     nevra: Nevra,
     first_published: Timestamp,
+    /// `name:stream` of the module that it is of.
+    stream: Option<String>,
+    /// Whether its folder takes what the team has signed, and nothing else.
+    is_secure: bool,
+    /// Whether the team has signed it, as it is published.
+    is_signed_by_the_team: bool,
 }
 
 /// What lies in the inbox under one key.
@@ -82,6 +89,8 @@ struct Books {
     inbox: BTreeMap<String, Upload>,
     /// When this content was last uploaded.
     uploaded: BTreeMap<Sha256, Timestamp>,
+    /// What of it was signed by the team.
+    by_the_team: BTreeSet<Sha256>,
     generations: BTreeMap<String, Vec<Generation>>,
     gone: BTreeMap<(String, Sha256), Gone>,
     /// Who last wrote each repository's signature.
@@ -136,12 +145,14 @@ impl Judge {
     pub(crate) async fn upload(&self, path: &str, bytes: Bytes) {
         let (key, sha256, since) = (format!("inbox/{path}"), Sha256::of(&bytes), (self.clock)());
         let content = self.content(&bytes);
+        let by_the_team = !self.policy.trust.rules.is_empty() && is_signed_by_the_team(&bytes);
         let put = self.memory.put(&key, bytes, &Attributes::default(), PutIf::Always).await;
         assert!(matches!(put, Ok(Outcome::Done(_))), "{put:?}");
         let mut books = self.books();
         books.trace.push(format!("{since} upload {key} {sha256}"));
         books.inbox.insert(key, Upload { sha256, content, since });
         books.uploaded.insert(content, since);
+        books.by_the_team.extend(by_the_team.then_some(content));
     }
 
     /// What an uploader does who has thought better of it.
@@ -344,8 +355,10 @@ impl Judge {
                 Who::Manager(_) | Who::Promoting => {
                     let rule = self.policy.retention;
                     rule.is_some_and(|rule| may_retire(named, &all, rule, generation.since))
-                        || self.policy.on_conflict == OnConflict::Replace
-                            && came.iter().any(|new| replaces(*new, (href, named)))
+                        || came.iter().any(|new| {
+                            replaces(*new, (href, named))
+                                && may_take_the_place_of(new.1, named, self.policy.on_conflict, &books.by_the_team)
+                        })
                 }
             };
             if !wanted {
@@ -372,6 +385,12 @@ impl Judge {
             if !wanted {
                 broken.push(format!("G5: {who:?} brought back {href} of {repository:?}"));
             }
+        }
+        if matches!(who, Who::Manager(_) | Who::Promoting) {
+            broken.extend(came.iter().flat_map(|(href, named)| {
+                intrusions((href, named), &generation.packages, &books.by_the_team)
+                    .map(|what| format!("{what} in {repository:?}, by {who:?}"))
+            }));
         }
         let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.content).collect();
         let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.content).collect();
@@ -411,13 +430,27 @@ impl Judge {
                 return Err(format!("{key} has no good signature of ours"));
             }
             let content = self.content(&bytes);
-            let named = Named { sha256: package.pkgid, content, nevra: package.nevra, first_published };
+            let named = Named {
+                sha256: package.pkgid,
+                content,
+                nevra: package.nevra,
+                first_published,
+                stream: stream_of(&bytes),
+                is_secure: self.is_secure(repository, &package.href),
+                is_signed_by_the_team: !self.policy.trust.rules.is_empty() && is_signed_by_the_team(&bytes),
+            };
             if packages.insert(package.href.into_owned(), named).is_some() {
                 return Err(format!("{key} is named twice"));
             }
         }
         let revision = repomd.revision.parse().map_err(|_| "a revision that is no number")?;
         Ok(Generation { revision, since: (self.clock)(), packages, files: keys })
+    }
+
+    /// Whether the one rule that there may be holds for a package.
+    fn is_secure(&self, repository: &str, href: &str) -> bool {
+        let path = key_of(repository, href);
+        !self.policy.trust.rules.is_empty() && path.starts_with(&format!("repo/{SECURE}/"))
     }
 
     /// Before an object goes: whether it may (G1 in the inbox, G3 elsewhere).
@@ -500,6 +533,48 @@ fn replaces((new_href, new): (&String, &Named), (old_href, old): (&String, &Name
     new.nevra == old.nevra || plain(new_href) == plain(old_href)
 }
 
+/// Whether one that came may take the place of one that had its name: as the policy says between those that
+/// either folder lets in; never of one whose folder would not let it in; and always of one that its own folder
+/// would not let in. An upload is judged as it came, what is published as it is.
+fn may_take_the_place_of(new: &Named, old: &Named, on_conflict: OnConflict, by_the_team: &BTreeSet<Sha256>) -> bool {
+    if new.is_secure == old.is_secure {
+        return on_conflict == OnConflict::Replace;
+    }
+    let is_let_in = !old.is_secure || by_the_team.contains(&new.content);
+    let outranks = new.nevra == old.nevra && new.is_secure && !old.is_signed_by_the_team;
+    is_let_in && (on_conflict == OnConflict::Replace || outranks)
+}
+
+/// What a package that came must not have done: come into a folder that asks for more, or come beside one of
+/// the same name whose folder would not let it in.
+fn intrusions(
+    (href, came): (&str, &Named),
+    packages: &BTreeMap<String, Named>,
+    by_the_team: &BTreeSet<Sha256>,
+) -> impl Iterator<Item = String> {
+    let is_signed = by_the_team.contains(&came.content);
+    let unsigned = (came.is_secure && !is_signed).then(|| format!("SIGNED: {href}, which the team has not signed"));
+    let is_guarded = |other: &Named| other.is_secure && !came.is_secure && !is_signed;
+    let mut twins = packages.iter().filter(|(_, other)| other.nevra == came.nevra && other.content != came.content);
+    let beside = twins.find(|(_, other)| is_guarded(other));
+    let beside = beside.map(|(other, _)| format!("SIGNED: {href} beside {other}, whose folder would not let it in"));
+    unsigned.into_iter().chain(beside)
+}
+
+fn is_signed_by_the_team(bytes: &[u8]) -> bool {
+    let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(bytes) else { return false };
+    let keyring = Arc::new(Keyring::parse(team_key().key.armored().unwrap().as_bytes()).unwrap());
+    let now = Timestamp::from_second(4_000_000_000).unwrap();
+    Verification::begin(&file, Trust { keyring, only: None, now }).finish(false).is_ok()
+}
+
+/// The first two words of a package's label.
+fn stream_of(bytes: &[u8]) -> Option<String> {
+    let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(bytes) else { return None };
+    let label = String::from_utf8(file.main.text(rpmmd::tag::MODULARITYLABEL)?.to_vec()).unwrap();
+    Some(label.split(':').take(2).collect::<Vec<_>>().join(":"))
+}
+
 fn key_of(repository: &str, href: &str) -> String {
     if repository.is_empty() { format!("repo/{href}") } else { format!("repo/{repository}/{href}") }
 }
@@ -507,8 +582,11 @@ fn key_of(repository: &str, href: &str) -> String {
 /// Retention's rule in other words than the product's: N newer versions exist, and it is old.
 fn may_retire(named: &Named, all: &[&Named], rule: Retention, now: Timestamp) -> bool {
     let mut newer: Vec<&Named> = Vec::new();
-    for other in all.iter().filter(|other| other.nevra.name == named.nevra.name && other.nevra.arch == named.nevra.arch)
-    {
+    let kin = |other: &&&Named| {
+        let same_name = other.nevra.name == named.nevra.name && other.nevra.arch == named.nevra.arch;
+        same_name && other.is_secure == named.is_secure && other.stream == named.stream
+    };
+    for other in all.iter().filter(kin) {
         let is_newer = other.nevra.evr.vercmp(&named.nevra.evr).is_gt();
         if is_newer && !newer.iter().any(|known| known.nevra.evr.vercmp(&other.nevra.evr).is_eq()) {
             newer.push(other);

@@ -23,7 +23,8 @@ use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
 
 use super::judge::Who;
-use super::world::{GRACE, MINUTE, RETIRED_AFTER, Signing, World, policy, retaining, rpm};
+use super::world::{GRACE, MINUTE, RETIRED_AFTER, SECURE, Signing, World, policy, retaining, rpm};
+use super::world::{signed_by_the_team, two_rules};
 use super::{play, size, tell};
 
 /// How long everybody does as they like, and things go wrong.
@@ -53,6 +54,7 @@ fn rules(dice: &mut StdRng) -> Policy {
     let repositories = if dice.random_bool(0.25) { Repositories::Depth(1) } else { Repositories::Single };
     let on_conflict = if dice.random_bool(0.3) { OnConflict::Replace } else { OnConflict::Reject };
     let policy = if dice.random_bool(0.5) { retaining() } else { policy() };
+    let policy = if dice.random_bool(0.3) { two_rules(policy) } else { policy };
     Policy { repositories, on_conflict, ..policy }
 }
 
@@ -145,8 +147,14 @@ async fn uploader(day: Arc<Day>, mut dice: StdRng) {
             _ => {
                 let name = ["a", "b", "c", "d"][dice.random_range(0..4)];
                 let version = dice.random_range(1..5).to_string();
-                let folder = ["", "x/", "y/z/"][dice.random_range(0..3)];
-                let bytes = Bytes::from(rpm(name, &version, dice.random_range(0..2)).build());
+                let secure = format!("{SECURE}/");
+                let has_rules = !day.world.policy.trust.rules.is_empty();
+                let folders = ["", "x/", "y/z/", &secure];
+                let folder = folders[dice.random_range(0..if has_rules { 4 } else { 3 })];
+                let package = rpm(name, &version, dice.random_range(0..2));
+                // Now and then by somebody who may not, or into a folder where nobody asks.
+                let is_signed = has_rules && dice.random_bool(if folder == secure { 0.8 } else { 0.2 });
+                let bytes = if is_signed { signed_by_the_team(&package).await } else { package.build().into() };
                 if !judge.left_lately(&bytes, SAME_BYTES_AFTER) {
                     judge.upload(&format!("{folder}{name}-{version}.rpm"), bytes).await;
                 }
@@ -222,6 +230,9 @@ async fn live(seed: u64) -> (Vec<String>, Vec<String>) {
     // Three days in four are signed; on one of them packages are too, and on one there are mirrors.
     let signing = Signing::ALL[usize::try_from(seed % 4).unwrap()];
     let world = World::new(rules(&mut dice), signing, seed);
+    if !world.policy.trust.rules.is_empty() {
+        world.publish_team_key().await;
+    }
     let day = Arc::new(Day { world, calm: AtomicBool::new(false), began: Instant::now() });
     let managers = dice.random_range(1..=3);
     let mut everybody = Vec::new();

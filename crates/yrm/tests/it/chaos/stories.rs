@@ -12,7 +12,7 @@ use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
 
 use super::judge::Who;
-use super::world::{GRACE, HOUR, Signing, World, policy, retaining, rpm};
+use super::world::{GRACE, HOUR, Signing, World, modular, policy, retaining, rpm, two_rules_and_all_that_removes};
 
 /// What is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +30,12 @@ pub(crate) enum Story {
     Sweep,
     /// The first change after mirrorlist mode was turned off.
     MirrorOff,
+    /// In one repository a folder for whose packages a rule asks for signatures, and one for which none does.
+    TwoRules,
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -45,6 +47,7 @@ impl Story {
         Self::Remove,
         Self::RollBack,
         Self::Sweep,
+        Self::TwoRules,
     ];
 
     /// Those in which mirrorlist mode does something of its own.
@@ -54,6 +57,7 @@ impl Story {
     pub(crate) fn policy(self) -> Policy {
         match self {
             Self::Prune => retaining(),
+            Self::TwoRules => two_rules_and_all_that_removes(),
             Self::Replace => Policy { on_conflict: yrm::config::OnConflict::Replace, ..policy() },
             _ => policy(),
         }
@@ -75,6 +79,9 @@ impl Story {
         let calm = world.calm(Who::Manager(8));
         if self == Self::TakeOver {
             return foreign(world).await;
+        }
+        if self == Self::TwoRules {
+            return neighbours(world, &calm).await;
         }
         if self != Self::FirstRun {
             for (path, package) in [("a-1.rpm", rpm("a", "1", 0)), ("b-1.rpm", rpm("b", "1", 0))] {
@@ -113,7 +120,7 @@ impl Story {
                 world.run_by(&calm).await.unwrap();
                 tokio::time::sleep(GRACE + 2 * HOUR).await;
             }
-            Self::TakeOver | Self::Promote | Self::Remove => {}
+            Self::TakeOver | Self::TwoRules | Self::Promote | Self::Remove => {}
         }
     }
 
@@ -151,6 +158,9 @@ impl Story {
             Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
             Self::Replace | Self::Remove => vec!["b-1.rpm"],
             Self::Sweep => vec!["a-1.rpm", "b-1.rpm", "c-1.rpm"],
+            Self::TwoRules => {
+                vec!["m-10.rpm", "m-12.rpm", "open/a-2.rpm", "open/c-2.rpm", "secure/a-1.rpm", "secure/b-1.rpm"]
+            }
         }
         .into_iter()
         .map(str::to_owned)
@@ -189,6 +199,27 @@ fn many(signing: Signing) -> u32 {
         Signing::Off | Signing::On | Signing::Mirrored => 25,
         Signing::Packages => 6,
     }
+}
+
+/// What each folder holds, and uploads by which one could decide for the other: a twin of a signed package, a
+/// newer version of it, a signed twin of what is not; and two streams of a module, and what may be pruned.
+async fn neighbours(world: &World, calm: &Publisher) {
+    world.publish_team_key().await;
+    world.drop_signed("secure/a-1.rpm", &rpm("a", "1", 0)).await;
+    for (path, package) in [
+        ("open/b-1.rpm", rpm("b", "1", 0)),
+        ("open/c-1.rpm", rpm("c", "1", 0)),
+        ("open/c-2.rpm", rpm("c", "2", 0)),
+        ("m-10.rpm", modular("m", "10", "m:10:1:x")),
+        ("m-12.rpm", modular("m", "12", "m:12:2:x")),
+    ] {
+        world.drop_rpm(path, &package).await;
+    }
+    world.run_by(calm).await.unwrap();
+    tokio::time::sleep(3 * HOUR).await;
+    world.drop_rpm("open/a-1.rpm", &rpm("a", "1", 7)).await;
+    world.drop_rpm("open/a-2.rpm", &rpm("a", "2", 0)).await;
+    world.drop_signed("secure/b-1.rpm", &rpm("b", "1", 7)).await;
 }
 
 /// A repository that something else made: packages and their metadata, without a catalog.

@@ -6,24 +6,30 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use forge::Rpm;
+use forge::{Rpm, Value};
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::compress::Compression;
+use rpmmd::header::{HeaderFile, HeaderSignature, Parsed};
 use tokio::time::Instant;
 use ulid::Ulid;
 use yrm::check::{Depth, check};
-use yrm::config::{Folders, Mirrors, Policy, Repositories, Retention, SignPackages, SignWith};
+use yrm::config::{Folders, KeyringPlace, Level, Mirrors, OnConflict, Policy, Repositories, Retention, Rule};
+use yrm::config::{SignPackages, SignWith, Trust};
 use yrm::openpgp::key::{Algorithm, Made, SecretKey, generate};
 use yrm::openpgp::sign::Signer;
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::fault::{FaultStore, Script};
+use yrm::store::{Attributes, PutIf, Store as _};
 
 use super::judge::mirrors::PUBLIC_URL;
 use super::judge::{Judge, Who};
 
-/// When the story begins, by the store's clock.
-const FIRST_SECOND: i64 = 1_767_225_600;
+/// When the story begins, by the store's clock: long after now. The keys' signatures on themselves are made by
+/// the wall's clock, and have to count in the story.
+const FIRST_SECOND: i64 = 4_000_000_000;
+/// When the keys are made.
+const KEY_SECOND: i64 = 1_767_225_599;
 
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
@@ -54,9 +60,9 @@ pub(crate) fn policy() -> Policy {
         concurrency: 4,
         single_writer: false,
         allow_shrink: false,
-        on_conflict: yrm::config::OnConflict::Reject,
-        trust: yrm::config::Trust::default(),
-        mirrors: yrm::config::Mirrors::default(),
+        on_conflict: OnConflict::Reject,
+        trust: Trust::default(),
+        mirrors: Mirrors::default(),
         sweep_interval: HOUR,
     }
 }
@@ -64,6 +70,24 @@ pub(crate) fn policy() -> Policy {
 /// The same with retention.
 pub(crate) fn retaining() -> Policy {
     Policy { retention: Some(Retention { keep_at_least: 1, older_than: RETIRED_AFTER }), ..policy() }
+}
+
+/// The folder for which a rule holds where there are two.
+pub(crate) const SECURE: &str = "secure";
+/// Where the keys of those lie who may publish there.
+const KEYS: &str = "keys";
+
+/// The same policy; in one folder packages must be signed by the team.
+pub(crate) fn two_rules(policy: Policy) -> Policy {
+    let signatures = Some(Level::Require);
+    let rules = vec![Rule { folders: vec![SECURE.to_owned()], signatures, ..Rule::default() }];
+    let keyrings = vec![KeyringPlace::Bucket(KEYS.to_owned())];
+    Policy { trust: Trust { keyrings, rules, ..Trust::default() }, ..policy }
+}
+
+/// Replaces, prunes, and has two rules: all by which one folder could decide for another.
+pub(crate) fn two_rules_and_all_that_removes() -> Policy {
+    Policy { on_conflict: OnConflict::Replace, ..two_rules(retaining()) }
 }
 
 /// What is signed.
@@ -88,16 +112,39 @@ impl Signing {
 
 /// The key of all stories: made once a process, for its bytes do not matter.
 fn signing_key() -> &'static Made {
-    static MADE: LazyLock<Made> = LazyLock::new(|| {
-        let before_all = Timestamp::from_second(FIRST_SECOND - 1).unwrap();
-        generate(Algorithm::Ed25519, "the stories", before_all, None).unwrap()
-    });
+    static MADE: LazyLock<Made> = LazyLock::new(|| made("the stories"));
     &MADE
 }
 
-fn signer() -> Signer {
-    let key = SecretKey::read(signing_key().secret.as_bytes(), None).unwrap();
+/// The key of the team that may publish in [`SECURE`].
+pub(crate) fn team_key() -> &'static Made {
+    static MADE: LazyLock<Made> = LazyLock::new(|| made("the team"));
+    &MADE
+}
+
+fn made(by: &str) -> Made {
+    let before_all = Timestamp::from_second(KEY_SECOND).unwrap();
+    generate(Algorithm::Ed25519, by, before_all, None).unwrap()
+}
+
+fn signer_with(key: &Made) -> Signer {
+    let key = SecretKey::read(key.secret.as_bytes(), None).unwrap();
     Signer::new(vec![key], SignWith::First, "stories".to_owned()).unwrap()
+}
+
+fn signer() -> Signer {
+    signer_with(signing_key())
+}
+
+/// The package, signed by the team.
+pub(crate) async fn signed_by_the_team(rpm: &Rpm) -> Bytes {
+    let bytes = rpm.build();
+    let Ok(Parsed::Ready(file)) = HeaderFile::parse_prefix(&bytes) else { panic!("a package that forge made") };
+    let (signer, now) = (signer_with(team_key()), Timestamp::from_second(FIRST_SECOND).unwrap());
+    let draft = signer.begin_package(file.main.as_bytes(), now, now).unwrap();
+    let signature = signer.finish_package(draft).await.unwrap();
+    let start = file.start_with_signature(HeaderSignature::Other(&signature.packet)).unwrap();
+    [&start, &bytes[usize::try_from(file.header_start).unwrap()..]].concat().into()
 }
 
 /// A story's bucket.
@@ -177,6 +224,16 @@ impl World {
         self.judge.upload(path, rpm.build().into()).await;
     }
 
+    /// Puts the team's key where publishers look for it.
+    pub(crate) async fn publish_team_key(&self) {
+        let key = Bytes::from(team_key().key.armored().unwrap());
+        self.judge.memory.put(&format!("{KEYS}/team.asc"), key, &Attributes::default(), PutIf::Always).await.unwrap();
+    }
+
+    pub(crate) async fn drop_signed(&self, path: &str, rpm: &Rpm) {
+        self.judge.upload(path, signed_by_the_team(rpm).await).await;
+    }
+
     pub(crate) async fn drop_bytes(&self, path: &str, bytes: &'static str) {
         self.judge.upload(path, Bytes::from_static(bytes.as_bytes())).await;
     }
@@ -226,6 +283,14 @@ impl World {
         }
     }
 }
+
+/// The same of a module.
+pub(crate) fn modular(name: &str, version: &str, label: &str) -> Rpm {
+    rpm(name, version, 0).tag(MODULARITYLABEL, Value::Text(label.into()))
+}
+
+/// RPM's number of the tag.
+const MODULARITYLABEL: u32 = 5096;
 
 /// A small package. `build` makes other bytes of the same name.
 pub(crate) fn rpm(name: &str, version: &str, build: u32) -> Rpm {

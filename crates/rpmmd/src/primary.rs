@@ -158,7 +158,20 @@ fn read_checksum(elements: &mut Elements<'_>, element: &Element<'_>) -> Result<S
 
 /// Reads the package whose `package` element is open, as [`read`] does.
 pub(crate) fn read_package(elements: &mut Elements<'_>, start: &Element<'_>) -> Result<Package<'static>, ReadError> {
-    let (mut name, mut pkgid, mut version) = (None, None, None);
+    let (package, base) = read_located(elements, start)?;
+    match base {
+        None => Ok(package),
+        // The file is then somewhere else: there is no href in this repository.
+        Some(base) => Err(start.invalid("location xml:base", Some(base))),
+    }
+}
+
+/// The same of a package that may lie elsewhere: with its location's `xml:base`.
+pub(crate) fn read_located(
+    elements: &mut Elements<'_>,
+    start: &Element<'_>,
+) -> Result<(Package<'static>, Option<String>), ReadError> {
+    let (mut name, mut pkgid, mut version, mut base) = (None, None, None, None);
     let mut package = empty();
     while let Some(element) = elements.child()? {
         match element.name() {
@@ -183,10 +196,7 @@ pub(crate) fn read_package(elements: &mut Elements<'_>, start: &Element<'_>) -> 
                         package.archive_bytes = element.number("archive", "size archive")?.unwrap_or(0);
                     }
                     "location" => {
-                        // The file is then somewhere else: there is no href in this repository.
-                        if let Some(base) = element.attribute("xml:base")? {
-                            return Err(element.invalid("location xml:base", Some(base.into_owned())));
-                        }
+                        base = element.attribute("xml:base")?.map(Cow::into_owned);
                         package.href = Cow::Owned(element.required("href", "location href")?.into_owned());
                     }
                     _ => {}
@@ -201,7 +211,30 @@ pub(crate) fn read_package(elements: &mut Elements<'_>, start: &Element<'_>) -> 
     if package.href.is_empty() {
         return Err(start.invalid("location href", None));
     }
-    Ok(package)
+    Ok((package, base))
+}
+
+/// Where a package is said to lie.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Location {
+    /// `xml:base`, where the repository's own folder is not meant.
+    pub base: Option<String>,
+    /// `href`.
+    pub href: String,
+}
+
+/// Reads of a package, whose `package` element is open, only where it lies.
+pub(crate) fn read_location(elements: &mut Elements<'_>, start: &Element<'_>) -> Result<Location, ReadError> {
+    let mut location = None;
+    while let Some(element) = elements.child()? {
+        if element.name() == "location" {
+            let base = element.attribute("xml:base")?.map(Cow::into_owned);
+            let href = element.required("href", "location href")?.into_owned();
+            location = Some(Location { base, href });
+        }
+        elements.skip()?;
+    }
+    location.filter(|location| !location.href.is_empty()).ok_or_else(|| start.invalid("location href", None))
 }
 
 pub(crate) fn read_version(element: &Element<'_>) -> Result<Evr, ReadError> {

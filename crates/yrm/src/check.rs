@@ -15,8 +15,9 @@ use serde::Serialize;
 
 use self::mirror::{Flat, check_mirror};
 use self::signature::{Keys, Verdict};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::publish::bucket::{Bucket, aside};
+use crate::publish::href;
 use crate::publish::inbox::list_all;
 use crate::publish::observe::load_catalog;
 use crate::publish::pair;
@@ -76,10 +77,24 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
     repositories.extend(with_repomd.filter(is_own).map(RepositoryDir::new));
     let keys = Keys::of(bucket).await?;
     let mut findings = Findings { repositories: Vec::new() };
+    let mut failed = Vec::new();
     for repository in &repositories {
-        findings.repositories.push(check_repository(bucket, repository, &keys, &listed, depth).await?);
+        findings.repositories.push(match check_repository(bucket, repository, &keys, &listed, depth).await {
+            Ok(found) => found,
+            // One repository's trouble is its own.
+            Err(error) => {
+                let problems = vec![format!("it could not be checked: {}", error.chain())];
+                failed.push(error);
+                let repository = repository.as_str().to_owned();
+                RepositoryFindings { repository, problems, ..RepositoryFindings::default() }
+            }
+        });
     }
-    Ok(findings)
+    match failed.pop() {
+        // Nothing was learned: the store is not there, or shut.
+        Some(error) if failed.len() + 1 == repositories.len() && error.kind() != ErrorKind::Corrupt => Err(error),
+        Some(_) | None => Ok(findings),
+    }
 }
 
 async fn check_repository(
@@ -106,7 +121,15 @@ async fn check_repository(
     check_signature(bucket, repository, &read.bytes, keys, &mut found).await?;
     let mut files = BTreeMap::new();
     for record in &repomd.records {
-        let key = bucket.path(Key::Metadata { repository, href: &record.href });
+        let Some(href) = href_of(bucket, repository, record.base.as_deref(), &record.href) else {
+            let place = record.base.as_ref().map(|base| format!(" of {base}")).unwrap_or_default();
+            found.problems.push(format!(
+                "repomd.xml names {:?}{place} as {}, which is not below {}/",
+                record.href, record.kind, bucket.policy.folders.repo
+            ));
+            continue;
+        };
+        let key = bucket.path(Key::Metadata { repository, href: &href });
         if let Some(bytes) = check_file(bucket, &key, record, &mut found).await? {
             files.insert(record.kind.clone(), bytes);
         }
@@ -127,6 +150,11 @@ async fn check_repository(
         }
     }
     Ok(found)
+}
+
+/// The path that is meant by a location, if it is below `repo/`.
+fn href_of(bucket: &Bucket, repository: &RepositoryDir, base: Option<&str>, href: &str) -> Option<String> {
+    href::normal(repository, &bucket.policy.mirrors.public_urls, base, href)
 }
 
 /// The signature: good, or not wanted.
@@ -183,7 +211,12 @@ async fn check_packages(
     let mut hrefs = BTreeSet::new();
     let mut there = Vec::new();
     for package in packages {
-        let key = bucket.path(Key::Package { repository, href: &package.href });
+        let Some(href) = href_of(bucket, repository, None, &package.href) else {
+            let repo = &bucket.policy.folders.repo;
+            found.problems.push(format!("the metadata names {:?}, which is not below {repo}/", package.href));
+            continue;
+        };
+        let key = bucket.path(Key::Package { repository, href: &href });
         if !hrefs.insert(package.href.as_ref()) {
             found.problems.push(format!("{} is listed twice", package.href));
         }

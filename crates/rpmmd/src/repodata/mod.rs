@@ -12,6 +12,7 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+pub use crate::primary::Location;
 pub use crate::xml::ReadError;
 pub use build::Build;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};

@@ -11,6 +11,7 @@ use super::{Document, MAX_FRAGMENTS_BYTES, ReadRange};
 use crate::checksum::Sha256;
 use crate::compress::OpenText;
 use crate::package::Package;
+use crate::primary::Location;
 use crate::xml::{Element, Elements, Pieces, ReadError};
 use crate::{filelists, other, primary};
 
@@ -61,19 +62,35 @@ impl<'a> PackageStream<'a> {
         }
         Ok(None)
     }
+
+    /// Where the next package of primary is said to lie, whatever its checksum; `None` as above.
+    pub fn next_location(&mut self) -> Result<Option<Location>, ReadError> {
+        while let Some(piece) = self.pieces.next()? {
+            let read = |(mut elements, start): (Elements<'_>, Element<'_>)| match start.name() {
+                "package" => primary::read_location(&mut elements, &start).map(Some),
+                _ => Ok(None),
+            };
+            let location = Elements::begin(piece.xml).and_then(read).map_err(|error| error.at(piece.position))?;
+            if location.is_some() {
+                return Ok(location);
+            }
+        }
+        Ok(None)
+    }
 }
 
-/// Reads a package from what the three documents, in [`Document::ALL`]'s order, say of it.
-pub fn join([primary, filelists, other]: [&PackageXml; 3]) -> Result<Package<'static>, ReadError> {
+/// A package from what the three documents, in [`Document::ALL`]'s order, say of it, and the `xml:base` of its
+/// location.
+pub fn join([primary, filelists, other]: [&PackageXml; 3]) -> Result<(Package<'static>, Option<String>), ReadError> {
     for (document, said) in [(Document::Filelists, filelists), (Document::Other, other)] {
         if said.pkgid != primary.pkgid {
             return Err(ReadError::Unmatched { document: document.name(), pkgid: primary.pkgid });
         }
     }
-    let mut package = primary.read(primary::read_package)?;
+    let (mut package, base) = primary.read(primary::read_located)?;
     package.files = filelists.read(|elements, _| filelists::read_children(elements, filelists::read_child))?;
     package.changelogs = other.read(|elements, _| filelists::read_children(elements, other::read_child))?;
-    Ok(package)
+    Ok((package, base))
 }
 
 impl PackageXml {

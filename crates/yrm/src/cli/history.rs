@@ -2,12 +2,13 @@
 
 use clap::Args;
 
-use super::output::{table, time};
+use super::output::{safe, table, time};
 use super::run::duration;
 use super::{Context, DONE, open_bucket};
 use crate::error::Result;
 use crate::publish::history::load;
 use crate::publish::report::Report;
+use crate::store::key::RepositoryDir;
 
 /// What `history` takes.
 #[derive(Debug, Args)]
@@ -44,5 +45,13 @@ fn human(runs: &[Report]) -> String {
         ]
     };
     let head = ["run", "started", "took", "published", "rejected", "waiting", "retired", "swept", "errors"];
-    table(head, runs.iter().map(row))
+    let mut lines = vec![table(head, runs.iter().map(row))];
+    for run in runs {
+        for one in &run.repositories {
+            let Some(adoption) = &one.adoption else { continue };
+            let folder = RepositoryDir::new(&one.repository);
+            lines.push(format!("{}: {}: {}\n", run.run, safe(&folder.to_string()), safe(&adoption.to_string())));
+        }
+    }
+    lines.concat()
 }

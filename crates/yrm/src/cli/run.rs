@@ -10,6 +10,7 @@ use crate::error::{ErrorKind, Result};
 use crate::publish::report::{Remark, Report};
 use crate::secrets;
 use crate::serve;
+use crate::store::key::RepositoryDir;
 
 /// What `run` takes.
 #[derive(Debug, Args)]
@@ -74,6 +75,11 @@ pub(super) fn summary(report: &Report) -> String {
         let rows = gone.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
         list(title, table(["package", "path in the repository"], rows), gone.len());
     }
+    let taken_over = report.repositories.iter().filter_map(|one| Some((one, one.adoption.as_ref()?)));
+    let rows: Vec<[String; 2]> = taken_over
+        .map(|(one, adoption)| [RepositoryDir::new(&one.repository).to_string(), adoption.to_string()])
+        .collect();
+    list("Taken over", table(["repository", "what was found"], rows.clone()), rows.len());
     let errors = report.errors.iter().map(|error| [error.clone()]);
     list("Errors", table(["what went wrong"], errors), report.errors.len());
     parts.push(format!(

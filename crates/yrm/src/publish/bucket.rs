@@ -10,6 +10,7 @@ use super::clock::StoreClock;
 use super::gate::Gate;
 use super::locate::Locator;
 use super::mirror::MirrorRules;
+use super::report::Names;
 use super::uploaders::Uploaders;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
@@ -143,15 +144,28 @@ impl Bucket {
 
 /// Refuses a commit that would quietly empty a repository.
 pub fn guard_shrink(bucket: &Bucket, repository: &RepositoryDir, before: usize, after: usize) -> Result<()> {
-    let lost = before.saturating_sub(after);
+    refuse_loss(bucket, repository, before, before.saturating_sub(after), None)
+}
+
+/// The same, of packages that are known by name.
+pub fn guard_loss(bucket: &Bucket, repository: &RepositoryDir, before: usize, lost: &Names) -> Result<()> {
+    refuse_loss(bucket, repository, before, lost.len(), Some(lost))
+}
+
+fn refuse_loss(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    before: usize,
+    lost: usize,
+    names: Option<&Names>,
+) -> Result<()> {
     if bucket.policy.allow_shrink || lost * 100 <= before * SHRINK_LIMIT_PERCENT {
         return Ok(());
     }
-    Err(Error::new(
-        ErrorKind::Corrupt,
-        format!("publishing {repository}: {lost} of its {before} packages would disappear"),
-    )
-    .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
+    let names = names.map(|names| format!(": {names}")).unwrap_or_default();
+    let what = format!("publishing {repository}: {lost} of its {before} packages would disappear{names}");
+    Err(Error::new(ErrorKind::Corrupt, what)
+        .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
 }
 
 /// Refuses a store that does not keep conditional writes, unless the operator promised that

@@ -542,6 +542,24 @@ pub async fn read_header(inspector: &Inspector, dropped: &Dropped) -> Result<Opt
     }
 }
 
+/// Describes a published package under a path that is not the one its key has. Nobody is asked who signed it.
+pub async fn describe_at(
+    inspector: &Inspector,
+    dropped: &Dropped,
+    repository: &RepositoryDir,
+    href: &str,
+) -> Result<Verdict> {
+    let described = async {
+        let prefix = inspector.read_header(dropped).await?;
+        let file = File { dropped, prefix: &prefix.bytes, size_bytes: dropped.object.size_bytes };
+        describe(file, repository.clone(), href)
+    };
+    Ok(match judged(dropped, described.await)? {
+        Ok(candidate) => Verdict::Accept(Box::new(candidate)),
+        Err(verdict) => verdict,
+    })
+}
+
 /// The first bytes of the file that is published for this candidate, given those of the one that came.
 fn published_prefix(candidate: &Candidate, prefix: &Bytes) -> Bytes {
     let Some(signed) = &candidate.signed else { return prefix.clone() };

@@ -15,8 +15,10 @@ pub mod commit;
 pub mod errand;
 pub mod gate;
 pub mod history;
+pub mod href;
 pub mod inbox;
 pub mod inspect;
+pub mod kept;
 pub mod lease;
 pub mod locate;
 mod long;
@@ -59,7 +61,7 @@ use self::inspect::Inspector;
 use self::lease::Leases;
 use self::long::LongReads;
 use self::observe::State;
-use self::report::{Counts, KeySet, Rejected, Report, Trouble, Waiting};
+use self::report::{Counts, KeySet, Rejected, Report, RepositoryReport, Trouble, Waiting};
 use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
 use self::verdict::{Candidate, Rejection, Verdict};
@@ -570,7 +572,8 @@ impl Report {
     /// Whether anything changed. A file that waits, run after run, is no change.
     pub fn changed(&self) -> bool {
         let lists = [self.published.len(), self.rejected.len(), self.retired.len(), self.removed.len()];
-        lists.iter().sum::<usize>() > 0 || self.swept > 0
+        let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
+        lists.iter().sum::<usize>() > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
     }
 
     /// Whether anything changed or went wrong.

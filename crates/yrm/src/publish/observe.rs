@@ -11,6 +11,7 @@ use rpmmd::compress::Compression;
 use rpmmd::repodata::Document;
 use rpmmd::repomd::Repomd;
 
+use super::adopt::TakenOver;
 use super::bucket::{Bucket, aside};
 use super::catalog::{Catalog, Decoded};
 use super::pair::Signature;
@@ -33,6 +34,8 @@ pub struct State {
     pub source: Source,
     /// What lies beside repomd.xml as its signature.
     pub signature: Option<Signature>,
+    /// What taking it over brought to light, where it was.
+    pub taken_over: Option<Arc<TakenOver>>,
     /// When retention next has something to do, once that was looked up.
     next_retirement: Arc<OnceLock<Option<Timestamp>>>,
     /// Whether the catalog knows more than the one that is stored.
@@ -104,6 +107,12 @@ impl State {
         Self { catalog, source, next_retirement: Arc::default(), ..self }
     }
 
+    /// The same, with what taking it over brought to light.
+    #[must_use]
+    pub fn telling(self, taken_over: TakenOver) -> Self {
+        Self { taken_over: Some(Arc::new(taken_over)), ..self }
+    }
+
     /// The same repository, holding again what an earlier generation held.
     #[must_use]
     pub fn roll_back(self, earlier: Earlier, catalog: Catalog) -> Self {
@@ -145,6 +154,7 @@ impl State {
             catalog,
             source: Source::Published,
             signature: None,
+            taken_over: None,
             next_retirement: Arc::default(),
             has_learnt: false,
         }

@@ -11,7 +11,7 @@ use rpmmd::compress::Compression;
 use rpmmd::repodata::{
     Document, Mark, Previous, RenderError, RenderOptions, Rendered, Slot, render as render_document,
 };
-use rpmmd::repomd::Repomd;
+use rpmmd::repomd::{Record, Repomd};
 
 use super::RunId;
 use super::admit::Placed;
@@ -21,7 +21,7 @@ use super::plan::Origin;
 use super::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::{Body, Spool};
-use crate::store::key::MirrorFolder;
+use crate::store::key::{self, MirrorFolder};
 
 /// A candidate that is in place.
 pub type Admitted = (Candidate, Placed);
@@ -209,7 +209,7 @@ fn assemble(
         take(made, href)
     });
     let (mirror_layout, mirror) = mirror.unzip();
-    records.extend(repomd.records.into_iter().filter(|record| is_others(&record.kind)));
+    records.extend(repomd.records.into_iter().filter(|record| is_others(&record.kind) && is_below(record)));
     repomd.records = records;
 
     let three = || Error::new(ErrorKind::Internal, "rendering three documents");
@@ -234,6 +234,20 @@ fn is_others(kind: &str) -> bool {
     let ours = |kind: &str| Document::ALL.iter().any(|document| document.name() == kind);
     let base = kind.trim_end_matches("_db").trim_end_matches("_zck").trim_end_matches("-ext");
     !ours(kind) && !ours(base)
+}
+
+/// Whether a record names a file below the repository. One that does not, which an older version took over, is
+/// not signed again.
+fn is_below(record: &Record) -> bool {
+    let sound = record.base.is_none() && key::is_plain_path(&record.href) && !record.href.contains("://");
+    if !sound {
+        tracing::warn!(
+            kind = record.kind,
+            href = record.href,
+            "repomd.xml named a file outside of the repository; dropped"
+        );
+    }
+    sound
 }
 
 fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> {

@@ -1,6 +1,7 @@
 //! What a run did: the one value that the CLI, the API, the history and the metrics render.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -183,4 +184,100 @@ pub struct RepositoryReport {
     pub attempts: u32,
     /// Whether its metadata was made by something else and taken over.
     pub adopted: bool,
+    /// What was taken over, and what was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
+}
+
+/// What taking over a repository brought to light.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// Packages that were taken over.
+    pub packages: u64,
+    /// Packages that its metadata named and that are not there.
+    pub missing: Names,
+    /// Packages that are there and that nobody could install.
+    pub unreadable: Names,
+    /// Files in its folder that its metadata did not name: they are still there, and still not offered.
+    pub not_offered: Names,
+    /// Other metadata files that its repomd.xml named and that were dropped from it, and why.
+    pub dropped_records: Vec<String>,
+}
+
+impl fmt::Display for Adoption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "took over {} packages", self.packages)?;
+        for (names, what) in [
+            (&self.missing, "that the metadata named are missing"),
+            (&self.unreadable, "cannot be read as packages and were left out"),
+            (&self.not_offered, "were not offered and stay out"),
+        ] {
+            if !names.is_empty() {
+                write!(f, "; {} files {what}: {names}", names.count)?;
+            }
+        }
+        for record in &self.dropped_records {
+            write!(f, "; dropped {record}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Names of things, the first few in full and all of them counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+}
+
+/// Names that are told in full.
+const NAMES_TOLD: usize = 20;
+
+impl Names {
+    /// One more.
+    pub fn add(&mut self, name: String) {
+        self.count += 1;
+        if self.first.len() < NAMES_TOLD {
+            self.first.push(name);
+        }
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.count += others.count;
+        let room = NAMES_TOLD.saturating_sub(self.first.len());
+        self.first.extend(others.first.iter().take(room).cloned());
+        self
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl FromIterator<String> for Names {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        let mut all = Self::default();
+        names.into_iter().for_each(|name| all.add(name));
+        all
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.first.join(", "))?;
+        match self.len() - self.first.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }

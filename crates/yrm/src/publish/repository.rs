@@ -15,6 +15,7 @@ use super::commit::{Ready, Switch, keep_copy, keep_copy_of_current, switch, uplo
 use super::errand::Errand;
 use super::inbox::Dropped;
 use super::inspect::{Inspector, OwnPaths, learn_pkgid};
+use super::kept;
 use super::mirror::{self, Truth};
 use super::observe::{Current, Observed, PublishedFiles, State, observe, read_published};
 use super::pair::{self, Look, Signature};
@@ -92,6 +93,7 @@ fn repository_report(state: &State, attempts: u32) -> RepositoryReport {
         packages: state.catalog.entries.len() as u64,
         attempts,
         adopted: state.adopted(),
+        adoption: state.taken_over.as_ref().map(|taken_over| taken_over.told.clone()),
     }
 }
 
@@ -139,7 +141,8 @@ impl Publisher {
             }
             let state = self.state_of(repository, run).await?;
             let mut state = errand.start_from(&self.bucket, state).await?;
-            if *errand == Errand::Publish {
+            // What is taken over is not pruned yet: its modules are for the next run to learn.
+            if *errand == Errand::Publish && !state.adopted() {
                 state = self.learn_modules(state, run.started, settlement).await;
             }
             candidates = self.learn_pkgids(&state, candidates, run, settlement).await;
@@ -166,6 +169,9 @@ impl Publisher {
             let (state, generation) = self.next_generation(&prepared, run).await?;
             // First of all: what cannot be signed is not uploaded, run after run.
             let signature = pair::sign(&self.bucket, &generation.repomd_bytes, run.started).await?;
+            if let Some(taken_over) = &state.taken_over {
+                kept::note(&self.bucket, repository, &taken_over.kept).await?;
+            }
             upload(&self.bucket, &state, &generation).await?;
             let ready = Ready { generation: &generation, signature };
             match switch(&self.bucket, &state, ready, run, began + STALE_AFTER).await? {
@@ -203,10 +209,13 @@ impl Publisher {
             let observed = observe(&self.bucket, repository, known.as_ref()).await?;
             let looked = pair::look(&self.bucket, repository, observed.current(), run.started).await?;
             let Look::Pair(signature) = looked else { continue };
+            // Rarely taken, and their futures are long.
             let state = match observed {
                 Observed::Known(state) => *state,
-                Observed::Unexplained(current) => adopt::adopt(&self.bucket, repository, current, run.started).await?,
-                Observed::Missing => adopt::without_repomd(&self.bucket, repository, run.started).await?,
+                Observed::Unexplained(current) => {
+                    Box::pin(adopt::adopt(&self.bucket, repository, current, run.started)).await?
+                }
+                Observed::Missing => Box::pin(adopt::without_repomd(&self.bucket, repository, run.started)).await?,
             };
             return Ok(state.beside(signature));
         }
@@ -321,7 +330,8 @@ impl Publisher {
         for (&at, there) in &placed {
             candidates[at].fragments.set_pkgid(there.pkgid);
         }
-        if let (Errand::Publish, Some(rule)) = (errand, self.bucket.policy.retention) {
+        // Nobody has seen yet what was taken over: nothing leaves with it.
+        if let (Errand::Publish, Some(rule), false) = (errand, self.bucket.policy.retention, state.adopted()) {
             let newer: Vec<usize> = placed.keys().copied().collect();
             let kept = self.bucket.kept(&state, rule);
             let due_at = |now| kept.retirements(&candidates, &plan, &newer, now);
@@ -428,7 +438,7 @@ impl Publisher {
             Err(error) => return Err(error),
         };
         tracing::warn!(repository = %state.repository, "{}; reading the packages again", damage.chain());
-        let rebuilt = adopt::rebuild(&self.bucket, state.clone(), run.started).await?;
+        let rebuilt = Box::pin(adopt::rebuild(&self.bucket, state.clone(), run.started)).await?;
         self.render_from(rebuilt, None, prepared, run).await
     }
 

@@ -9,6 +9,7 @@ use rpmmd::repomd::Repomd;
 use serde::Serialize;
 
 use super::bucket::Bucket;
+use super::href::is_outside;
 use super::inbox::list_all;
 use super::observe::{Earlier, State, load_catalog};
 use super::sweep;
@@ -63,8 +64,11 @@ pub(super) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<S
     let there: HashSet<&str> = listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)).collect();
     let hrefs = (0..catalog.entries.len()).map(|at| catalog.entries.href(at));
     let files = repomd.records.iter().map(|record| record.href.as_str());
-    if let Some(missing) = hrefs.chain(files).find(|href| !there.contains(href)) {
-        return Err(damaged(format!("{missing}, which it names, is gone")));
+    for href in hrefs.chain(files).filter(|href| !there.contains(href)) {
+        let beside = bucket.path(Key::Package { repository: &repository, href });
+        if !is_outside(href) || bucket.store.head(&beside).await?.is_none() {
+            return Err(damaged(format!("{href}, which it names, is gone")));
+        }
     }
     Ok(state.roll_back(Earlier { bytes: copy.bytes, repomd }, catalog))
 }

@@ -19,7 +19,7 @@ use super::catalog::Catalog;
 use super::inbox::{MAX_PAGES, list_all};
 use super::mirror::left;
 use super::observe::{catalog_of, load_catalog};
-use super::{history, receipt};
+use super::{history, kept, receipt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
@@ -130,7 +130,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
     let (retained, mut over) = split(generations, current.object.modified, expires);
     over.extend(signatures_left(signatures, &retained));
 
-    let mut named: HashSet<String> = HashSet::new();
+    let mut named: HashSet<String> = kept::spared(bucket, repository).await?.into_iter().collect();
     let mut retained_catalogs: HashSet<String> = HashSet::new();
     let mut bodies = vec![current.bytes];
     for generation in &retained {
@@ -282,12 +282,12 @@ fn signatures_left(mut signatures: Vec<Object>, retained: &[Object]) -> Vec<Obje
 }
 
 /// The folder of a repository that lies deeper, if `path` is its repomd.xml.
-fn inner_repository(path: &str) -> Option<String> {
+pub(super) fn inner_repository(path: &str) -> Option<String> {
     path.strip_suffix("/repodata/repomd.xml").map(str::to_owned)
 }
 
 /// The folders that `path` lies in, from the outermost on.
-fn folders(path: &str) -> impl Iterator<Item = &str> {
+pub(super) fn folders(path: &str) -> impl Iterator<Item = &str> {
     path.match_indices('/').map(|(at, _)| &path[..at])
 }
 

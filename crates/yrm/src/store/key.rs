@@ -35,9 +35,14 @@ impl RepositoryDir {
         &self.0
     }
 
-    /// Where `href` is, relative to `repo/`.
+    /// The path, below `repo/`, of what lies at `href`: beside the folder, where that begins with `../`.
     pub fn path_of(&self, href: &str) -> String {
-        self.prefix() + href
+        let (mut dir, mut below) = (self.0.as_str(), href);
+        while let (Some(rest), false) = (below.strip_prefix("../"), dir.is_empty()) {
+            dir = dir.rsplit_once('/').map_or("", |(above, _)| above);
+            below = rest;
+        }
+        if dir.is_empty() { below.to_owned() } else { format!("{dir}/{below}") }
     }
 
     fn prefix(&self) -> String {
@@ -139,6 +144,10 @@ pub enum Key<'a> {
     Swept { repository: &'a RepositoryDir },
     /// Which generations' own folders are named no more, and since when that is known.
     MirrorsLeft { repository: &'a RepositoryDir },
+    /// Files in a repository's folder that nobody offered when it was taken over: they are not ours to delete.
+    NotOffered { repository: &'a RepositoryDir },
+    /// Packages beside its folder that a repository names: no sweep of another takes them.
+    NamedBeside { repository: &'a RepositoryDir },
     /// The store's clock: written to learn the time it is given.
     Clock,
     /// A start-up probe's own object.
@@ -152,7 +161,7 @@ impl Key<'_> {
         match self {
             Self::Inbox { path } => format!("{inbox}/{path}"),
             Self::Package { repository, href } | Self::Metadata { repository, href } => {
-                format!("{repo}/{}{href}", repository.prefix())
+                format!("{repo}/{}", repository.path_of(href))
             }
             Self::Repomd { repository } => format!("{repo}/{}repodata/repomd.xml", repository.prefix()),
             Self::Signature { repository } => format!("{repo}/{}repodata/repomd.xml.asc", repository.prefix()),
@@ -176,6 +185,8 @@ impl Key<'_> {
             Self::Lease { repository } => format!(".yrm/lease/{}lease.json", repository.prefix()),
             Self::Swept { repository } => format!(".yrm/swept/{}swept.json", repository.prefix()),
             Self::MirrorsLeft { repository } => format!("{MIRRORS_LEFT_PREFIX}{}left.json", repository.prefix()),
+            Self::NotOffered { repository } => format!("{KEPT_PREFIX}{}{NOT_OFFERED}", repository.prefix()),
+            Self::NamedBeside { repository } => format!("{KEPT_PREFIX}{}{NAMED_BESIDE}", repository.prefix()),
             Self::Clock => ".yrm/clock".to_owned(),
             Self::Probe { name } => format!(".yrm/probe/{name}"),
         }
@@ -204,6 +215,8 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::NotOffered { .. }
+            | Self::NamedBeside { .. }
             | Self::Clock
             | Self::Probe { .. } => None,
         };
@@ -236,6 +249,8 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::NotOffered { .. }
+            | Self::NamedBeside { .. }
             | Self::Clock
             | Self::Probe { .. } => Some(ObjectClass::State),
         }
@@ -261,7 +276,9 @@ impl Key<'_> {
             | Self::Run { .. }
             | Self::Lease { .. }
             | Self::Swept { .. }
-            | Self::MirrorsLeft { .. } => "application/json",
+            | Self::MirrorsLeft { .. }
+            | Self::NotOffered { .. }
+            | Self::NamedBeside { .. } => "application/json",
             Self::Catalog { .. } | Self::Clock | Self::Probe { .. } => "application/octet-stream",
         }
     }
@@ -307,6 +324,15 @@ pub const MIRRORLIST: &str = "mirrorlist";
 
 /// The prefix of the notes about generations' own folders.
 pub const MIRRORS_LEFT_PREFIX: &str = ".yrm/mirrors/";
+
+/// The prefix of the lists of files that no sweep takes.
+pub const KEPT_PREFIX: &str = ".yrm/kept/";
+
+/// What such a list is called that is about a repository's own folder.
+pub const NOT_OFFERED: &str = "not-offered.json";
+
+/// What it is called when it is about others' folders.
+pub const NAMED_BESIDE: &str = "named-beside.json";
 
 /// The prefix of rejected files and their records.
 pub const QUARANTINE_PREFIX: &str = "quarantine/";
@@ -364,6 +390,14 @@ fn quarantine(path: &str, id: Ulid) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_package_beside_the_folder_has_a_key_below_repo() {
+        let key = |dir, href| Key::Package { repository: &RepositoryDir::new(dir), href }.path(&Folders::default());
+        assert_eq!(key("el9/x86_64", "../noarch/x.rpm"), "repo/el9/noarch/x.rpm");
+        assert_eq!(key("el9/x86_64", "../../x.rpm"), "repo/x.rpm");
+        assert_eq!(key("", "a/x.rpm"), "repo/a/x.rpm");
+    }
 
     #[test]
     fn a_generation_s_folder_is_told_from_any_other_by_its_name() {

@@ -30,7 +30,10 @@ fn joined(files: [&[u8]; 3]) -> Result<Vec<Package<'static>>, ReadError> {
     let same = |among: &[PackageXml], wanted: &PackageXml| {
         among.iter().find(|one| one.pkgid == wanted.pkgid).cloned().unwrap_or_else(|| among[0].clone())
     };
-    primary.iter().map(|said| join([said, &same(&filelists, said), &same(&other, said)])).collect()
+    primary
+        .iter()
+        .map(|said| join([said, &same(&filelists, said), &same(&other, said)]).map(|(package, _)| package))
+        .collect()
 }
 
 proptest! {

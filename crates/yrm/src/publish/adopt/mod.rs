@@ -1,23 +1,32 @@
-//! Taking over a repository whose metadata this program did not write, or whose catalog is gone:
-//! what the metadata explains is believed as far as the listing bears it out, and the other
-//! packages' headers are read. Never deletes, and never takes a refusal for absence.
+//! Taking over a repository whose metadata this program did not write, or whose catalog is gone. Its metadata
+//! says what it holds: that is believed as far as a listing bears it out, and where it describes a package wrongly
+//! or not at all, that package's header is read. What it does not name stays out; only a repository without any
+//! metadata is made from the files in its folder. Never deletes, and never takes a refusal for absence.
 
 mod described;
+mod folder;
 mod taking;
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt as _;
 use jiff::Timestamp;
-use rpmmd::repomd::Repomd;
+use rpmmd::checksum::Sha256;
+use rpmmd::repodata::Document;
+use rpmmd::repomd::{Record, Repomd};
 
-use self::described::Described;
+use self::described::{Described, Told};
+use self::folder::{Folder, Parts, There};
 use self::taking::{Found, Taking};
-use super::bucket::{Bucket, aside, guard_shrink};
+use super::bucket::{Bucket, aside, guard_loss};
 use super::catalog::Entry;
+use super::href;
 use super::inbox::{Dropped, list_all};
-use super::inspect::{Inspector, learn_pkgid};
+use super::inspect::{Inspector, describe_at, learn_pkgid};
+use super::kept::Kept;
 use super::observe::{Current, State, load_catalog};
+use super::report::{Adoption, Names};
 use super::verdict::{Candidate, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
@@ -31,6 +40,15 @@ fn batch_packages() -> usize {
     BATCH_PER_THREAD * rayon::current_num_threads()
 }
 
+/// What was taken over, told with the generation that comes of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// For the report.
+    pub told: Adoption,
+    /// What no sweep may take.
+    pub kept: Kept,
+}
+
 /// The state of a repository without repomd.xml: the last generation when there was one, what
 /// lies in its folder when there was none, and empty only when there is nothing.
 pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Timestamp) -> Result<State> {
@@ -38,34 +56,130 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
         tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last generation");
         return Ok(state);
     }
-    let packages = packages_of(bucket, repository).await?;
-    if packages.is_empty() {
-        return Ok(State::fresh(repository.clone(), bucket.policy.compression));
-    }
     let fresh = State::fresh(repository.clone(), bucket.policy.compression);
-    take_over(bucket, fresh, Described::nothing(), packages, now).await
+    let folder = Folder::list(bucket, repository).await?;
+    let (prefix_bytes, mut taken_over) = (folder.prefix_bytes(), TakenOver::default());
+    let there = match described::newest_primary(bucket, repository, folder.primaries()).await? {
+        // It was the whole truth until repomd.xml was lost; what it does not name was taken out.
+        Some(described) => {
+            let Parts { there, missing, unnamed } = folder.part(bucket, repository, &described).await?;
+            taken_over.kept.not_offered = unnamed;
+            taken_over.told.missing = missing;
+            there
+        }
+        None => offered_without_metadata(bucket, repository, folder),
+    };
+    if there.is_empty() {
+        return Ok(fresh);
+    }
+    let looked = Looked { described: Described::nothing(), digests: None, before: there.len() };
+    let (state, left) = take_over(bucket, fresh, &Arc::new(looked), there, now).await?;
+    let TakenOver { told, kept } = &mut taken_over;
+    (told.packages, told.unreadable) = (state.catalog.entries.len() as u64, left.unreadable);
+    told.not_offered = kept.not_offered.iter().map(|key| key[prefix_bytes..].to_owned()).collect();
+    Ok(tell(state, taken_over))
+}
+
+/// The files that make a repository without any metadata: all packages in its folder, but for those of a
+/// repository below.
+fn offered_without_metadata(bucket: &Bucket, repository: &RepositoryDir, folder: Folder) -> Vec<There> {
+    folder.packages(bucket, repository)
 }
 
 /// Takes over what `current` describes.
-pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, current: Current, now: Timestamp) -> Result<State> {
-    let described = match described::read(bucket, repository, &current.repomd).await {
-        Ok(described) => described,
-        Err(error) if error.kind() == ErrorKind::Corrupt => {
-            tracing::warn!(%repository, "{}; reading every package's header instead", error.chain());
-            Described::nothing()
-        }
-        Err(error) => return Err(error),
+pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Current, now: Timestamp) -> Result<State> {
+    let told = described::read(bucket, repository, &current.repomd).await?;
+    let folder = Folder::list(bucket, repository).await?;
+    let prefix_bytes = folder.prefix_bytes();
+    let mut adoption = Adoption {
+        dropped_records: drop_records(bucket, repository, &folder, &mut current.repomd),
+        ..Adoption::default()
     };
     let mut state = State::fresh(repository.clone(), bucket.policy.compression);
     Arc::make_mut(&mut state.catalog).revision = countable(&current.repomd.revision);
     state.current = Some(current);
-    let mut packages = packages_of(bucket, repository).await?;
-    if described.ours {
-        // What our own metadata does not name was removed, or is being put in place.
-        let folder = key::repository_prefix(&bucket.policy.folders, repository).len();
-        packages.retain(|object| described.find(&object.key[folder..]).is_some());
+
+    let mut kept = Kept::default();
+    let (looked, there) = match told {
+        Told::Paths(described) => {
+            refuse_elsewhere(bucket, repository, &described.elsewhere)?;
+            let Parts { there, missing, unnamed } = folder.part(bucket, repository, &described).await?;
+            let before = described.len() + described.elsewhere.len();
+            adoption.missing = missing.and(&described.elsewhere);
+            guard_loss(bucket, repository, before, &adoption.missing)?;
+            kept.not_offered = unnamed;
+            kept.named_beside =
+                there.iter().filter(|there| there.is_beside()).map(|there| there.object.key.clone()).collect();
+            (Looked { described, digests: None, before }, there)
+        }
+        Told::Digests(digests) => {
+            let before = digests.len();
+            let looked = Looked { described: Described::nothing(), digests: Some(digests), before };
+            (looked, folder.packages(bucket, repository))
+        }
+    };
+    let looked = Arc::new(looked);
+    let (state, left) = take_over(bucket, state, &looked, there, now).await?;
+    if let Some(digests) = &looked.digests {
+        for at in digests.iter().filter(|digest| !left.taken.contains(digest)) {
+            adoption.missing.add(at.to_string());
+        }
+        kept.not_offered = left.not_offered;
     }
-    take_over(bucket, state, described, packages, now).await
+    adoption.unreadable = left.unreadable;
+    guard_loss(bucket, repository, looked.before, &adoption.missing.clone().and(&adoption.unreadable))?;
+    adoption.packages = state.catalog.entries.len() as u64;
+    adoption.not_offered = kept.not_offered.iter().map(|key| key[prefix_bytes..].to_owned()).collect();
+    Ok(tell(state, TakenOver { told: adoption, kept }))
+}
+
+fn tell(state: State, taken_over: TakenOver) -> State {
+    tracing::warn!(repository = %state.repository, "{}", taken_over.told);
+    state.telling(taken_over)
+}
+
+/// Refuses packages that lie where this bucket has nothing: their bytes are somebody else's to keep.
+fn refuse_elsewhere(bucket: &Bucket, repository: &RepositoryDir, elsewhere: &Names) -> Result<()> {
+    if elsewhere.is_empty() || bucket.policy.allow_shrink {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Corrupt, format!("taking over {repository}"))
+        .because(format!(
+            "its metadata names files that are not below {}/ of this bucket: {elsewhere}",
+            bucket.policy.folders.repo
+        ))
+        .hint(
+            "nothing was changed; if they are addresses of this bucket, name it in public-url; else put the files into \
+             the folder and make the metadata again, or go on without them once with --allow-shrink",
+        ))
+}
+
+/// Drops the records of other files that no client could or should fetch: what yrm writes, it signs. Says which.
+fn drop_records(bucket: &Bucket, repository: &RepositoryDir, folder: &Folder, repomd: &mut Repomd) -> Vec<String> {
+    let mut dropped = Vec::new();
+    let mut keeps = |record: &mut Record| {
+        if Document::ALL.iter().any(|document| document.name() == record.kind) {
+            return true;
+        }
+        let public_urls = &bucket.policy.mirrors.public_urls;
+        let place = href::normal(repository, public_urls, record.base.as_deref(), &record.href);
+        let why = match place.filter(|place| !href::is_outside(place)) {
+            None => "is not below the repository",
+            Some(place) if !folder.holds(&place) => "is missing",
+            Some(place) => {
+                (record.base, record.href) = (None, place);
+                return true;
+            }
+        };
+        dropped.push(format!("{} at {}, which {why}", record.kind, record.href));
+        false
+    };
+    // Kept one by one: `retain` gives no way to change what stays.
+    repomd.records = std::mem::take(&mut repomd.records)
+        .into_iter()
+        .filter_map(|mut record| keeps(&mut record).then_some(record))
+        .collect();
+    dropped
 }
 
 /// A foreign `<revision>` as a number that ours can be counted up from; they are seconds as a
@@ -76,14 +190,15 @@ fn countable(revision: &str) -> u64 {
 
 /// The same generation again, from the packages: its published files are gone or damaged.
 pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<State> {
-    let before = state.catalog.entries.len();
-    let mut packages = packages_of(bucket, &state.repository).await?;
-    let folder = key::repository_prefix(&bucket.policy.folders, &state.repository).len();
-    // Only what the generation held: an unnamed file may be removed, or staged by another writer.
-    packages.retain(|object| state.catalog.entries.position(&object.key[folder..]).is_some());
     let repository = state.repository.clone();
-    let rebuilt = take_over(bucket, state, Described::nothing(), packages, now).await?;
-    guard_shrink(bucket, &repository, before, rebuilt.catalog.entries.len())?;
+    let folder = Folder::list(bucket, &repository).await?;
+    // Only what the generation held: an unnamed file may be removed, or staged by another writer.
+    let Parts { there, missing, .. } = folder.part(bucket, &repository, &state.catalog.entries).await?;
+    let before = state.catalog.entries.len();
+    guard_loss(bucket, &repository, before, &missing)?;
+    let looked = Looked { described: Described::nothing(), digests: None, before };
+    let (rebuilt, left) = take_over(bucket, state, &Arc::new(looked), there, now).await?;
+    guard_loss(bucket, &repository, before, &missing.and(&left.unreadable))?;
     Ok(rebuilt)
 }
 
@@ -106,73 +221,105 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     Ok(Some(State::published(repository.clone(), current, catalog)))
 }
 
-/// The packages in the repository's folder, in byte order.
-async fn packages_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Object>> {
-    let folders = &bucket.policy.folders;
-    let mut packages = list_all(bucket.store.as_ref(), &key::repository_prefix(folders, repository)).await?;
-    let root = format!("{}/", folders.repo);
-    packages.retain(|object| {
-        let located = object.key.strip_prefix(&root).and_then(|path| bucket.locator.locate(path));
-        located.is_some_and(|(dir, href)| {
-            dir == *repository && href.to_ascii_lowercase().ends_with(".rpm") && object.size_bytes > 0
-        })
-    });
-    // It is, but for stores that list in an order of their own.
-    packages.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(packages)
+/// What is known of the packages that are taken over.
+struct Looked {
+    described: Described,
+    /// The digests of those that are offered, where nobody knows their paths.
+    digests: Option<HashSet<Sha256>>,
+    /// How many there were.
+    before: usize,
 }
 
-/// The state made of what is really there: of `packages`, which are all in its folder.
+/// What was not taken over, and what was, by digest.
+#[derive(Default)]
+struct Left {
+    unreadable: Names,
+    not_offered: Vec<String>,
+    taken: HashSet<Sha256>,
+}
+
+/// The state made of what is really there.
 async fn take_over(
     bucket: &Bucket,
     state: State,
-    described: Described,
-    packages: Vec<Object>,
+    looked: &Arc<Looked>,
+    there: Vec<There>,
     now: Timestamp,
-) -> Result<State> {
-    let folder = key::repository_prefix(&bucket.policy.folders, &state.repository).len();
-    let there = packages.iter().filter(|object| described.find(&object.key[folder..]).is_some()).count();
-    guard_shrink(bucket, &state.repository, described.len(), there)?;
+) -> Result<(State, Left)> {
+    let prefix_bytes = key::repository_prefix(&bucket.policy.folders, &state.repository).len();
     let inspector = Inspector::new(bucket.clone(), now).of_published();
-    let root = format!("{}/", bucket.policy.folders.repo);
-    let (inspector, root, described) = (&inspector, &root, Arc::new(described));
+    let (inspector, repository) = (&inspector, &state.repository);
     let compression = bucket.policy.compression;
     let spools = [(); 3].map(|()| bucket.cache.spool(bucket.store.as_ref()));
-    let mut taking = Taking::begin(compression, packages.len(), spools)?;
-    let mut found = futures::stream::iter(packages)
-        .map(|object| {
-            let explained = described.find(&object.key[folder..]);
-            let explained = explained.filter(|at| described.entry(*at).size_bytes == object.size_bytes);
+    let mut taking = Taking::begin(compression, there.len(), spools)?;
+    let left = Mutex::new(Left::default());
+    let left_out = |note: &dyn Fn(&mut Left)| note(&mut left.lock().unwrap_or_else(PoisonError::into_inner));
+    let left_out = &left_out;
+    let described = &looked.described;
+    let mut found = futures::stream::iter(there)
+        .map(|there| {
+            let explained = described.find(there.href(prefix_bytes));
+            let explained = explained.filter(|at| described.size_bytes(*at) == there.object.size_bytes);
             async move {
-                match explained {
-                    Some(at) => Ok(Some(Found::Explained(at, object))),
-                    None => examined(inspector, root, object).await,
+                let href = there.href(prefix_bytes).to_owned();
+                let key = there.object.key.clone();
+                let found = match explained {
+                    Some(at) => return Ok(Some(Found::Explained(at, there.object))),
+                    None => examined(bucket, inspector, (repository, &href), there).await?,
+                };
+                let Some(found) = found else {
+                    left_out(&|left| left.unreadable.add(href.clone()));
+                    return Ok(None);
+                };
+                if let (Some(digests), Found::Examined(examined)) = (&looked.digests, &found) {
+                    let digest = examined.0.pkgid();
+                    if !digests.contains(&digest) {
+                        left_out(&|left| left.not_offered.push(key.clone()));
+                        return Ok(None);
+                    }
+                    left_out(&|left| {
+                        left.taken.insert(digest);
+                    });
                 }
+                Ok(Some(found))
             }
         })
         .buffered(bucket.policy.concurrency);
-    let mut batch = taking::batch(&mut found, &described).await?;
+    let mut batch = taking::batch(&mut found, described).await?;
     while !batch.is_empty() {
-        let explaining = Arc::clone(&described);
-        let taken_in = aside("rendering", move || taking.take_in(batch, &explaining).map(|()| taking));
-        let (taken_in, next) = futures::future::try_join(taken_in, taking::batch(&mut found, &described)).await?;
+        let explaining = Arc::clone(looked);
+        let taken_in = aside("rendering", move || taking.take_in(batch, &explaining.described).map(|()| taking));
+        let (taken_in, next) = futures::future::try_join(taken_in, taking::batch(&mut found, described)).await?;
         (taking, batch) = (taken_in?, next);
     }
+    drop(found);
     let revision = state.catalog.revision;
     let (catalog, files) = aside("rendering", move || taking.finish(compression, revision)).await??;
-    Ok(state.adopt(catalog, files))
+    Ok((state.adopt(catalog, files), left.into_inner().unwrap_or_else(PoisonError::into_inner)))
 }
 
 /// An entry for a package that only its own header describes; `None` when it is no package that
 /// could be published.
-async fn examined(inspector: &Inspector, root: &str, object: Object) -> Result<Option<Found>> {
-    let path = object.key.strip_prefix(root).unwrap_or(&object.key).to_owned();
+async fn examined(
+    bucket: &Bucket,
+    inspector: &Inspector,
+    (repository, href): (&RepositoryDir, &str),
+    there: There,
+) -> Result<Option<Found>> {
+    let beside = there.is_beside();
+    let object = there.object;
+    let path = object.key[bucket.policy.folders.repo.len() + 1..].to_owned();
     if !key::is_publishable_path(&path) {
         tracing::warn!(key = object.key, "left out of the repository: no package can be published under this name");
         return Ok(None);
     }
     let dropped = Dropped { path, object };
-    let mut candidate: Candidate = match inspector.inspect(dropped).await? {
+    let verdict = if beside {
+        describe_at(inspector, &dropped, repository, href).await?
+    } else {
+        inspector.inspect(dropped).await?
+    };
+    let mut candidate: Candidate = match verdict {
         Verdict::Accept(candidate) => *candidate,
         Verdict::Reject(rejection) => {
             let key = rejection.dropped.key();

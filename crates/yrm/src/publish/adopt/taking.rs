@@ -64,8 +64,8 @@ impl Taking {
             Found::Examined(examined) => Ok(*examined),
             Found::Explained(at, object) => {
                 let unpack = unpack.as_mut().map_err(|error| unread(error.kind().into()))?;
-                let fragments = described.fragments(at, unpack).map_err(unread)?;
-                Ok((explained(described.entry(at), &object), fragments))
+                let (said, fragments) = described.package(at, unpack).map_err(unread)?;
+                Ok((explained(said, &object), fragments))
             }
         };
         let opened: Vec<(Entry<'_>, Fragments)> =

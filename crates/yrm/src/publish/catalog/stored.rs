@@ -10,7 +10,8 @@ use std::borrow::Cow;
 use rpmmd::block::{Block, Layout};
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeSeq as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use super::{Base, Catalog, Entries, Entry, FileLayout, Staying};
 use crate::error::{Error, ErrorKind, Result};
@@ -51,13 +52,59 @@ pub struct Delta {
 /// is this and a [`StoredFile`] after it. In both [`StoredModules`] may follow: older programs read neither
 /// further nor less.
 #[derive(Serialize, Deserialize)]
-struct Stored<'a> {
+struct Stored<E> {
     revision: u64,
     compression: StoredCompression,
     files: Option<[StoredFile; 3]>,
     base: Option<StoredBase>,
-    #[serde(borrow)]
-    entries: Vec<StoredEntry<'a>>,
+    entries: E,
+}
+
+/// A sequence of [`StoredEntry`], written one at a time: all at once they would take more than the catalog does.
+struct Written<'c> {
+    entries: &'c Entries,
+    only_new: bool,
+}
+
+impl Serialize for Written<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let Self { entries, only_new } = self;
+        if *only_new {
+            write_entries(
+                serializer,
+                entries.new_since_base().count(),
+                entries.new_since_base().map(|at| entries.get(at)),
+            )
+        } else {
+            write_entries(serializer, entries.len(), entries.iter())
+        }
+    }
+}
+
+impl<'c> Written<'c> {
+    fn modules(&self) -> StoredModules<'c> {
+        let entries = self.entries;
+        if self.only_new {
+            StoredModules::of(entries.new_since_base().map(|at| entries.module(at)))
+        } else {
+            StoredModules::of((0..entries.len()).map(|at| entries.module(at)))
+        }
+    }
+}
+
+fn write_entries<'c, S: Serializer>(
+    serializer: S,
+    count: usize,
+    entries: impl Iterator<Item = Entry<'c>>,
+) -> std::result::Result<S::Ok, S::Error> {
+    let mut sequence = serializer.serialize_seq(Some(count))?;
+    let mut before = String::new();
+    for entry in entries {
+        sequence.serialize_element(&stored_entry(&before, &entry))?;
+        before.clear();
+        before.push_str(&entry.href);
+    }
+    sequence.end()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -144,10 +191,6 @@ impl Catalog {
 
     fn encode_as(&self, base: Option<Base>) -> Result<Vec<u8>> {
         let encoding = || Error::new(ErrorKind::Internal, "encoding the catalog");
-        let entries: Vec<Entry<'_>> = match base {
-            Some(_) => self.entries.new_since_base().collect(),
-            None => self.entries.iter().collect(),
-        };
         let stored = Stored {
             revision: self.revision,
             compression: match self.compression {
@@ -159,13 +202,13 @@ impl Catalog {
                 let gone = self.entries.gone_since_base(packages);
                 StoredBase { repomd: *repomd.as_bytes(), packages, sent_bytes, gone }
             }),
-            entries: stored_entries(&entries),
+            entries: Written { entries: &self.entries, only_new: base.is_some() },
         };
         let mut raw = postcard::to_stdvec(&stored).map_err(|source| encoding().because(source))?;
         if let Some(mirror) = &self.mirror {
             raw = postcard::to_extend(&StoredFile::from(mirror), raw).map_err(|source| encoding().because(source))?;
         }
-        raw = postcard::to_extend(&StoredModules::of(&entries), raw).map_err(|source| encoding().because(source))?;
+        raw = postcard::to_extend(&stored.entries.modules(), raw).map_err(|source| encoding().because(source))?;
         let packed = zstd::bulk::compress(&raw, ZSTD_LEVEL).map_err(|source| encoding().because(source))?;
         let length = (raw.len() as u64).to_le_bytes();
         let mut digest = rpmmd::checksum::Sha256Stream::default();
@@ -193,7 +236,7 @@ impl Catalog {
         let raw =
             zstd::bulk::decompress(packed, length).map_err(|source| corrupt("it does not unpack").because(source))?;
         let undecoded = |source| corrupt("it does not decode").because(source);
-        let (stored, rest): (Stored<'_>, _) = postcard::take_from_bytes(&raw).map_err(undecoded)?;
+        let (stored, rest): (Stored<Vec<StoredEntry<'_>>>, _) = postcard::take_from_bytes(&raw).map_err(undecoded)?;
         let (mirror, rest): (Option<StoredFile>, &[u8]) = match mirrored {
             Some(_) => postcard::take_from_bytes(rest).map(|(mirror, rest)| (Some(mirror), rest)).map_err(undecoded)?,
             None => (None, rest),
@@ -268,11 +311,11 @@ impl<'a> StoredModules<'a> {
         Self { unread: vec![(0, entries)], labels: Vec::new() }
     }
 
-    fn of(entries: &'a [Entry<'a>]) -> Self {
+    fn of(labels: impl Iterator<Item = Option<&'a str>>) -> Self {
         let mut modules = Self { unread: Vec::new(), labels: Vec::new() };
-        for (number, entry) in entries.iter().enumerate() {
-            match (&entry.module, modules.unread.last_mut()) {
-                (Some(label), _) if label.is_empty() => {}
+        for (number, label) in labels.enumerate() {
+            match (label, modules.unread.last_mut()) {
+                (Some(""), _) => {}
                 (Some(label), _) => modules.labels.push((number, label)),
                 (None, Some((first, count))) if *first + *count == number => *count += 1,
                 (None, _) => modules.unread.push((number, 1)),
@@ -307,28 +350,23 @@ impl<'a> ReadingModules<'_, 'a> {
     }
 }
 
-fn stored_entries<'a>(entries: &'a [Entry<'a>]) -> Vec<StoredEntry<'a>> {
-    let mut before = "";
-    let stored = |entry: &'a Entry<'a>| {
-        let shared = shared_bytes(before, &entry.href);
-        before = &entry.href;
-        StoredEntry {
-            href_shared_bytes: shared,
-            href_rest: &entry.href[shared..],
-            name: &entry.name,
-            epoch: entry.epoch,
-            version: &entry.version,
-            release: &entry.release,
-            arch: &entry.arch,
-            pkgid: &entry.pkgid,
-            size_bytes: entry.size_bytes,
-            build_time: entry.build_time,
-            first_published: entry.first_published,
-            etag: &entry.etag,
-            fragment_bytes: entry.fragment_bytes,
-        }
-    };
-    entries.iter().map(stored).collect()
+fn stored_entry<'e>(before: &str, entry: &'e Entry<'_>) -> StoredEntry<'e> {
+    let shared = shared_bytes(before, &entry.href);
+    StoredEntry {
+        href_shared_bytes: shared,
+        href_rest: &entry.href[shared..],
+        name: &entry.name,
+        epoch: entry.epoch,
+        version: &entry.version,
+        release: &entry.release,
+        arch: &entry.arch,
+        pkgid: &entry.pkgid,
+        size_bytes: entry.size_bytes,
+        build_time: entry.build_time,
+        first_published: entry.first_published,
+        etag: &entry.etag,
+        fragment_bytes: entry.fragment_bytes,
+    }
 }
 
 fn read_entries(stored: &[StoredEntry<'_>], modules: &StoredModules<'_>) -> Result<Entries> {
@@ -519,8 +557,8 @@ mod tests {
             let bytes = new.encode().unwrap();
             let (head, packed) = (&bytes[..8], &bytes[48..]);
             let mut raw = zstd::bulk::decompress(packed, MAX_RAW_BYTES >> 10).unwrap();
-            let entries: Vec<Entry<'_>> = new.entries.iter().collect();
-            let modules = postcard::to_stdvec(&StoredModules::of(&entries)).unwrap();
+            let modules = Written { entries: &new.entries, only_new: false }.modules();
+            let modules = postcard::to_stdvec(&modules).unwrap();
             assert!(raw.ends_with(&modules));
             raw.truncate(raw.len() - modules.len());
             let packed = zstd::bulk::compress(&raw, ZSTD_LEVEL).unwrap();

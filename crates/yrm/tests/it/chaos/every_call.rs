@@ -64,7 +64,8 @@ fn plays(mirrored: &[Story]) -> impl Iterator<Item = (Story, Signing)> {
     let packages = if all { &Story::ALL[..] } else { &[Story::PublishOne, Story::Replace] };
     let flat = Story::ALL.into_iter().flat_map(|story| [Signing::Off, Signing::On].map(|signing| (story, signing)));
     let packages = packages.iter().map(|&story| (story, Signing::Packages));
-    flat.chain(packages).chain(mirrored.iter().map(|&story| (story, Signing::Mirrored)))
+    let beside = [Signing::Off, Signing::On].map(|signing| (Story::TakeOverBeside, signing));
+    flat.chain(packages).chain(beside).chain(mirrored.iter().map(|&story| (story, Signing::Mirrored)))
 }
 
 /// Plays every story once for every call and fate. Answers how often.

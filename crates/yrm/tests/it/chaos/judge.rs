@@ -510,7 +510,9 @@ impl Judge {
         for (repository, generations) in &self.books().generations {
             for (at, generation) in generations.iter().enumerate() {
                 let over = generations.get(at + 1).is_some_and(|next| now.duration_since(next.since) >= grace);
+                let beside = generation.packages.keys().filter(|href| href.starts_with("../"));
                 let names = generation.files.contains(key)
+                    || beside.into_iter().any(|href| key_of(repository, href) == key)
                     || key
                         .strip_prefix(&key_of(repository, ""))
                         .is_some_and(|href| generation.packages.contains_key(href));
@@ -576,6 +578,9 @@ fn stream_of(bytes: &[u8]) -> Option<String> {
 }
 
 fn key_of(repository: &str, href: &str) -> String {
+    if let Some(beside) = href.strip_prefix("../") {
+        return key_of(repository.rsplit_once('/').map_or("", |(above, _)| above), beside);
+    }
     if repository.is_empty() { format!("repo/{href}") } else { format!("repo/{repository}/{href}") }
 }
 

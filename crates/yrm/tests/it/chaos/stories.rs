@@ -4,7 +4,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use yrm::config::Policy;
+use rpmmd::checksum::Sha256;
+use rpmmd::compress::decompress;
+use rpmmd::repomd::{AnyChecksum, Repomd};
+use yrm::config::{Policy, Repositories};
 use yrm::error::Result;
 use yrm::publish::errand::Promotion;
 use yrm::publish::{Publisher, sweep};
@@ -28,14 +31,18 @@ pub(crate) enum Story {
     Remove,
     RollBack,
     Sweep,
+    /// A package was removed, and then `.yrm/` and a metadata file are lost.
+    LoseState,
     /// The first change after mirrorlist mode was turned off.
     MirrorOff,
     /// In one repository a folder for whose packages a rule asks for signatures, and one for which none does.
     TwoRules,
+    /// Metadata of others names a package in another folder, which becomes a repository too.
+    TakeOverBeside,
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -48,6 +55,7 @@ impl Story {
         Self::RollBack,
         Self::Sweep,
         Self::TwoRules,
+        Self::LoseState,
     ];
 
     /// Those in which mirrorlist mode does something of its own.
@@ -58,6 +66,7 @@ impl Story {
         match self {
             Self::Prune => retaining(),
             Self::TwoRules => two_rules_and_all_that_removes(),
+            Self::TakeOverBeside => Policy { repositories: Repositories::Depth(1), ..policy() },
             Self::Replace => Policy { on_conflict: yrm::config::OnConflict::Replace, ..policy() },
             _ => policy(),
         }
@@ -77,8 +86,10 @@ impl Story {
     /// What is there before.
     pub(crate) async fn prepare(self, world: &World) {
         let calm = world.calm(Who::Manager(8));
-        if self == Self::TakeOver {
-            return foreign(world).await;
+        match self {
+            Self::TakeOver => return foreign(world).await,
+            Self::TakeOverBeside => return beside(world).await,
+            _ => {}
         }
         if self == Self::TwoRules {
             return neighbours(world, &calm).await;
@@ -120,7 +131,8 @@ impl Story {
                 world.run_by(&calm).await.unwrap();
                 tokio::time::sleep(GRACE + 2 * HOUR).await;
             }
-            Self::TakeOver | Self::TwoRules | Self::Promote | Self::Remove => {}
+            Self::LoseState => lost(world).await,
+            Self::TakeOver | Self::TakeOverBeside | Self::TwoRules | Self::Promote | Self::Remove => {}
         }
     }
 
@@ -154,6 +166,10 @@ impl Story {
             Self::PublishOne | Self::MirrorOff => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
             Self::PublishMany | Self::Conflict | Self::RollBack => vec!["a-1.rpm", "b-1.rpm"],
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
+            Self::LoseState => vec!["b-1.rpm", "c-1.rpm"],
+            Self::TakeOverBeside => {
+                vec!["noarch/n.rpm", "noarch/q.rpm", "x86_64/../noarch/n.rpm", "x86_64/a.rpm", "x86_64/c.rpm"]
+            }
             Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
             Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
             Self::Replace | Self::Remove => vec!["b-1.rpm"],
@@ -222,21 +238,82 @@ async fn neighbours(world: &World, calm: &Publisher) {
     world.drop_signed("secure/b-1.rpm", &rpm("b", "1", 7)).await;
 }
 
-/// A repository that something else made: packages and their metadata, without a catalog.
+/// A repository that something else made: packages and their metadata, without a catalog. It does not name one of
+/// the files in its folder, and below it lies another.
 async fn foreign(world: &World) {
     for (name, key) in [("a", "old/a.rpm"), ("b", "old/b.rpm")] {
         world.drop_rpm(key, &rpm(name, "1", 0)).await;
     }
     world.run_by(&world.calm(Who::Manager(8))).await.unwrap();
+    lose_state(world).await;
+    // What no program of ours wrote has no note of ours at its top.
+    let memory = Arc::clone(&world.judge.memory);
+    let repomd = memory.get("repo/repodata/repomd.xml", None).await.unwrap().unwrap();
+    let text = String::from_utf8(repomd.bytes.to_vec()).unwrap();
+    let foreign = text.replace("<revision>", "<!-- by hand --><revision>");
+    put(world, "repo/repodata/repomd.xml", foreign).await;
+    // Nobody has uploaded these: the judge would see them come.
+    put(world, "repo/old/withdrawn.rpm", rpm("withdrawn", "1", 0).build()).await;
+    let below = world.made_elsewhere(&[("n.rpm", rpm("n", "1", 0))]).await;
+    for key in below.keys().into_iter().filter(|key| key.starts_with("repo/")) {
+        let there = below.get(&key, None).await.unwrap().unwrap();
+        put(world, &key.replacen("repo/", "repo/below/", 1), there.bytes).await;
+    }
+    world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+}
+
+/// Metadata that names a package by `../`, as something else may have made it.
+async fn beside(world: &World) {
+    let packages = [("a", "x86_64/a.rpm"), ("n", "x86_64/n.rpm")].map(|(name, path)| (path, rpm(name, "1", 0)));
+    let made = world.made_elsewhere(&packages).await;
+    let bytes = async |key: &str| made.get(key, None).await.unwrap().unwrap().bytes;
+    let mut repomd = Repomd::read(&bytes("repo/x86_64/repodata/repomd.xml").await).unwrap();
+    for record in &mut repomd.records {
+        let file = bytes(&format!("repo/x86_64/{}", record.href)).await;
+        let text = String::from_utf8(decompress(&file, 1 << 20).unwrap().into_owned()).unwrap();
+        let text = text.replace("href=\"n.rpm\"", "href=\"../noarch/n.rpm\"");
+        record.href = format!("repodata/{}.xml", record.kind);
+        record.checksum = AnyChecksum::sha256(Sha256::of(text.as_bytes()));
+        record.size = Some(text.len() as u64);
+        put(world, &format!("repo/x86_64/{}", record.href), text).await;
+    }
+    put(world, "repo/x86_64/repodata/repomd.xml", repomd.write()).await;
+    for ((path, package), key) in packages.iter().zip(["repo/x86_64/a.rpm", "repo/noarch/n.rpm"]) {
+        // The judge has seen them, some time ago.
+        world.drop_rpm(path, package).await;
+        world.judge.withdraw(&format!("inbox/{path}")).await;
+        put(world, key, package.build()).await;
+    }
+    for (name, path) in [("c", "x86_64/c.rpm"), ("q", "noarch/q.rpm")] {
+        world.drop_rpm(path, &rpm(name, "1", 0)).await;
+    }
+}
+
+/// An operator has taken a package out, and then all but the repository's own files is lost, and one of these.
+async fn lost(world: &World) {
+    let who = Who::Removing { repository: String::new(), hrefs: vec!["a-1.rpm".to_owned()] };
+    let run = world.run_id(jiff::SignedDuration::ZERO);
+    world.calm(who).remove(&RepositoryDir::new(""), vec!["a-1.rpm".to_owned()], run).await.unwrap();
+    lose_state(world).await;
+    let memory = Arc::clone(&world.judge.memory);
+    let is_filelists = |key: &String| key.starts_with("repo/repodata/") && key.contains("-filelists.xml");
+    for key in memory.keys().into_iter().filter(is_filelists) {
+        let object = memory.head(&key).await.unwrap().unwrap();
+        memory.delete(&key, &object.etag).await.unwrap();
+    }
+    world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+}
+
+async fn lose_state(world: &World) {
     let memory = Arc::clone(&world.judge.memory);
     for key in memory.keys().into_iter().filter(|key| key.starts_with(".yrm/")) {
         let object = memory.head(&key).await.unwrap().unwrap();
         memory.delete(&key, &object.etag).await.unwrap();
     }
-    // What no program of ours wrote has no note of ours at its top.
-    let repomd = memory.get("repo/repodata/repomd.xml", None).await.unwrap().unwrap();
-    let text = String::from_utf8(repomd.bytes.to_vec()).unwrap();
-    let foreign = text.replace("<revision>", "<!-- by hand --><revision>");
-    memory.put("repo/repodata/repomd.xml", foreign.into(), &Attributes::default(), PutIf::Always).await.unwrap();
-    world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+}
+
+/// What something else has put there.
+async fn put(world: &World, key: &str, bytes: impl Into<Bytes>) {
+    let memory = Arc::clone(&world.judge.memory);
+    memory.put(key, bytes.into(), &Attributes::default(), PutIf::Always).await.unwrap();
 }

@@ -20,6 +20,7 @@ use yrm::openpgp::sign::Signer;
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::fault::{FaultStore, Script};
+use yrm::store::memory::MemoryStore;
 use yrm::store::{Attributes, PutIf, Store as _};
 
 use super::judge::mirrors::PUBLIC_URL;
@@ -238,9 +239,26 @@ impl World {
         self.judge.upload(path, Bytes::from_static(bytes.as_bytes())).await;
     }
 
-    /// What is published in the one repository.
+    /// What is published: paths in the one repository, or below each of several.
     pub(crate) fn hrefs(&self) -> Vec<String> {
-        self.judge.published().remove("").unwrap_or_default()
+        let below = |repository: &str, href: String| match repository {
+            "" => href,
+            repository => format!("{repository}/{href}"),
+        };
+        let published = self.judge.published().into_iter();
+        published.flat_map(|(repository, hrefs)| hrefs.into_iter().map(move |href| below(&repository, href))).collect()
+    }
+
+    /// Publishes these in a bucket that nobody judges: what is there then may be put where it is to be found.
+    pub(crate) async fn made_elsewhere(&self, packages: &[(&str, Rpm)]) -> Arc<MemoryStore> {
+        let memory = Arc::new(MemoryStore::with_clock(store_clock));
+        for (path, package) in packages {
+            let (key, bytes) = (format!("inbox/{path}"), package.build());
+            memory.put(&key, bytes.into(), &Attributes::default(), PutIf::Always).await.unwrap();
+        }
+        let publisher = Publisher::new(Arc::clone(&memory) as _, self.policy.clone()).unwrap();
+        self.run_by(&publisher.with_signer(self.signing.is_on().then(signer))).await.unwrap();
+        memory
     }
 
     /// After the faults: two good runs publish what is left (G12), a third writes nothing (G9), and

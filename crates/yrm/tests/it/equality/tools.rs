@@ -31,9 +31,14 @@ impl Reference {
 
     /// Makes `output/repodata` of the packages below `folder`; the exit code and what it said.
     pub(crate) fn index(self, folder: &Path, output: &Path) -> (Option<i32>, String) {
+        self.index_with(folder, output, &["--checksum", "sha256"])
+    }
+
+    /// The same, told more.
+    pub(crate) fn index_with(self, folder: &Path, output: &Path, more: &[&str]) -> (Option<i32>, String) {
         std::fs::create_dir_all(output).unwrap();
         let mut command = Command::new(self.program());
-        command.args(["--no-database", "--compress-type", "gz", "--checksum", "sha256", "--outputdir"]).arg(output);
+        command.args(["--no-database", "--compress-type", "gz"]).args(more).arg("--outputdir").arg(output);
         let result = command.arg(folder).env_remove("LANGUAGE").env("LC_ALL", "C").output().unwrap();
         (result.status.code(), String::from_utf8_lossy(&result.stderr).into_owned())
     }

@@ -73,7 +73,7 @@ async fn whatever_the_queue_does_everything_is_published_in_time_and_replays_cha
     let mut figures = Figures::default();
     for seed in one.map_or(0..SEEDS, |seed: u64| seed..seed + 1) {
         let _replay = Replay(seed);
-        campaign(seed, &mut figures).await;
+        Box::pin(campaign(seed, &mut figures)).await;
     }
     drop(writeln!(std::io::stderr(), "{figures:?}"));
     assert!(figures.told > 0 && figures.told < figures.uploads, "some were lost and some not: {figures:?}");

@@ -14,4 +14,5 @@ mod races;
 mod run;
 mod shared;
 mod signed;
+mod taken_over;
 pub(crate) mod world;

@@ -1,18 +1,23 @@
 //! Where log lines go: stderr, and a file if one is named. Never stdout, which carries data.
+//! A log that cannot be written to, on a full disk say, ends nothing.
 
-use std::fs::File;
+mod lines;
+mod rotating;
+
 use std::io::IsTerminal as _;
 use std::path::Path;
-use std::sync::Arc;
 
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use self::lines::{Lines, Sink};
+use self::rotating::Rotating;
+pub use self::rotating::{KEPT_LOG_FILES, LOG_FILE_BYTES};
 use crate::config::LogFormat;
 use crate::error::{Error, ErrorKind, Result};
-use crate::legible::{Log, Spelling};
+use crate::legible::Spelling;
 
 /// How much is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -75,10 +80,9 @@ pub fn start(logging: &Logging<'_>) -> Result<()> {
         LogFormat::Json => Spelling::Json,
     };
     let is_terminal = std::io::stderr().is_terminal();
-    let stderr = writer(logging.format, is_terminal, move || Log(std::io::stderr(), spelling)).with_filter(seen);
-    let to_file = file
-        .map(Arc::new)
-        .map(|file| writer(logging.format, false, move || Log(Arc::clone(&file), spelling)).with_filter(kept));
+    let stderr = writer(logging.format, is_terminal, Lines::to(Sink::Stderr, spelling)).with_filter(seen);
+    let to_file =
+        file.map(|file| writer(logging.format, false, Lines::to(Sink::File(file), spelling)).with_filter(kept));
     // A second start (tests in one process) keeps the first: no reason to fail.
     drop(Registry::default().with(stderr).with(to_file).try_init());
     Ok(())
@@ -93,8 +97,8 @@ fn filter(logging: &Logging<'_>, verbosity: Verbosity) -> Result<EnvFilter> {
     })
 }
 
-fn open(path: &Path) -> Result<File> {
-    File::options().create(true).append(true).open(path).map_err(|error| {
+fn open(path: &Path) -> Result<Rotating> {
+    Rotating::open(path, LOG_FILE_BYTES).map_err(|error| {
         Error::new(ErrorKind::Config, format!("opening the log file {}", path.display()))
             .because(error)
             .hint("log-file must be in a directory that exists and may be written to")

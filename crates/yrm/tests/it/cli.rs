@@ -160,3 +160,19 @@ fn publish_refuses_bad_names_before_the_first_upload() {
     }
     assert_eq!(std::fs::read_dir(directory.path().join("b/inbox")).unwrap().count(), 0);
 }
+
+#[test]
+fn a_full_disk_under_the_log_stops_nothing() {
+    let directory = TempDir::new().unwrap();
+    let inbox = directory.path().join("b/inbox");
+    std::fs::create_dir_all(&inbox).unwrap();
+    std::os::unix::fs::symlink("nowhere", inbox.join("link.rpm")).unwrap();
+    std::fs::write(inbox.join("a.rpm"), forge::Rpm::new("a", "1", "1", "noarch").build()).unwrap();
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = yrm(directory.path());
+    command.args(["run", "--bucket", "./b", "-v", "--log-file", "/dev/full", "--output", "json"]).stderr(full);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["published"][0]["href"], "a.rpm");
+}

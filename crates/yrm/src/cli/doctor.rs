@@ -11,6 +11,7 @@ use super::{Context, DONE, open};
 use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::bucket::require_conditions;
+use crate::publish::inbox::held_folders;
 use crate::store::Store;
 use crate::store::probe::{ProbeReport, probe};
 use crate::store::s3::{Rights, S3Store};
@@ -28,7 +29,8 @@ struct Findings {
     probed: Option<ProbeReport>,
 }
 
-/// Exit code 2 when yrm would refuse this store, 5 when a right is missing.
+/// Exit code 2 when yrm would refuse this store, 5 when a right is missing or something may not be taken out of the
+/// inbox.
 pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     let (store, rights) = open_and_try(&config).await?;
@@ -49,9 +51,23 @@ pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> 
         .hint("allow it to the role or user that yrm runs as; docs/store.md lists what each right is for"));
     }
     match &findings.probed {
-        Some(report) => require_conditions(report.abilities, config.policy.single_writer).map(|()| DONE),
-        None => Ok(DONE),
+        Some(report) => require_conditions(report.abilities, config.policy.single_writer)?,
+        None => return Ok(DONE),
     }
+    everything_can_be_taken_out(store.as_ref(), &config).await?;
+    Ok(DONE)
+}
+
+/// Names the inbox's folders out of which yrm may not take what lies there: it is not published.
+async fn everything_can_be_taken_out(store: &dyn Store, config: &Config) -> Result<()> {
+    let held = held_folders(store, &config.policy.folders).await?;
+    if held.is_empty() {
+        return Ok(());
+    }
+    let held: Vec<String> = held.iter().map(|(folder, why)| format!("{folder}: {why}")).collect();
+    Err(Error::new(ErrorKind::Denied, "looking whether uploads can be taken out of the inbox")
+        .because(held.join("; "))
+        .hint("what lies there waits, for it would come back after its removal; let the user that yrm runs as write to these folders"))
 }
 
 async fn open_and_try(config: &Config) -> Result<(Arc<dyn Store>, Option<Rights>)> {

@@ -51,7 +51,7 @@ struct Inbox {
 pub(super) async fn status(_args: &StatusArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     let bucket = open_bucket(&config).await?;
-    let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders).await?.dropped;
+    let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders, Timestamp::now()).await?.dropped;
     let mut repositories = Vec::new();
     for repository in sweep::repositories(&bucket).await? {
         repositories.push(repository_status(&bucket, repository).await?);

@@ -11,6 +11,7 @@ use tokio::time::Instant;
 use super::bucket::Bucket;
 use super::catalog::Entry;
 use super::clock::StoreClock;
+use super::receipt;
 use super::report::Way;
 use super::signed;
 use super::verdict::Candidate;
@@ -41,6 +42,8 @@ pub enum Admission {
     Wait(String),
     /// The path holds what nothing names; `overdue` when only a sweep is missing to free it.
     Taken { reason: String, overdue: bool },
+    /// This upload was published once, and what was removed does not come back by it.
+    Answered,
     /// It left the inbox, or changed, since it was inspected.
     Gone,
 }
@@ -53,10 +56,18 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
     if !bucket.abilities().await?.conditional_copy
         && let Some(there) = bucket.store.head(&target).await?
     {
+        if receipt::says_published(bucket, &candidate.dropped).await? {
+            return Ok(Admission::Answered);
+        }
         return reuse(bucket, candidate, there).await;
     }
     let began = StoreClock::moment();
     let copied = copy(bucket, candidate, (&target, &key.attributes())).await?;
+    // Where a package was removed a short while ago its file is still there.
+    let was_there = matches!(copied, Copied::Found(_) | Copied::Occupied(_));
+    if was_there && receipt::says_published(bucket, &candidate.dropped).await? {
+        return Ok(Admission::Answered);
+    }
     let is_new = matches!(copied, Copied::Done(_)).then_some(began);
     match copied {
         Copied::Done(stored) | Copied::Found(stored)

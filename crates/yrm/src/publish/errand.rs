@@ -113,7 +113,7 @@ impl Publisher {
             Verdict::Accept(candidate) if candidate.signed.is_some() => Ok(*candidate),
             Verdict::Accept(candidate) => Ok(Candidate { pkgid: Some(entry.pkgid()), ..*candidate }),
             Verdict::Reject(Rejection { message, .. }) => Err(refuse(&message)),
-            Verdict::Wait { why, .. } => Err(refuse(&why)),
+            Verdict::Wait { why, .. } | Verdict::Held { why, .. } => Err(refuse(&why)),
             Verdict::Long(_) | Verdict::Gone => Err(refuse("the package is gone")),
         }
     }

@@ -19,7 +19,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use super::gate::{Check, Signing};
-use super::inbox::Dropped;
+use super::inbox::{Dropped, HIDDEN_WAITS, is_hidden};
 use super::modules::label_of;
 use super::signed::{Draft, Sketch, Terms};
 use super::verdict::{Candidate, Reason, Rejection, Verdict};
@@ -128,6 +128,7 @@ enum Stop {
     Wait(String),
     /// It would take long.
     Long,
+    Held(String),
     Gone,
     Fault(Error),
 }
@@ -182,6 +183,7 @@ impl Inspector {
             Err(Stop::Gone) => Ok(Verdict::Gone),
             Err(Stop::Long) => Ok(Verdict::Long(dropped)),
             Err(Stop::Wait(why)) => Ok(Verdict::Wait { dropped, why }),
+            Err(Stop::Held(why)) => Ok(Verdict::Held { dropped, why }),
             Err(Stop::Reject(reason, _)) if self.may_be_unfinished(reason, &dropped) => {
                 Ok(Verdict::Wait { dropped, why: UNFINISHED.to_owned() })
             }
@@ -193,8 +195,15 @@ impl Inspector {
     }
 
     async fn candidate(&self, dropped: &Dropped) -> Result<Candidate, Stop> {
-        let hidden = dropped.path.rsplit('/').next().is_some_and(|name| name.starts_with('.'));
-        if hidden && !self.bucket.store.uploads_are_atomic() {
+        if dropped.is_in_inbox(&self.bucket.policy.folders)
+            && let Some(why) = self.bucket.store.delete_hindrance(dropped.key()).await?
+        {
+            return Err(Stop::Held(format!("yrm may not take it out of the inbox: {why}")));
+        }
+        if dropped.object.size_bytes == 0 {
+            return Err(Stop::Reject(Reason::Empty, "the file has no bytes".to_owned()));
+        }
+        if self.may_be_hidden_for_now(dropped).await? {
             // rsync's way: a hidden name until the file is complete.
             return Err(Stop::Wait(
                 "a hidden name is an upload in progress; rename the file when it is complete".to_owned(),
@@ -257,6 +266,16 @@ impl Inspector {
         let Some(at_once) = self.at_once.as_ref().filter(|_| size_bytes > SHORT_BYTES) else { return Ok(()) };
         let spent = at_once.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(size_bytes));
         spent.map(drop).map_err(|_| Stop::Long)
+    }
+
+    /// Whether a file's hidden name says that it is not complete: in a directory, for a day.
+    async fn may_be_hidden_for_now(&self, dropped: &Dropped) -> Result<bool> {
+        if !is_hidden(&dropped.path) || self.bucket.store.uploads_are_atomic() {
+            return Ok(false);
+        }
+        let is_young = |now: jiff::Timestamp| now.duration_since(dropped.modified()) < HIDDEN_WAITS;
+        // The local clock may be ahead.
+        Ok(is_young(self.now) || is_young(self.bucket.clock.now(&self.bucket).await?))
     }
 
     /// A signature in the making for a file of a folder whose packages are signed here; `None` where the
@@ -343,7 +362,7 @@ impl Inspector {
             Ok(Some(keys)) => keys,
             Ok(None) => return Ok(true),
             Err(Stop::Fault(error)) => return Err(error),
-            Err(Stop::Wait(why) | Stop::Reject(_, why)) => {
+            Err(Stop::Wait(why) | Stop::Held(why) | Stop::Reject(_, why)) => {
                 return Err(Error::new(ErrorKind::Unavailable, doing()).because(why));
             }
             Err(Stop::Gone | Stop::Long) => return Err(Error::new(ErrorKind::Unavailable, doing())),
@@ -365,7 +384,7 @@ impl Inspector {
         match judged.await {
             Ok(is_let_in) => Ok(is_let_in),
             Err(Stop::Fault(error)) => Err(error),
-            Err(Stop::Gone | Stop::Long | Stop::Wait(_) | Stop::Reject(..)) => Ok(false),
+            Err(Stop::Gone | Stop::Long | Stop::Wait(_) | Stop::Held(_) | Stop::Reject(..)) => Ok(false),
         }
     }
 
@@ -538,7 +557,7 @@ pub async fn read_header(inspector: &Inspector, dropped: &Dropped) -> Result<Opt
     match inspector.read_header(dropped).await {
         Ok(prefix) => Ok(Some(prefix.bytes)),
         Err(Stop::Fault(error)) => Err(error),
-        Err(Stop::Gone | Stop::Long | Stop::Wait(_) | Stop::Reject(..)) => Ok(None),
+        Err(Stop::Gone | Stop::Long | Stop::Wait(_) | Stop::Held(_) | Stop::Reject(..)) => Ok(None),
     }
 }
 
@@ -617,6 +636,7 @@ fn judged<T>(dropped: &Dropped, outcome: Result<T, Stop>) -> Result<Result<T, Ve
         Err(Stop::Gone) => Err(Verdict::Gone),
         Err(Stop::Long) => Err(Verdict::Long(dropped.clone())),
         Err(Stop::Wait(why)) => Err(Verdict::Wait { dropped: dropped.clone(), why }),
+        Err(Stop::Held(why)) => Err(Verdict::Held { dropped: dropped.clone(), why }),
         Err(Stop::Reject(reason, message)) => {
             Err(Verdict::Reject(Rejection { dropped: dropped.clone(), reason, message, sha256: None }))
         }

@@ -20,6 +20,7 @@ pub mod inbox;
 pub mod inspect;
 pub mod kept;
 pub mod lease;
+mod leftover;
 pub mod locate;
 mod long;
 pub mod mirror;
@@ -223,17 +224,14 @@ impl Publisher {
     pub async fn run(&self, run: RunId, progress: &dyn Progress) -> Result<Report> {
         let (began, used) = (Instant::now(), self.usage());
         let mut report = Report::new(run.id, run.started);
-        let inbox::Listed { dropped, unreadable } =
-            inbox::list(self.bucket.store.as_ref(), &self.bucket.policy.folders).await?;
-        for folder in unreadable {
-            let hint = "let the user that yrm runs as read and enter the folder";
-            report.fault(
-                "listing the inbox",
-                &Error::new(ErrorKind::Denied, format!("reading the folder {folder}")).hint(hint),
-            );
+        let listed = inbox::list_by_store_clock(&self.bucket, run.started).await?;
+        for error in listed.errors() {
+            report.fault("listing the inbox", &error);
         }
+        let dropped = listed.dropped;
         report.found(dropped.iter().map(Dropped::key));
-        self.long.forget_but(&dropped);
+        // What is empty comes behind, out of order, and is never long.
+        self.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && self.bucket.abilities().await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
@@ -358,7 +356,7 @@ impl Publisher {
             batch.iter().map(|dropped| async move { (dropped, self.verdict(dropped, inspector, run).await) }).collect();
         let mut verdicts = futures::stream::iter(inspections).buffered(self.bucket.policy.concurrency);
         let (mut accepted, mut rejections, mut done) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), 0);
-        let mut long = Vec::new();
+        let (mut long, mut held) = (Vec::new(), leftover::Held::of(&self.bucket));
         let mut bytes = 0;
         while bytes < BATCH_BYTES
             && let Some((dropped, verdict)) = verdicts.next().await
@@ -374,6 +372,7 @@ impl Publisher {
                 Ok(Verdict::Reject(rejection)) => rejections.push(rejection),
                 Ok(Verdict::Wait { dropped, why }) => report.wait(&dropped, why),
                 Ok(Verdict::Long(dropped)) => long.push(dropped),
+                Ok(Verdict::Held { dropped, why }) => held.add(&dropped, why, report),
                 Ok(Verdict::Gone) => {}
                 Err(error) => {
                     report.fault(&format!("inspecting {}", dropped.key()), &error);
@@ -381,6 +380,7 @@ impl Publisher {
                 }
             }
         }
+        held.tell(report);
         Judged { accepted, rejections, count: done, long }
     }
 
@@ -392,6 +392,7 @@ impl Publisher {
             conflicts,
             waiting,
             gone: _,
+            leftovers: _,
             retired,
             removed,
             replaced,

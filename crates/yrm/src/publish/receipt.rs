@@ -6,6 +6,7 @@ use rpmmd::checksum::Sha256;
 use serde::{Deserialize, Serialize};
 
 use super::bucket::Bucket;
+use super::inbox::Dropped;
 use super::report::{Published, Rejected};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::Key;
@@ -43,6 +44,21 @@ pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Rec
     receipt
         .map(|answer| Some(answer.record))
         .map_err(|source| Error::new(ErrorKind::Corrupt, format!("reading the receipt {key}")).because(source))
+}
+
+/// Whether this very upload was answered as published: then it is what could not be taken out of the
+/// inbox, and a package that was removed does not come back by it. The same bytes uploaded anew are
+/// another upload: in S3 by their time, in a directory by their ETag. What was not uploaded has no answer.
+pub(super) async fn says_published(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
+    if !dropped.is_in_inbox(&bucket.policy.folders) {
+        return Ok(false);
+    }
+    let key = bucket.path(Key::Receipt { digest: digest_of(&dropped.path, dropped.etag()) });
+    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(false) };
+    let is_it = !bucket.store.uploads_are_atomic() || dropped.modified() <= read.object.modified;
+    // An answer that cannot be read is none.
+    let answer = serde_json::from_slice::<Attributed<Receipt>>(&read.bytes);
+    Ok(is_it && matches!(answer, Ok(Attributed { record: Receipt::Published(_), .. })))
 }
 
 /// Writes the answer. The same bytes dropped again at the same path get the newest one.

@@ -19,7 +19,8 @@ use super::kept;
 use super::mirror::{self, Truth};
 use super::observe::{Current, Observed, PublishedFiles, State, observe, read_published};
 use super::pair::{self, Look, Signature};
-use super::plan::{Conflict, FolderRules, Origin, Plan, merge, plan, published_as, undecided};
+use super::plan::{Conflict, Origin, Plan, merge, published_as, undecided};
+use super::receipt;
 use super::render::{Admitted, Generation, Rules, render};
 use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::settlement::{Settlement, published};
@@ -285,10 +286,7 @@ impl Publisher {
     ) -> Result<Prepared> {
         let Work { errand, pass: Pass { run, progress, .. }, .. } = work;
         let mut plan = match errand {
-            Errand::Publish => {
-                let rules = FolderRules { gate: &self.bucket.gate, repository: &state.repository };
-                plan(&state.catalog, &candidates, self.bucket.policy.on_conflict, rules)
-            }
+            Errand::Publish => self.plan_unanswered(&state, &mut candidates, run, settlement).await?,
             Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
             Errand::RollBack(_) => Plan::default(),
         };
@@ -354,6 +352,7 @@ impl Publisher {
             let message = message.clone();
             settlement.conflicts.push(Rejection { dropped, reason: Reason::Conflict, message, sha256 });
         }
+        self.take_out_leftovers(settlement).await;
         in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
         Ok(Prepared { state, plan, candidates, placed, already })
     }
@@ -363,6 +362,9 @@ impl Publisher {
     async fn still_in_place(&self, candidate: &Candidate, placed: &Placed) -> Result<Placement> {
         let there = self.bucket.store.head(candidate.dropped.key()).await?;
         let is_it = there.is_some_and(|object| object.etag == *candidate.dropped.etag());
+        if is_it && receipt::says_published(&self.bucket, &candidate.dropped).await? {
+            return Ok((Admission::Answered, None));
+        }
         Ok((if is_it { Admission::Placed(placed.clone()) } else { Admission::Gone }, None))
     }
 
@@ -382,7 +384,7 @@ impl Publisher {
         let inspector = Inspector::new(self.bucket.clone(), run.started);
         let own_paths = match OwnPaths::of(&inspector, candidate).await? {
             Ok(own_paths) => own_paths,
-            Err(Verdict::Wait { why, .. }) => return Ok((Admission::Wait(why), None)),
+            Err(Verdict::Wait { why, .. } | Verdict::Held { why, .. }) => return Ok((Admission::Wait(why), None)),
             // The next run says what is wrong with it.
             Err(Verdict::Gone | Verdict::Long(_) | Verdict::Reject(_) | Verdict::Accept(_)) => {
                 return Ok((Admission::Gone, None));
@@ -504,8 +506,15 @@ impl Publisher {
         while let Some((published, tidied)) = answers.next().await {
             count += 1;
             progress.step(Step::Tidy, count, done.len());
-            settlement.published.push(published.clone());
-            if let Err(error) = tidied {
+            let is_news = !tidied.as_ref().is_err_and(|untidied| untidied.answered_before);
+            if is_news {
+                settlement.published.push(published.clone());
+            }
+            if let Err(tidy::Untidied { error, .. }) = tidied {
+                if !is_news {
+                    let reason = format!("it is published; taking it out of the inbox fails: {}", error.chain());
+                    settlement.waiting.push(Waiting { inbox_key: published.inbox_key.clone(), reason });
+                }
                 tracing::warn!(run.id = %run.id, key = published.inbox_key, error = error.chain(),
                     "published, but not yet taken out of the inbox; the next run does it");
                 let line = format!("tidying {}: {}", published.inbox_key, error.chain());

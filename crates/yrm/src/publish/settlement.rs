@@ -19,6 +19,8 @@ pub(super) struct Settlement {
     pub(super) conflicts: Vec<Rejection>,
     pub(super) waiting: Vec<Waiting>,
     pub(super) gone: usize,
+    /// Uploads that were published, and are there still although their packages have been taken out.
+    pub(super) leftovers: Vec<Dropped>,
     pub(super) retired: Vec<Retired>,
     pub(super) removed: Vec<Retired>,
     pub(super) replaced: Vec<Retired>,
@@ -35,7 +37,7 @@ impl Settlement {
 
     pub(super) fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
         match verdict {
-            Verdict::Wait { why, .. } => self.wait(dropped, why),
+            Verdict::Wait { why, .. } | Verdict::Held { why, .. } => self.wait(dropped, why),
             Verdict::Reject(rejection) => self.conflicts.push(rejection),
             Verdict::Gone | Verdict::Long(_) | Verdict::Accept(_) => self.gone += 1,
         }
@@ -52,6 +54,7 @@ impl Settlement {
                     self.sweep = Some(candidate.repository.clone());
                 }
             }
+            Ok(Admission::Answered) => self.leftovers.push(dropped.clone()),
             Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
             Err(error) => {
                 tracing::error!(

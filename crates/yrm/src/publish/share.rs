@@ -92,7 +92,7 @@ impl Publisher {
             }
         };
         let work = async {
-            match self.still_dropped(&repository, &dropped).await {
+            match self.still_dropped(&repository, &dropped, pass).await {
                 Ok(dropped) => self.batches(&dropped, pass, &mut report).await,
                 Err(error) => {
                     report.fault(&format!("listing what was dropped for {repository}"), &error);
@@ -111,11 +111,16 @@ impl Publisher {
 
     /// What is in the inbox of `dropped`, now that no other instance takes from it: some may have been
     /// published since the inbox was listed.
-    async fn still_dropped(&self, repository: &RepositoryDir, dropped: &[Dropped]) -> Result<Vec<Dropped>> {
+    async fn still_dropped(
+        &self,
+        repository: &RepositoryDir,
+        dropped: &[Dropped],
+        pass: Pass<'_>,
+    ) -> Result<Vec<Dropped>> {
         let known: BTreeSet<&str> = dropped.iter().map(Dropped::key).collect();
-        let folder = repository.as_str();
+        let below = (repository.as_str(), pass.run.started);
         let Listed { dropped, .. } =
-            inbox::list_below(self.bucket.store.as_ref(), &self.bucket.policy.folders, folder).await?;
+            inbox::list_below(self.bucket.store.as_ref(), &self.bucket.policy.folders, below).await?;
         Ok(dropped.into_iter().filter(|dropped| known.contains(dropped.key())).collect())
     }
 }

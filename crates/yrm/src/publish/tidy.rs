@@ -15,7 +15,7 @@ use super::inbox::Dropped;
 use super::receipt::{self, Receipt};
 use super::report::{Published, Rejected};
 use super::verdict::Rejection;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
 use crate::store::{Copy, ETag};
@@ -31,15 +31,36 @@ pub(super) async fn published(
     dropped: &Dropped,
     published: &Published,
     listed: Instant,
-) -> Result<()> {
+) -> Result<(), Untidied> {
     if !dropped.is_in_inbox(&bucket.policy.folders) {
         return Ok(());
     }
-    receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
-    if listed.elapsed() > LOOK_AGAIN_AFTER && is_another_upload(bucket, dropped).await? {
-        return Ok(());
+    let answered_before = published.already_there && receipt::says_published(bucket, dropped).await?;
+    let tidied = async {
+        if !answered_before {
+            receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
+        }
+        if listed.elapsed() > LOOK_AGAIN_AFTER && is_another_upload(bucket, dropped).await? {
+            return Ok(());
+        }
+        take_out(bucket, dropped).await
+    };
+    tidied.await.map_err(|error| Untidied { error, answered_before })
+}
+
+/// A published upload that is still in the inbox.
+#[derive(Debug)]
+pub(super) struct Untidied {
+    /// Why.
+    pub(super) error: Error,
+    /// Whether an earlier run has answered it, and only this was left to do.
+    pub(super) answered_before: bool,
+}
+
+impl From<Error> for Untidied {
+    fn from(error: Error) -> Self {
+        Self { error, answered_before: false }
     }
-    take_out(bucket, dropped).await
 }
 
 /// Whether the inbox object is another than the one that was judged, be it of the same bytes.
@@ -60,11 +81,12 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     // as far as all of it was read.
     let judged = rejection.sha256;
     let copy = Copy { may_share: judged.is_none(), judged, ..Copy::of(&dropped.object, &quarantine_key, &attributes) };
-    match bucket.copy(copy).await? {
+    let another_try = match bucket.copy(copy).await? {
+        Copied::Done(_) => false,
         // The name is this upload's own: if it is taken, another try put the same file there.
-        Copied::Done(_) | Copied::Found(_) | Copied::Occupied(_) => {}
+        Copied::Found(_) | Copied::Occupied(_) => true,
         Copied::SourceChanged | Copied::SourceMissing => return Ok(None),
-    }
+    };
     let rejected = Rejected {
         inbox_key: dropped.key().to_owned(),
         etag: dropped.etag().to_string(),
@@ -76,6 +98,10 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
         quarantine_key,
         first_seen: dropped.modified(),
     };
+    if another_try && is_answered(bucket, &rejected, &dropped.path).await {
+        take_out(bucket, dropped).await?;
+        return Ok(Some(rejected));
+    }
     let record = Key::QuarantineRecord { path: &dropped.path, id };
     let bytes = receipt::attributed(bucket, &dropped.path, dropped.etag(), &rejected)?;
     settle::put_fixed(bucket.store.as_ref(), &bucket.path(record), &bytes, &record.attributes()).await?;
@@ -84,8 +110,15 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     Ok(Some(rejected))
 }
 
+/// Whether an earlier try has said so already, and only the inbox object was left to take out: an idle run writes
+/// nothing.
+async fn is_answered(bucket: &Bucket, rejected: &Rejected, path: &str) -> bool {
+    let answer = receipt::read(bucket, path, &ETag::new(rejected.etag.as_str())).await;
+    matches!(answer, Ok(Some(Receipt::Rejected(said))) if said == *rejected)
+}
+
 /// Deletes the inbox object if it is still the one that was judged.
-async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
+pub(super) async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
     delete_seen(bucket, dropped.key(), dropped.etag()).await
 }
 

@@ -234,6 +234,8 @@ pub enum Verdict {
     Wait { dropped: Dropped, why: String },
     /// All of it has to be read, which takes long; said only where that may be put off.
     Long(Dropped),
+    /// Leave it where it is: it may not be taken out, and so would come back after its removal.
+    Held { dropped: Dropped, why: String },
     /// It is no longer in the inbox.
     Gone,
 }

@@ -52,6 +52,13 @@ pub struct Version {
     sha256: Sha256,
 }
 
+impl Version {
+    /// The name of this state of the bytes.
+    pub fn etag(&self) -> &ETag {
+        &self.etag
+    }
+}
+
 impl Default for MemoryStore {
     fn default() -> Self {
         Self::new()

@@ -82,9 +82,17 @@ pub struct Page {
     pub objects: Vec<Object>,
     /// Where the next page starts; `None` on the last.
     pub next: Option<String>,
-    /// Folders that the page should go into and that may not be read: a page with any is partial.
-    /// Only a directory has such.
-    pub unreadable: Vec<String>,
+    /// What belongs on the page and cannot be read: a page with any is partial. Only a directory has such.
+    pub unreadable: Vec<Unreadable>,
+}
+
+/// A folder that a listing could not go into, or a file that could not be looked at.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unreadable {
+    /// Its key; a folder's ends with `/`.
+    pub key: String,
+    /// What the operating system said.
+    pub why: String,
 }
 
 /// An object's bytes, or the part that was asked for. `object.size_bytes` is the whole size.

@@ -326,7 +326,7 @@ async fn examined(
             tracing::warn!(key, code = rejection.reason.code(), "left out of the repository: {}", rejection.message);
             return Ok(None);
         }
-        Verdict::Wait { dropped, why } => {
+        Verdict::Wait { dropped, why } | Verdict::Held { dropped, why } => {
             return Err(Error::new(ErrorKind::Conflict, format!("reading {}: {why}", dropped.key())));
         }
         Verdict::Long(_) | Verdict::Gone => return Ok(None),

@@ -33,7 +33,7 @@ fn lock(tree: &Tree) -> ProbeRow {
 fn deletes(tree: &Tree, folders: &Folders) -> Result<ProbeRow> {
     let name = "uploads may be taken out of the inbox";
     let inbox = format!("{}/", folders.inbox);
-    let page = listing::page(tree, &inbox, None)?;
+    let page = listing::page(tree, &listing::Listings::default(), &inbox, None)?;
     let mut folders_seen: BTreeMap<&str, &str> = BTreeMap::new();
     for object in &page.objects {
         folders_seen.entry(object.key.rsplit_once('/').map_or("", |(folder, _)| folder)).or_insert(&object.key);

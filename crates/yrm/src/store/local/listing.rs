@@ -1,193 +1,116 @@
 //! A directory's keys, page by page, in the byte order of the whole keys as S3 has it: `a.rpm`
 //! comes before `a/b.rpm` because `.` comes before `/`.
+//!
+//! Between two pages of one listing the walk is kept, so that a folder is read once a listing and
+//! not once a page. What it remembers has a bound in bytes: of a folder that holds more names than
+//! fit, the first ones are kept, and it is read again for the next.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::os::fd::OwnedFd;
+mod left_out;
+mod walk;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
-use rustix::io::Errno;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::leftovers;
-use super::tree::{Identity, KeyPath, MAX_DEPTH, OWN_BYTES, OWN_DEPTH, Tree, failure};
+use self::left_out::Told;
+use self::walk::Walk;
+use super::tree::{Identity, KeyPath, Tree};
 use crate::error::Result;
-use crate::store::key::MAX_KEY_BYTES;
 use crate::store::{Object, PAGE_OBJECTS, Page};
 
 /// What of the store's own is no object: temporary files, files being deleted, the lock.
 pub(super) const HIDDEN: [&str; 3] = [".yrm/tmp/", ".yrm/aside/", ".yrm/lock"];
 
+/// Listings whose walk is kept between two pages; the oldest one beyond them begins anew.
+const MAX_WALKS: usize = 4;
+/// What one walk may remember of names, in bytes: some 200,000 of them.
+const WALK_BYTES: usize = 16 << 20;
+
+/// The listings of one directory that are under way, and what was said of earlier ones.
+#[derive(Debug)]
+pub(super) struct Listings {
+    /// Those that wait for their next page, the oldest first.
+    under_way: Mutex<Vec<Walk>>,
+    begun: AtomicU64,
+    told: Mutex<Told>,
+    walk_bytes: usize,
+    /// Entries of folders that were read, for tests: what a listing costs.
+    entries_read: AtomicU64,
+}
+
+impl Default for Listings {
+    fn default() -> Self {
+        Self::remembering(WALK_BYTES)
+    }
+}
+
+impl Listings {
+    fn remembering(walk_bytes: usize) -> Self {
+        Self {
+            under_way: Mutex::default(),
+            begun: AtomicU64::new(0),
+            told: Mutex::default(),
+            walk_bytes,
+            entries_read: AtomicU64::new(0),
+        }
+    }
+
+    /// The walk that ended its last page at `after`, if it is still there.
+    fn resume(&self, prefix: &str, after: Option<&str>) -> Option<Walk> {
+        let after = after?;
+        let mut under_way = lock(&self.under_way);
+        let at = under_way.iter().position(|walk| walk.is_at(prefix, after))?;
+        Some(under_way.remove(at))
+    }
+
+    /// A walk that sees everything that is there now: no older one is gone on with, which may have
+    /// read its folders before something came.
+    fn begin(&self, prefix: &str, after: Option<&str>) -> Walk {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        lock(&self.under_way).retain(|walk| walk.prefix() != prefix);
+        Walk::new(number, prefix, after.unwrap_or(""), self.walk_bytes)
+    }
+
+    /// Keeps a walk for its next page, unless a newer one of the same listing is under way.
+    fn keep(&self, walk: Walk) {
+        let mut under_way = lock(&self.under_way);
+        if under_way.iter().any(|other| other.prefix() == walk.prefix() && other.number() > walk.number()) {
+            return;
+        }
+        under_way.push(walk);
+        if under_way.len() > MAX_WALKS {
+            under_way.remove(0);
+        }
+    }
+}
+
 /// One page of the regular files whose key starts with `prefix` and comes after `after`.
 ///
 /// Links, special files, names that are not UTF-8, keys too long and folders too deep are left
-/// out (a warning says so); what disappears meanwhile is left out too. A prefix that leads through
-/// a link is an error: what is behind it must not look empty.
-pub(super) fn page(tree: &Tree, prefix: &str, after: Option<&str>) -> Result<Page> {
-    if let Ok(path) = KeyPath::parse(&format!("{prefix}-")) {
-        tree.folder_of(path)?;
+/// out (one warning a listing says how many); what disappears meanwhile is left out too. What
+/// cannot be read is named in the page. A prefix that leads through a link is an error: what is
+/// behind it must not look empty.
+pub(super) fn page(tree: &Tree, listings: &Listings, prefix: &str, after: Option<&str>) -> Result<Page> {
+    let mut walk = if let Some(walk) = listings.resume(prefix, after) {
+        walk
+    } else {
+        if let Ok(path) = KeyPath::parse(&format!("{prefix}-")) {
+            tree.folder_of(path)?;
+        }
+        listings.begin(prefix, after)
+    };
+    let page = walk.page(tree, PAGE_OBJECTS)?;
+    listings.entries_read.fetch_add(walk.take_entries_read(), Ordering::Relaxed);
+    if page.next.is_some() {
+        listings.keep(walk);
+    } else {
+        lock(&listings.told).tell(prefix, walk.left_out());
     }
-    let mut walk = Walk::new(prefix, after.unwrap_or(""), Hide::OwnFiles);
-    walk.folder(&tree.root()?, "", 0)?;
-    // What a deletion that was interrupted moved aside belongs to the listing. Who may not put it back reads on.
-    if !walk.leftovers.is_empty() && leftovers::settle(tree, &walk.leftovers).unwrap_or(false) {
-        walk = Walk::new(prefix, after.unwrap_or(""), Hide::OwnFiles);
-        walk.folder(&tree.root()?, "", 0)?;
-    }
-    let Walk { mut objects, unreadable, .. } = walk;
-    let more = objects.len() > PAGE_OBJECTS;
-    objects.truncate(PAGE_OBJECTS);
-    let next = objects.last().filter(|_| more).map(|object| object.key.clone());
-    Ok(Page { objects, next, unreadable })
+    Ok(page)
 }
 
 /// The first page's worth of files below `folder` (a key prefix that ends with `/`), the store's own included.
 pub(super) fn own_files(tree: &Tree, folder: &str) -> Result<Vec<Object>> {
-    let mut walk = Walk::new(folder, "", Hide::Nothing);
-    walk.folder(&tree.root()?, "", 0)?;
-    Ok(walk.objects)
-}
-
-/// What of the store's own a walk passes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Hide {
-    OwnFiles,
-    Nothing,
-}
-
-struct Walk<'a> {
-    prefix: &'a str,
-    after: &'a str,
-    hide: Hide,
-    objects: Vec<Object>,
-    unreadable: Vec<String>,
-    /// Folders in which something of the store's own was left.
-    leftovers: BTreeSet<String>,
-}
-
-impl<'a> Walk<'a> {
-    fn new(prefix: &'a str, after: &'a str, hide: Hide) -> Self {
-        Self { prefix, after, hide, objects: Vec::new(), unreadable: Vec::new(), leftovers: BTreeSet::new() }
-    }
-
-    fn hides(&self) -> bool {
-        self.hide == Hide::OwnFiles
-    }
-
-    /// Bytes of a key; the store's own have another key's in theirs.
-    fn longest(&self) -> usize {
-        if self.hides() { MAX_KEY_BYTES } else { MAX_KEY_BYTES + OWN_BYTES }
-    }
-
-    fn deepest(&self) -> usize {
-        if self.hides() { MAX_DEPTH } else { MAX_DEPTH + OWN_DEPTH }
-    }
-
-    fn full(&self) -> bool {
-        self.objects.len() > PAGE_OBJECTS
-    }
-
-    /// Whether any key below `path` (which ends with `/`) can be on the page.
-    fn enters(&self, path: &str) -> bool {
-        let in_prefix = path.starts_with(self.prefix) || self.prefix.starts_with(path);
-        let not_before = path > self.after || self.after.starts_with(path);
-        in_prefix && not_before && !(self.hides() && HIDDEN.contains(&path))
-    }
-
-    fn takes(&self, key: &str) -> bool {
-        key.starts_with(self.prefix) && key > self.after && !(self.hides() && HIDDEN.contains(&key))
-    }
-
-    fn folder(&mut self, folder: &OwnedFd, path: &str, depth: usize) -> Result<()> {
-        for (key, is_folder) in self.entries(folder, path)? {
-            if self.full() {
-                return Ok(());
-            }
-            if is_folder {
-                self.below(folder, &key[path.len()..], &key, depth + 1)?;
-            } else {
-                self.file(folder, path.len(), key)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The keys in one folder, in order; folders end with `/`.
-    fn entries(&mut self, folder: &OwnedFd, path: &str) -> Result<Vec<(String, bool)>> {
-        let doing = || format!("listing the folder {path:?}");
-        let mut entries = Vec::new();
-        for entry in Dir::read_from(folder).map_err(|errno| failure(errno, doing()))? {
-            let entry = entry.map_err(|errno| failure(errno, doing()))?;
-            let name = entry.file_name();
-            if matches!(name.to_bytes(), b"." | b"..") {
-                continue;
-            }
-            let Ok(text) = name.to_str() else {
-                tracing::warn!(folder = path, name = ?name, "left out of the listing: its name is not UTF-8");
-                continue;
-            };
-            let kind = match entry.file_type() {
-                // Some file systems do not say.
-                FileType::Unknown => match rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-                    Ok(stat) => FileType::from_raw_mode(stat.st_mode),
-                    Err(Errno::NOENT) => continue,
-                    Err(errno) => return Err(failure(errno, doing())),
-                },
-                known => known,
-            };
-            let key = match kind {
-                FileType::Directory => format!("{path}{text}/"),
-                FileType::RegularFile => format!("{path}{text}"),
-                other => {
-                    tracing::warn!(folder = path, name = text, kind = ?other, "left out of the listing: not a regular file");
-                    continue;
-                }
-            };
-            if kind == FileType::RegularFile && self.hides() && leftovers::is_leftover(text) {
-                if key.starts_with(self.prefix) {
-                    self.leftovers.insert(path.to_owned());
-                }
-                continue;
-            }
-            let wanted = if kind == FileType::Directory { self.enters(&key) } else { self.takes(&key) };
-            if !wanted {
-                continue;
-            }
-            if key.len() > self.longest() {
-                tracing::warn!(folder = path, name = text, "left out of the listing: its key is too long");
-                continue;
-            }
-            entries.push((key, kind == FileType::Directory));
-        }
-        entries.sort_unstable();
-        Ok(entries)
-    }
-
-    fn below(&mut self, parent: &OwnedFd, name: &str, path: &str, depth: usize) -> Result<()> {
-        if depth >= self.deepest() {
-            tracing::warn!(folder = path, "left out of the listing: too deep");
-            return Ok(());
-        }
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        match rustix::fs::openat(parent, name.trim_end_matches('/'), flags, Mode::empty()) {
-            Ok(folder) => self.folder(&folder, path, depth),
-            // Gone, or something else by now.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(()),
-            Err(Errno::ACCESS | Errno::PERM) => {
-                self.unreadable.push(path.to_owned());
-                Ok(())
-            }
-            Err(errno) => Err(failure(errno, format!("listing the folder {path:?}"))),
-        }
-    }
-
-    fn file(&mut self, folder: &OwnedFd, name_at: usize, key: String) -> Result<()> {
-        let stat = match rustix::fs::statat(folder, &key[name_at..], AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => stat,
-            Ok(_) | Err(Errno::NOENT) => return Ok(()),
-            Err(errno) => return Err(failure(errno, format!("looking at {key:?}"))),
-        };
-        self.objects.push(object(key, Identity::of(&stat)));
-        Ok(())
-    }
+    Ok(Walk::of_our_own(folder, WALK_BYTES).page(tree, PAGE_OBJECTS)?.objects)
 }
 
 /// A file as an object. A directory keeps no user metadata and no checksum.
@@ -199,6 +122,14 @@ pub(super) fn object(key: String, identity: Identity) -> Object {
         modified: identity.modified(),
         since: identity.since(),
         sha256: None,
-        user: BTreeMap::new(),
+        user: std::collections::BTreeMap::new(),
     }
 }
+
+/// A lock whose holder panicked guards what can be made again.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests;

@@ -31,6 +31,7 @@ use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::repodata::ReadRange as _;
 use rustix::fs::AtFlags;
 
+use self::listing::Listings;
 use self::lock::Lock;
 use self::temp::{Landing, Temp, open_file};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
@@ -53,6 +54,8 @@ const SHARED_FROM_BYTES: u64 = 64 << 20;
 #[derive(Debug, Clone)]
 pub struct DirectoryStore {
     tree: Arc<Tree>,
+    /// Listings between two of their pages.
+    listings: Arc<Listings>,
 }
 
 impl DirectoryStore {
@@ -63,7 +66,7 @@ impl DirectoryStore {
         if let Err(error) = leftovers::tidy(&tree) {
             tracing::warn!(root = %tree.path().display(), error = error.chain(), "leftovers stay in .yrm");
         }
-        Ok(Self { tree: Arc::new(tree) })
+        Ok(Self { tree: Arc::new(tree), listings: Arc::default() })
     }
 
     /// The bucket in `root`, made with its folders above when it is not there.
@@ -96,8 +99,8 @@ impl DirectoryStore {
 #[async_trait]
 impl Store for DirectoryStore {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
-        let (prefix, after) = (prefix.to_owned(), after.map(str::to_owned));
-        self.blocking(move |tree| listing::page(tree, &prefix, after.as_deref())).await
+        let (prefix, after, listings) = (prefix.to_owned(), after.map(str::to_owned), Arc::clone(&self.listings));
+        self.blocking(move |tree| listing::page(tree, &listings, &prefix, after.as_deref())).await
     }
 
     async fn head(&self, key: &str) -> Result<Option<Object>> {

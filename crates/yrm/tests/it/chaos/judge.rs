@@ -75,9 +75,11 @@ struct Upload {
     sha256: Sha256,
     content: Sha256,
     since: Timestamp,
+    /// Whether its receipt says that it is published: then nothing more is to come of it.
+    answered: bool,
 }
 
-/// When the bytes last left a repository, and whether an upload of them waited then.
+/// When the bytes last left a repository, and whether an upload of them waited for its answer then.
 #[derive(Debug, Clone, Copy)]
 struct Gone {
     at: Timestamp,
@@ -150,7 +152,7 @@ impl Judge {
         assert!(matches!(put, Ok(Outcome::Done(_))), "{put:?}");
         let mut books = self.books();
         books.trace.push(format!("{since} upload {key} {sha256}"));
-        books.inbox.insert(key, Upload { sha256, content, since });
+        books.inbox.insert(key, Upload { sha256, content, since, answered: false });
         books.uploaded.insert(content, since);
         books.by_the_team.extend(by_the_team.then_some(content));
     }
@@ -306,6 +308,9 @@ impl Judge {
         if what != "delete" {
             self.no_mirror_has_changed(who, key);
         }
+        if key.starts_with(".yrm/receipts/") && what == "put" {
+            self.answered(key);
+        }
         if let Some(repository) = list_of(key) {
             match what {
                 "delete" => self.unpointed(who, repository),
@@ -325,6 +330,18 @@ impl Judge {
         }
         if let Some((repository, _)) = key.strip_prefix("repo/").and_then(|key| key.split_once("repodata/repomd.xml")) {
             self.time_the_gap(repository.trim_end_matches('/'));
+        }
+    }
+
+    /// An upload has its receipt. What lies there by now may be another of the same key.
+    fn answered(&self, receipt: &str) {
+        let bytes = self.bytes(receipt).unwrap_or_default();
+        let receipt: serde_json::Value = serde_json::from_slice(&bytes).unwrap_or_default();
+        let Some(key) = receipt["published"]["inbox_key"].as_str() else { return };
+        let there = self.memory.versions(key).pop().flatten();
+        let is_it = there.is_some_and(|there| receipt["published"]["etag"] == there.etag().as_str());
+        if let Some(upload) = self.books().inbox.get_mut(key).filter(|_| is_it) {
+            upload.answered = true;
         }
     }
 
@@ -395,7 +412,7 @@ impl Judge {
         let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.content).collect();
         let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.content).collect();
         for content in gone.into_iter().filter(|content| !still.contains(content)) {
-            let pending = books.inbox.values().any(|upload| upload.content == content);
+            let pending = books.inbox.values().any(|upload| upload.content == content && !upload.answered);
             books.gone.insert((repository.to_owned(), content), Gone { at: generation.since, pending });
         }
         books.generations.entry(repository.to_owned()).or_default().push(generation);

@@ -3,6 +3,7 @@
 //! and jump; calls that fail, come late, take long or never return (F4, F6, F8, with F2 and F5 mixed
 //! in). The seed decides everything.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tokio::time::Instant;
 use yrm::config::{OnConflict, Policy, Repositories};
 use yrm::publish::Unwatched;
 use yrm::publish::errand::Promotion;
-use yrm::store::fault::{Call, Fate, Turn};
+use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
 
@@ -42,11 +43,17 @@ struct Day {
     world: World,
     calm: AtomicBool,
     began: Instant,
+    /// When uploads may not be deleted: a policy, or a folder that is the uploader's own.
+    denied: Range<Duration>,
 }
 
 impl Day {
     fn is_over(&self) -> bool {
         self.began.elapsed() >= DAY
+    }
+
+    fn denies(&self, call: Call<'_>) -> bool {
+        call.verb == Verb::Delete && call.key.starts_with("inbox/") && self.denied.contains(&self.began.elapsed())
     }
 }
 
@@ -88,7 +95,7 @@ fn weather(day: &Arc<Day>, mut dice: StdRng, died: &Arc<Notify>) -> impl Fn(Call
         let (wait, rest) = if first { (latency + nap, Duration::ZERO) } else { (latency, nap) };
         // AWS takes no request that was signed more than 15 minutes ago.
         let refused = wait > 15 * MINUTE && call.verb.writes();
-        let fate = if refused { Fate::Refused } else { fate };
+        let fate = if refused || day.denies(call) { Fate::Refused } else { fate };
         let deadly = matches!(fate, Fate::DiesBefore | Fate::DiesAfter);
         let died = Arc::clone(&died);
         let before = async move {
@@ -233,7 +240,12 @@ async fn live(seed: u64) -> (Vec<String>, Vec<String>) {
     if !world.policy.trust.rules.is_empty() {
         world.publish_team_key().await;
     }
-    let day = Arc::new(Day { world, calm: AtomicBool::new(false), began: Instant::now() });
+    // On one day in three nothing may be deleted in the inbox for up to half of it.
+    let denied_from = DAY.mul_f64(dice.random_range(0.0..0.8));
+    let denied_for =
+        if dice.random_range(0..3) == 0 { DAY.mul_f64(dice.random_range(0.1..0.5)) } else { Duration::ZERO };
+    let denied = denied_from..denied_from + denied_for;
+    let day = Arc::new(Day { world, calm: AtomicBool::new(false), began: Instant::now(), denied });
     let managers = dice.random_range(1..=3);
     let mut everybody = Vec::new();
     for number in 0..managers {

@@ -11,6 +11,7 @@ use yrm::config::{Policy, Repositories};
 use yrm::error::Result;
 use yrm::publish::errand::Promotion;
 use yrm::publish::{Publisher, sweep};
+use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
 
@@ -33,6 +34,8 @@ pub(crate) enum Story {
     Sweep,
     /// A package was removed, and then `.yrm/` and a metadata file are lost.
     LoseState,
+    /// A package was published and removed again, and its upload could not be taken out of the inbox.
+    Leftover,
     /// The first change after mirrorlist mode was turned off.
     MirrorOff,
     /// In one repository a folder for whose packages a rule asks for signatures, and one for which none does.
@@ -42,7 +45,7 @@ pub(crate) enum Story {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -56,6 +59,7 @@ impl Story {
         Self::Sweep,
         Self::TwoRules,
         Self::LoseState,
+        Self::Leftover,
     ];
 
     /// Those in which mirrorlist mode does something of its own.
@@ -132,6 +136,7 @@ impl Story {
                 tokio::time::sleep(GRACE + 2 * HOUR).await;
             }
             Self::LoseState => lost(world).await,
+            Self::Leftover => leftover(world).await,
             Self::TakeOver | Self::TakeOverBeside | Self::TwoRules | Self::Promote | Self::Remove => {}
         }
     }
@@ -164,7 +169,7 @@ impl Story {
         let mut end: Vec<String> = match self {
             Self::FirstRun => vec!["x/c-1.rpm"],
             Self::PublishOne | Self::MirrorOff => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
-            Self::PublishMany | Self::Conflict | Self::RollBack => vec!["a-1.rpm", "b-1.rpm"],
+            Self::PublishMany | Self::Conflict | Self::RollBack | Self::Leftover => vec!["a-1.rpm", "b-1.rpm"],
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
             Self::LoseState => vec!["b-1.rpm", "c-1.rpm"],
             Self::TakeOverBeside => {
@@ -207,6 +212,26 @@ impl Story {
         hrefs.sort();
         hrefs == self.end(world.signing)
     }
+}
+
+/// Publishes `x/c-1.rpm` while nothing may be deleted in the inbox, and removes it again.
+async fn leftover(world: &World) {
+    world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await;
+    let script = |call: Call<'_>| match call.verb {
+        Verb::Delete if call.key.starts_with("inbox/") => Fate::Refused.into(),
+        _ => Turn::default(),
+    };
+    let (held, _) = world.publisher(Who::Manager(7), script);
+    world.run_by(&held).await.unwrap();
+    tokio::time::sleep(HOUR).await;
+    let (repository, run) = (String::new(), world.run_id(jiff::SignedDuration::ZERO));
+    let hrefs: Vec<String> = world.hrefs().into_iter().filter(|href| href.starts_with("x/")).collect();
+    assert_eq!(hrefs.len(), 1, "it is published");
+    let operator = world.calm(Who::Removing { repository, hrefs: hrefs.clone() });
+    operator.remove(&RepositoryDir::new(""), hrefs, run).await.unwrap();
+    // Nor does it come back while it may still not be taken out.
+    world.run_by(&held).await.unwrap();
+    world.run_by(&world.publisher(Who::Manager(6), script).0).await.unwrap();
 }
 
 /// How many packages are many. Every call is broken in turn, and to sign one takes some more.

@@ -77,6 +77,34 @@ async fn a_temporary_file_of_an_upload_in_progress_is_left_alone() {
 }
 
 #[tokio::test]
+async fn empty_and_hidden_files_are_set_aside_when_nothing_comes_any_more() {
+    let root = tempfile::tempdir().unwrap();
+    let hours_ago = |key: &str, hours: u64, bytes: &[u8]| {
+        write(root.path(), key, bytes);
+        let file = std::fs::File::options().write(true).open(root.path().join(key)).unwrap();
+        file.set_modified(SystemTime::now() - std::time::Duration::from_mins(60 * hours + 5)).unwrap();
+    };
+    hours_ago("inbox/el9/old.rpm", 1, b"");
+    hours_ago("inbox/el9/young.rpm", 0, b"");
+    hours_ago("inbox/.empty.rpm.x", 24, b"");
+    hours_ago("inbox/.empty.rpm.y", 23, b"");
+    hours_ago("inbox/.hidden.rpm.x", 24, b"rsync was killed here");
+    hours_ago("inbox/.hidden.rpm.y", 23, b"rsync is at it");
+    let publisher = publisher(root.path());
+    let report = run(&publisher).await;
+    let rejected: Vec<(&str, &str)> =
+        report.rejected.iter().map(|rejected| (rejected.inbox_key.as_str(), rejected.code.as_str())).collect();
+    let expected =
+        [("inbox/.hidden.rpm.x", "E_BAD_KEY"), ("inbox/.empty.rpm.x", "E_EMPTY"), ("inbox/el9/old.rpm", "E_EMPTY")];
+    assert_eq!(rejected, expected);
+    let waiting: Vec<&str> = report.waiting.iter().map(|waiting| waiting.inbox_key.as_str()).collect();
+    assert_eq!(waiting, ["inbox/.hidden.rpm.y"]);
+    assert_eq!(files_below(&root.path().join("inbox")), 3);
+    // What is empty and young is no work.
+    assert_eq!(run(&publisher).await.inbox_keys, ["inbox/.hidden.rpm.y"]);
+}
+
+#[tokio::test]
 async fn links_that_uploaders_leave_publish_nothing_from_outside() {
     let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(outside.path(), "secret.rpm", &rpm("secret", "1").build());

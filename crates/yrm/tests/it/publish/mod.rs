@@ -8,6 +8,7 @@ mod directory;
 mod heal;
 mod hostile;
 mod keeping;
+mod leftovers;
 mod mirrored;
 mod modules;
 mod races;

@@ -18,7 +18,7 @@ use rpmmd::repomd::Repomd;
 use ulid::Ulid;
 use yrm::check::{Depth, Findings, check};
 use yrm::config::{Folders, Policy, Repositories};
-use yrm::error::Result;
+use yrm::error::{Error, ErrorKind, Result};
 use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::body::Body;
@@ -184,6 +184,8 @@ pub(crate) struct Hooked {
     memory: Arc<MemoryStore>,
     /// Copies whatever is there, as several servers do.
     pub(crate) copies_blindly: AtomicBool,
+    /// Refuses every delete in the inbox, as a bucket policy may.
+    pub(crate) keeps_uploads: AtomicBool,
     hooks: Hooks,
     /// The keys of all gets, and whether only a range was asked for.
     gets: Mutex<Vec<(String, bool)>>,
@@ -229,6 +231,7 @@ impl Hooked {
             store,
             memory: Arc::clone(memory),
             copies_blindly: AtomicBool::new(false),
+            keeps_uploads: AtomicBool::new(false),
             hooks,
             gets: Mutex::default(),
         }
@@ -305,6 +308,9 @@ impl Store for Hooked {
     }
 
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
+        if self.keeps_uploads.load(Ordering::Relaxed) && key.starts_with("inbox/") {
+            return Err(Error::new(ErrorKind::Denied, format!("deleting {key:?}")));
+        }
         self.store.delete(key, if_match).await
     }
 

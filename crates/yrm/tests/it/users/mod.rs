@@ -5,6 +5,7 @@
 
 mod bytes;
 mod deletes;
+mod inbox;
 mod limits;
 mod lock;
 mod modes;

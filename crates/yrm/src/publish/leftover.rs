@@ -1,0 +1,140 @@
+//! What cannot leave the inbox does not come back. An upload that may not be taken out is not published
+//! at all where that is known beforehand; one that was published and stayed has an answer, its receipt,
+//! and is taken out as soon as that is possible, but never published again.
+//!
+//! The receipt is asked for only where a package may have been published before: its path or name is
+//! taken, or the upload is so old that a sweep may have removed its file, or the store is a directory,
+//! where asking costs nothing.
+
+use std::collections::BTreeMap;
+
+use futures::StreamExt as _;
+use jiff::SignedDuration;
+
+use super::bucket::Bucket;
+use super::inbox::{Dropped, MAX_NAMED, top_folder};
+use super::observe::State;
+use super::plan::{FolderRules, Plan, plan};
+use super::report::Report;
+use super::settlement::Settlement;
+use super::verdict::Candidate;
+use super::{Publisher, RunId, receipt, tidy};
+use crate::error::{Error, ErrorKind, Result};
+
+/// The inbox's folders out of which nothing can be taken, to be told once for all that lies in each.
+#[derive(Debug)]
+pub(super) struct Held {
+    inbox: String,
+    folders: BTreeMap<String, (usize, String)>,
+}
+
+impl Held {
+    pub(super) fn of(bucket: &Bucket) -> Self {
+        Self { inbox: format!("{}/", bucket.policy.folders.inbox), folders: BTreeMap::new() }
+    }
+
+    /// Leaves a file where it is.
+    pub(super) fn add(&mut self, dropped: &Dropped, why: String, report: &mut Report) {
+        report.wait(dropped, why.clone());
+        self.folders.entry(top_folder(dropped.key(), &self.inbox)).or_insert((0, why)).0 += 1;
+    }
+
+    /// One error a folder: the first of them by name, and how many more there are.
+    pub(super) fn tell(self, report: &mut Report) {
+        let hint = "let the user that yrm runs as write to the folder; until then what lies there is not published";
+        let more = self.folders.len().saturating_sub(MAX_NAMED);
+        for (folder, (files, why)) in self.folders.into_iter().take(MAX_NAMED) {
+            let doing = format!("leaving {files} files in {folder}");
+            report.fault("publishing", &Error::new(ErrorKind::Denied, doing).because(why).hint(hint));
+        }
+        if more > 0 {
+            report.fault("publishing", &Error::new(ErrorKind::Denied, format!("leaving files in {more} more folders")));
+        }
+    }
+}
+
+impl Publisher {
+    /// Plans for those candidates that have no answer yet; the others are leftovers.
+    pub(super) async fn plan_unanswered(
+        &self,
+        state: &State,
+        candidates: &mut Vec<Candidate>,
+        run: RunId,
+        settlement: &mut Settlement,
+    ) -> Result<Plan> {
+        let on_conflict = self.bucket.policy.on_conflict;
+        let rules = FolderRules { gate: &self.bucket.gate, repository: &state.repository };
+        let first = plan(&state.catalog, candidates, on_conflict, rules);
+        let conflicts = first.conflicts.iter().map(|conflict| conflict.candidate);
+        let replaces = |at: usize| first.replace.iter().any(|replacement| replacement.candidate == at);
+        let doubtful =
+            first.admit.iter().copied().filter(|&at| replaces(at) || self.may_be_answered(&candidates[at], run));
+        // What nobody has dropped again does not keep others from taking its place.
+        let makes_room = first.already.iter().copied().filter(|_| !first.later.is_empty());
+        let asked: Vec<usize> =
+            conflicts.chain(doubtful).chain(first.later.iter().copied()).chain(makes_room).collect();
+        let asking: Vec<_> = asked
+            .iter()
+            .map(|&at| {
+                let dropped = &candidates[at].dropped;
+                async move { (at, receipt::says_published(&self.bucket, dropped).await) }
+            })
+            .collect();
+        let mut answers = futures::stream::iter(asking).buffered(self.bucket.policy.concurrency);
+        let mut answered = Vec::new();
+        while let Some((at, answer)) = answers.next().await {
+            if answer? {
+                answered.push(at);
+            }
+        }
+        drop(answers);
+        if answered.is_empty() {
+            return Ok(first);
+        }
+        answered.sort_unstable();
+        for at in answered.into_iter().rev() {
+            let dropped = candidates.remove(at).dropped;
+            if first.already.contains(&at) {
+                let reason = "it was published, and may be replaced now; it is taken out of the inbox after that";
+                settlement.wait(&dropped, reason.to_owned());
+            } else {
+                settlement.leftovers.push(dropped);
+            }
+        }
+        Ok(plan(&state.catalog, candidates, on_conflict, rules))
+    }
+
+    /// Whether a candidate whose path is free may have been published before all the same.
+    fn may_be_answered(&self, candidate: &Candidate, run: RunId) -> bool {
+        let may_be_swept = SignedDuration::try_from(self.bucket.policy.grace / 2).unwrap_or(SignedDuration::MAX);
+        let age = run.started.duration_since(candidate.dropped.modified()).abs();
+        // What is signed anew has other bytes, and so another path.
+        candidate.signed.is_some() || !self.bucket.store.uploads_are_atomic() || age > may_be_swept
+    }
+
+    /// Takes out what has an answer, if that can be done by now.
+    pub(super) async fn take_out_leftovers(&self, settlement: &mut Settlement) {
+        for dropped in std::mem::take(&mut settlement.leftovers) {
+            let key = dropped.key();
+            match tidy::take_out(&self.bucket, &dropped).await {
+                Ok(()) => {
+                    tracing::info!(
+                        key,
+                        "taken out of the inbox: it was published, and its package has been removed since"
+                    );
+                    settlement.gone += 1;
+                }
+                Err(error) => {
+                    let reason = format!(
+                        "it was published, its package has been removed since, and taking it out of the inbox fails: {}",
+                        error.chain()
+                    );
+                    let line = format!("tidying {key}: {}", error.chain());
+                    settlement.trouble.unfinished(&error, &line);
+                    settlement.errors.push(line);
+                    settlement.wait(&dropped, reason);
+                }
+            }
+        }
+    }
+}

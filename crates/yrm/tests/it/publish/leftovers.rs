@@ -1,0 +1,150 @@
+//! Uploads that cannot be taken out of the inbox: what an operator removes does not come back by them.
+
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use ulid::Ulid;
+use yrm::config::{OnConflict, Policy};
+use yrm::publish::RunId;
+use yrm::store::key::RepositoryDir;
+
+use super::world::{DAY, World, policy, rpm};
+
+/// Every state of every key: what an idle run must not add to.
+fn states(world: &World) -> usize {
+    world.memory.keys_ever().iter().map(|key| world.memory.versions(key).len()).sum()
+}
+
+fn run_id(world: &World) -> RunId {
+    RunId { id: Ulid::new(), started: world.now() }
+}
+
+/// A bucket where a policy keeps uploads, with `a.rpm` published and still in the inbox.
+async fn published(policy: Policy) -> World {
+    let world = World::new(policy);
+    world.hooked.keeps_uploads.store(true, Ordering::Relaxed);
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    world.drop_rpm("b.rpm", &rpm("b", "1")).await;
+    let report = world.run().await;
+    assert_eq!((report.published.len(), report.errors.len()), (2, 2), "{report:#?}");
+    assert_eq!(world.inbox(), ["inbox/a.rpm", "inbox/b.rpm"]);
+    world
+}
+
+#[tokio::test]
+async fn what_cannot_leave_the_inbox_does_not_come_back() {
+    let mut world = published(policy()).await;
+    world.run().await;
+    let before = states(&world);
+    let report = world.run().await;
+    assert_eq!((report.published.len(), report.waiting.len()), (0, 2), "{report:#?}");
+    assert_eq!(states(&world), before, "an idle run writes nothing");
+
+    let root = RepositoryDir::new("");
+    world.publisher.remove(&root, vec!["a.rpm".to_owned()], run_id(&world)).await.unwrap();
+    for _ in 0..2 {
+        let report = world.run().await;
+        assert_eq!(world.hrefs("").await, ["b.rpm"], "{report:#?}");
+        let reason = &report.waiting.iter().find(|waiting| waiting.inbox_key == "inbox/a.rpm").unwrap().reason;
+        assert!(reason.contains("has been removed since"), "{reason}");
+        // Who starts anew knows nothing of it but what the bucket says.
+        world.restart();
+    }
+    let before = states(&world);
+    world.run().await;
+    assert_eq!(states(&world), before, "an idle run writes nothing");
+    // Nor does it come back when a sweep has freed its path.
+    world.advance(10 * DAY);
+    world.remove("repo/a.rpm").await;
+    world.run().await;
+    assert_eq!(world.hrefs("").await, ["b.rpm"]);
+
+    world.hooked.keeps_uploads.store(false, Ordering::Relaxed);
+    let report = world.run().await;
+    assert_eq!((world.hrefs("").await, report.errors), (vec!["b.rpm".to_owned()], vec![]));
+    assert_eq!(world.inbox(), Vec::<String>::new(), "it is taken out when that can be done");
+    // The same bytes, uploaded anew.
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    world.run().await;
+    assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm"]);
+    world.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_rollback_is_not_undone_by_what_cannot_leave_the_inbox() {
+    let world = published(policy()).await;
+    let first = world.packages("").await.len();
+    assert_eq!(first, 2);
+    let revision = revision(&world).await;
+    world.drop_rpm("c.rpm", &rpm("c", "1")).await;
+    world.run().await;
+    assert_eq!(world.hrefs("").await.len(), 3);
+    world.publisher.roll_back(&RepositoryDir::new(""), revision, run_id(&world)).await.unwrap();
+    world.run().await;
+    world.run_by(&world.another()).await;
+    assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm"]);
+}
+
+async fn revision(world: &World) -> u64 {
+    let repomd = world.bytes("repo/repodata/repomd.xml").await.unwrap();
+    rpmmd::repomd::Repomd::read(&repomd).unwrap().revision.parse().unwrap()
+}
+
+#[tokio::test]
+async fn what_was_replaced_does_not_come_back_in_turns() {
+    let world = published(Policy { on_conflict: OnConflict::Replace, ..policy() }).await;
+    let other = Bytes::from(rpm("a", "1").summary("another build").build());
+    world.drop_bytes("z/a.rpm", other).await;
+    world.run().await;
+    let after = world.hrefs("").await;
+    assert!(!after.contains(&"a.rpm".to_owned()), "{after:?}");
+    for _ in 0..3 {
+        world.run().await;
+        assert_eq!(world.hrefs("").await, after);
+    }
+    // And no conflict, where nothing is replaced.
+    let strict = World::new(policy());
+    strict.hooked.keeps_uploads.store(true, Ordering::Relaxed);
+    strict.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    strict.run().await;
+    strict.publisher.remove(&RepositoryDir::new(""), vec!["a.rpm".to_owned()], run_id(&strict)).await.unwrap();
+    strict.drop_bytes("z/a.rpm", Bytes::from(rpm("a", "1").summary("another build").build())).await;
+    let report = strict.run().await;
+    assert_eq!((strict.hrefs("").await, report.rejected), (vec!["z/a.rpm".to_owned()], vec![]));
+}
+
+#[tokio::test]
+async fn what_was_set_aside_and_cannot_leave_the_inbox_is_not_written_again() {
+    let world = World::new(policy());
+    world.hooked.keeps_uploads.store(true, Ordering::Relaxed);
+    world.drop_bytes("junk.rpm", "no package, but long enough to be looked at").await;
+    world.run().await;
+    let before = states(&world);
+    let report = world.run_by(&world.another()).await;
+    assert_eq!(report.rejected.len(), 1, "who may delete ends it");
+    world.drop_bytes("junk.rpm", "no package either, but long enough to be looked at").await;
+    world.run().await;
+    let after = states(&world);
+    assert!(after > before);
+    world.run().await;
+    assert_eq!(states(&world), after, "an idle run writes nothing");
+}
+
+#[tokio::test]
+async fn an_empty_key_waits_for_its_bytes_by_the_stores_clock_and_markers_for_ever() {
+    let world = World::new(policy());
+    for key in ["", "el9/", "el9/a.rpm", ".b.rpm"] {
+        world.drop_bytes(key, "").await;
+    }
+    // A local clock that is a day ahead.
+    let ahead = RunId { id: Ulid::new(), started: world.now() + jiff::SignedDuration::from_hours(24) };
+    let report = world.publisher.run(ahead, &yrm::publish::Unwatched).await.unwrap();
+    assert_eq!((report.inbox_keys.len(), report.rejected.len()), (0, 0), "{report:#?}");
+    world.advance(DAY / 24);
+    // One that did not ask for the time a moment ago.
+    let report = world.run_by(&world.another()).await;
+    let rejected: Vec<(&str, &str)> =
+        report.rejected.iter().map(|rejected| (rejected.inbox_key.as_str(), rejected.code.as_str())).collect();
+    assert_eq!(rejected, [("inbox/.b.rpm", "E_EMPTY"), ("inbox/el9/a.rpm", "E_EMPTY")]);
+    assert_eq!(world.inbox(), ["inbox/", "inbox/el9/"]);
+}

@@ -1,6 +1,7 @@
 //! Two services on one bucket that are killed and stopped at random, behind a store that breaks
 //! one request in seven, while packages arrive and `dnf` reads: no read may fail, and every upload
-//! must be published or set aside, once.
+//! must be published or set aside, once. In a directory the same goes among users of the machine, one of whom is
+//! evil: what it uploads is published only as it passed its folder's rule.
 //!
 //! `YRM_CHAOS_SEED` repeats a campaign, as far as real processes can be repeated: the uploads, the
 //! faults and the blows come in the same order. `YRM_CHAOS_PACKAGES` makes it longer.
@@ -21,11 +22,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::chance::stream;
 use super::clients::{Dnf, Generation, Got, Onlooker, Reads};
+use super::evil::{self, Deeds, Evil};
 use super::ledger::{Holdings, Ledger, Tally, uploads};
-use super::place::Place;
+use super::place::{Among, Place};
 use super::proxy::{Fault, Proxy};
 use super::services::{Blows, Service, torment};
 use crate::s3_server::server;
+use crate::users::can_become_others;
 
 /// Packages of a campaign in `cargo test`.
 const PACKAGES: usize = 40;
@@ -96,6 +99,7 @@ struct Outcome {
     tally: Tally,
     /// Packages that found their path taken by what a dead service left, and have one of their own.
     beside: usize,
+    deeds: Option<Deeds>,
     blows: Blows,
     reads: Vec<Reads>,
     healed_in: Duration,
@@ -105,22 +109,30 @@ impl Campaign<'_> {
     async fn run(&self) -> Result<Outcome, String> {
         let endpoint = self.proxy.map(Proxy::endpoint);
         let mut services = SERVICES.map(|name| Service::start(self.place, &self.directory.join(name), endpoint));
+        let evil = self.place.is_among_users().then(|| {
+            let lasts = UPLOAD_PAUSE / 2 * u32::try_from(self.scale.packages * 3 / 2).unwrap();
+            Evil::begin(self.directory, self.place, self.scale.seed, lasts.as_secs())
+        });
         let events = async {
             let (blows, ()) = tokio::try_join!(self.torment(&mut services), self.upload())?;
+            let deeds = match evil {
+                Some(evil) => Some(evil.end(self.place).await?),
+                None => None,
+            };
             self.proxy.inspect(|proxy| proxy.calm_down());
             let calm = Instant::now();
             self.heal().await?;
             self.course.healed.store(true, Ordering::Relaxed);
-            Ok((blows, calm.elapsed()))
+            Ok((blows, deeds, calm.elapsed()))
         };
         let url = self.place.repository_url();
         let watch =
             self.onlooker.watch(&url, async || self.look_again().await, || self.course.healed.load(Ordering::Relaxed));
         let reads = futures::future::try_join_all((0..self.scale.clients()).map(|client| self.read(client)));
-        let ((blows, healed_in), (), reads) = tokio::try_join!(events, watch, reads)?;
+        let ((blows, deeds, healed_in), (), reads) = tokio::try_join!(events, watch, reads)?;
         futures::future::try_join_all(services.map(Service::terminate)).await?;
         let (tally, beside) = self.settle(&reads).await?;
-        Ok(Outcome { tally, beside, blows, reads, healed_in })
+        Ok(Outcome { tally, beside, deeds, blows, reads, healed_in })
     }
 
     fn random(&self, actor: &str) -> StdRng {
@@ -168,7 +180,8 @@ impl Campaign<'_> {
     async fn heal(&self) -> Result<(), String> {
         let began = Instant::now();
         loop {
-            let left = self.place.keys("inbox/").await;
+            let mut left = self.place.keys("inbox/").await;
+            left.retain(|key| !key["inbox/".len()..].starts_with(evil::FOLDER));
             if left.is_empty() {
                 return Ok(());
             }
@@ -197,13 +210,14 @@ impl Campaign<'_> {
         let ledger = self.ledger.lock().await;
         let tally = ledger.settle(&holdings).map_err(|wrong| wrong.join("\n"))?;
         for (href, sha256) in reads.iter().map(|reads| &reads.got).flat_map(Got::iter) {
-            if holdings.named.get(href).and_then(|pkgids| pkgids.first()) != Some(sha256) {
+            let named = holdings.named.get(href).or_else(|| holdings.evil.get(href));
+            if named.and_then(|pkgids| pkgids.first()) != Some(sha256) {
                 return Err(format!("a client got {href} as {sha256}, which is not what is published"));
             }
         }
         let findings = self.yrm(&["check", "--deep"]).await?;
         let found = &findings["repositories"][0];
-        let packages = ledger.packages();
+        let packages = ledger.packages() + holdings.evil.len();
         if found["packages"] != packages || found["hashed"] != packages || found["problems"] != Value::Array(vec![]) {
             return Err(format!("{packages} packages, and check --deep says {findings:#}"));
         }
@@ -233,7 +247,8 @@ impl Campaign<'_> {
         for key in self.place.keys(".yrm/history/").await {
             let run = self.record(&key).await?;
             for package in run["published"].as_array().into_iter().flatten() {
-                if package["already_there"] == false {
+                let is_evils = package["inbox_key"].as_str().is_some_and(|key| key.starts_with("inbox/evil/"));
+                if package["already_there"] == false && !is_evils {
                     let text = |field: &str| package[field].as_str().unwrap_or_default().to_owned();
                     *publications.entry((text("inbox_key"), text("etag"))).or_default() += 1;
                 }
@@ -254,10 +269,13 @@ impl Campaign<'_> {
 
     async fn holdings(&self) -> Result<Holdings, String> {
         let current = Generation::read(&self.place.repository_url()).await?.ok_or("there is no repomd.xml")?;
-        let mut holdings = Holdings::naming(current.packages);
+        let is_evils = |path: &str| path.starts_with(evil::FOLDER);
+        let (named, evil) = current.packages.into_iter().partition(|(href, _)| !is_evils(href));
+        let mut holdings = Holdings { evil, ..Holdings::naming(named) };
         for key in self.place.keys("inbox/").await {
             holdings.inbox.insert(key["inbox/".len()..].to_owned());
         }
+        holdings.inbox.retain(|path| !is_evils(path));
         let quarantine = self.place.keys("quarantine/").await;
         for key in quarantine.iter().filter(|key| key.strip_suffix(".json").is_none()) {
             if !quarantine.contains(&format!("{key}.json")) {
@@ -265,7 +283,9 @@ impl Campaign<'_> {
             }
             let bytes = self.place.read(key).await.ok_or_else(|| format!("{key} was listed and is gone"))?;
             let path = key["quarantine/".len()..].rsplit_once('.').map_or("", |(path, _id)| path);
-            holdings.quarantined.push((path.to_owned(), Sha256::of(&bytes)));
+            if !is_evils(path) {
+                holdings.quarantined.push((path.to_owned(), Sha256::of(&bytes)));
+            }
         }
         Ok(holdings)
     }
@@ -304,6 +324,10 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
     };
     println!("{replay}: {:.0?}", began.elapsed());
     println!("  {}; {} under a path of their own", outcome.tally, outcome.beside);
+    if let Some(Deeds { did, published }) = &outcome.deeds {
+        println!("  evil: {did}; {published} of its packages published, all as they passed the rule");
+        assert!(!did.is_empty() && *published > 0, "{replay}: evil did nothing");
+    }
     let Blows { kills, overtaken_by } = &outcome.blows;
     println!("  {kills} kills; {} stops, overtaken by {overtaken_by:?} generations", overtaken_by.len());
     println!("  faults: {faults:?}");
@@ -335,7 +359,19 @@ async fn services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fai
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_in_a_directory() {
     let (directory, scale) = (TempDir::new().unwrap(), Scale::wanted());
-    let place = Place::directory(directory.path()).await;
+    let place = Place::directory(directory.path(), Among::Ourselves).await;
     let name = "services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_in_a_directory";
+    campaign(name, directory, &place, None, scale).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_evil_uploader_beside_honest_ones_and_killed_services_gets_nothing_in_that_was_not_judged() {
+    if !can_become_others() {
+        return;
+    }
+    let (directory, scale) = (TempDir::new().unwrap(), Scale::wanted());
+    let place = Place::directory(directory.path(), Among::Users).await;
+    evil::prepare(directory.path());
+    let name = "an_evil_uploader_beside_honest_ones_and_killed_services_gets_nothing_in_that_was_not_judged";
     campaign(name, directory, &place, None, scale).await;
 }

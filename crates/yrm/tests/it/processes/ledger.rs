@@ -45,6 +45,8 @@ pub(super) struct Holdings {
     pub(super) quarantined: Vec<(String, Sha256)>,
     /// Paths in the inbox.
     pub(super) inbox: BTreeSet<String>,
+    /// What the metadata names of the evil uploader's: nobody keeps books of that.
+    pub(super) evil: BTreeMap<String, Vec<Sha256>>,
 }
 
 impl Holdings {

@@ -3,6 +3,7 @@
 mod campaign;
 mod chance;
 mod clients;
+mod evil;
 mod ledger;
 mod place;
 mod proxy;

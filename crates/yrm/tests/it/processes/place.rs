@@ -12,6 +12,7 @@ use tower_http::services::ServeDir;
 
 use crate::cli::yrm;
 use crate::s3_server::server;
+use crate::users::{SERVICE, UPLOADER, set_mode};
 
 /// A bucket, and what belongs to it.
 #[derive(Debug)]
@@ -19,7 +20,16 @@ pub(super) enum Place {
     /// A bucket of the test server.
     S3 { client: Client, bucket: String },
     /// A directory, and the address at which `repo/` is served.
-    Directory { root: PathBuf, address: String },
+    Directory { root: PathBuf, address: String, among: Among },
+}
+
+/// Whose programs there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Among {
+    /// Everybody is the user that runs the tests.
+    Ourselves,
+    /// The service and the uploaders are users of their own.
+    Users,
 }
 
 impl Place {
@@ -29,14 +39,44 @@ impl Place {
     }
 
     /// A new bucket in `directory`, read by clients from a web server that knows nothing of `yrm`.
-    pub(super) async fn directory(directory: &Path) -> Self {
+    pub(super) async fn directory(directory: &Path, among: Among) -> Self {
         let root = directory.join("bucket");
         std::fs::create_dir_all(root.join("inbox")).unwrap();
+        if among == Among::Users {
+            set_mode(directory, 0o755);
+            for folder in [&root, &root.join("inbox")] {
+                SERVICE.owns(folder);
+            }
+            set_mode(&root.join("inbox"), 0o777);
+            // The build's own folder may be closed to others.
+            std::fs::copy(env!("CARGO_BIN_EXE_yrm"), directory.join("yrm")).unwrap();
+        }
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let files = Router::new().fallback_service(ServeDir::new(&root));
         tokio::spawn(async move { axum::serve(listener, files).await.unwrap() });
-        Self::Directory { root, address }
+        Self::Directory { root, address, among }
+    }
+
+    /// Where a directory is.
+    pub(super) fn root(&self) -> &Path {
+        match self {
+            Self::Directory { root, .. } => root,
+            Self::S3 { .. } => panic!("a bucket on a server is nowhere"),
+        }
+    }
+
+    pub(super) fn is_among_users(&self) -> bool {
+        matches!(self, Self::Directory { among: Among::Users, .. })
+    }
+
+    /// Makes `home` the service's own, with its settings.
+    pub(super) fn furnish(&self, home: &Path) {
+        std::fs::create_dir_all(home).unwrap();
+        if let Self::Directory { root, among: Among::Users, .. } = self {
+            std::fs::write(home.join("yrm.toml"), super::evil::settings(root.parent().unwrap())).unwrap();
+            SERVICE.owns(home);
+        }
     }
 
     /// Where clients find the repository; ends with a slash.
@@ -49,7 +89,14 @@ impl Place {
 
     /// `yrm` on this bucket, in `directory`; by way of `endpoint` if there is one.
     pub(super) fn yrm(&self, directory: &Path, endpoint: Option<&str>) -> Command {
-        let mut command = yrm(directory);
+        let mut command = match self {
+            Self::Directory { root, among: Among::Users, .. } => {
+                let mut command = SERVICE.command(root.with_file_name("yrm"));
+                command.current_dir(directory);
+                command
+            }
+            Self::Directory { .. } | Self::S3 { .. } => yrm(directory),
+        };
         command.env("YRM_CACHE_DIR", directory.join("cache"));
         match self {
             Self::S3 { bucket, .. } => {
@@ -73,10 +120,19 @@ impl Place {
                 let put = client.put_object().bucket(bucket).key(format!("inbox/{path}"));
                 put.body(bytes.to_vec().into()).send().await.unwrap();
             }
-            Self::Directory { root, .. } => {
+            Self::Directory { root, among, .. } => {
                 let (draft, target) = (root.with_file_name("draft"), root.join("inbox").join(path));
+                let is_new = !target.parent().unwrap().exists();
                 std::fs::create_dir_all(target.parent().unwrap()).unwrap();
                 std::fs::write(&draft, bytes).unwrap();
+                if *among == Among::Users {
+                    UPLOADER.owns(&draft);
+                    let folders = target.ancestors().skip(1).take_while(|folder| *folder != root.join("inbox"));
+                    for folder in folders.filter(|_| is_new) {
+                        UPLOADER.owns(folder);
+                        set_mode(folder, 0o777);
+                    }
+                }
                 std::fs::rename(&draft, target).unwrap();
             }
         }

@@ -92,7 +92,7 @@ pub(super) async fn torment(
 impl<'a> Service<'a> {
     /// With its log and its cache in `home`, on `place` by way of `endpoint`.
     pub(super) fn start(place: &'a Place, home: &Path, endpoint: Option<&'a str>) -> Self {
-        std::fs::create_dir_all(home).unwrap();
+        place.furnish(home);
         let child = spawn(place.yrm(home, endpoint), &log_of(home));
         Self { place, endpoint, home: home.to_owned(), child }
     }

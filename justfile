@@ -41,7 +41,7 @@ demo-packages:
     crates/yrm/demo/build
 
 # compare yrm with createrepo_c and write docs/benchmarks.md (20 minutes, 12 GB of disk, a quiet machine;
-# less with --sizes 1000,10000 or --phases build|adopt|change|s3|share)
+# less with --sizes 1000,10000 or --phases build|adopt|change|s3|share|latency)
 bench *ARGS:
     cargo build --release -p yrm -p bench
     target/release/bench run {{ARGS}}

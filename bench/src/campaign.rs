@@ -15,7 +15,7 @@ use crate::results::{FloorRow, Found, Results, Row, State, What};
 use crate::tools::{Method, Tool, Tools};
 use crate::warm::{Done, Step, Task};
 use crate::world::{Packages, Weight, World};
-use crate::{page, s3, share};
+use crate::{latency, page, s3, share};
 
 /// What to measure.
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value_t = 10_000)]
     heavy: usize,
     /// What to measure; what is not keeps its last figures
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,adopt,change,s3,share")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,adopt,change,s3,share,latency")]
     phases: Vec<Phase>,
     /// Times each thing is done below 100,000 packages; from there on createrepo_c's are done once
     #[arg(long, default_value_t = 3)]
@@ -56,6 +56,8 @@ pub(crate) enum Phase {
     S3,
     /// Several services on the S3 test server
     Share,
+    /// Runs over a store whose every call takes 30 ms
+    Latency,
     /// Nothing new: write the page from what was measured
     Page,
 }
@@ -108,6 +110,10 @@ pub(crate) fn run(args: &RunArgs) -> Result<()> {
                 }
             }
             Phase::Share => share::share(&mut campaign, &args.workspace)?,
+            Phase::Latency => {
+                campaign.results.latency = latency::all()?;
+                campaign.save()?;
+            }
             Phase::Page => {}
         }
     }

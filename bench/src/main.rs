@@ -8,6 +8,7 @@ mod dice;
 mod fault;
 mod floor;
 mod generate;
+mod latency;
 mod machine;
 mod measure;
 mod page;
@@ -49,6 +50,8 @@ enum Verb {
         /// Their metadata, for its XML
         repodata: PathBuf,
     },
+    /// What runs cost where every call to the store takes 30 ms, in JSON
+    Latency,
     /// Run a command and print what it cost as the last line of standard error
     Measure {
         /// The command
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Verb::Generate(args) => generate(&args),
         Verb::Run(args) => campaign::run(&args),
         Verb::Floor { dir, repodata } => floor::of(&dir, &repodata).map(|floor| answer(&floor)),
+        Verb::Latency => latency::all().map(|rows| answer(&rows)),
         Verb::Measure { command } => measure::child(&command[0], &command[1..]),
         Verb::PublishWarm { task } => publish_warm(&task),
     };

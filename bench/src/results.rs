@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::fault::{Doing as _, Result};
 use crate::floor::Floor;
+use crate::latency::LatencyRow;
 use crate::machine::Machine;
 use crate::measure::Cost;
 use crate::tools::{Method, Tool};
@@ -112,6 +113,8 @@ pub(crate) struct Results {
     pub(crate) s3: Vec<S3Row>,
     #[serde(default)]
     pub(crate) share: Vec<ShareRow>,
+    #[serde(default)]
+    pub(crate) latency: Vec<LatencyRow>,
 }
 
 impl Results {

@@ -23,8 +23,8 @@ const REPOSITORIES: usize = 50;
 const SERVICES: [usize; 3] = [1, 2, 4];
 /// What a request takes at least.
 const REQUEST_SECONDS: f64 = 0.1;
-/// Requests that a service has in flight for each repository it works on.
-const CONCURRENCY: &str = "2";
+/// Requests that a service has in flight, in the repositories it works on together.
+const CONCURRENCY: &str = "8";
 /// Between looks at whether all is published.
 const LOOK: Duration = Duration::from_millis(500);
 /// Something is broken when it takes longer.

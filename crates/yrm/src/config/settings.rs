@@ -236,7 +236,7 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("72h"),
     Setting::new("max-package-size", Group::Publish, "SIZE", "A package over this size is rejected.").default("20GiB"),
-    Setting::new("concurrency", Group::Publish, "N", "Store calls in flight at once.").kind(Kind::Number).default("16"),
+    Setting::new("concurrency", Group::Publish, "N", "Store calls in flight at once, for all repositories together.").kind(Kind::Number).default("32"),
     Setting::new(
         "single-writer",
         Group::Publish,

@@ -37,7 +37,7 @@ fn the_defaults_need_only_a_bucket() {
     assert_eq!(config.policy.retention, None);
     assert_eq!(config.policy.grace, Duration::from_hours(72));
     assert_eq!(config.policy.max_package_bytes, 20 << 30);
-    assert_eq!(config.policy.concurrency, 16);
+    assert_eq!(config.policy.concurrency, 32);
     assert_eq!(config.policy.sweep_interval, Duration::from_hours(6));
     assert_eq!(config.service.interval, Duration::from_mins(1));
     assert_eq!(config.service.listen.to_string(), "127.0.0.1:5000");

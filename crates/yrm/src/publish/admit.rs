@@ -2,6 +2,7 @@
 //! on the source being what was inspected and on the target being free. Never replaces, never
 //! deletes; what it leaves behind after a crash is invisible to clients.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
@@ -18,7 +19,7 @@ use super::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
 use crate::store::settle::Copied;
-use crate::store::{Attributes, Copy, ETag, Object};
+use crate::store::{Attributes, Copy, ETag, Object, Stored};
 
 /// A package in place.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,9 +76,7 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
         {
             Ok(Admission::Wait(format!("{target} got other bytes than those that were judged")))
         }
-        Copied::Done(stored) | Copied::Found(stored) => {
-            placed(bucket, candidate, &target, candidate.pkgid.or(stored.sha256), is_new).await
-        }
+        Copied::Done(stored) | Copied::Found(stored) => placed(bucket, candidate, &target, stored, is_new).await,
         Copied::Occupied(there) => reuse(bucket, candidate, there).await,
         Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
     }
@@ -157,9 +156,19 @@ async fn placed(
     bucket: &Bucket,
     candidate: &Candidate,
     target: &str,
-    known: Option<Sha256>,
+    stored: Stored,
     is_new: Option<Instant>,
 ) -> Result<Admission> {
+    let known = candidate.pkgid.or(stored.sha256);
+    // The copy's answer may say it all: what lies there is what was seen, by the store's word.
+    if let (Some(pkgid), Some(since)) = (known, stored.since)
+        && bucket.abilities().await?.conditional_copy
+    {
+        let Stored { etag, sha256, .. } = stored;
+        let (key, size_bytes, user) = (target.to_owned(), candidate.size_bytes(), BTreeMap::new());
+        let there = Object { key, etag, size_bytes, modified: since, since, sha256, user };
+        return found(bucket, there, (pkgid, way_of(candidate)), is_new).await;
+    }
     let Some(there) = bucket.store.head(target).await? else {
         return Ok(Admission::Wait(
             "it was put in place and is gone again; something else deletes in repo/".to_owned(),
@@ -171,12 +180,22 @@ async fn placed(
     };
     Ok(match pkgid {
         Some(pkgid) if there.size_bytes == candidate.size_bytes() => {
-            let Some(began) = is_new else { return in_place(bucket, there, pkgid, way).await };
-            bucket.clock.heard(there.since, began).await;
-            Admission::Placed(Placed { etag: there.etag, pkgid, since: there.since, way })
+            return found(bucket, there, (pkgid, way), is_new).await;
         }
         Some(_) | None => Admission::Wait(format!("{target} changed while it was being published")),
     })
+}
+
+/// The package as it lies there: by our copy, which is new since some moment, or maybe by an earlier one.
+async fn found(
+    bucket: &Bucket,
+    there: Object,
+    (pkgid, way): (Sha256, Way),
+    is_new: Option<Instant>,
+) -> Result<Admission> {
+    let Some(began) = is_new else { return in_place(bucket, there, pkgid, way).await };
+    bucket.clock.heard(there.since, began).await;
+    Ok(Admission::Placed(Placed { etag: there.etag, pkgid, since: there.since, way }))
 }
 
 /// The path is taken, by no package of the catalog: what an interrupted run left, or what was

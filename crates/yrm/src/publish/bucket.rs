@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 use super::clock::StoreClock;
 use super::gate::Gate;
+use super::inbox::{list_from, list_page};
 use super::locate::Locator;
 use super::mirror::MirrorRules;
 use super::report::Names;
@@ -17,12 +18,23 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::sign::Signer;
 use crate::store::cache::Cache;
 use crate::store::key::{Key, RepositoryDir};
+use crate::store::limited::Limited;
 use crate::store::probe::probe;
 use crate::store::settle::{self, Copied};
-use crate::store::{Abilities, Copy, ETag, Store};
+use crate::store::{Abilities, Copy, ETag, Object, PAGE_OBJECTS, Store};
 
 /// Bytes are hashed in pieces of this size.
 pub const HASH_PIECE_BYTES: u64 = 8 << 20;
+/// Such pieces in memory at once, whatever `concurrency` is.
+const PIECES_AT_ONCE: usize = 16;
+/// Less than this at a time is not counted as a piece.
+const LEAST_PIECE_BYTES: u64 = 256 << 10;
+
+/// Packages of a repository that is large: its catalog, its listing and its metadata files take memory that
+/// many repositories at once must not take. Others are worked on as many at once as `concurrency` says.
+const LARGE_PACKAGES: usize = PAGE_OBJECTS;
+/// Large repositories worked on at once.
+const LARGE_AT_ONCE: usize = 4;
 
 /// A repository that would lose more than this share of its packages in one commit, what
 /// retention takes aside, is refused without `allow-shrink`.
@@ -31,8 +43,12 @@ const SHRINK_LIMIT_PERCENT: usize = 20;
 /// A store, and the rules by which it is a repository bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bucket {
-    /// Where the objects are.
+    /// Where the objects are. As many calls are in flight as `concurrency` says; further ones wait.
     pub store: Arc<dyn Store>,
+    /// The same without waiting for others: for what has to follow at once.
+    pub(super) prompt: Arc<dyn Store>,
+    pieces: Arc<Semaphore>,
+    large: Arc<Semaphore>,
     /// The rules.
     pub policy: Arc<Policy>,
     /// Which folder is which repository.
@@ -61,7 +77,10 @@ impl Bucket {
         let gate = Arc::new(Gate::new(&policy.trust)?);
         let mirror_rules = Arc::new(MirrorRules::new(&policy)?);
         Ok(Self {
-            store,
+            store: Arc::new(Limited::new(Arc::clone(&store), policy.concurrency)),
+            prompt: store,
+            pieces: Arc::new(Semaphore::new(PIECES_AT_ONCE)),
+            large: Arc::new(Semaphore::new(LARGE_AT_ONCE)),
             policy: Arc::new(policy),
             locator,
             gate,
@@ -95,7 +114,8 @@ impl Bucket {
         let learn = async || {
             let abilities = match self.store.abilities() {
                 Some(abilities) => abilities,
-                None => probe(self.store.as_ref()).await?.abilities,
+                // Its calls have to race.
+                None => probe(self.prompt.as_ref()).await?.abilities,
             };
             require_conditions(abilities, self.policy.single_writer).map(|()| abilities)
         };
@@ -121,12 +141,48 @@ impl Bucket {
         Ok(copied)
     }
 
+    /// Leave to hold a piece of so many bytes; small ones need none.
+    pub(super) async fn piece(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>> {
+        if bytes < LEAST_PIECE_BYTES {
+            return Ok(None);
+        }
+        leave(&self.pieces, 1).await.map(Some)
+    }
+
+    /// Leave to work on a repository of so many packages; small ones need none. Whoever has it asks for no other.
+    pub(super) async fn room_for(&self, packages: usize) -> Result<Option<OwnedSemaphorePermit>> {
+        if packages <= LARGE_PACKAGES {
+            return Ok(None);
+        }
+        leave(&self.large, 1).await.map(Some)
+    }
+
+    /// Everything under `prefix`, and where that is more than a page, leave to hold it: `share` says how many of
+    /// those that hold so much it counts for.
+    pub(super) async fn list_with_leave(
+        &self,
+        prefix: &str,
+        share: Share,
+    ) -> Result<(Vec<Object>, Option<OwnedSemaphorePermit>)> {
+        let first = list_page(self.store.as_ref(), prefix, None).await?;
+        let Some(next) = first.next else { return Ok((first.objects, None)) };
+        let permits = match share {
+            Share::One => 1,
+            Share::All => u32::try_from(LARGE_AT_ONCE).expect("a few"),
+        };
+        let leave = leave(&self.large, permits).await?;
+        let mut objects = first.objects;
+        objects.extend(list_from(self.store.as_ref(), prefix, Some(next)).await?);
+        Ok((objects, Some(leave)))
+    }
+
     /// SHA-256 of an object that must not change meanwhile; `None` when it did, or is gone.
     pub async fn sha256(&self, key: &str, etag: &ETag, size_bytes: u64) -> Result<Option<Sha256>> {
         let mut hash = Sha256Stream::default();
         let mut at = 0;
         while at < size_bytes {
             let end = (at + HASH_PIECE_BYTES).min(size_bytes);
+            let _piece = self.piece(end - at).await?;
             let Some(read) = self.store.get(key, Some(at..end)).await? else { return Ok(None) };
             if read.object.etag != *etag || read.bytes.is_empty() {
                 return Ok(None);
@@ -140,6 +196,20 @@ impl Bucket {
         }
         Ok(Some(hash.finish()))
     }
+}
+
+/// How many of the large repositories that may be worked on at once one counts for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Share {
+    /// Itself.
+    One,
+    /// All: it is worked on alone.
+    All,
+}
+
+async fn leave(semaphore: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
+    let leave = Arc::clone(semaphore).acquire_many_owned(permits).await;
+    leave.map_err(|source| Error::new(ErrorKind::Internal, "waiting for memory").because(source))
 }
 
 /// Refuses a commit that would quietly empty a repository.

@@ -107,7 +107,7 @@ pub async fn switch(
     let Settled::Won(signature) = pair::replace(bucket, repository, seen, signature, until).await? else {
         return Ok(Switch::Lost);
     };
-    let settled = settle::put_until(bucket.store.as_ref(), put, Some(until)).await;
+    let settled = settle::put_until(bucket.prompt.as_ref(), put, Some(until)).await;
     if let Ok(Settled::Won(Stored { etag, .. })) = settled {
         return Ok(Switch::Won { etag, put: signature });
     }

@@ -131,13 +131,14 @@ impl Publisher {
         let mut settlement = Settlement::default();
         let began = tokio::time::Instant::now();
         let work = Work { repository, errand, pass: Pass { run, progress: &Unwatched, listed: began } };
-        self.try_settle(work, candidates, &mut settlement).await?;
+        Box::pin(self.try_settle(work, candidates, &mut settlement)).await?;
         if let Some(conflict) = settlement.conflicts.first() {
             let doing = format!("promoting {}", conflict.dropped.key());
             return Err(Error::new(ErrorKind::Conflict, doing).because(conflict.message.clone()));
         }
         let mut report = Report::new(run.id, run.started);
-        self.take_in(settlement, &mut report).await;
+        let rejections = self.take_in(settlement, &mut report);
+        self.quarantine(rejections, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
         if report.did_work()
             && let Err(error) = history::write(&self.bucket, &report).await

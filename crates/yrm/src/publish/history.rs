@@ -54,9 +54,12 @@ pub async fn load(bucket: &Bucket, limit: usize) -> Result<Vec<Report>> {
 /// Removes all but the newest [`KEPT_RUNS`].
 pub async fn trim(bucket: &Bucket) -> Result<u64> {
     let runs = super::inbox::list_all(bucket.store.as_ref(), HISTORY_PREFIX).await?;
+    let deletes: Vec<_> =
+        runs.iter().skip(KEPT_RUNS).map(|object| bucket.store.delete(&object.key, &object.etag)).collect();
+    let mut deletes = futures::stream::iter(deletes).buffer_unordered(bucket.policy.concurrency);
     let mut removed = 0;
-    for object in runs.iter().skip(KEPT_RUNS) {
-        bucket.store.delete(&object.key, &object.etag).await?;
+    while let Some(outcome) = deletes.next().await {
+        outcome?;
         removed += 1;
     }
     Ok(removed)

@@ -9,7 +9,7 @@ use super::bucket::Bucket;
 
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::{ETag, Object, Store, Unreadable};
+use crate::store::{ETag, Object, Page, Store, Unreadable};
 
 /// Pages of 1,000 keys one run reads at most; what lies behind waits for the next run.
 pub(super) const MAX_PAGES: usize = 1_000;
@@ -189,14 +189,24 @@ pub(super) fn top_folder(key: &str, inbox: &str) -> String {
 
 /// All objects under `prefix`; an error rather than a partial answer.
 pub async fn list_all(store: &dyn Store, prefix: &str) -> Result<Vec<Object>> {
+    list_from(store, prefix, None).await
+}
+
+/// One page of them.
+pub(super) async fn list_page(store: &dyn Store, prefix: &str, after: Option<&str>) -> Result<Page> {
+    let page = store.list(prefix, after).await?;
+    if let Some(Unreadable { key, why }) = page.unreadable.first() {
+        let doing = format!("listing {prefix}: {key} cannot be read");
+        return Err(Error::new(ErrorKind::Denied, doing).because(why.clone()));
+    }
+    Ok(page)
+}
+
+/// The same from a later page on.
+pub(super) async fn list_from(store: &dyn Store, prefix: &str, mut after: Option<String>) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
-    let mut after = None;
     for _ in 0..MAX_PAGES {
-        let page = store.list(prefix, after.as_deref()).await?;
-        if let Some(Unreadable { key, why }) = page.unreadable.first() {
-            let doing = format!("listing {prefix}: {key} cannot be read");
-            return Err(Error::new(ErrorKind::Denied, doing).because(why.clone()));
-        }
+        let page = list_page(store, prefix, after.as_deref()).await?;
         objects.extend(page.objects);
         after = page.next;
         if after.is_none() {

@@ -62,9 +62,10 @@ use self::inspect::Inspector;
 use self::lease::Leases;
 use self::long::LongReads;
 use self::observe::State;
-use self::report::{Counts, KeySet, Rejected, Report, RepositoryReport, Trouble, Waiting};
+use self::report::{Counts, KeySet, Report, RepositoryReport, Trouble, Waiting};
 use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
+use self::sweep::Due;
 use self::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
@@ -79,8 +80,6 @@ use crate::store::{ETag, Store};
 const BATCH: usize = 1_000;
 /// Bytes of packages' XML judged and published together: a batch ends with the one that fills it.
 const BATCH_BYTES: usize = 64 << 20;
-/// Repositories worked on at once.
-const REPOSITORIES_AT_ONCE: usize = 4;
 
 /// Which run this is and when it started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +164,8 @@ pub struct Publisher {
 struct LookedRound {
     retire: Option<Timestamp>,
     sweep: Option<Timestamp>,
+    /// What no repository has for itself was last swept.
+    sweep_shared: Option<Timestamp>,
     mend: Option<Timestamp>,
 }
 
@@ -316,21 +317,29 @@ impl Publisher {
         pass: Pass<'_>,
         report: &mut Report,
     ) -> (usize, Vec<Dropped>) {
-        let Judged { accepted, rejections, count, long } = self.judge(batch, inspector, pass, report).await;
-        let settlements: Vec<Settlement> = futures::stream::iter(accepted)
+        let Judged { accepted, mut rejections, count, long } = self.judge(batch, inspector, pass, report).await;
+        // What is good goes first: junk must not keep it waiting.
+        for settlement in self.settle_all(accepted, pass).await {
+            rejections.extend(self.take_in(settlement, report));
+        }
+        self.quarantine(rejections, report).await;
+        (count, long)
+    }
+
+    /// Settles repositories, as many at once as calls may be in flight.
+    async fn settle_all(
+        &self,
+        work: impl IntoIterator<Item = (RepositoryDir, Vec<Candidate>)>,
+        pass: Pass<'_>,
+    ) -> Vec<Settlement> {
+        // Collected first: a stream over borrowing closures is not Send.
+        let settling: Vec<_> = work
+            .into_iter()
             .map(|(repository, candidates)| async move {
                 self.settle(Work { repository: &repository, errand: &Errand::Publish, pass }, candidates).await
             })
-            .buffered(REPOSITORIES_AT_ONCE)
-            .collect()
-            .await;
-        for rejected in self.quarantine(rejections, report).await {
-            report.rejected.push(rejected);
-        }
-        for settlement in settlements {
-            self.take_in(settlement, report).await;
-        }
-        (count, long)
+            .collect();
+        futures::stream::iter(settling).buffered(self.bucket.policy.concurrency).collect().await
     }
 
     /// What is known of a file, or a look at it.
@@ -384,8 +393,8 @@ impl Publisher {
         Judged { accepted, rejections, count: done, long }
     }
 
-    /// Adds a repository's settlement to the report and quarantines what it turned down.
-    async fn take_in(&self, settlement: Settlement, report: &mut Report) {
+    /// Adds a repository's settlement to the report. Gives what it turned down, to be quarantined.
+    fn take_in(&self, settlement: Settlement, report: &mut Report) -> Vec<Rejection> {
         let Settlement {
             repository,
             published,
@@ -413,20 +422,33 @@ impl Publisher {
             report.note_error(line);
         }
         report.trouble.and(trouble);
-        let rejected = self.quarantine(conflicts, report).await;
-        report.rejected.extend(rejected);
+        conflicts
     }
 
-    async fn quarantine(&self, rejections: Vec<Rejection>, report: &mut Report) -> Vec<Rejected> {
+    /// Settles repositories to which nothing was dropped, and adds that to the report. Answers which of them
+    /// had errors.
+    async fn settle_undropped(&self, repositories: &[RepositoryDir], pass: Pass<'_>, report: &mut Report) -> Vec<bool> {
+        let work = repositories.iter().map(|repository| (repository.clone(), Vec::new()));
+        let settlements = self.settle_all(work, pass).await;
+        let failed = settlements.iter().map(|settlement| !settlement.errors.is_empty()).collect();
+        let mut rejections = Vec::new();
+        for settlement in settlements {
+            rejections.extend(self.take_in(settlement, report));
+        }
+        self.quarantine(rejections, report).await;
+        failed
+    }
+
+    /// Sets aside what was turned down.
+    async fn quarantine(&self, rejections: Vec<Rejection>, report: &mut Report) {
         let moves: Vec<_> = rejections
             .iter()
             .map(|rejection| async move { (rejection, tidy::quarantine(&self.bucket, rejection).await) })
             .collect();
         let mut moves = futures::stream::iter(moves).buffered(self.bucket.policy.concurrency);
-        let mut rejected = Vec::new();
         while let Some((rejection, moved)) = moves.next().await {
             match moved {
-                Ok(Some(record)) => rejected.push(record),
+                Ok(Some(record)) => report.rejected.push(record),
                 Ok(None) => {}
                 Err(error) => {
                     let line = report.fault(&format!("setting {} aside", rejection.dropped.key()), &error);
@@ -435,7 +457,6 @@ impl Publisher {
                 }
             }
         }
-        rejected
     }
 
     /// Retention runs whether or not the inbox has work: in every repository where, by what the
@@ -453,11 +474,8 @@ impl Publisher {
         };
         // Where something arrived the plan has looked at what is old already.
         let planned: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
-        for repository in due.into_iter().filter(|repository| !planned.contains(repository.as_str())) {
-            let work = Work { repository: &repository, errand: &Errand::Publish, pass };
-            let settlement = self.settle(work, Vec::new()).await;
-            self.take_in(settlement, report).await;
-        }
+        let due: Vec<_> = due.into_iter().filter(|repository| !planned.contains(repository.as_str())).collect();
+        self.settle_undropped(&due, pass, report).await;
     }
 
     /// The repositories to look at for retention: all of them the first time, and from time to
@@ -511,17 +529,45 @@ impl Publisher {
             Ok(owed) => due.extend(owed),
             Err(error) => drop(report.fault("looking for repositories to sweep", &error)),
         }
-        for repository in due {
-            let last = lock(&self.swept).get(&repository).copied();
-            match sweep::sweep_if_due(&self.bucket, &repository, last, run.started).await {
-                Ok(None) => {}
-                Ok(Some(swept)) => {
+        due.sort_unstable();
+        due.dedup();
+        let sweeps: Vec<_> = due
+            .into_iter()
+            .map(|repository| async move {
+                let last = lock(&self.swept).get(&repository).copied();
+                let due = sweep::sweep_if_due(&self.bucket, &repository, last, run.started).await;
+                (repository, due)
+            })
+            .collect();
+        let mut sweeps = futures::stream::iter(sweeps).buffered(self.bucket.policy.concurrency);
+        let mut newest = None;
+        while let Some((repository, due)) = sweeps.next().await {
+            match due {
+                Ok(Due::Theirs) => {}
+                Ok(Due::NotYet(last)) => drop(lock(&self.swept).insert(repository, last)),
+                Ok(Due::Swept(swept)) => {
                     report.swept += swept.deleted;
+                    newest = newest.max(Some(swept.at));
                     lock(&self.swept).insert(repository, swept.at);
                 }
                 Err(error) => drop(report.fault(&format!("sweeping {repository}"), &error)),
             }
         }
+        if let Some(now) = newest
+            && let Err(error) = self.sweep_shared(now).await
+        {
+            report.fault("sweeping what all repositories share", &error);
+        }
+    }
+
+    /// Where repositories were swept: what they share too, once an interval.
+    async fn sweep_shared(&self, now: Timestamp) -> Result<()> {
+        let last = lock(&self.looked_round).sweep_shared;
+        if last.is_none_or(|last| self.interval_is_over(last, now)) {
+            sweep::sweep_shared(&self.bucket, now).await?;
+            lock(&self.looked_round).sweep_shared = Some(now);
+        }
+        Ok(())
     }
 }
 

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use super::bucket::{Bucket, aside};
 use super::observe::Current;
 use super::report::Report;
-use super::{Publisher, REPOSITORIES_AT_ONCE, RunId, lock, sweep};
+use super::{Publisher, RunId, lock, sweep};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Put, Settled, TRIES};
@@ -182,7 +182,8 @@ async fn put(
     // Known before a commit; a look that finds nothing to mend need not ask.
     bucket.abilities().await?;
     let put = Put { key: &path, bytes: &bytes, attributes: &attributes, condition: &condition };
-    Ok(match settle::put_until(bucket.store.as_ref(), put, until).await? {
+    // Clients see a gap until repomd.xml follows.
+    Ok(match settle::put_until(bucket.prompt.as_ref(), put, until).await? {
         Settled::Won(stored) => Settled::Won(Signature { etag: stored.etag, bytes }),
         Settled::Lost => Settled::Lost,
     })
@@ -259,7 +260,7 @@ impl Publisher {
                 mend(&self.bucket, &repository, run.started).await?;
                 self.look_at_mirror(&repository, run, until).await
             })
-            .buffer_unordered(REPOSITORIES_AT_ONCE);
+            .buffer_unordered(self.bucket.policy.concurrency);
         let mut outcome = Ok(());
         while let Some(look) = looks.next().await {
             outcome = outcome.and(look);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future;
 use tokio::time::Instant;
 
 use super::admit::{Admission, Placed, admit, put_back, way_of};
@@ -105,7 +106,7 @@ impl Publisher {
         let Work { repository, pass: Pass { run, .. }, .. } = work;
         let keys: Vec<String> = candidates.iter().map(|candidate| candidate.dropped.key().to_owned()).collect();
         let mut settlement = Settlement::default();
-        if let Err(error) = self.try_settle(work, candidates, &mut settlement).await {
+        if let Err(error) = Box::pin(self.try_settle(work, candidates, &mut settlement)).await {
             let line = format!("publishing {repository}: {}", error.chain());
             tracing::error!(run.id = %run.id, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
             if !keys.is_empty() {
@@ -142,6 +143,7 @@ impl Publisher {
             }
             let state = self.state_of(repository, run).await?;
             let mut state = errand.start_from(&self.bucket, state).await?;
+            let _room = self.bucket.room_for(state.catalog.entries.len()).await?;
             // What is taken over is not pruned yet: its modules are for the next run to learn.
             if *errand == Errand::Publish && !state.adopted() {
                 state = self.learn_modules(state, run.started, settlement).await;
@@ -181,12 +183,16 @@ impl Publisher {
                     report.revision_after = Some(generation.catalog.revision);
                     report.packages = generation.catalog.entries.len() as u64;
                     settlement.repository = Some(report);
-                    let copied = self.keep_copies(work, &generation, (&etag, put), settlement).await;
-                    let Generation { repomd_bytes, repomd, catalog, .. } = &generation;
-                    let truth = Truth::new(&etag, repomd_bytes, repomd, catalog);
-                    self.follow(work, Some(truth), Instant::now() + STALE_AFTER, settlement).await;
-                    self.remember(repository, generation, etag, copied).await;
-                    self.tidy(work.pass, &prepared, settlement).await;
+                    let mut apart = Settlement::default();
+                    let keep = self.keep(work, (generation, etag, put), &mut apart);
+                    if mirrored {
+                        // Nobody is told that clients see it before the list of mirrors says so.
+                        keep.await;
+                        self.tidy(work.pass, &prepared, settlement).await;
+                    } else {
+                        future::join(keep, self.tidy(work.pass, &prepared, settlement)).await;
+                    }
+                    settlement.went_wrong_too(apart);
                     return Ok(());
                 }
                 Switch::Lost => {
@@ -208,20 +214,41 @@ impl Publisher {
         for attempt in 0..settle::TRIES {
             settle::pause(self.bucket.store.as_ref(), attempt).await;
             let observed = observe(&self.bucket, repository, known.as_ref()).await?;
-            let looked = pair::look(&self.bucket, repository, observed.current(), run.started).await?;
-            let Look::Pair(signature) = looked else { continue };
-            // Rarely taken, and their futures are long.
-            let state = match observed {
-                Observed::Known(state) => *state,
-                Observed::Unexplained(current) => {
-                    Box::pin(adopt::adopt(&self.bucket, repository, current, run.started)).await?
+            let look = pair::look(&self.bucket, repository, observed.current(), run.started);
+            let (looked, state) = match observed {
+                Observed::Known(ref state) => (look.await?, Box::clone(state)),
+                // Rarely taken, and their futures are long.
+                Observed::Unexplained(ref current) => {
+                    // What may have moved is not taken over in vain.
+                    let looked @ Look::Pair(_) = look.await? else { continue };
+                    let adopted = adopt::adopt(&self.bucket, repository, current.clone(), run.started);
+                    (looked, Box::new(Box::pin(adopted).await?))
                 }
-                Observed::Missing => Box::pin(adopt::without_repomd(&self.bucket, repository, run.started)).await?,
+                Observed::Missing => {
+                    let state = Box::pin(adopt::without_repomd(&self.bucket, repository, run.started));
+                    let (looked, state) = future::try_join(look, state).await?;
+                    (looked, Box::new(state))
+                }
             };
+            let Look::Pair(signature) = looked else { continue };
             return Ok(state.beside(signature));
         }
         Err(Error::new(ErrorKind::Conflict, format!("reading {repository}"))
             .hint("other writers keep publishing here; the next run looks again"))
+    }
+
+    /// After a won switch: keeps copies, makes the mirror, and remembers the generation.
+    async fn keep(
+        &self,
+        work: Work<'_>,
+        (generation, etag, put): (Generation, ETag, Option<Signature>),
+        settlement: &mut Settlement,
+    ) {
+        let copied = self.keep_copies(work, &generation, (&etag, put), settlement).await;
+        let Generation { repomd_bytes, repomd, catalog, .. } = &generation;
+        let truth = Truth::new(&etag, repomd_bytes, repomd, catalog);
+        self.follow(work, Some(truth), Instant::now() + STALE_AFTER, settlement).await;
+        self.remember(work.repository, generation, etag, copied).await;
     }
 
     /// After a won switch: makes sure of its signature and keeps copies of both. Whether that was done.

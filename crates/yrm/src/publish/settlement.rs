@@ -71,6 +71,12 @@ impl Settlement {
         }
     }
 
+    /// Adds what went wrong beside the rest.
+    pub(super) fn went_wrong_too(&mut self, apart: Self) {
+        self.errors.extend(apart.errors);
+        self.trouble.and(apart.trouble);
+    }
+
     /// After a lost switch everything is judged again, except what has left the line already.
     pub(super) fn forget(&mut self, again: &[Candidate]) {
         let again: HashSet<&str> = again.iter().map(|candidate| candidate.dropped.key()).collect();

@@ -8,9 +8,14 @@ use futures::StreamExt as _;
 
 use super::inbox::{self, Dropped, Listed};
 use super::report::Report;
-use super::{Pass, Publisher, REPOSITORIES_AT_ONCE};
+use super::{Pass, Publisher};
 use crate::error::Result;
 use crate::store::key::RepositoryDir;
+
+/// Leases held at once, at least …
+const LEASES_AT_ONCE: usize = 4;
+/// … and one for so many calls in flight: whoever takes more than it can work on leaves nothing to the others.
+const CALLS_FOR_A_LEASE: usize = 8;
 
 /// How often it is looked whether the others have ended what they do, when nothing else is left to do.
 const PATIENCE: u32 = 5;
@@ -39,7 +44,7 @@ impl Publisher {
             let before = shares.len();
             let mut answers = futures::stream::iter(shares)
                 .map(|share| self.share(share, pass))
-                .buffer_unordered(REPOSITORIES_AT_ONCE);
+                .buffer_unordered(self.leases_at_once());
             let mut theirs = Vec::new();
             while let Some(answer) = answers.next().await {
                 match answer {
@@ -65,6 +70,10 @@ impl Publisher {
             }
             shares = theirs;
         }
+    }
+
+    fn leases_at_once(&self) -> usize {
+        LEASES_AT_ONCE.max(self.bucket.policy.concurrency / CALLS_FOR_A_LEASE)
     }
 
     fn shares(&self, dropped: Vec<Dropped>) -> Vec<Share> {

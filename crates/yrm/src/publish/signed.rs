@@ -244,6 +244,7 @@ async fn join(bucket: &Bucket, candidate: &Candidate, signed: &Signed) -> Result
         candidate.pkgid.ok_or_else(|| Error::new(ErrorKind::Internal, "placing a signed file of unknown bytes"))?;
     let upload = receipt::digest_of(&dropped.path, dropped.etag());
     let key = Key::Signed { digest: Sha256::of(format!("{upload}\n{pkgid}").as_bytes()) };
+    let _piece = bucket.piece(signed.size_bytes).await?;
     let Some((body, sent_bytes)) = body(bucket, dropped, signed, pkgid).await? else { return Ok(None) };
     let from = signed.from + (sent_bytes - signed.start.len() as u64);
     let rest = Reused { at: sent_bytes..signed.size_bytes, object: &dropped.object, from };

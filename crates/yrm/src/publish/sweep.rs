@@ -9,21 +9,23 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::future::{self, try_join, try_join3};
+use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
-use super::bucket::Bucket;
+use super::bucket::{Bucket, Share};
 use super::catalog::Catalog;
 use super::inbox::{MAX_PAGES, list_all};
 use super::mirror::left;
-use super::observe::{catalog_of, load_catalog};
+use super::observe::catalog_of;
 use super::{history, kept, receipt};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
-use crate::store::{Object, Outcome, PutIf};
+use crate::store::{Object, Outcome, PutIf, Read};
 
 /// A sweep stops after this long: the next must never begin while it is still at it.
 const LONGEST_SWEEP: Duration = Duration::from_mins(30);
@@ -45,6 +47,17 @@ pub struct Swept {
     pub deleted: u64,
     /// When.
     pub at: Timestamp,
+}
+
+/// What came of looking whether a sweep is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// The last one was at this time, not long enough ago.
+    NotYet(Timestamp),
+    /// This one.
+    Swept(Swept),
+    /// Somebody else sweeps.
+    Theirs,
 }
 
 /// Every repository that has ever committed a generation.
@@ -92,36 +105,68 @@ pub async fn store_clock(bucket: &Bucket) -> Result<Timestamp> {
     time_of(bucket, &path).await
 }
 
-/// Sweeps if the last sweep was longer ago than the interval. `last` is when this process last
-/// swept; without it the bucket is asked. `None` when somebody else sweeps.
-pub async fn sweep_if_due(
+/// Sweeps a repository if its last sweep was longer ago than the interval. `last` is when this process last
+/// swept; without it the bucket is asked.
+pub(super) async fn sweep_if_due(
     bucket: &Bucket,
     repository: &RepositoryDir,
     last: Option<Timestamp>,
     now: Timestamp,
-) -> Result<Option<Swept>> {
-    let last = match last {
-        Some(last) => Some(last),
-        None => bucket.store.head(&bucket.path(Key::Swept { repository })).await?.map(|object| object.modified),
-    };
+) -> Result<Due> {
     let interval = signed(bucket.policy.sweep_interval.max(SHORTEST_INTERVAL));
-    match last {
-        Some(last) if now.duration_since(last) < interval => Ok(Some(Swept { deleted: 0, at: last })),
-        Some(_) | None => sweep(bucket, repository).await,
+    let not_yet = |last: &Timestamp| now.duration_since(*last) < interval;
+    if let Some(last) = last.filter(not_yet) {
+        return Ok(Due::NotYet(last));
     }
+    let before = announced(bucket, repository).await?;
+    // Another process may have swept since.
+    if let Some(last) = before.as_ref().map(|object| object.modified).filter(not_yet) {
+        return Ok(Due::NotYet(last));
+    }
+    Ok(match sweep_repository(bucket, repository, before).await? {
+        Some(swept) => Due::Swept(swept),
+        None => Due::Theirs,
+    })
 }
 
-/// Sweeps now, unless somebody else has just begun to.
+/// Sweeps now, a repository and what all of them share, unless somebody else has just begun to.
 pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Swept>> {
-    let began = Instant::now();
-    let Some(now) = claim(bucket, repository).await? else { return Ok(None) };
-    let store = bucket.store.as_ref();
-    let listed = list_all(store, &key::repository_prefix(&bucket.policy.folders, repository)).await?;
-    let Generations { copies: generations, signatures, mut others } = generations(bucket, repository).await?;
-    let catalogs = direct_children(bucket, &key::catalogs_prefix(repository)).await?;
+    let before = announced(bucket, repository).await?;
+    let Some(swept) = sweep_repository(bucket, repository, before).await? else { return Ok(None) };
+    sweep_shared(bucket, swept.at).await?;
+    Ok(Some(swept))
+}
 
+/// Sweeps what belongs to no repository: receipts, signed packages on their way, the history. Once for all
+/// repositories that a run has swept, for there may be more of it than of anything else.
+pub(super) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
+    let trim = async { history::trim(bucket).await.map(drop) };
+    try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await.map(drop)
+}
+
+/// Sweeps a repository; `before` is the announcement of the last time.
+async fn sweep_repository(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    before: Option<Object>,
+) -> Result<Option<Swept>> {
+    let began = Instant::now();
+    let Some(now) = claim(bucket, repository, before).await? else { return Ok(None) };
+    let store = bucket.store.as_ref();
+    let prefix = key::repository_prefix(&bucket.policy.folders, repository);
+    let catalogs_prefix = key::catalogs_prefix(repository);
+    let ((listed, leave), generations, catalogs) = try_join3(
+        bucket.list_with_leave(&prefix, Share::All),
+        generations(bucket, repository),
+        direct_children(bucket, &catalogs_prefix),
+    )
+    .await?;
+    let Generations { copies: generations, signatures, mut others } = generations;
+
+    // After the listing, so that nothing which was staged or committed before it is missed.
     let repomd_key = bucket.path(Key::Repomd { repository });
-    let Some(current) = store.get(&repomd_key, None).await? else {
+    let (current, enclosed) = try_join(store.get(&repomd_key, None), enclosed(bucket, repository)).await?;
+    let Some(current) = current else {
         return Err(Error::new(ErrorKind::Corrupt, format!("sweeping: {repomd_key} is missing"))
             .hint("nothing was deleted; the next package that arrives restores the last generation"));
     };
@@ -130,34 +175,16 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
     let (retained, mut over) = split(generations, current.object.modified, expires);
     over.extend(signatures_left(signatures, &retained));
 
-    let mut named: HashSet<String> = kept::spared(bucket, repository).await?.into_iter().collect();
-    let mut retained_catalogs: HashSet<String> = HashSet::new();
-    let mut bodies = vec![current.bytes];
-    for generation in &retained {
-        if let Some(read) = store.get(&generation.key, None).await? {
-            bodies.push(read.bytes);
-        }
-    }
-    for body in &bodies {
-        retained_catalogs.insert(bucket.path(Key::Catalog { repository, repomd: Sha256::of(body) }));
-        if !name_all(bucket, repository, body, &mut named, &mut retained_catalogs).await? {
-            tracing::info!(%repository, "a retained generation has no catalog; sweeping again when its grace is over");
-            return Ok(Some(Swept { deleted: 0, at: now }));
-        }
-    }
-    // In its own folder a generation may be read for longer than in the repository's.
-    let judged: HashSet<Sha256> = bodies.iter().map(|body| Sha256::of(body)).collect();
-    for &repomd in left.read.iter().filter(|repomd| !judged.contains(repomd)) {
-        retained_catalogs.insert(bucket.path(Key::Catalog { repository, repomd }));
-        let Some(catalog) = catalog_of(bucket, repository, repomd).await? else {
-            tracing::info!(%repository, "a generation that is read in its own folder has no catalog; sweeping again when its grace is over");
-            return Ok(Some(Swept { deleted: 0, at: now }));
-        };
-        name_packages(bucket, repository, &catalog, &mut named, &mut retained_catalogs);
-    }
-    let prefix = key::repository_prefix(&bucket.policy.folders, repository);
+    // One large catalog at a time.
+    let at_once = if leave.is_some() { 1 } else { bucket.policy.concurrency };
+    let Some((mut named, retained_catalogs)) =
+        named(bucket, repository, (current.bytes, &retained), &left.read, at_once).await?
+    else {
+        tracing::info!(%repository, "a generation that may still be read has no catalog; sweeping again when its grace is over");
+        return Ok(Some(Swept { deleted: 0, at: now }));
+    };
+    named.extend(kept::spared(bucket, repository).await?);
     others.extend(listed.iter().filter_map(|object| inner_repository(object.key.strip_prefix(&prefix)?)));
-    let enclosed = enclosed(bucket, repository).await?;
     let of_another = |object: &Object| {
         let path = object.key.strip_prefix(&prefix).unwrap_or_default();
         !path.starts_with("repodata/") && (enclosed || folders(path).any(|folder| others.contains(folder)))
@@ -168,27 +195,37 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
         .filter(old)
         .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key) && !of_another(object));
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
+    let doomed = unnamed.chain(forgotten).chain(&over).chain(left.over);
+    let turns = doomed.map(|object| async move {
+        // Nothing is begun that late.
+        if began.elapsed() > LONGEST_SWEEP { Ok(None) } else { delete_old(bucket, object, expires).await.map(Some) }
+    });
+    // Collected first: a stream over borrowing closures is not Send.
+    let turns: Vec<_> = turns.collect();
+    let mut turns = futures::stream::iter(turns).buffered(bucket.policy.concurrency);
     let mut deleted = 0;
-    for object in unnamed.chain(forgotten).chain(&over).chain(left.over) {
-        if began.elapsed() > LONGEST_SWEEP {
+    while let Some(outcome) = turns.next().await {
+        let Some(is_deleted) = outcome? else {
             tracing::info!(%repository, deleted, "the sweep has taken its time; the next one goes on");
-            return Ok(Some(Swept { deleted, at: now }));
-        }
-        deleted += u64::from(delete_old(bucket, object, expires).await?);
+            break;
+        };
+        deleted += u64::from(is_deleted);
     }
-    sweep_receipts(bucket, now).await?;
-    sweep_signed(bucket, now).await?;
-    history::trim(bucket).await?;
     Ok(Some(Swept { deleted, at: now }))
+}
+
+/// The last announcement of a sweep.
+async fn announced(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Object>> {
+    bucket.store.head(&bucket.path(Key::Swept { repository })).await
 }
 
 /// Announces a sweep, and tells what time it is in the store. `None` when another was announced
 /// first: two at once could take a package that was swept by the one and published anew before the
 /// other came to it.
-async fn claim(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Timestamp>> {
+async fn claim(bucket: &Bucket, repository: &RepositoryDir, before: Option<Object>) -> Result<Option<Timestamp>> {
     let (store, key) = (bucket.store.as_ref(), Key::Swept { repository });
     let path = bucket.path(key);
-    let before = store.head(&path).await?.map(|object| object.etag);
+    let before = before.map(|object| object.etag);
     // No two announcements are equal, so that an answer that was lost can be told from another's.
     let bytes = receipt::to_json(&serde_json::json!({"after": before, "sweeper": store.jitter()}))?;
     let condition = before.map_or(PutIf::Absent, PutIf::Matches);
@@ -198,22 +235,47 @@ async fn claim(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Tim
     }
 }
 
-/// Adds every key that a generation names. `false` when its catalog is gone, so that nobody
-/// knows which packages it names.
-async fn name_all(
+/// The keys that retained generations name, and the keys of their catalogs: of the current repomd.xml, of the
+/// copies in `retained`, and of those that are read in folders of their own. `None` when a catalog is gone, so
+/// that nobody knows which packages its generation names.
+async fn named(
     bucket: &Bucket,
     repository: &RepositoryDir,
-    body: &[u8],
-    named: &mut HashSet<String>,
-    retained_catalogs: &mut HashSet<String>,
-) -> Result<bool> {
-    let Ok(repomd) = Repomd::read(body) else { return Ok(false) };
-    let Some(catalog) = load_catalog(bucket, repository, body).await? else { return Ok(false) };
-    name_packages(bucket, repository, &catalog, named, retained_catalogs);
-    let mirror = catalog.mirror.iter().map(|layout| layout.href.as_str());
-    let hrefs = repomd.records.iter().map(|record| record.href.as_str()).chain(mirror);
-    named.extend(hrefs.map(|href| bucket.path(Key::Metadata { repository, href })));
-    Ok(true)
+    (current, retained): (Bytes, &[Object]),
+    read_apart: &BTreeSet<Sha256>,
+    at_once: usize,
+) -> Result<Option<(HashSet<String>, HashSet<String>)>> {
+    let copies: Vec<_> = retained.iter().map(|generation| bucket.store.get(&generation.key, None)).collect();
+    let copies: Vec<Option<Read>> =
+        futures::stream::iter(copies).buffered(bucket.policy.concurrency).try_collect().await?;
+    // The newest copy is as a rule of what is current: it is read once.
+    let bodies = std::iter::once(current).chain(copies.into_iter().flatten().map(|read| read.bytes));
+    let mut generations: BTreeMap<Sha256, Option<Bytes>> = bodies.map(|body| (Sha256::of(&body), Some(body))).collect();
+    // In its own folder a generation may be read for longer than in the repository's.
+    for &repomd in read_apart {
+        generations.entry(repomd).or_insert(None);
+    }
+    let mut hrefs = Vec::new();
+    for body in generations.values().flatten() {
+        let Ok(repomd) = Repomd::read(body) else { return Ok(None) };
+        hrefs.extend(repomd.records.into_iter().map(|record| record.href));
+    }
+    let mut named: HashSet<String> = hrefs.iter().map(|href| bucket.path(Key::Metadata { repository, href })).collect();
+    let mut retained_catalogs: HashSet<String> =
+        generations.keys().map(|&repomd| bucket.path(Key::Catalog { repository, repomd })).collect();
+    let catalogs: Vec<_> = generations
+        .iter()
+        .map(|(&repomd, body)| async move { (body.is_some(), catalog_of(bucket, repository, repomd).await) })
+        .collect();
+    let mut catalogs = futures::stream::iter(catalogs).buffered(at_once);
+    while let Some((is_in_place, catalog)) = catalogs.next().await {
+        let Some(catalog) = catalog? else { return Ok(None) };
+        name_packages(bucket, repository, &catalog, &mut named, &mut retained_catalogs);
+        if is_in_place && let Some(layout) = &catalog.mirror {
+            named.insert(bucket.path(Key::Metadata { repository, href: &layout.href }));
+        }
+    }
+    Ok(Some((named, retained_catalogs)))
 }
 
 /// Adds every package that a generation names, and what its catalog is stored as a change of.
@@ -340,9 +402,9 @@ async fn sweep_receipts(bucket: &Bucket, now: Timestamp) -> Result<()> {
     // next sweep does no harm.
     for _ in 0..MAX_PAGES {
         let page = bucket.store.list(key::RECEIPTS_PREFIX, after.as_deref()).await?;
-        for object in page.objects.iter().filter(|object| object.modified < expires) {
-            delete(bucket, object).await?;
-        }
+        let over = page.objects.iter().filter(|object| object.modified < expires);
+        let deletes: Vec<_> = over.map(|object| delete(bucket, object)).collect();
+        at_once(bucket, deletes).await?;
         after = page.next;
         if after.is_none() {
             break;
@@ -355,10 +417,14 @@ async fn sweep_receipts(bucket: &Bucket, now: Timestamp) -> Result<()> {
 async fn sweep_signed(bucket: &Bucket, now: Timestamp) -> Result<()> {
     let expires = now.checked_sub(SIGNED_KEPT).unwrap_or(Timestamp::MIN);
     let left = list_all(bucket.store.as_ref(), key::SIGNED_PREFIX).await?;
-    for object in left.iter().filter(|object| object.modified < expires) {
-        delete_old(bucket, object, expires).await?;
-    }
-    Ok(())
+    let over = left.iter().filter(|object| object.modified < expires);
+    at_once(bucket, over.map(|object| delete_old(bucket, object, expires)).collect()).await
+}
+
+/// Deletes side by side.
+async fn at_once(bucket: &Bucket, deletes: Vec<impl Future<Output = Result<bool>>>) -> Result<()> {
+    let deletes = futures::stream::iter(deletes).buffer_unordered(bucket.policy.concurrency);
+    deletes.try_for_each(|_| future::ready(Ok(()))).await
 }
 
 /// Deletes what was listed, if it is still that and still old. Equal bytes have equal ETags in S3,

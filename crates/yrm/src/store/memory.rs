@@ -117,10 +117,10 @@ impl MemoryStore {
             (PutIf::Always, _) | (PutIf::Absent, None) | (PutIf::Matches(_), Some(_)) => {}
         }
         let etag = ETag::new(&sha256.to_string()[..32]);
-        let version =
-            Version { bytes, attributes: attributes.clone(), modified: (self.clock)(), etag: etag.clone(), sha256 };
+        let modified = (self.clock)();
+        let version = Version { bytes, attributes: attributes.clone(), modified, etag: etag.clone(), sha256 };
         keys.entry(key.to_owned()).or_default().push(Some(version));
-        Outcome::Done(Stored { etag, sha256: Some(sha256) })
+        Outcome::Done(Stored { etag, sha256: Some(sha256), since: Some(modified) })
     }
 }
 

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod counted;
 pub mod fault;
 pub mod key;
+pub mod limited;
 pub mod local;
 pub mod memory;
 pub mod pace;
@@ -162,6 +163,8 @@ pub struct Stored {
     pub etag: ETag,
     /// Its SHA-256, when the store computed it over the whole object.
     pub sha256: Option<Sha256>,
+    /// Since when it is there, by the store's clock, when the answer said so.
+    pub since: Option<Timestamp>,
 }
 
 /// A range of a body that an object of the same bucket holds already.

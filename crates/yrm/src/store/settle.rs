@@ -277,7 +277,7 @@ async fn look_at_both(store: &dyn Store, copy: Copy<'_>) -> Result<Option<Copied
     let same_source = target.user.get(SOURCE_ETAG).is_some_and(|etag| etag == copy.source.etag.as_str());
     let same_size = target.size_bytes == copy.source.size_bytes;
     Ok(Some(if same_size && (same_digest || same_source) {
-        Copied::Found(Stored { etag: target.etag, sha256: target.sha256 })
+        Copied::Found(Stored { etag: target.etag, sha256: target.sha256, since: Some(target.since) })
     } else {
         Copied::Occupied(target)
     }))
@@ -294,7 +294,8 @@ async fn look(store: &dyn Store, key: &str, bytes: &Bytes) -> Result<Look> {
     Ok(match store.get(key, None).await? {
         None => Look::Absent,
         Some(read) if read.bytes == *bytes => {
-            Look::Ours(Stored { etag: read.object.etag, sha256: Some(Sha256::of(bytes)) })
+            let Object { etag, since, .. } = read.object;
+            Look::Ours(Stored { etag, sha256: Some(Sha256::of(bytes)), since: Some(since) })
         }
         Some(read) => Look::Theirs(read.object.etag),
     })
@@ -305,7 +306,8 @@ async fn head_look(store: &dyn Store, key: &str, bytes: &Bytes) -> Result<Look> 
     let Some(object) = store.head(key).await? else { return Ok(Look::Absent) };
     let ours =
         object.size_bytes == bytes.len() as u64 && object.sha256.is_none_or(|sha256| sha256 == Sha256::of(bytes));
-    Ok(if ours { Look::Ours(Stored { etag: object.etag, sha256: object.sha256 }) } else { Look::Theirs(object.etag) })
+    let Object { etag, sha256, since, .. } = object;
+    Ok(if ours { Look::Ours(Stored { etag, sha256, since: Some(since) }) } else { Look::Theirs(etag) })
 }
 
 fn unsettled(doing: String, doubt: Option<Error>) -> Error {

@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::described::Described;
 use crate::error::Result;
-use crate::publish::bucket::Bucket;
+use crate::publish::bucket::{Bucket, Share};
 use crate::publish::catalog::Entries;
 use crate::publish::href::is_outside;
 use crate::publish::inbox::list_all;
@@ -46,11 +47,25 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) async fn list(bucket: &Bucket, repository: &RepositoryDir) -> Result<Self> {
         let prefix = key::repository_prefix(&bucket.policy.folders, repository);
-        let mut objects = list_all(bucket.store.as_ref(), &prefix).await?;
+        let objects = list_all(bucket.store.as_ref(), &prefix).await?;
+        Ok(Self::of(prefix, objects))
+    }
+
+    /// The same, and leave to take so much over.
+    pub(super) async fn list_with_leave(
+        bucket: &Bucket,
+        repository: &RepositoryDir,
+    ) -> Result<(Self, Option<OwnedSemaphorePermit>)> {
+        let prefix = key::repository_prefix(&bucket.policy.folders, repository);
+        let (objects, room) = bucket.list_with_leave(&prefix, Share::One).await?;
+        Ok((Self::of(prefix, objects), room))
+    }
+
+    fn of(prefix: String, mut objects: Vec<Object>) -> Self {
         // It is, but for stores that list in an order of their own.
         objects.sort_by(|a, b| a.key.cmp(&b.key));
         let nested = objects.iter().filter_map(|object| sweep::inner_repository(&object.key[prefix.len()..])).collect();
-        Ok(Self { prefix, objects, nested })
+        Self { prefix, objects, nested }
     }
 
     /// How many bytes come before a path in it.

@@ -57,7 +57,7 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
         return Ok(state);
     }
     let fresh = State::fresh(repository.clone(), bucket.policy.compression);
-    let folder = Folder::list(bucket, repository).await?;
+    let (folder, _room) = Folder::list_with_leave(bucket, repository).await?;
     let (prefix_bytes, mut taken_over) = (folder.prefix_bytes(), TakenOver::default());
     let there = match described::newest_primary(bucket, repository, folder.primaries()).await? {
         // It was the whole truth until repomd.xml was lost; what it does not name was taken out.
@@ -88,8 +88,8 @@ fn offered_without_metadata(bucket: &Bucket, repository: &RepositoryDir, folder:
 
 /// Takes over what `current` describes.
 pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Current, now: Timestamp) -> Result<State> {
+    let (folder, _room) = Folder::list_with_leave(bucket, repository).await?;
     let told = described::read(bucket, repository, &current.repomd).await?;
-    let folder = Folder::list(bucket, repository).await?;
     let prefix_bytes = folder.prefix_bytes();
     let mut adoption = Adoption {
         dropped_records: drop_records(bucket, repository, &folder, &mut current.repomd),
@@ -191,6 +191,7 @@ fn countable(revision: &str) -> u64 {
 /// The same generation again, from the packages: its published files are gone or damaged.
 pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<State> {
     let repository = state.repository.clone();
+    // Whoever rebuilds a large repository has leave to already.
     let folder = Folder::list(bucket, &repository).await?;
     // Only what the generation held: an unnamed file may be removed, or staged by another writer.
     let Parts { there, missing, .. } = folder.part(bucket, &repository, &state.catalog.entries).await?;

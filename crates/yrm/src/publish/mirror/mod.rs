@@ -13,6 +13,7 @@ pub(super) mod left;
 
 pub(crate) use self::folder::{REPOMD, SIGNATURE};
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
@@ -273,14 +274,12 @@ impl Publisher {
     /// Makes the mirrors that are missing where nothing else was to do: by a generation that has what is
     /// needed if need be.
     pub(super) async fn follow_where_owed(&self, owed: Vec<RepositoryDir>, pass: Pass<'_>, report: &mut Report) {
-        let settled: Vec<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
-        for repository in owed.into_iter().filter(|repository| !settled.contains(&repository.as_str().to_owned())) {
-            let work = Work { repository: &repository, errand: &super::errand::Errand::Publish, pass };
-            let settlement = self.settle(work, Vec::new()).await;
-            if !settlement.errors.is_empty() {
+        let settled: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
+        let owed: Vec<_> = owed.into_iter().filter(|repository| !settled.contains(repository.as_str())).collect();
+        for (repository, failed) in owed.iter().zip(self.settle_undropped(&owed, pass, report).await) {
+            if failed {
                 lock(&self.mirrors_owed).insert(repository.clone());
             }
-            self.take_in(settlement, report).await;
         }
     }
 }

@@ -356,7 +356,7 @@ fn link_file(tree: &Tree, source: KeyPath<'_>, target: KeyPath<'_>, seen: Identi
         return Ok(Some(Outcome::Lost));
     }
     Ok(Some(match rustix::fs::fsync(&to) {
-        Ok(()) => Outcome::Done(Stored { etag: seen.etag(), sha256: None }),
+        Ok(()) => Outcome::Done(Stored { etag: seen.etag(), sha256: None, since: None }),
         Err(errno) => Outcome::Ambiguous(failure(errno, format!("flushing the folder of {:?}", target.key))),
     }))
 }

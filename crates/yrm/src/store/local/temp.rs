@@ -218,7 +218,7 @@ impl Temp {
         };
         Ok(match answer {
             Outcome::Done(()) => match rustix::fs::fsync(&folder) {
-                Ok(()) => Outcome::Done(Stored { etag: sealed.etag(), sha256: landing.sha256 }),
+                Ok(()) => Outcome::Done(Stored { etag: sealed.etag(), sha256: landing.sha256, since: None }),
                 // In place, but maybe not for ever: that is what `Ambiguous` is for.
                 Err(errno) => Outcome::Ambiguous(failure(errno, format!("flushing the folder of {:?}", path.key))),
             },

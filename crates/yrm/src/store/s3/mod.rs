@@ -202,7 +202,9 @@ impl S3Store {
         };
         let result = output.copy_object_result();
         let sha256 = result.and_then(|result| whole_sha256(result.checksum_sha256(), result.checksum_type()));
-        Ok(stored(result.and_then(|result| result.e_tag()), sha256, &doing))
+        let since = result.and_then(|result| timestamp(result.last_modified()?));
+        let outcome = stored(result.and_then(|result| result.e_tag()), sha256, &doing);
+        Ok(outcome.map(|stored| Stored { since, ..stored }))
     }
 
     async fn get_once(&self, key: &str, range: Option<&Range<u64>>) -> Result<Got> {
@@ -404,7 +406,7 @@ fn copying(copy: Copy<'_>) -> String {
 /// A success must name what it made; one that does not is looked at.
 fn stored(etag_text: Option<&str>, sha256: Option<Sha256>, doing: &str) -> Outcome<Stored> {
     match etag_text {
-        Some(text) => Outcome::Done(Stored { etag: etag(text), sha256 }),
+        Some(text) => Outcome::Done(Stored { etag: etag(text), sha256, since: None }),
         None => Outcome::Ambiguous(Error::new(ErrorKind::Unavailable, doing).because("the answer has no ETag")),
     }
 }

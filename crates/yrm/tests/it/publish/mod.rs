@@ -13,6 +13,7 @@ mod mirrored;
 mod modules;
 mod races;
 mod run;
+mod scale;
 mod shared;
 mod signed;
 mod taken_over;

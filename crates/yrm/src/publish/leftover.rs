@@ -65,14 +65,18 @@ impl Publisher {
         let on_conflict = self.bucket.policy.on_conflict;
         let rules = FolderRules { gate: &self.bucket.gate, repository: &state.repository };
         let first = plan(&state.catalog, candidates, on_conflict, rules);
-        let conflicts = first.conflicts.iter().map(|conflict| conflict.candidate);
+        // Of two that are in each other's way either may be the leftover.
+        let conflicts =
+            first.conflicts.iter().flat_map(|conflict| conflict.with.into_iter().chain([conflict.candidate]));
         let replaces = |at: usize| first.replace.iter().any(|replacement| replacement.candidate == at);
         let doubtful =
             first.admit.iter().copied().filter(|&at| replaces(at) || self.may_be_answered(&candidates[at], run));
         // What nobody has dropped again does not keep others from taking its place.
         let makes_room = first.already.iter().copied().filter(|_| !first.later.is_empty());
-        let asked: Vec<usize> =
+        let mut asked: Vec<usize> =
             conflicts.chain(doubtful).chain(first.later.iter().copied()).chain(makes_room).collect();
+        asked.sort_unstable();
+        asked.dedup();
         let asking: Vec<_> = asked
             .iter()
             .map(|&at| {
@@ -91,7 +95,6 @@ impl Publisher {
         if answered.is_empty() {
             return Ok(first);
         }
-        answered.sort_unstable();
         for at in answered.into_iter().rev() {
             let dropped = candidates.remove(at).dropped;
             if first.already.contains(&at) {

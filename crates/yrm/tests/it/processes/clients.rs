@@ -172,7 +172,13 @@ impl Dnf {
             self.run(&["makecache", "--refresh"]).await?;
             reads.refreshes += 1;
             let listed = self.run(&["--cacheonly", "repoquery", "--qf", "%{name} %{relativepath}\n"]).await?;
-            let listed: Vec<(&str, &str)> = listed.lines().filter_map(|line| line.trim().split_once(' ')).collect();
+            // One name may have many paths in the evil uploader's folder, and dnf takes any of them.
+            let listed = listed.lines().filter_map(|line| line.trim().split_once(' '));
+            let listed: Vec<(&str, &str)> = listed.filter(|(_, href)| !href.starts_with(super::evil::FOLDER)).collect();
+            if listed.is_empty() && reads.got.is_empty() {
+                // Only the other's packages are published yet.
+                continue;
+            }
             if listed.is_empty() {
                 return Err("repoquery lists no package, and there was one when this client began".to_owned());
             }

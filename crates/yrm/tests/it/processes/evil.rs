@@ -15,7 +15,8 @@ use crate::users::{STRANGER, set_mode};
 /// Its folder in the inbox.
 pub(super) const FOLDER: &str = "evil/";
 /// What it does; each is a function in `evil.py`.
-const EVILS: [&str; 5] = ["links", "empty", "unreadable", "keeps", "junk"];
+const EVILS: [&str; 10] =
+    ["flip", "exchange_files", "exchange_folder", "lock", "sparse", "links", "empty", "unreadable", "keeps", "junk"];
 /// Packages that it has, each with a twin.
 const PAIRS: usize = 8;
 
@@ -39,8 +40,7 @@ pub(super) struct Deeds {
 /// The settings of a service where its folder has a rule; the keys are in `directory`.
 pub(super) fn settings(directory: &Path) -> String {
     let keys = directory.join("keys");
-    let rule = |folder: &str| format!("\n[[rule]]\nfolder = \"{folder}\"\nsignatures = \"require\"\n");
-    format!("keyring = \"{}\"\n{}{}", keys.display(), rule("evil"), rule("evil/**"))
+    format!("keyring = \"{}\"\n\n[[rule]]\nfolder = \"evil/**\"\nsignatures = \"require\"\n", keys.display())
 }
 
 /// Makes a key, packages that it signed, and for each a twin of the same size that nobody signed.
@@ -85,7 +85,8 @@ impl Evil {
         std::fs::copy(script, &copy).unwrap();
         set_mode(&copy, 0o644);
         let evils = std::env::var("YRM_CHAOS_EVILS").unwrap_or_else(|_| EVILS.join(","));
-        let mut command = STRANGER.command("python3");
+        // The system's own: another one may be in a folder that is closed to others.
+        let mut command = STRANGER.command("/usr/bin/python3");
         command.arg(copy).arg(place.root().join("inbox")).arg(directory.join("pairs"));
         command.args([seed.to_string(), seconds.to_string()]).args(evils.split(','));
         let mut command = Command::from(command);

@@ -45,7 +45,7 @@ const SHRINK_LIMIT_PERCENT: usize = 20;
 pub struct Bucket {
     /// Where the objects are. As many calls are in flight as `concurrency` says; further ones wait.
     pub store: Arc<dyn Store>,
-    /// The same without waiting for others: for what has to follow at once.
+    /// The same without waiting for others: for what has to follow at once, and what is no part of a run.
     pub(super) prompt: Arc<dyn Store>,
     pieces: Arc<Semaphore>,
     large: Arc<Semaphore>,
@@ -99,6 +99,13 @@ impl Bucket {
     pub fn with_cache(mut self, cache: Cache) -> Self {
         self.cache = Arc::new(cache);
         self
+    }
+
+    /// The same bucket, whose calls do not wait for others and take no other call's place: for the few that are made
+    /// beside the runs, and may take long.
+    #[must_use]
+    pub(super) fn beside_runs(&self) -> Self {
+        Self { store: Arc::clone(&self.prompt), ..self.clone() }
     }
 
     /// The same bucket, its metadata signed.

@@ -259,7 +259,8 @@ impl Publisher {
     /// Reads what takes long beside the runs, for as long as this is polled: without it a run reads that
     /// itself, after all else. `call` calls for a run, when something was read.
     pub async fn read_long(&self, call: impl Fn()) {
-        self.long.attend(&self.bucket, call).await;
+        // No run waits for a call that is made here.
+        self.long.attend(&self.bucket.beside_runs(), call).await;
     }
 
     /// Says who uploaded what was answered, as far as it was heard.

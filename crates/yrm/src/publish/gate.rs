@@ -1,8 +1,8 @@
 //! Who may publish what where: for the folder of a package the rule that holds, the keys that may
 //! sign there, and what its signatures are worth. Reads keyrings; never a package, never writes.
 //!
-//! What is published already is not asked again: the gate stands between inbox and repository, and
-//! before a promotion.
+//! What is published already is not asked again: the gate stands between inbox and repository,
+//! before a promotion, and before a repository that is made from files which no metadata names.
 
 use std::fmt;
 use std::path::{Path, PathBuf};

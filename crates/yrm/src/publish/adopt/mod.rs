@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
+use rpmmd::header::{HeaderFile, Parsed};
 use rpmmd::repodata::Document;
 use rpmmd::repomd::{Record, Repomd};
 
@@ -23,10 +24,11 @@ use super::bucket::{Bucket, aside, guard_loss};
 use super::catalog::Entry;
 use super::href;
 use super::inbox::{Dropped, list_all};
-use super::inspect::{Inspector, describe_at, learn_pkgid};
+use super::inspect::{Inspector, describe_at, learn_pkgid, read_header};
 use super::kept::Kept;
 use super::observe::{Current, State, load_catalog};
 use super::report::{Adoption, Names};
+use super::signed::is_ours;
 use super::verdict::{Candidate, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
@@ -59,22 +61,24 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
     let fresh = State::fresh(repository.clone(), bucket.policy.compression);
     let (folder, _room) = Folder::list_with_leave(bucket, repository).await?;
     let (prefix_bytes, mut taken_over) = (folder.prefix_bytes(), TakenOver::default());
-    let there = match described::newest_primary(bucket, repository, folder.primaries()).await? {
+    let (there, gate) = match described::newest_primary(bucket, repository, folder.primaries()).await? {
         // It was the whole truth until repomd.xml was lost; what it does not name was taken out.
         Some(described) => {
             let Parts { there, missing, unnamed } = folder.part(bucket, repository, &described).await?;
             taken_over.kept.not_offered = unnamed;
             taken_over.told.missing = missing;
-            there
+            (there, None)
         }
-        None => offered_without_metadata(bucket, repository, folder),
+        // Nothing says that these were ever let in.
+        None => (offered_without_metadata(bucket, repository, folder), Some(Inspector::new(bucket.clone(), now))),
     };
     if there.is_empty() {
         return Ok(fresh);
     }
-    let looked = Looked { described: Described::nothing(), digests: None, before: there.len() };
+    let looked = Looked { described: Described::nothing(), digests: None, before: there.len(), gate };
     let (state, left) = take_over(bucket, fresh, &Arc::new(looked), there, now).await?;
     let TakenOver { told, kept } = &mut taken_over;
+    kept.not_offered.extend(left.not_offered);
     (told.packages, told.unreadable) = (state.catalog.entries.len() as u64, left.unreadable);
     told.not_offered = kept.not_offered.iter().map(|key| key[prefix_bytes..].to_owned()).collect();
     Ok(tell(state, taken_over))
@@ -110,11 +114,11 @@ pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Cur
             kept.not_offered = unnamed;
             kept.named_beside =
                 there.iter().filter(|there| there.is_beside()).map(|there| there.object.key.clone()).collect();
-            (Looked { described, digests: None, before }, there)
+            (Looked { described, digests: None, before, gate: None }, there)
         }
         Told::Digests(digests) => {
             let before = digests.len();
-            let looked = Looked { described: Described::nothing(), digests: Some(digests), before };
+            let looked = Looked { described: Described::nothing(), digests: Some(digests), before, gate: None };
             (looked, folder.packages(bucket, repository))
         }
     };
@@ -197,7 +201,7 @@ pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<St
     let Parts { there, missing, .. } = folder.part(bucket, &repository, &state.catalog.entries).await?;
     let before = state.catalog.entries.len();
     guard_loss(bucket, &repository, before, &missing)?;
-    let looked = Looked { described: Described::nothing(), digests: None, before };
+    let looked = Looked { described: Described::nothing(), digests: None, before, gate: None };
     let (rebuilt, left) = take_over(bucket, state, &Arc::new(looked), there, now).await?;
     guard_loss(bucket, &repository, before, &missing.and(&left.unreadable))?;
     Ok(rebuilt)
@@ -229,6 +233,8 @@ struct Looked {
     digests: Option<HashSet<Sha256>>,
     /// How many there were.
     before: usize,
+    /// Who is asked about packages that no metadata vouches for.
+    gate: Option<Inspector>,
 }
 
 /// What was not taken over, and what was, by digest.
@@ -263,7 +269,8 @@ async fn take_over(
             let explained = explained.filter(|at| described.size_bytes(*at) == there.object.size_bytes);
             async move {
                 let href = there.href(prefix_bytes).to_owned();
-                let key = there.object.key.clone();
+                let object = there.object.clone();
+                let key = object.key.clone();
                 let found = match explained {
                     Some(at) => return Ok(Some(Found::Explained(at, there.object))),
                     None => examined(bucket, inspector, (repository, &href), there).await?,
@@ -272,6 +279,12 @@ async fn take_over(
                     left_out(&|left| left.unreadable.add(href.clone()));
                     return Ok(None);
                 };
+                if let (Some(gate), Found::Examined(examined)) = (&looked.gate, &found)
+                    && !may_be_offered(bucket, gate, object, &examined.0, now).await?
+                {
+                    left_out(&|left| left.not_offered.push(key.clone()));
+                    return Ok(None);
+                }
                 if let (Some(digests), Found::Examined(examined)) = (&looked.digests, &found) {
                     let digest = examined.0.pkgid();
                     if !digests.contains(&digest) {
@@ -297,6 +310,25 @@ async fn take_over(
     let revision = state.catalog.revision;
     let (catalog, files) = aside("rendering", move || taking.finish(compression, revision)).await??;
     Ok((state.adopt(catalog, files), left.into_inner().unwrap_or_else(PoisonError::into_inner)))
+}
+
+/// Whether a package that no metadata vouches for is what its folder's rule asks of an upload. One that our first key
+/// has signed was let in before.
+async fn may_be_offered(
+    bucket: &Bucket,
+    gate: &Inspector,
+    object: Object,
+    entry: &Entry<'_>,
+    now: Timestamp,
+) -> Result<bool> {
+    let path = object.key[bucket.policy.folders.repo.len() + 1..].to_owned();
+    let dropped = Dropped { path, object };
+    if gate.is_let_in(&dropped, (&entry.name, Some(entry.pkgid())), &dropped.path).await? {
+        return Ok(true);
+    }
+    let Some(signer) = &bucket.signer else { return Ok(false) };
+    let Some(prefix) = read_header(gate, &dropped).await? else { return Ok(false) };
+    Ok(matches!(HeaderFile::parse_prefix(&prefix), Ok(Parsed::Ready(file)) if is_ours(&file, signer, now)))
 }
 
 /// An entry for a package that only its own header describes; `None` when it is no package that

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use forge::Rpm as Package;
+use yrm::check::{Depth, check};
 use yrm::config::{KeyringPlace, Level, Policy, Repositories, Rule, Trust};
 use yrm::error::ErrorKind;
 use yrm::publish::RunId;
@@ -44,6 +45,26 @@ async fn run(world: &World) -> Report {
     let report = world.run().await;
     assert_eq!(report.errors, Vec::<String>::new());
     report
+}
+
+/// Nothing says that the files in a folder without any metadata were ever let in.
+#[tokio::test]
+async fn a_rebuild_from_the_folder_asks_the_gate() {
+    let by = Signers::of(&[Signer::Ed25519, Signer::Unknown]);
+    let world = world(trusting(&by, Level::Require, Vec::new()));
+    let store = world.hooked.as_ref();
+    put(store, "repo/el9/plain.rpm", package("plain")).await;
+    put(store, "repo/el9/unknown.rpm", by.rpmsign(Signer::Unknown, &package("unknown"), &["--rpmv3"])).await;
+    put(store, "repo/el9/signed.rpm", by.rpmsign(Signer::Ed25519, &package("signed"), &[])).await;
+    world.drop_bytes("el9/new.rpm", by.rpmsign(Signer::Ed25519, &package("new"), &[])).await;
+    let report = run(&world).await;
+    let adoption = report.repositories[0].adoption.as_ref().unwrap().to_string();
+    assert_eq!(adoption, "took over 1 packages; 2 files were not offered and stay out: plain.rpm, unknown.rpm");
+    let findings = check(world.publisher.bucket(), Depth::Deep).await.unwrap();
+    assert_eq!(findings.repositories[0].packages, 2);
+    for stays in ["plain", "unknown"] {
+        assert!(world.bytes(&format!("repo/el9/{stays}.rpm")).await.is_some(), "{stays} is an operator's to take away");
+    }
 }
 
 #[tokio::test]

@@ -130,6 +130,8 @@ async fn what_is_taken_over_with_modules_is_asked_once_which_it_is_of() {
     world.drop_rpm("new.rpm", &rpm("new", "1", "")).await;
     let report = world.run().await;
     assert!(report.repositories[0].adopted && report.errors.is_empty(), "{report:?}");
+    assert_eq!((report.retired.len(), reads(&world)), (0, 0), "nothing leaves as it is taken over");
+    assert_eq!(world.run().await.errors, Vec::<String>::new());
     let mut all = kept();
     all.insert(0, "new.rpm".to_owned());
     assert_eq!(world.hrefs("").await, all);

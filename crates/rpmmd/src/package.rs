@@ -21,6 +21,7 @@ use std::borrow::Cow;
 
 pub use self::cost::MAX_PACKAGE_MEMORY_BYTES;
 pub use self::error::PackageError;
+pub(crate) use self::files::is_primary_path;
 pub use self::from_header::{FileFacts, Rules};
 pub use self::text::Warning;
 use crate::checksum::Sha256;

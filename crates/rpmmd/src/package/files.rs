@@ -30,7 +30,8 @@ impl File<'_> {
     }
 }
 
-fn is_primary_path(path: &str) -> bool {
+/// The same by the path.
+pub(crate) fn is_primary_path(path: &str) -> bool {
     path.starts_with("/etc/") || path == "/usr/lib/sendmail" || path.contains("bin/")
 }
 

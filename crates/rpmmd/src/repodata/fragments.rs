@@ -60,6 +60,19 @@ impl Fragments {
         Ok(Self { bytes: Arc::new(bytes), ends: [primary_end, filelists_end] })
     }
 
+    /// Of a package whose elements in filelists and other stand there as they would be written.
+    pub(super) fn with_written(package: &Package<'_>, [filelists, other]: [&[u8]; 2]) -> Result<Self, TooLong> {
+        let mut bytes = Vec::with_capacity(filelists.len() + other.len() + 4096);
+        primary::write(&mut bytes, package);
+        let primary_end = bytes.len();
+        bytes.extend_from_slice(filelists);
+        bytes.push(b'\n');
+        let filelists_end = bytes.len();
+        bytes.extend_from_slice(other);
+        bytes.push(b'\n');
+        Self::from_parts(bytes, [primary_end, filelists_end]).ok_or(TooLong)
+    }
+
     /// Puts in the pkgid of a package that was described before its bytes were hashed. The
     /// places are found by the markup, which no field's text can contain unescaped. Copies the XML
     /// if another clone has it too.

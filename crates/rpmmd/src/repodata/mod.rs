@@ -3,6 +3,7 @@
 
 mod assembly;
 mod build;
+mod canonical;
 mod fragments;
 mod read;
 mod render;
@@ -18,7 +19,7 @@ pub use build::Build;
 pub use fragments::{Fragments, MAX_FRAGMENTS_BYTES, TooLong};
 pub use read::{MAX_OPEN_BYTES, generation, read};
 pub use render::render;
-pub use stream::{PackageStream, PackageXml, join};
+pub use stream::{Joined, PackageStream, PackageXml, join};
 pub use terms::{Mark, Previous, ReadRange, RenderError, RenderOptions, Rendered, Slot};
 
 use crate::repomd::{AnyChecksum, Record};

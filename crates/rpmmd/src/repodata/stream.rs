@@ -7,7 +7,7 @@ use std::io::{self, BufRead, Read};
 
 use super::read::{MAX_OPEN_BYTES, generation_in};
 use super::source::READ_BYTES;
-use super::{Document, MAX_FRAGMENTS_BYTES, ReadRange};
+use super::{Document, Fragments, MAX_FRAGMENTS_BYTES, ReadRange, TooLong, canonical};
 use crate::checksum::Sha256;
 use crate::compress::OpenText;
 use crate::package::Package;
@@ -79,18 +79,42 @@ impl<'a> PackageStream<'a> {
     }
 }
 
-/// A package from what the three documents, in [`Document::ALL`]'s order, say of it, and the `xml:base` of its
-/// location.
-pub fn join([primary, filelists, other]: [&PackageXml; 3]) -> Result<(Package<'static>, Option<String>), ReadError> {
+/// A package as three documents describe it.
+#[derive(Debug)]
+pub struct Joined<'x> {
+    /// The package; its path may be changed.
+    pub package: Package<'static>,
+    /// `xml:base` of its location.
+    pub base: Option<String>,
+    /// Its elements in filelists and other, where they need not be written anew; the package has only those files
+    /// then that primary lists, and no changelogs.
+    written: Option<[&'x [u8]; 2]>,
+}
+
+impl Joined<'_> {
+    /// Its XML.
+    pub fn fragments(&self) -> Result<Fragments, TooLong> {
+        match self.written {
+            Some(written) => Fragments::with_written(&self.package, written),
+            None => Fragments::of(&self.package),
+        }
+    }
+}
+
+/// A package from what the three documents, in [`Document::ALL`]'s order, say of it.
+pub fn join([primary, filelists, other]: [&PackageXml; 3]) -> Result<Joined<'_>, ReadError> {
     for (document, said) in [(Document::Filelists, filelists), (Document::Other, other)] {
         if said.pkgid != primary.pkgid {
             return Err(ReadError::Unmatched { document: document.name(), pkgid: primary.pkgid });
         }
     }
     let (mut package, base) = primary.read(primary::read_located)?;
-    package.files = filelists.read(|elements, _| filelists::read_children(elements, filelists::read_child))?;
-    package.changelogs = other.read(|elements, _| filelists::read_children(elements, other::read_child))?;
-    Ok((package, base))
+    let written = canonical::as_written(&package, filelists, other);
+    if written.is_none() {
+        package.files = filelists.read(|elements, _| filelists::read_children(elements, filelists::read_child))?;
+        package.changelogs = other.read(|elements, _| filelists::read_children(elements, other::read_child))?;
+    }
+    Ok(Joined { package, base, written })
 }
 
 impl PackageXml {

@@ -3,10 +3,12 @@
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::canonical;
 use super::packages::{numbered, package};
 use super::repodata::Repodata;
 use crate::compress::{Compression, decompress};
-use crate::package::Package;
+use crate::package::{Changelog, Package};
+use crate::primary;
 use crate::repodata::{Document, Fragments, Mark, PackageStream, PackageXml, ReadError, RenderOptions, join, read};
 
 fn rendered(packages: &[Package<'_>], options: RenderOptions) -> Repodata {
@@ -23,17 +25,23 @@ fn all(document: Document, file: &[u8]) -> Result<Vec<PackageXml>, ReadError> {
     Ok(packages)
 }
 
-fn joined(files: [&[u8]; 3]) -> Result<Vec<Package<'static>>, ReadError> {
+fn joined(files: [&[u8]; 3]) -> Result<Vec<Fragments>, ReadError> {
     let [primary, filelists, other] = files;
     let (primary, filelists) = (all(Document::Primary, primary)?, all(Document::Filelists, filelists)?);
     let other = all(Document::Other, other)?;
     let same = |among: &[PackageXml], wanted: &PackageXml| {
         among.iter().find(|one| one.pkgid == wanted.pkgid).cloned().unwrap_or_else(|| among[0].clone())
     };
-    primary
-        .iter()
-        .map(|said| join([said, &same(&filelists, said), &same(&other, said)]).map(|(package, _)| package))
-        .collect()
+    let fragments =
+        |said: &PackageXml| Ok(join([said, &same(&filelists, said), &same(&other, said)])?.fragments().unwrap());
+    primary.iter().map(fragments).collect()
+}
+
+/// What the slow way makes of the same.
+fn written_anew(files: [&[u8]; 3]) -> Result<Vec<Fragments>, ReadError> {
+    let [primary, filelists, other] = files;
+    let packages = read(primary, filelists, other)?;
+    Ok(packages.iter().map(|package| Fragments::of(package).unwrap()).collect())
 }
 
 proptest! {
@@ -44,8 +52,7 @@ proptest! {
         let compression = if zstd { Compression::Zstd } else { Compression::Gz };
         let made = rendered(&packages, RenderOptions::new(compression));
         let files = Document::ALL.map(|document| made.bytes(document));
-        let [primary, filelists, other] = files;
-        prop_assert_eq!(joined(files).unwrap(), read(primary, filelists, other).unwrap());
+        prop_assert_eq!(joined(files).unwrap(), written_anew(files).unwrap());
     }
 }
 
@@ -101,4 +108,55 @@ fn documents_of_different_packages_are_not_joined() {
     assert!(join([&primary[0], &filelists[0], &other[0]]).is_ok());
     let unmatched = [join([&primary[0], &filelists[1], &other[0]]), join([&primary[0], &filelists[0], &other[1]])];
     assert!(unmatched.iter().all(|joined| matches!(joined, Err(ReadError::Unmatched { .. }))));
+}
+
+#[test]
+fn an_element_is_copied_only_where_it_would_be_written_so() {
+    let mut package = numbered(1, 6, 2);
+    let text = "- a & b <c>\r\n\t\u{fffd} \u{e9}";
+    let entry = |author: &'static str, date| Changelog { author: author.into(), date, text: text.into() };
+    package.changelogs = vec![entry("\"A\" <a@b> & c", 0), entry("b", 1_700_000_000)];
+    let made = rendered(&[package], RenderOptions::new(Compression::Gz));
+    let texts = Document::ALL.map(|document| decompress(made.bytes(document), 1 << 20).unwrap().into_owned());
+    let [filelists, other] = [1, 2].map(|at| all(Document::ALL[at], &texts[at]).unwrap().remove(0));
+    let read = primary::read(&texts[0]).unwrap().remove(0);
+    assert!(canonical::as_written(&read, &filelists, &other).is_some(), "nothing has to be read of what we wrote");
+    let pieces: [&[u8]; 16] = [
+        b"<",
+        b">",
+        b"&",
+        b"\"",
+        b"'",
+        b" ",
+        b"\n",
+        b"\t",
+        b"\r",
+        b"\0",
+        b"\xff",
+        b"/",
+        b"&amp;",
+        b"&#65;",
+        b"<!---->",
+        "\u{ffff}".as_bytes(),
+    ];
+    let mut copied = 0;
+    for document in [1, 2] {
+        let find = |what: &[u8]| texts[document].windows(what.len()).position(|at| at == what).unwrap();
+        for at in find(b"<package ") + 9..find(b"</package>") {
+            for (piece, replaces) in pieces.iter().flat_map(|piece| [(piece, 0), (piece, 1)]) {
+                let mut text = texts[document][..at].to_vec();
+                text.extend_from_slice(piece);
+                text.extend_from_slice(&texts[document][at + replaces..]);
+                let mut files = [&texts[0][..], &texts[1][..], &texts[2][..]];
+                files[document] = &text;
+                match (joined(files), written_anew(files)) {
+                    (Ok(joined), Ok(anew)) => assert_eq!(joined, anew, "{}", String::from_utf8_lossy(&text)),
+                    (Err(_), _) => {}
+                    (Ok(joined), Err(error)) => panic!("{error}: {joined:?}"),
+                }
+                copied += 1;
+            }
+        }
+    }
+    assert!(copied > 10_000, "{copied}");
 }

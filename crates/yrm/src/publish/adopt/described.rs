@@ -467,12 +467,13 @@ fn packed(
     pack: &mut io::Result<zstd::bulk::Compressor<'_>>,
     folder: &Folder,
 ) -> std::result::Result<std::result::Result<Packed, String>, Stop> {
-    let (mut package, base) = join([primary, filelists, other])?;
-    match folder.place(base.as_deref(), &package.href) {
-        Ok(href) => package.href = href.into(),
+    let mut joined = join([primary, filelists, other])?;
+    match folder.place(joined.base.as_deref(), &joined.package.href) {
+        Ok(href) => joined.package.href = href.into(),
         Err(elsewhere) => return Ok(Err(elsewhere)),
     }
-    let fragments = Fragments::of(&package).map_err(Stop::TooLong)?;
+    let fragments = joined.fragments().map_err(Stop::TooLong)?;
+    let package = joined.package;
     let (open, ends) = fragments.as_parts();
     let pack = pack.as_mut().map_err(|error| io::Error::from(error.kind()))?;
     let Package { nevra, .. } = &package;

@@ -2,14 +2,14 @@
 //! at all where that is known beforehand; one that was published and stayed has an answer, its receipt,
 //! and is taken out as soon as that is possible, but never published again.
 //!
-//! The receipt is asked for only where a package may have been published before: its path or name is
-//! taken, or the upload is so old that a sweep may have removed its file, or the store is a directory,
-//! where asking costs nothing.
+//! Its receipt is asked for of every upload that would be published, and of those that are in the way of another:
+//! nothing else tells a leftover, for its package may have had another path, and be gone since. That is one read a
+//! package, beside the reads that judge it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use futures::StreamExt as _;
-use jiff::SignedDuration;
+use jiff::Timestamp;
 
 use super::bucket::Bucket;
 use super::inbox::{Dropped, MAX_NAMED, top_folder};
@@ -18,8 +18,12 @@ use super::plan::{FolderRules, Plan, plan};
 use super::report::Report;
 use super::settlement::Settlement;
 use super::verdict::Candidate;
-use super::{Publisher, RunId, receipt, tidy};
+use super::{Publisher, lock, receipt, tidy};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::ETag;
+
+/// Uploads of one repository that are remembered to have no receipt, at most, but for one batch.
+const MAX_UNANSWERED: usize = 4_000;
 
 /// The inbox's folders out of which nothing can be taken, to be told once for all that lies in each.
 #[derive(Debug)]
@@ -53,13 +57,24 @@ impl Held {
     }
 }
 
+/// Uploads that had no receipt in one state of their repository. As long as that is its state nobody has published
+/// them, so that a commit which starts again need not ask again.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    state: Option<ETag>,
+    uploads: HashSet<(String, ETag, Timestamp)>,
+}
+
+fn upload_of(dropped: &Dropped) -> (String, ETag, Timestamp) {
+    (dropped.key().to_owned(), dropped.etag().clone(), dropped.modified())
+}
+
 impl Publisher {
     /// Plans for those candidates that have no answer yet; the others are leftovers.
     pub(super) async fn plan_unanswered(
         &self,
         state: &State,
         candidates: &mut Vec<Candidate>,
-        run: RunId,
         settlement: &mut Settlement,
     ) -> Result<Plan> {
         let on_conflict = self.bucket.policy.on_conflict;
@@ -68,15 +83,16 @@ impl Publisher {
         // Of two that are in each other's way either may be the leftover.
         let conflicts =
             first.conflicts.iter().flat_map(|conflict| conflict.with.into_iter().chain([conflict.candidate]));
-        let replaces = |at: usize| first.replace.iter().any(|replacement| replacement.candidate == at);
-        let doubtful =
-            first.admit.iter().copied().filter(|&at| replaces(at) || self.may_be_answered(&candidates[at], run));
         // What nobody has dropped again does not keep others from taking its place.
         let makes_room = first.already.iter().copied().filter(|_| !first.later.is_empty());
         let mut asked: Vec<usize> =
-            conflicts.chain(doubtful).chain(first.later.iter().copied()).chain(makes_room).collect();
+            conflicts.chain(first.admit.iter().copied()).chain(first.later.iter().copied()).chain(makes_room).collect();
         asked.sort_unstable();
         asked.dedup();
+        let etag = state.current.as_ref().and_then(|current| current.etag.clone());
+        if let Some(known) = lock(&self.unanswered).get(&state.repository).filter(|known| known.state == etag) {
+            asked.retain(|&at| !known.uploads.contains(&upload_of(&candidates[at].dropped)));
+        }
         let asking: Vec<_> = asked
             .iter()
             .map(|&at| {
@@ -92,6 +108,8 @@ impl Publisher {
             }
         }
         drop(answers);
+        let unanswered = asked.iter().filter(|at| !answered.contains(at)).map(|&at| upload_of(&candidates[at].dropped));
+        self.remember_unanswered(state, etag, unanswered.collect());
         if answered.is_empty() {
             return Ok(first);
         }
@@ -107,12 +125,15 @@ impl Publisher {
         Ok(plan(&state.catalog, candidates, on_conflict, rules))
     }
 
-    /// Whether a candidate whose path is free may have been published before all the same.
-    fn may_be_answered(&self, candidate: &Candidate, run: RunId) -> bool {
-        let may_be_swept = SignedDuration::try_from(self.bucket.policy.grace / 2).unwrap_or(SignedDuration::MAX);
-        let age = run.started.duration_since(candidate.dropped.modified()).abs();
-        // What is signed anew has other bytes, and so another path.
-        candidate.signed.is_some() || !self.bucket.store.uploads_are_atomic() || age > may_be_swept
+    fn remember_unanswered(&self, state: &State, etag: Option<ETag>, uploads: HashSet<(String, ETag, Timestamp)>) {
+        let mut known = lock(&self.unanswered);
+        let known = known.entry(state.repository.clone()).or_default();
+        if known.state != etag {
+            *known = Unanswered { state: etag, uploads: HashSet::new() };
+        }
+        if known.uploads.len() < MAX_UNANSWERED {
+            known.uploads.extend(uploads);
+        }
     }
 
     /// Takes out what has an answer, if that can be done by now.

@@ -147,6 +147,8 @@ pub struct Publisher {
     swept: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
     /// Where a path waits for nothing but a sweep.
     sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
+    /// What was found to have no receipt, and in which state of its repository.
+    unanswered: Mutex<BTreeMap<RepositoryDir, leftover::Unanswered>>,
     leases: Leases,
     /// What takes long to read.
     long: LongReads,
@@ -180,6 +182,7 @@ impl Publisher {
             retention_due: Mutex::default(),
             swept: Mutex::default(),
             sweep_wanted: Mutex::default(),
+            unanswered: Mutex::default(),
             leases: Leases::default(),
             long: LongReads::default(),
             archived: Archived::default(),

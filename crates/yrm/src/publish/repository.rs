@@ -313,7 +313,7 @@ impl Publisher {
     ) -> Result<Prepared> {
         let Work { errand, pass: Pass { run, progress, .. }, .. } = work;
         let mut plan = match errand {
-            Errand::Publish => self.plan_unanswered(&state, &mut candidates, run, settlement).await?,
+            Errand::Publish => self.plan_unanswered(&state, &mut candidates, settlement).await?,
             Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
             Errand::RollBack(_) => Plan::default(),
         };

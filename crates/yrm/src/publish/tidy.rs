@@ -105,10 +105,9 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     let record = Key::QuarantineRecord { path: &dropped.path, id };
     let bytes = receipt::attributed(bucket, &dropped.path, dropped.etag(), &rejected)?;
     let (record_key, attributes) = (bucket.path(record), record.attributes());
-    let put_record = settle::put_fixed(bucket.store.as_ref(), &record_key, &bytes, &attributes);
-    let receipt = Receipt::Rejected(rejected.clone());
-    let answer = receipt::write(bucket, &dropped.path, dropped.etag(), &receipt);
-    futures::future::try_join(put_record, answer).await?;
+    // One after the other: whoever finds the receipt relies on the record.
+    settle::put_fixed(bucket.store.as_ref(), &record_key, &bytes, &attributes).await?;
+    receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
     take_out(bucket, dropped).await?;
     Ok(Some(rejected))
 }

@@ -14,7 +14,9 @@ use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body::Body;
+use super::probe::ProbeRow;
 use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The wrapper.
@@ -91,6 +93,14 @@ impl Store for Limited {
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
         let _turn = self.turn().await?;
         self.inner.delete(key, if_match).await
+    }
+
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
+        self.inner.delete_hindrance(key).await
+    }
+
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        self.inner.examine(folders).await
     }
 
     fn jitter(&self) -> f64 {

@@ -11,6 +11,7 @@ use futures::future::{Either, select};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
+use yrm::config::Repositories;
 use yrm::publish::sweep;
 use yrm::store::fault::{Call, Fate, Turn};
 use yrm::store::key::RepositoryDir;
@@ -138,9 +139,13 @@ async fn meanwhile(world: &World) {
     world.run_by(&other).await.unwrap();
     // The operator takes out what the sleeper may be about to publish.
     if let Some(href) = world.hrefs().into_iter().find(|href| *href != "z-1.rpm" && *href != "b-1.rpm") {
-        let who = Who::Removing { repository: String::new(), hrefs: vec![href.clone()] };
+        let (repository, href) = match (&world.policy.repositories, href.split_once('/')) {
+            (Repositories::Depth(1), Some((repository, href))) => (repository.to_owned(), href.to_owned()),
+            _ => (String::new(), href),
+        };
+        let who = Who::Removing { repository: repository.clone(), hrefs: vec![href.clone()] };
         let run = world.run_id(jiff::SignedDuration::ZERO);
-        world.calm(who).remove(&RepositoryDir::new(""), vec![href], run).await.unwrap();
+        world.calm(who).remove(&RepositoryDir::new(&repository), vec![href], run).await.unwrap();
     }
 }
 

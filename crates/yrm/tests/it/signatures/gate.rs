@@ -6,6 +6,7 @@ use forge::Rpm as Package;
 use yrm::check::{Depth, check};
 use yrm::config::{KeyringPlace, Level, Policy, Repositories, Rule, Trust};
 use yrm::error::ErrorKind;
+use yrm::publish::Publisher;
 use yrm::publish::RunId;
 use yrm::publish::bucket::Bucket;
 use yrm::publish::errand::Promotion;
@@ -198,8 +199,14 @@ async fn a_prolonged_key_counts_again_beside_its_old_copy() {
 #[tokio::test]
 async fn a_package_that_is_adopted_is_not_asked_who_signed_it() {
     let by = Signers::of(&[Signer::Ed25519]);
-    let world = world(trusting(&by, Level::Require, Vec::new()));
-    put(world.memory.as_ref(), "repo/el9/there.rpm", package("there")).await;
+    let mut world = world(trusting(&by, Level::Off, Vec::new()));
+    world.drop_bytes("el9/there.rpm", package("there")).await;
+    run(&world).await;
+    // Its metadata vouches for it.
+    for key in world.memory.keys().iter().filter(|key| key.starts_with(".yrm/")) {
+        world.remove(key).await;
+    }
+    world.publisher = Publisher::new(world.hooked.clone(), trusting(&by, Level::Require, Vec::new())).unwrap();
     world.drop_bytes("el9/signed.rpm", by.rpmsign(Signer::Ed25519, &package("signed"), &[])).await;
     let report = run(&world).await;
     assert_eq!(codes(&report), [("inbox/el9/signed.rpm", "published")]);

@@ -205,12 +205,11 @@ async fn while_kms_refuses_nothing_is_lost_readers_are_safe_and_the_next_run_hea
         }
         let name = format!("b-{trouble}");
         drop_file(folder.path(), &format!("{name}.rpm"), &rpm(&name, "1").build());
-        for _ in 0..2 {
-            let failed = serve.logged("part of the run failed");
-            assert_eq!(failed["kind"], kind, "{failed}");
-            let message = failed["message"].as_str().unwrap();
-            assert!(message.contains("signing with arn:aws:kms:") && message.contains(&id), "{message}");
-        }
+        // Later runs fail too; a line that says the same is not logged again so soon.
+        let failed = serve.logged("part of the run failed");
+        assert_eq!(failed["kind"], kind, "{failed}");
+        let message = failed["message"].as_str().unwrap();
+        assert!(message.contains("signing with arn:aws:kms:") && message.contains(&id), "{message}");
         assert!(bucket.join(format!("inbox/{name}.rpm")).exists(), "{trouble}: the upload is lost");
         assert!(gpg.verifies(&bucket), "{trouble}: the pair does not match");
         let check = json(yrm(folder.path()).args(["check", "--deep", "-b", "./b"]));

@@ -243,8 +243,14 @@ fn assert_secrets_end_where_they_should(cloud: &Cloud, service: &Caller, signing
             let may = !cloud.is_refused(service, &["kms", call, "--key-id", key]);
             assert_eq!(may, key == signing_key, "{call} {key}");
         }
-        let sign = ["kms", "sign", "--signing-algorithm", "RSASSA_PKCS1_V1_5_SHA_512", "--message", "eA==", "--key-id"];
-        assert_eq!(!cloud.is_refused(service, &[&sign[..], &[key]].concat()), key == signing_key);
+        // By what yrm signs with, and by nothing else.
+        let digest = "A".repeat(64);
+        for (algorithm, kind) in [("SHA_512", "DIGEST"), ("SHA_512", "RAW"), ("SHA_256", "DIGEST")] {
+            let algorithm = format!("RSASSA_PKCS1_V1_5_{algorithm}");
+            let sign = ["kms", "sign", "--signing-algorithm", &algorithm, "--message", &digest, "--message-type", kind];
+            let may = !cloud.is_refused(service, &[&sign[..], &["--key-id", key]].concat());
+            assert_eq!(may, key == signing_key && algorithm.ends_with("512") && kind == "DIGEST", "{algorithm} {kind}");
+        }
         let end = ["kms", "schedule-key-deletion", "--key-id", key];
         assert!(cloud.is_refused(service, &end) && cloud.is_refused(service, &["kms", "disable-key", "--key-id", key]));
     }

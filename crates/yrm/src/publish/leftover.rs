@@ -4,7 +4,7 @@
 //!
 //! Its receipt is asked for of every upload that would be published, and of those that are in the way of another:
 //! nothing else tells a leftover, for its package may have had another path, and be gone since. That is one read a
-//! package, beside the reads that judge it.
+//! package, beside the reads that judge it. In a repository that has no generation yet nothing was published.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -80,6 +80,9 @@ impl Publisher {
         let on_conflict = self.bucket.policy.on_conflict;
         let rules = FolderRules { gate: &self.bucket.gate, repository: &state.repository };
         let first = plan(&state.catalog, candidates, on_conflict, rules);
+        if !state.has_ever_published() {
+            return Ok(first);
+        }
         // Of two that are in each other's way either may be the leftover.
         let conflicts =
             first.conflicts.iter().flat_map(|conflict| conflict.with.into_iter().chain([conflict.candidate]));

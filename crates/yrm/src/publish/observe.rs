@@ -165,6 +165,11 @@ impl State {
         self.current.as_ref().map(|_| self.catalog.revision)
     }
 
+    /// Whether there was ever a generation here, or something that was taken over for one.
+    pub fn has_ever_published(&self) -> bool {
+        self.current.is_some() || self.adopted()
+    }
+
     /// Whether metadata made by something else was taken over.
     pub fn adopted(&self) -> bool {
         matches!(self.source, Source::Adopted(_))

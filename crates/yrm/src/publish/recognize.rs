@@ -48,16 +48,10 @@ impl Publisher {
             match self.is_same(&candidate.repository, signed, &entry, run).await {
                 Ok(true) => candidates[at].same_as = Some(entry.href.into_owned()),
                 Ok(false) => {}
-                // One package that cannot be read holds up nobody else.
                 Err(error) => unread.push((at, error)),
             }
         }
-        // Two packages may be in one candidate's way.
-        unread.dedup_by_key(|(at, _)| *at);
-        for (at, error) in unread.into_iter().rev() {
-            let candidate = candidates.remove(at);
-            settlement.held_up(&candidate, Err(error));
-        }
+        settlement.leave_out(&mut candidates, unread);
         candidates
     }
 

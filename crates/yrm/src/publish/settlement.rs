@@ -8,7 +8,7 @@ use super::admit::Admission;
 use super::inbox::Dropped;
 use super::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
 use super::verdict::{Candidate, Rejection, Verdict};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::key::RepositoryDir;
 
 /// What became of one repository's part.
@@ -68,6 +68,17 @@ impl Settlement {
                 self.errors.push(error.chain());
                 self.wait(dropped, error.chain());
             }
+        }
+    }
+
+    /// Takes out candidates for which something could not be read: one of them holds up nobody else. The
+    /// errors are in the candidates' order, and there may be several for one.
+    pub(super) fn leave_out(&mut self, candidates: &mut Vec<Candidate>, mut unread: Vec<(usize, Error)>) {
+        unread.dedup_by_key(|(at, _)| *at);
+        // Backwards, so that removing one leaves the indexes of those still to do alone.
+        for (at, error) in unread.into_iter().rev() {
+            let candidate = candidates.remove(at);
+            self.held_up(&candidate, Err(error));
         }
     }
 

@@ -33,15 +33,10 @@ impl Publisher {
         for (at, entry) in strangers(&state.catalog, &candidates, rules) {
             match self.standing(state, &candidates[at], entry, (rules, &inspector)).await {
                 Ok(standing) => candidates[at].standings.push(standing),
-                // One package that cannot be read holds up nobody else.
                 Err(error) => unread.push((at, error)),
             }
         }
-        unread.dedup_by_key(|(at, _)| *at);
-        for (at, error) in unread.into_iter().rev() {
-            let candidate = candidates.remove(at);
-            settlement.held_up(&candidate, Err(error));
-        }
+        settlement.leave_out(&mut candidates, unread);
         candidates
     }
 

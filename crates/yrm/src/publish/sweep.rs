@@ -177,13 +177,12 @@ async fn sweep_repository(
 
     // One large catalog at a time.
     let at_once = if leave.is_some() { 1 } else { bucket.policy.concurrency };
-    let Some((mut named, retained_catalogs)) =
+    let Some((named, retained_catalogs)) =
         named(bucket, repository, (current.bytes, &retained), &left.read, at_once).await?
     else {
         tracing::info!(%repository, "a generation that may still be read has no catalog; sweeping again when its grace is over");
         return Ok(Some(Swept { deleted: 0, at: now }));
     };
-    named.extend(kept::spared(bucket, repository).await?);
     others.extend(listed.iter().filter_map(|object| inner_repository(object.key.strip_prefix(&prefix)?)));
     let of_another = |object: &Object| {
         let path = object.key.strip_prefix(&prefix).unwrap_or_default();
@@ -194,8 +193,14 @@ async fn sweep_repository(
         .iter()
         .filter(old)
         .filter(|object| !named.contains(&object.key) && ours(bucket, repository, &object.key) && !of_another(object));
+    let mut unnamed: Vec<&Object> = unnamed.collect();
+    // After repomd.xml too: what is kept of a repository that is taken over is written before it.
+    if !unnamed.is_empty() {
+        let spared = kept::spared(bucket, repository).await?;
+        unnamed.retain(|object| !spared.contains(&object.key));
+    }
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
-    let doomed = unnamed.chain(forgotten).chain(&over).chain(left.over);
+    let doomed = unnamed.into_iter().chain(forgotten).chain(&over).chain(left.over);
     let turns = doomed.map(|object| async move {
         // Nothing is begun that late.
         if began.elapsed() > LONGEST_SWEEP { Ok(None) } else { delete_old(bucket, object, expires).await.map(Some) }

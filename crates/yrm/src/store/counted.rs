@@ -15,7 +15,9 @@ use rpmmd::repodata::ReadRange as _;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
+use super::probe::ProbeRow;
 use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use crate::config::Folders;
 use crate::error::Result;
 
 /// Requests and bytes between this program and the store.
@@ -158,6 +160,10 @@ impl Store for Counted {
 
     async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
         self.inner.delete_hindrance(key).await
+    }
+
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        self.inner.examine(folders).await
     }
 
     fn jitter(&self) -> f64 {

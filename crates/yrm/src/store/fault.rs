@@ -6,8 +6,9 @@
 //! is tested there.
 
 use std::fmt;
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +20,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::body::Body;
+use super::probe::ProbeRow;
 use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is asked of the store.
@@ -258,6 +261,14 @@ impl Store for FaultStore {
         self.write(Verb::Put, key, Box::pin(call)).await
     }
 
+    async fn open_local(&self, key: &str) -> Result<Option<File>> {
+        self.read(Verb::Get, key, self.inner.open_local(key)).await
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        self.inner.scratch()
+    }
+
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let (inner, source, attributes) = (Arc::clone(&self.inner), copy.source.clone(), copy.attributes.clone());
         let (target, Copy { may_share, judged, modified, .. }) = (copy.target.to_owned(), copy);
@@ -276,6 +287,10 @@ impl Store for FaultStore {
 
     async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
         self.inner.delete_hindrance(key).await
+    }
+
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        self.inner.examine(folders).await
     }
 
     fn jitter(&self) -> f64 {

@@ -7,9 +7,10 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::fs::File;
 use std::ops::Bound;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -21,10 +22,12 @@ use rpmmd::repodata::ReadRange as _;
 
 use super::body::Body;
 use super::key::MAX_KEY_BYTES;
+use super::probe::ProbeRow;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
     Stored, clip,
 };
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The first second of the default clock: 2026-01-01T00:00:00Z.
@@ -255,6 +258,14 @@ impl Store for MemoryStore {
         Ok(outcome.map(|stored| Assembled { stored, sent_bytes: sent_bytes as u64 }))
     }
 
+    async fn open_local(&self, _key: &str) -> Result<Option<File>> {
+        Ok(None)
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        None
+    }
+
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         check_key(copy.target)?;
         let mut keys = self.lock();
@@ -280,6 +291,18 @@ impl Store for MemoryStore {
                 Ok(Outcome::Done(()))
             }
         }
+    }
+
+    async fn delete_hindrance(&self, _key: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn examine(&self, _folders: &Folders) -> Result<Vec<ProbeRow>> {
+        Ok(Vec::new())
+    }
+
+    fn jitter(&self) -> f64 {
+        rand::random()
     }
 
     fn abilities(&self) -> Option<Abilities> {

@@ -31,7 +31,7 @@ use rpmmd::checksum::Sha256;
 use self::body::Body;
 use self::probe::ProbeRow;
 use crate::config::{BucketUrl, Config, Folders, ObjectClass};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// The store's name for one state of an object's bytes. Opaque: compare, never parse.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -255,6 +255,8 @@ pub const PAGE_OBJECTS: usize = 1000;
 ///
 /// Missing objects are `None`; a refusal (403) is an error of kind `Denied` and never "absent".
 /// Reads and unconditional calls are retried inside; conditional ones never are.
+///
+/// No method has a default: a wrapper that forgot one would answer for the store that it wraps.
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
     /// One page (at most 1,000 objects) of the keys that start with `prefix`, from `after` on
@@ -283,27 +285,16 @@ pub trait Store: Send + Sync + fmt::Debug {
         &self,
         key: &str,
         body: &Body,
-        _reused: &[Reused<'_>],
+        reused: &[Reused<'_>],
         attributes: &Attributes,
         condition: PutIf,
-    ) -> Result<Outcome<Assembled>> {
-        let bytes = body.whole().map_err(|source| {
-            Error::new(ErrorKind::Unavailable, format!("reading what becomes {key:?}")).because(source)
-        })?;
-        let sent_bytes = bytes.len() as u64;
-        let outcome = self.put(key, bytes, attributes, condition).await?;
-        Ok(outcome.map(|stored| Assembled { stored, sent_bytes }))
-    }
+    ) -> Result<Outcome<Assembled>>;
 
     /// The object as a local file, where objects are local files.
-    async fn open_local(&self, _key: &str) -> Result<Option<File>> {
-        Ok(None)
-    }
+    async fn open_local(&self, key: &str) -> Result<Option<File>>;
 
     /// A local folder from which `assemble` takes files without copying them, if there is one.
-    fn scratch(&self) -> Option<PathBuf> {
-        None
-    }
+    fn scratch(&self) -> Option<PathBuf>;
 
     /// Copies inside the bucket without moving the bytes through this process (where the store can).
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>>;
@@ -314,19 +305,13 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Why this process may not delete `key`, where that can be told without trying: what it may not take out of
     /// the inbox must not be published, or it comes back after an operator has removed it. `None` when nothing
     /// is known to be in the way, and when the key is gone. Only a directory has such: S3 is not asked.
-    async fn delete_hindrance(&self, _key: &str) -> Result<Option<String>> {
-        Ok(None)
-    }
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>>;
 
     /// What an operator should know of where the bucket lies, one row a fact; nothing where that is a service.
-    async fn examine(&self, _folders: &Folders) -> Result<Vec<ProbeRow>> {
-        Ok(Vec::new())
-    }
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>>;
 
     /// A random number from 0 to 1, by which writers that collided once do not meet again.
-    fn jitter(&self) -> f64 {
-        rand::random()
-    }
+    fn jitter(&self) -> f64;
 
     /// What this store can do, where that is known; `None` where it must be probed.
     fn abilities(&self) -> Option<Abilities>;

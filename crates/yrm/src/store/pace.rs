@@ -18,7 +18,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::body::Body;
+use super::probe::ProbeRow;
 use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The wait after the first failure; it doubles with every further one.
@@ -205,6 +207,10 @@ impl Store for Paced {
 
     async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
         self.inner.delete_hindrance(key).await
+    }
+
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        self.inner.examine(folders).await
     }
 
     fn jitter(&self) -> f64 {

@@ -383,7 +383,7 @@ async fn examined(
         pkgid: *pkgid.as_bytes(),
         size_bytes: dropped.object.size_bytes,
         build_time,
-        first_published: dropped.modified().as_second(),
+        first_published: dropped.object.since.as_second(),
         etag: dropped.etag().as_str().to_owned().into(),
         fragment_bytes: [0; 3],
         module: Some(module.into()),

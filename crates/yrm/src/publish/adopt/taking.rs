@@ -93,7 +93,7 @@ impl Taking {
 fn explained<'a>(said: Entry<'a>, object: &Object) -> Entry<'a> {
     Entry {
         size_bytes: object.size_bytes,
-        first_published: object.modified.as_second(),
+        first_published: object.since.as_second(),
         etag: object.etag.as_str().to_owned().into(),
         ..said
     }

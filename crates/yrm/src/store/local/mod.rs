@@ -248,6 +248,10 @@ impl Store for DirectoryStore {
         self.blocking(move |tree| examine::rows(tree, &folders)).await
     }
 
+    fn jitter(&self) -> f64 {
+        rand::random()
+    }
+
     /// Everything but a digest for nothing: the bytes pass through this process in any case, and
     /// reading them first lets the payload's digest be checked before anything is published.
     fn abilities(&self) -> Option<Abilities> {

@@ -15,8 +15,9 @@ mod spelling;
 mod written;
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,13 +40,14 @@ pub use self::rights::{Right, Rights};
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
 use self::written::{Headers, say};
 use super::body::Body;
+use super::probe::ProbeRow;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
     Stored,
 };
 use crate::aws;
 use crate::config::access_point::AccessPoint;
-use crate::config::{S3Config, Written};
+use crate::config::{Folders, S3Config, Written};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A read whose body breaks off starts again so often in all; the SDK repeats only what fails
@@ -372,6 +374,14 @@ impl Store for S3Store {
         self.join(key, body, reused, attributes, condition).await
     }
 
+    async fn open_local(&self, _key: &str) -> Result<Option<File>> {
+        Ok(None)
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        None
+    }
+
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         if copy.source.size_bytes <= self.limits.single_copy_bytes {
             self.copy_at_once(copy).await
@@ -387,6 +397,18 @@ impl Store for S3Store {
             Ok(_) => Ok(Outcome::Done(())),
             Err(error) => Answer::of(error, &doing).outcome(&doing),
         }
+    }
+
+    async fn delete_hindrance(&self, _key: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
+
+    async fn examine(&self, _folders: &Folders) -> Result<Vec<ProbeRow>> {
+        Ok(Vec::new())
+    }
+
+    fn jitter(&self) -> f64 {
+        rand::random()
     }
 
     /// Servers that speak S3 differ, and bucket policies do: see `store::probe`.

@@ -1,13 +1,17 @@
 use std::collections::VecDeque;
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 
 use super::*;
+use crate::config::Folders;
+use crate::store::body::Body;
 use crate::store::memory::MemoryStore;
-use crate::store::{Abilities, Page, Read};
+use crate::store::probe::ProbeRow;
+use crate::store::{Abilities, Assembled, Page, Read, Reused};
 
 /// What goes wrong with the next conditional call.
 #[derive(Debug, Clone, Copy)]
@@ -83,11 +87,36 @@ impl Store for Faulty {
     async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored> {
         self.inner.put_file(key, file, attributes).await
     }
+    async fn assemble(
+        &self,
+        key: &str,
+        body: &Body,
+        reused: &[Reused<'_>],
+        attributes: &Attributes,
+        condition: PutIf,
+    ) -> Result<Outcome<Assembled>> {
+        self.inner.assemble(key, body, reused, attributes, condition).await
+    }
+    async fn open_local(&self, key: &str) -> Result<Option<File>> {
+        self.inner.open_local(key).await
+    }
+    fn scratch(&self) -> Option<PathBuf> {
+        self.inner.scratch()
+    }
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         self.settle(copy.target, self.inner.copy(copy)).await
     }
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
         self.settle(key, self.inner.delete(key, if_match)).await
+    }
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
+        self.inner.delete_hindrance(key).await
+    }
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        self.inner.examine(folders).await
+    }
+    fn jitter(&self) -> f64 {
+        self.inner.jitter()
     }
     fn abilities(&self) -> Option<Abilities> {
         self.inner.abilities()

@@ -11,6 +11,7 @@ use futures::future::{Either, select};
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
+use yrm::config::Repositories;
 use yrm::publish::sweep;
 use yrm::store::fault::{Call, Fate, Turn};
 use yrm::store::key::RepositoryDir;
@@ -134,13 +135,17 @@ async fn meanwhile(world: &World) {
     for _ in 0..2 {
         world.run_by(&other).await.unwrap();
     }
-    world.drop_rpm("z-1.rpm", &rpm("z", "1", 0)).await;
+    let is_split = !matches!(world.policy.repositories, Repositories::Single);
+    let z = if is_split { "x86_64/z-1.rpm" } else { "z-1.rpm" };
+    world.drop_rpm(z, &rpm("z", "1", 0)).await;
     world.run_by(&other).await.unwrap();
     // The operator takes out what the sleeper may be about to publish.
-    if let Some(href) = world.hrefs().into_iter().find(|href| *href != "z-1.rpm" && *href != "b-1.rpm") {
-        let who = Who::Removing { repository: String::new(), hrefs: vec![href.clone()] };
+    if let Some(path) = world.hrefs().into_iter().find(|path| *path != z && *path != "b-1.rpm") {
+        let (repository, href) = if is_split { path.split_once('/').unwrap() } else { ("", path.as_str()) };
+        let (repository, hrefs) = (repository.to_owned(), vec![href.to_owned()]);
         let run = world.run_id(jiff::SignedDuration::ZERO);
-        world.calm(who).remove(&RepositoryDir::new(""), vec![href], run).await.unwrap();
+        let who = Who::Removing { repository: repository.clone(), hrefs: hrefs.clone() };
+        world.calm(who).remove(&RepositoryDir::new(&repository), hrefs, run).await.unwrap();
     }
 }
 
@@ -185,7 +190,9 @@ async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, ho
         if how_long > GRACE {
             tokio::time::sleep(how_long.saturating_sub(HOUR)).await;
             let other = world.calm(Who::Manager(1));
-            sweep::sweep(other.bucket(), &RepositoryDir::new("")).await.unwrap();
+            for repository in sweep::repositories(other.bucket()).await.unwrap() {
+                sweep::sweep(other.bucket(), &repository).await.unwrap();
+            }
         }
     };
     let sleeper = story.play(&world, &publisher);
@@ -206,8 +213,7 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
     // than the grace period.
     let naps = [10 * MINUTE, 40 * MINUTE, GRACE + 3 * HOUR];
     let mut played = 0;
-    // What the others do here, and the sweep, are about one repository at the root.
-    for (story, signing) in plays(&[Story::PublishOne]).filter(|(story, _)| *story != Story::TakeOverBeside) {
+    for (story, signing) in plays(&[Story::PublishOne]) {
         let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
         for sleeps in [Sleeps::Before, Sleeps::After] {
             // What signing adds to a sleep is a sleeper's stale signature, after whatever nap.

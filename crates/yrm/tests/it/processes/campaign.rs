@@ -44,6 +44,8 @@ const QUIET_IN_A_DIRECTORY: Duration = Duration::from_secs(3);
 const LOOK_EVERY_ON_S3: Duration = Duration::from_millis(200);
 /// The same where nobody tells.
 const LOOK_EVERY_IN_A_DIRECTORY: Duration = Duration::from_millis(10);
+/// Between two times that evil is told where the services answer: one that was killed comes back elsewhere.
+const GUIDE_EVERY: Duration = Duration::from_millis(500);
 /// For everything to be published once the faults stop; the machine may be busy.
 const HEALS_WITHIN: Duration = Duration::from_mins(3);
 /// A campaign that takes longer than this and a few seconds for each package hangs.
@@ -125,11 +127,19 @@ impl Campaign<'_> {
             self.course.healed.store(true, Ordering::Relaxed);
             Ok((blows, deeds, calm.elapsed()))
         };
+        let guide = async {
+            while self.place.is_among_users() && !self.course.healed.load(Ordering::Relaxed) {
+                sleep(GUIDE_EVERY).await;
+                let ports = SERVICES.iter().filter_map(|name| Service::port(&self.directory.join(name)));
+                evil::tell_ports(self.directory, &ports.collect::<Vec<_>>());
+            }
+            Ok(())
+        };
         let url = self.place.repository_url();
         let watch =
             self.onlooker.watch(&url, async || self.look_again().await, || self.course.healed.load(Ordering::Relaxed));
         let reads = futures::future::try_join_all((0..self.scale.clients()).map(|client| self.read(client)));
-        let ((blows, deeds, healed_in), (), reads) = tokio::try_join!(events, watch, reads)?;
+        let ((blows, deeds, healed_in), (), reads, ()) = tokio::try_join!(events, watch, reads, guide)?;
         futures::future::try_join_all(services.map(Service::terminate)).await?;
         let (tally, beside) = self.settle(&reads).await?;
         Ok(Outcome { tally, beside, deeds, blows, reads, healed_in })
@@ -327,6 +337,7 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
     if let Some(Deeds { did, published }) = &outcome.deeds {
         println!("  evil: {did}; {published} of its packages published, all as they passed the rule");
         assert!(!did.is_empty() && *published > 0, "{replay}: evil did nothing");
+        assert!(packages < LONG || did.contains("guest="), "{replay}: nobody read slowly");
     }
     let Blows { kills, overtaken_by } = &outcome.blows;
     println!("  {kills} kills; {} stops, overtaken by {overtaken_by:?} generations", overtaken_by.len());

@@ -2,8 +2,8 @@
 
 Usage: evil.py INBOX PAIRS SEED SECONDS EVIL...
 
-PAIRS holds N.signed and N.twin: of the same size, and only the first one passes the folder's rule. Each evil is one
-function, called again and again in turn; what the service makes of it is judged from outside.
+PAIRS holds N.signed and N.twin: of the same size, and only the first one passes the folder's rule; beside it lies
+`ports`, where the services answer HTTP at the time. Each evil is one function, called again and again in turn; what the service makes of it is judged from outside.
 """
 
 import ctypes
@@ -21,7 +21,7 @@ until = time.monotonic() + seconds
 here = os.path.join(inbox, "evil")
 libc = ctypes.CDLL(None, use_errno=True)
 AT_FDCWD, EXCHANGE = -100, 2
-counts, held = {}, []
+counts, held, guests = {}, [], []
 # No evil leaves more than this behind.
 MOST = 400
 
@@ -164,6 +164,46 @@ def junk():
     write(os.path.join(folder, "junk.rpm"), b"no package, but long enough to be looked at")
     for kind, data in zip(("signed", "twin"), pair()):
         write(os.path.join(folder, kind + ".rpm"), data)
+
+
+def slow_readers():
+    """Guests of the services who ask for nothing, or ever so slowly, or do not read what they asked for."""
+    def count(kind):
+        counts[kind] = counts.get(kind, 0) + 1
+
+    for guest in list(guests):
+        connection, words = guest
+        try:
+            # Nothing to read yet is fine; its end is not.
+            if words == b"" and connection.recv(1) == b"":
+                raise ConnectionError
+            if words:
+                connection.send(words[:1])
+                guest[1] = words[1:]
+        except BlockingIOError:
+            pass
+        except OSError:
+            count("guest-cut-off")
+            connection.close()
+            guests.remove(guest)
+    with open(os.path.join(os.path.dirname(pairs), "ports")) as file:
+        ports = [int(word) for word in file.read().split()]
+    for port in ports:
+        for said, rest in ((b"", b""), (b"GET /history", b" HTTP/1.1\r\nHost: a\r\n"), (b"GET /history HTTP/1.1\r\nHost: a\r\n\r\n", b"")):
+            for _ in range(10 if len(guests) < 600 else 0):
+                connection = socket.socket()
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                connection.settimeout(1)
+                try:
+                    connection.connect(("127.0.0.1", port))
+                    connection.send(said)
+                except OSError:
+                    count("guest-refused")
+                    connection.close()
+                    continue
+                connection.setblocking(False)
+                guests.append([connection, rest])
+                count("guest")
 
 
 os.umask(0)

@@ -15,8 +15,19 @@ use crate::users::{STRANGER, set_mode};
 /// Its folder in the inbox.
 pub(super) const FOLDER: &str = "evil/";
 /// What it does; each is a function in `evil.py`.
-const EVILS: [&str; 10] =
-    ["flip", "exchange_files", "exchange_folder", "lock", "sparse", "links", "empty", "unreadable", "keeps", "junk"];
+const EVILS: [&str; 11] = [
+    "flip",
+    "exchange_files",
+    "exchange_folder",
+    "lock",
+    "sparse",
+    "links",
+    "empty",
+    "unreadable",
+    "keeps",
+    "junk",
+    "slow_readers",
+];
 /// Packages that it has, each with a twin.
 const PAIRS: usize = 8;
 
@@ -73,6 +84,15 @@ pub(super) fn prepare(directory: &Path) {
     set_mode(&keys.join("key.asc"), 0o644);
 }
 
+/// Tells it where the services answer.
+pub(super) fn tell_ports(directory: &Path, ports: &[u16]) {
+    let (draft, place) = (directory.join("ports.new"), directory.join("ports"));
+    let words: Vec<String> = ports.iter().map(u16::to_string).collect();
+    std::fs::write(&draft, words.join(" ")).unwrap();
+    set_mode(&draft, 0o644);
+    std::fs::rename(draft, place).unwrap();
+}
+
 impl Evil {
     /// Begins, for so many seconds at most.
     pub(super) fn begin(directory: &Path, place: &Place, seed: u64, seconds: u64) -> Self {
@@ -84,6 +104,7 @@ impl Evil {
         let copy = directory.join("evil.py");
         std::fs::copy(script, &copy).unwrap();
         set_mode(&copy, 0o644);
+        tell_ports(directory, &[]);
         let evils = std::env::var("YRM_CHAOS_EVILS").unwrap_or_else(|_| EVILS.join(","));
         // The system's own: another one may be in a folder that is closed to others.
         let mut command = STRANGER.command("/usr/bin/python3");

@@ -127,6 +127,13 @@ impl<'a> Service<'a> {
         }
     }
 
+    /// Where the one in `home` answers HTTP, or answered last.
+    pub(super) fn port(home: &Path) -> Option<u16> {
+        let log = std::fs::read_to_string(log_of(home)).ok()?;
+        let (_, rest) = log.rsplit_once(" listen=127.0.0.1:")?;
+        rest.split(|end: char| !end.is_ascii_digit()).next()?.parse().ok()
+    }
+
     /// The last lines of its log.
     pub(super) fn last_words(home: &Path) -> String {
         let log = std::fs::read(log_of(home)).unwrap_or_default();

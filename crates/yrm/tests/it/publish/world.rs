@@ -1,7 +1,8 @@
 //! A bucket in memory with its own time, a publisher, and a way to interfere between its calls.
 
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -25,6 +26,7 @@ use yrm::store::body::Body;
 pub(crate) use yrm::store::fault::Verb as Call;
 use yrm::store::fault::{Fate, FaultStore, Turn};
 use yrm::store::memory::MemoryStore;
+use yrm::store::probe::ProbeRow;
 use yrm::store::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
 };
@@ -299,6 +301,14 @@ impl Store for Hooked {
         self.store.assemble(key, body, reused, attributes, condition).await
     }
 
+    async fn open_local(&self, key: &str) -> Result<Option<File>> {
+        self.store.open_local(key).await
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        self.store.scratch()
+    }
+
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         if self.copies_blindly.load(Ordering::Relaxed) {
             let source = self.memory.head(&copy.source.key).await?.expect("it is replaced and never deleted");
@@ -316,6 +326,14 @@ impl Store for Hooked {
 
     async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
         self.store.delete_hindrance(key).await
+    }
+
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        self.store.examine(folders).await
+    }
+
+    fn jitter(&self) -> f64 {
+        self.store.jitter()
     }
 
     fn abilities(&self) -> Option<Abilities> {

@@ -39,6 +39,28 @@ fn an_idle_look_at_a_large_inbox_is_linear() {
 }
 
 #[test]
+fn a_listing_of_one_folder_reads_no_other() {
+    let root = tempfile::tempdir().unwrap();
+    for number in 0..300 {
+        touch(root.path(), &format!("repo/r{number}/a.rpm"));
+    }
+    touch(root.path(), "repo/r7/b/c/d.rpm");
+    let (tree, listings) = (Tree::open(root.path()).unwrap(), Listings::default());
+    let read = || listings.entries_read.swap(0, Ordering::Relaxed);
+    assert_eq!(walk(&tree, &listings, "repo/r7/"), ["repo/r7/a.rpm", "repo/r7/b/c/d.rpm"]);
+    assert!(read() <= 12);
+    assert_eq!(walk(&tree, &listings, "repo/r7/b/c/"), ["repo/r7/b/c/d.rpm"]);
+    assert!(read() <= 3);
+    assert_eq!(walk(&tree, &listings, "repo/r7/none/"), Vec::<String>::new());
+    assert_eq!(read(), 0);
+    // What is in the prefix behind the last folder is part of a name.
+    assert_eq!(walk(&tree, &listings, "repo/r7/b/c/d"), ["repo/r7/b/c/d.rpm"]);
+    assert_eq!(walk(&tree, &listings, "repo/r7").len(), 12);
+    assert_eq!(walk(&tree, &listings, "repo/r299").len(), 1);
+    assert_eq!(walk(&tree, &listings, "repo/r7/a.rpm/"), Vec::<String>::new());
+}
+
+#[test]
 fn a_listing_is_whole_and_in_order_however_little_is_remembered() {
     let root = tempfile::tempdir().unwrap();
     let mut keys: Vec<String> = (0..2_300).map(|number| format!("inbox/f{:x}", number * 7919 % 2_311)).collect();

@@ -36,6 +36,8 @@ pub(super) struct Walk {
     hide: bool,
     /// Folders that were entered, the deepest last; `None` before the start.
     levels: Option<Vec<Level>>,
+    /// Folders above the first of them.
+    above: usize,
     may_remember_bytes: usize,
     left_out: LeftOut,
     entries_read: u64,
@@ -96,6 +98,7 @@ impl Walk {
             at: after.to_owned(),
             hide: true,
             levels: None,
+            above: 0,
             may_remember_bytes,
             left_out: LeftOut::default(),
             entries_read: 0,
@@ -135,7 +138,7 @@ impl Walk {
         let mut page = Page { objects: Vec::new(), next: None, unreadable: Vec::new() };
         if self.levels.is_none() {
             self.levels = Some(Vec::new());
-            self.enter(tree, tree.root()?, String::new(), &mut page)?;
+            self.start(tree, &mut page)?;
         }
         while let Some(object) = self.next(tree, &mut page)? {
             if page.objects.len() == objects_at_most {
@@ -151,6 +154,21 @@ impl Walk {
             level.folder = None;
         }
         Ok(page)
+    }
+
+    /// Enters the folder that holds all of the prefix: those above it may be large. Where that cannot be opened
+    /// the way there is walked, to tell what is in it.
+    fn start(&mut self, tree: &Tree, page: &mut Page) -> Result<()> {
+        let path = self.prefix.rfind('/').map_or("", |end| &self.prefix[..=end]).to_owned();
+        let is_hidden = self.hide && HIDDEN.iter().any(|hidden| path.starts_with(hidden));
+        if !path.is_empty()
+            && !is_hidden
+            && let Ok(opened) = KeyPath::own(&format!("{path}-")).and_then(|within| tree.folder_of(within))
+        {
+            self.above = path.matches('/').count();
+            return opened.map_or(Ok(()), |folder| self.enter(tree, folder, path, page));
+        }
+        self.enter(tree, tree.root()?, String::new(), page)
     }
 
     fn levels(&mut self) -> &mut Vec<Level> {
@@ -229,7 +247,7 @@ impl Walk {
         path: String,
         page: &mut Page,
     ) -> Result<()> {
-        if self.levels().len() >= self.deepest() {
+        if self.above + self.levels().len() >= self.deepest() {
             self.left_out.count("folders that are too deep", || path);
             return Ok(());
         }

@@ -1,13 +1,16 @@
 //! The judge's place: between a process and the bucket. Every call goes through, and what it did is looked
 //! at.
 
+use std::fs::File;
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use yrm::config::Folders;
 use yrm::error::Result;
 use yrm::store::body::Body;
+use yrm::store::probe::ProbeRow;
 use yrm::store::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
 };
@@ -57,6 +60,14 @@ impl Store for Seat {
         Ok(outcome)
     }
 
+    async fn open_local(&self, key: &str) -> Result<Option<File>> {
+        self.judge.memory.open_local(key).await
+    }
+
+    fn scratch(&self) -> Option<PathBuf> {
+        self.judge.memory.scratch()
+    }
+
     async fn copy(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         self.judge.confined(&self.who, "copy", copy.target);
         let outcome = self.judge.memory.copy(copy).await?;
@@ -78,6 +89,18 @@ impl Store for Seat {
             self.judge.after_write(&self.who, "delete", key);
         }
         Ok(outcome)
+    }
+
+    async fn delete_hindrance(&self, key: &str) -> Result<Option<String>> {
+        self.judge.memory.delete_hindrance(key).await
+    }
+
+    async fn examine(&self, folders: &Folders) -> Result<Vec<ProbeRow>> {
+        self.judge.memory.examine(folders).await
+    }
+
+    fn jitter(&self) -> f64 {
+        self.judge.memory.jitter()
     }
 
     fn abilities(&self) -> Option<Abilities> {

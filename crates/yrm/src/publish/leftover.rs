@@ -143,7 +143,7 @@ impl Publisher {
     pub(super) async fn take_out_leftovers(&self, settlement: &mut Settlement) {
         for dropped in std::mem::take(&mut settlement.leftovers) {
             let key = dropped.key();
-            match tidy::take_out(&self.bucket, &dropped).await {
+            match tidy::take_out_leftover(&self.bucket, &dropped).await {
                 Ok(()) => {
                     tracing::info!(
                         key,

@@ -119,6 +119,15 @@ async fn is_answered(bucket: &Bucket, rejected: &Rejected, path: &str) -> bool {
     matches!(answer, Ok(Some(Receipt::Rejected(said))) if said == *rejected)
 }
 
+/// Takes out an upload that was published before, and whose package has been removed since. Somebody may have
+/// dropped the same bytes anew, to have them published again: in S3 only their time tells.
+pub(super) async fn take_out_leftover(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
+    if is_another_upload(bucket, dropped).await? {
+        return Ok(());
+    }
+    take_out(bucket, dropped).await
+}
+
 /// Deletes the inbox object if it is still the one that was judged.
 pub(super) async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
     delete_seen(bucket, dropped.key(), dropped.etag()).await

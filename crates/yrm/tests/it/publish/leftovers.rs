@@ -1,14 +1,17 @@
 //! Uploads that cannot be taken out of the inbox: what an operator removes does not come back by them.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
+use futures::FutureExt as _;
 use ulid::Ulid;
 use yrm::config::{OnConflict, Policy};
 use yrm::publish::RunId;
 use yrm::store::key::RepositoryDir;
+use yrm::store::memory::MemoryStore;
 
-use super::world::{DAY, World, policy, rpm};
+use super::world::{Call, DAY, Effect, World, policy, put, rpm};
 
 /// Every state of every key: what an idle run must not add to.
 fn states(world: &World) -> usize {
@@ -68,6 +71,24 @@ async fn what_cannot_leave_the_inbox_does_not_come_back() {
     world.run().await;
     assert_eq!(world.hrefs("").await, ["a.rpm", "b.rpm"]);
     world.assert_clean().await;
+}
+
+#[tokio::test]
+async fn a_leftover_whose_bytes_were_dropped_anew_is_not_taken_out() {
+    let world = published(policy()).await;
+    world.publisher.remove(&RepositoryDir::new(""), vec!["a.rpm".to_owned()], run_id(&world)).await.unwrap();
+    world.hooked.keeps_uploads.store(false, Ordering::Relaxed);
+    // In S3 equal bytes have equal ETags: only the time tells the two uploads from each other.
+    let drop_anew = |memory: Arc<MemoryStore>| {
+        async move { drop(put(memory.as_ref(), "inbox/a.rpm", rpm("a", "1").build()).await) }.boxed()
+    };
+    world.hooked.at(Call::Get, ".yrm/receipts/", Effect::Before(Box::new(drop_anew)));
+    let report = world.run().await;
+    assert!(world.hooked.all_happened());
+    assert_eq!((world.hrefs("").await, report.errors), (vec!["b.rpm".to_owned()], vec![]));
+    assert_eq!(world.inbox(), ["inbox/a.rpm"], "it is another upload");
+    world.run().await;
+    assert_eq!((world.hrefs("").await, world.inbox()), (vec!["a.rpm".to_owned(), "b.rpm".to_owned()], vec![]));
 }
 
 #[tokio::test]

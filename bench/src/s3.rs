@@ -23,6 +23,11 @@ pub(crate) const BUCKET: &str = "bench";
 /// What the largest case publishes.
 const LARGE_PACKAGE_BYTES: usize = 100_000_000;
 
+/// A client with the program's own TLS: there is no other.
+fn web() -> reqwest::Client {
+    yrm::authorities::Authorities::default().web().map(|client| client.build().unwrap_or_default()).unwrap_or_default()
+}
+
 /// The server process; it ends when its standard input closes.
 pub(crate) struct Server {
     endpoint: String,
@@ -73,7 +78,7 @@ impl Server {
         }
         let url = format!("{}/_requests?bucket={BUCKET}", self.endpoint);
         wait(async {
-            let client = reqwest::Client::new();
+            let client = web();
             let text = client.get(&url).send().await.doing(|| url.clone())?.bytes().await.doing(|| url.clone())?;
             client.delete(&url).send().await.doing(|| url.clone())?;
             let answer: Answer = serde_json::from_slice(&text).doing(|| format!("reading {url}"))?;
@@ -85,7 +90,7 @@ impl Server {
     pub(crate) fn fault(&self, fault: &serde_json::Value) -> Result<()> {
         let url = format!("{}/_fault", self.endpoint);
         wait(async {
-            let answer = reqwest::Client::new().post(&url).json(fault).send().await.doing(|| url.clone())?;
+            let answer = web().post(&url).json(fault).send().await.doing(|| url.clone())?;
             answer.error_for_status().map(drop).doing(|| url.clone())
         })
     }
@@ -94,7 +99,7 @@ impl Server {
     pub(crate) fn holds(&self, prefix: &str) -> Result<bool> {
         let url = format!("{}/{BUCKET}?list-type=2&max-keys=1&prefix={prefix}", self.endpoint);
         wait(async {
-            let answer = reqwest::Client::new().get(&url).send().await.doing(|| url.clone())?;
+            let answer = web().get(&url).send().await.doing(|| url.clone())?;
             let text = answer.error_for_status().doing(|| url.clone())?.text().await.doing(|| url.clone())?;
             Ok(text.contains("<Contents>"))
         })
@@ -105,7 +110,7 @@ impl Server {
         let bytes = std::fs::read(file).doing(|| format!("reading {}", file.display()))?;
         let url = format!("{}/{BUCKET}/inbox/{}", self.endpoint, path.replace('+', "%2B"));
         wait(async {
-            let answer = reqwest::Client::new().put(&url).body(bytes).send().await.doing(|| url.clone())?;
+            let answer = web().put(&url).body(bytes).send().await.doing(|| url.clone())?;
             answer.error_for_status().map(drop).doing(|| url.clone())
         })?;
         self.requests().map(drop)

@@ -56,6 +56,8 @@ impl Authorities {
 
     /// A client for the web, to be finished.
     pub fn web(&self) -> Result<reqwest::ClientBuilder> {
+        // One library for TLS in all clients. Whoever was first has chosen the same.
+        drop(rustls::crypto::ring::default_provider().install_default());
         let taken: reqwest::Result<Vec<_>> =
             self.certificates.iter().map(|certificate| reqwest::Certificate::from_der(certificate)).collect();
         let taken = taken.map_err(|error| {
@@ -64,18 +66,15 @@ impl Authorities {
         Ok(reqwest::Client::builder().tls_certs_merge(taken))
     }
 
-    /// A client for AWS's SDK; `None` where its own will do. It is made as the SDK makes its own, which cannot be
-    /// told of more authorities.
-    pub(crate) fn sdk(&self) -> Result<Option<SharedHttpClient>> {
-        if self.certificates.is_empty() {
-            return Ok(None);
-        }
+    /// A client for AWS's SDK, made as the SDK makes its own, which cannot be told of more authorities and brings
+    /// another library for TLS.
+    pub fn sdk(&self) -> Result<SharedHttpClient> {
         let all = self.certificates.iter().fold(TrustStore::default(), |all, one| all.with_pem_certificate(pem(one)));
         let context = TlsContext::builder().with_trust_store(all).build().map_err(|error| {
             Error::new(ErrorKind::Internal, "preparing the SDK's HTTP client with more authorities").because(error)
         })?;
-        Ok(Some(Builder::new().build_with_connector_fn(move |settings, components| {
-            let provider = Provider::Rustls(CryptoMode::AwsLc);
+        Ok(Builder::new().build_with_connector_fn(move |settings, components| {
+            let provider = Provider::Rustls(CryptoMode::Ring);
             let mut connector = Connector::builder().tls_provider(provider).tls_context(context.clone());
             connector.set_connector_settings(settings.cloned());
             if let Some(components) = components {
@@ -83,7 +82,7 @@ impl Authorities {
             }
             connector.set_proxy_config(Some(ProxyConfig::from_env()));
             connector.build()
-        })))
+        }))
     }
 }
 
@@ -110,6 +109,6 @@ mod tests {
             let error = Authorities::read(&path).unwrap_err();
             assert!(error.chain().contains(why) && error.kind() == ErrorKind::Config, "{}", error.chain());
         }
-        assert!(Authorities::default().sdk().unwrap().is_none());
+        Authorities::default().sdk().unwrap();
     }
 }

@@ -2,11 +2,10 @@
 //! at the start, by who needs them. A secret goes to who asked for it and nowhere else: no error and
 //! no log line repeats any of it.
 
-use aws_sdk_secretsmanager::Client as Manager;
-use aws_sdk_secretsmanager::config::http::HttpResponse;
-use aws_sdk_secretsmanager::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_ssm::Client as Parameters;
+use serde::Deserialize;
+use serde_json::json;
 
+use crate::aws::call::{Refusal, SECRETS_MANAGER, SSM, Service};
 use crate::aws::{self, Failure};
 use crate::config::place::{MAX_SECRET_BYTES, sound_key};
 use crate::config::{AwsName, AwsSecret, Config, S3Config, Secret};
@@ -77,23 +76,41 @@ fn field_of(text: &str, field: &str) -> Result<String, &'static str> {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameters {
+    parameter: Option<Parameter>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Parameter {
+    value: Option<String>,
+}
+
 async fn parameter(name: &AwsName, place: &AwsSecret, config: &S3Config) -> Result<String> {
-    let client = Parameters::new(&aws::beside(config, name.region()).await?);
-    let answer = client.get_parameter().name(name.as_str()).with_decryption(true).send().await;
-    let answer = answer.map_err(|error| {
+    let parameters = Service::of(&SSM, config, name.region()).await?;
+    let input = json!({"Name": name.as_str(), "WithDecryption": true});
+    let answer: Parameters = parameters.ask("GetParameter", &input).await.map_err(|refusal| {
         let permission = "allow ssm:GetParameter on it, and kms:Decrypt on its key if that is one of your own";
-        failure(error, place, permission, "ParameterNotFound", "parameter")
+        failure(refusal, place, permission, "ParameterNotFound", "parameter")
     })?;
     answer.parameter.and_then(|parameter| parameter.value).ok_or_else(|| no_text(place))
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Managed {
+    secret_string: Option<String>,
+}
+
 async fn managed(name: &AwsName, place: &AwsSecret, config: &S3Config) -> Result<String> {
-    let client = Manager::new(&aws::beside(config, name.region()).await?);
-    let answer = client.get_secret_value().secret_id(name.as_str()).send().await;
-    let answer = answer.map_err(|error| {
+    let manager = Service::of(&SECRETS_MANAGER, config, name.region()).await?;
+    let answer = manager.ask("GetSecretValue", &json!({"SecretId": name.as_str()}));
+    let answer: Managed = answer.await.map_err(|refusal| {
         let permission =
             "allow secretsmanager:GetSecretValue on it, and kms:Decrypt on its key if that is one of your own";
-        failure(error, place, permission, "ResourceNotFound", "secret")
+        failure(refusal, place, permission, "ResourceNotFound", "secret")
     })?;
     answer.secret_string.ok_or_else(|| no_text(place))
 }
@@ -103,13 +120,9 @@ fn no_text(place: &AwsSecret) -> Error {
 }
 
 /// The error of a call. The services' own words name what was asked for, never what is in it.
-fn failure<E>(error: SdkError<E, HttpResponse>, place: &AwsSecret, permission: &str, missing: &str, what: &str) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let (failure, is_missing) = (Failure::of(&error), error.code().is_some_and(|code| code.contains(missing)));
-    let kind = failure.kind();
-    let told = Error::new(kind, format!("reading {place}")).because(error);
+fn failure(refusal: Refusal, place: &AwsSecret, permission: &str, missing: &str, what: &str) -> Error {
+    let (failure, is_missing) = (refusal.failure, refusal.code.contains(missing));
+    let told = Error::new(failure.kind(), format!("reading {place}")).because(refusal);
     match failure {
         Failure::Refused if is_missing => told.hint(format!("there is no such {what} in this region and account")),
         Failure::NoCredentials => told.hint(aws::GIVE_CREDENTIALS),

@@ -1,4 +1,4 @@
-//! A queue in SQS, through the official SDK: the same credentials as the bucket's.
+//! A queue in SQS, with the same credentials as the bucket.
 //!
 //! A queue that is named by its URL is reached at that URL's host, whatever endpoint the bucket
 //! has: the bucket may live elsewhere.
@@ -6,17 +6,15 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_sqs::Client;
-use aws_sdk_sqs::config::http::HttpResponse;
-use aws_sdk_sqs::config::retry::RetryConfig;
-use aws_sdk_sqs::config::timeout::TimeoutConfig;
-use aws_sdk_sqs::config::{Builder, Region};
-use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_sqs::types::DeleteMessageBatchRequestEntry;
+use serde::Deserialize;
+use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::queue::{BATCH, LONG_POLL, Message, Queue};
+use crate::authorities::Authorities;
 use crate::aws;
+use crate::aws::Failure;
+use crate::aws::call::{Refusal, SQS, Service};
 use crate::config::{QueueAddress, S3Config};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -26,7 +24,7 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// A queue in SQS.
 #[derive(Debug)]
 pub struct SqsQueue {
-    client: Client,
+    service: Service,
     address: QueueAddress,
     url: OnceCell<String>,
 }
@@ -34,30 +32,21 @@ pub struct SqsQueue {
 impl SqsQueue {
     /// The queue at `address`, with the bucket's credentials. Sends nothing to the queue.
     pub async fn connect(address: &QueueAddress, bucket: &S3Config) -> Result<Self> {
-        let shared = aws::shared(bucket).await?;
-        let mut builder = Builder::from(&shared);
         let region = match address {
-            QueueAddress::Url(url) => {
-                builder = builder.endpoint_url(origin(url));
-                region_of(url).map(str::to_owned)
-            }
-            QueueAddress::Arn { region, .. } => Some(region.clone()),
+            QueueAddress::Url(url) => region_of(url),
+            QueueAddress::Arn { region, .. } => Some(region.as_str()),
         };
-        // Other servers than AWS's have no regions, but signatures want one.
-        let region = region.map(Region::new).or_else(|| shared.region().cloned());
-        let builder = builder.region(region.unwrap_or_else(|| Region::from_static("us-east-1")));
-        Ok(Self::with_client(builder, address))
+        let mut service = Service::of(&SQS, bucket, region).await?.patient(LONG_POLL + ANSWER);
+        if let QueueAddress::Url(url) = address {
+            service = service.at(origin(url));
+        }
+        Ok(Self { service, address: address.clone(), url: OnceCell::new() })
     }
 
-    /// The queue at `address` through a client that is configured but for retries and timeouts.
-    pub fn with_client(builder: Builder, address: &QueueAddress) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .read_timeout(LONG_POLL + ANSWER)
-            .operation_attempt_timeout(LONG_POLL + 2 * ANSWER)
-            .build();
-        let config = builder.timeout_config(timeouts).retry_config(RetryConfig::standard()).build();
-        Self { client: Client::from_conf(config), address: address.clone(), url: OnceCell::new() }
+    /// The same by what the chain of credentials and regions says.
+    pub fn with(shared: &aws_config::SdkConfig, address: &QueueAddress) -> Result<Self> {
+        let service = Service::with(&SQS, shared, &Authorities::default())?.patient(LONG_POLL + ANSWER);
+        Ok(Self { service, address: address.clone(), url: OnceCell::new() })
     }
 
     /// The queue's URL: given, or asked for once.
@@ -67,11 +56,11 @@ impl SqsQueue {
             QueueAddress::Arn { account, name, .. } => (account, name),
         };
         let ask = async || {
-            let call = self.client.get_queue_url().queue_name(name).queue_owner_aws_account_id(account);
-            let answer = call.send().await.map_err(|error| failure(error, format!("finding the queue {name}")))?;
-            answer.queue_url.ok_or_else(|| {
-                Error::new(ErrorKind::Unavailable, format!("finding the queue {name}")).because("the answer has no URL")
-            })
+            let input = json!({"QueueName": name, "QueueOwnerAWSAccountId": account});
+            let answer = self.service.ask("GetQueueUrl", &input).await;
+            let Found { queue_url } =
+                answer.map_err(|refusal| failure(refusal, format!("finding the queue {name}")))?;
+            Ok(queue_url)
         };
         self.url.get_or_try_init(ask).await.map(String::as_str)
     }
@@ -81,17 +70,16 @@ impl SqsQueue {
 impl Queue for SqsQueue {
     async fn receive(&self) -> Result<Vec<Message>> {
         let url = self.url().await?;
-        let (most, wait_s) = (i32::try_from(BATCH), i32::try_from(LONG_POLL.as_secs()));
-        let call = self.client.receive_message().queue_url(url);
-        let call = call.max_number_of_messages(most.expect("ten")).wait_time_seconds(wait_s.expect("twenty"));
-        let answer = call.send().await.map_err(|error| failure(error, format!("receiving from {url}")))?;
-        let messages = answer.messages.unwrap_or_default().into_iter();
+        let input = json!({"QueueUrl": url, "MaxNumberOfMessages": BATCH, "WaitTimeSeconds": LONG_POLL.as_secs()});
+        let answer = self.service.ask("ReceiveMessage", &input).await;
+        let Received { messages } = answer.map_err(|refusal| failure(refusal, format!("receiving from {url}")))?;
         // One without a handle could never be deleted; SQS sends none.
         Ok(messages
+            .into_iter()
             .filter_map(|message| {
                 let handle = message.receipt_handle?;
                 let id = message.message_id.unwrap_or_else(|| handle.clone());
-                Some(Message { id, handle, body: message.body.unwrap_or_default() })
+                Some(Message { id, handle, body: message.body })
             })
             .collect())
     }
@@ -99,46 +87,75 @@ impl Queue for SqsQueue {
     async fn delete(&self, handles: &[String]) -> Result<()> {
         let url = self.url().await?;
         let doing = || format!("deleting messages from {url}");
-        let entries = handles.iter().enumerate().map(|(number, handle)| {
-            DeleteMessageBatchRequestEntry::builder().id(number.to_string()).receipt_handle(handle).build()
-        });
-        let entries = entries.collect::<Result<Vec<_>, _>>();
-        let entries = entries.map_err(|source| Error::new(ErrorKind::Internal, doing()).because(source))?;
-        let call = self.client.delete_message_batch().queue_url(url).set_entries(Some(entries));
-        let answer = call.send().await.map_err(|error| failure(error, doing()))?;
-        match answer.failed().first() {
+        let entries: Vec<_> = handles
+            .iter()
+            .enumerate()
+            .map(|(number, handle)| json!({"Id": number.to_string(), "ReceiptHandle": handle}))
+            .collect();
+        let answer = self.service.ask("DeleteMessageBatch", &json!({"QueueUrl": url, "Entries": entries})).await;
+        let Deleted { failed } = answer.map_err(|refusal| failure(refusal, doing()))?;
+        match failed.first() {
             None => Ok(()),
             Some(first) => Err(Error::new(ErrorKind::Unavailable, doing()).because(format!(
                 "{} of {} are still there: {}",
-                answer.failed().len(),
+                failed.len(),
                 handles.len(),
-                first.code()
+                first.code
             ))),
         }
     }
 }
 
-fn failure<E>(error: SdkError<E, HttpResponse>, doing: String) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let status = error.raw_response().map(|response| response.status().as_u16());
-    let no_credentials = status.is_none() && aws::names_credentials(&error);
-    let code = error.code().unwrap_or_default();
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Found {
+    queue_url: String,
+}
+
+#[derive(Deserialize)]
+struct Received {
+    #[serde(rename = "Messages", default)]
+    messages: Vec<Got>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Got {
+    message_id: Option<String>,
+    receipt_handle: Option<String>,
+    #[serde(default)]
+    body: String,
+}
+
+#[derive(Deserialize)]
+struct Deleted {
+    #[serde(rename = "Failed", default)]
+    failed: Vec<Left>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Left {
+    #[serde(default)]
+    code: String,
+}
+
+fn failure(refusal: Refusal, doing: String) -> Error {
+    let code = &refusal.code;
     let (kind, hint) = if code.contains("NonExistentQueue") || code.contains("QueueDoesNotExist") {
         (ErrorKind::Config, Some("check the queue's name, account and region"))
-    } else if no_credentials {
-        (ErrorKind::Denied, Some(aws::GIVE_CREDENTIALS))
-    } else if matches!(status, Some(401 | 403)) || code.contains("AccessDenied") {
-        (
-            ErrorKind::Denied,
-            Some("allow sqs:ReceiveMessage and sqs:DeleteMessage on the queue (and sqs:GetQueueUrl for an ARN)"),
-        )
     } else {
-        // Throttling, 5xx, timeouts, lost connections, and what this version does not know.
-        (ErrorKind::Unavailable, None)
+        match refusal.failure {
+            Failure::NoCredentials => (ErrorKind::Denied, Some(aws::GIVE_CREDENTIALS)),
+            Failure::Denied => (
+                ErrorKind::Denied,
+                Some("allow sqs:ReceiveMessage and sqs:DeleteMessage on the queue (and sqs:GetQueueUrl for an ARN)"),
+            ),
+            // Throttling, 5xx, timeouts, lost connections, and what this version does not know.
+            Failure::Refused | Failure::Away => (ErrorKind::Unavailable, None),
+        }
     };
-    let error = Error::new(kind, doing).because(error);
+    let error = Error::new(kind, doing).because(refusal);
     match hint {
         Some(hint) => error.hint(hint),
         None => error,

@@ -3,8 +3,13 @@ use std::io::{Read as _, Write as _};
 use tempfile::TempDir;
 
 use super::*;
+use crate::authorities::Authorities;
 use crate::board::tests::{report, time};
 use crate::sched::stop_pair;
+
+fn web() -> reqwest::Client {
+    Authorities::default().web().unwrap().build().unwrap()
+}
 
 /// A service on a port of its own, over a directory bucket; stopped when dropped.
 struct Running {
@@ -31,7 +36,7 @@ fn start(board: Board) -> Running {
 
 impl Running {
     async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        let answer = web().get(format!("http://{}{path}", self.address)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
@@ -223,7 +228,7 @@ async fn slow_readers_do_not_take_the_health_away() {
         held.push(connect(b"").await);
         held.push(connect(b"GET /").await);
     }
-    let client = reqwest::Client::builder().timeout(Duration::from_mins(1)).build().unwrap();
+    let client = Authorities::default().web().unwrap().timeout(Duration::from_mins(1)).build().unwrap();
     for path in ["/livez", "/metrics", "/scheduledJobs", "/"] {
         let answer = client.get(format!("http://{}{path}", running.address)).send().await.unwrap();
         assert_eq!(answer.status(), 200, "{path}");
@@ -278,7 +283,7 @@ async fn packages_are_served_as_x_rpm() {
 async fn a_stop_ends_idle_connections_and_frees_the_port() {
     let running = start(board());
     let address = running.address;
-    let client = reqwest::Client::new();
+    let client = web();
     client.get(format!("http://{address}/livez")).send().await.unwrap().text().await.unwrap();
     let started = std::time::Instant::now();
     running.stop().await;

@@ -4,17 +4,13 @@
 use std::fmt;
 use std::time::Duration;
 
-use aws_sdk_sns::config::Builder;
-use aws_sdk_sns::config::retry::RetryConfig;
-use aws_sdk_sns::config::timeout::TimeoutConfig;
-use aws_sdk_sns::error::DisplayErrorContext;
-use aws_sdk_sns::types::MessageAttributeValue;
 use jiff::Timestamp;
 
 use super::news::Notice;
 use super::sign::{NAME, sign};
 use crate::authorities::Authorities;
-use crate::aws;
+use crate::aws::Failure;
+use crate::aws::call::{SNS, Service};
 use crate::config::{S3Config, Topic, parse};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -105,7 +101,7 @@ impl Webhook {
 
 /// An SNS topic.
 pub(super) struct Sns {
-    client: aws_sdk_sns::Client,
+    service: Service,
     arn: String,
     secret: Option<String>,
 }
@@ -113,31 +109,27 @@ pub(super) struct Sns {
 impl Sns {
     /// With the bucket's credentials, in the topic's own region.
     pub(super) async fn connect(topic: &Topic, bucket: &S3Config, secret: Option<String>) -> Result<Self> {
-        let shared = aws::beside(bucket, Some(&topic.region)).await?;
-        let timeouts = TimeoutConfig::builder().operation_timeout(TIMEOUT).build();
-        let config = Builder::from(&shared)
-            .timeout_config(timeouts)
-            // Tries are counted by who calls.
-            .retry_config(RetryConfig::disabled())
-            .build();
-        Ok(Self { client: aws_sdk_sns::Client::from_conf(config), arn: topic.arn.clone(), secret })
+        // Tries are counted by who calls.
+        let service = Service::of(&SNS, bucket, Some(&topic.region)).await?.once();
+        Ok(Self { service, arn: topic.arn.clone(), secret })
     }
 
     async fn send(&self, notice: &Notice) -> std::result::Result<(), Failed> {
-        let text = |value: &str| MessageAttributeValue::builder().data_type("String").string_value(value).build().ok();
-        let mut call = self.client.publish().topic_arn(&self.arn).subject(&notice.subject).message(&notice.body);
-        call = call.set_message_attributes(text(notice.event).map(|event| [("event".to_owned(), event)].into()));
-        if let Some(signature) =
-            self.secret.as_ref().and_then(|secret| text(&sign(secret, Timestamp::now(), &notice.body)))
-        {
-            call = call.message_attributes(NAME, signature);
-        }
-        match call.send().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let refused = error.raw_response().is_some_and(|answer| answer.status().is_client_error());
-                Err(Failed { reason: DisplayErrorContext(error).to_string(), worth_another_try: !refused })
-            }
-        }
+        let signature = self.secret.as_ref().map(|secret| sign(secret, Timestamp::now(), &notice.body));
+        let attributes = [("event", Some(notice.event)), (NAME, signature.as_deref())];
+        let attributes = attributes.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let spelt: Vec<(String, &str)> = attributes
+            .zip(1..)
+            .flat_map(|((name, value), number)| {
+                let field = |part: &str| format!("MessageAttributes.entry.{number}.{part}");
+                [(field("Name"), name), (field("Value.DataType"), "String"), (field("Value.StringValue"), value)]
+            })
+            .collect();
+        let mut fields = vec![("TopicArn", self.arn.as_str()), ("Subject", &notice.subject), ("Message", &notice.body)];
+        fields.extend(spelt.iter().map(|(name, value)| (name.as_str(), *value)));
+        self.service.tell("Publish", &fields).await.map_err(|refusal| {
+            let worth_another_try = matches!(refusal.failure, Failure::Away | Failure::NoCredentials);
+            Failed { reason: refusal.to_string(), worth_another_try }
+        })
     }
 }

@@ -5,17 +5,17 @@
 
 use std::fmt;
 
-use aws_sdk_kms::Client;
-use aws_sdk_kms::config::http::HttpResponse;
-use aws_sdk_kms::error::{ProvideErrorMetadata, SdkError};
-use aws_sdk_kms::primitives::Blob;
-use aws_sdk_kms::types::{KeyUsageType, MessageType, SigningAlgorithmSpec};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use pgp::packet;
 use pgp::types::SignatureBytes;
+use serde::Deserialize;
+use serde_json::json;
 
 use super::material::{self, Kind};
+use crate::aws::call::{KMS, Refusal, Service};
 use crate::aws::{self, Failure};
 use crate::config::{AwsName, S3Config};
 use crate::error::{Error, ErrorKind, Result};
@@ -28,7 +28,7 @@ const FIT: &str = "make one with KeyUsage SIGN_VERIFY and KeySpec RSA_4096, RSA_
 
 /// A key in KMS.
 pub(super) struct KmsKey {
-    client: Client,
+    service: Service,
     arn: String,
     kind: Kind,
 }
@@ -42,32 +42,31 @@ impl fmt::Debug for KmsKey {
 impl KmsKey {
     /// The key of this name, and its public half: the same whenever and wherever it is asked for.
     pub(super) async fn find(name: &AwsName, config: &S3Config) -> Result<(Self, packet::PublicKey)> {
-        let client = Client::new(&aws::beside(config, name.region()).await?);
+        let service = Service::of(&KMS, config, name.region()).await?;
         let unfit = |why: String| Error::new(ErrorKind::Config, "looking at the key").because(why).hint(FIT);
-        let described = client.describe_key().key_id(name.as_str()).send().await;
-        let described = described.map_err(|error| failure(error, "looking at the key"))?;
-        let about = described.key_metadata.ok_or_else(|| unfit("KMS says nothing of it".to_owned()))?;
-        if about.key_usage != Some(KeyUsageType::SignVerify) {
+        let described = service.ask("DescribeKey", &json!({"KeyId": name.as_str()})).await;
+        let Described { key_metadata: about } = described.map_err(|refusal| failure(refusal, "looking at the key"))?;
+        if about.key_usage.as_deref() != Some("SIGN_VERIFY") {
             return Err(unfit("it is not there to sign".to_owned()));
         }
         if !about.enabled {
-            let state = about.key_state.map_or_else(|| "not enabled".to_owned(), |state| state.to_string());
+            let state = about.key_state.unwrap_or_else(|| "not enabled".to_owned());
             return Err(Error::new(ErrorKind::Config, "looking at the key")
                 .because(format!("its state is {state}"))
                 .hint("enable it, or cancel its deletion"));
         }
-        let created = about.creation_date.and_then(|date| u32::try_from(date.secs()).ok());
+        let created = about.creation_date.and_then(whole_seconds);
         let (Some(created), Some(arn)) = (created, about.arn) else {
             return Err(unfit("KMS does not say when it was made".to_owned()));
         };
-        let fetched = client.get_public_key().key_id(&arn).send().await;
-        let fetched = fetched.map_err(|error| failure(error, "fetching the public key"))?;
-        let info = fetched.public_key.map(Blob::into_inner).unwrap_or_default();
+        let fetched = service.ask("GetPublicKey", &json!({"KeyId": arn})).await;
+        let Fetched { public_key } = fetched.map_err(|refusal| failure(refusal, "fetching the public key"))?;
+        let info = STANDARD.decode(public_key).unwrap_or_default();
         let (public, kind) = material::public_key(&info, created).ok_or_else(|| {
             let spec = about.key_spec.map_or_else(String::new, |spec| format!(" ({spec})"));
             unfit(format!("its kind is none that OpenPGP and every client know{spec}"))
         })?;
-        Ok((Self { client, arn, kind }, public))
+        Ok((Self { service, arn, kind }, public))
     }
 
     /// What kind of key it is.
@@ -76,19 +75,21 @@ impl KmsKey {
     }
 
     /// The numbers of a signature over `digest`. In a box, as a store's answers are: what publishes is
-    /// deep enough without the SDK.
+    /// deep enough without that.
     pub(super) fn sign<'a>(&'a self, digest: &'a [u8]) -> BoxFuture<'a, Result<SignatureBytes>> {
         let doing = || format!("signing with {}", self.arn);
         let algorithm = match self.kind {
-            Kind::Rsa => SigningAlgorithmSpec::RsassaPkcs1V15Sha512,
-            Kind::P256 => SigningAlgorithmSpec::EcdsaSha256,
-            Kind::P384 => SigningAlgorithmSpec::EcdsaSha384,
+            Kind::Rsa => "RSASSA_PKCS1_V1_5_SHA_512",
+            Kind::P256 => "ECDSA_SHA_256",
+            Kind::P384 => "ECDSA_SHA_384",
         };
-        let call = self.client.sign().key_id(&self.arn).signing_algorithm(algorithm);
-        let call = call.message_type(MessageType::Digest).message(Blob::new(digest));
+        let message = STANDARD.encode(digest);
+        let input =
+            json!({"KeyId": self.arn, "SigningAlgorithm": algorithm, "MessageType": "DIGEST", "Message": message});
         async move {
-            let answer = call.send().await.map_err(|error| failure(error, doing()))?;
-            let bytes = answer.signature.map(Blob::into_inner).unwrap_or_default();
+            let answer = self.service.ask("Sign", &input).await;
+            let Signed { signature } = answer.map_err(|refusal| failure(refusal, doing()))?;
+            let bytes = STANDARD.decode(signature).unwrap_or_default();
             let numbers = self.kind.signature(&bytes);
             numbers.ok_or_else(|| Error::new(ErrorKind::Unavailable, doing()).because("KMS's answer is no signature"))
         }
@@ -96,14 +97,46 @@ impl KmsKey {
     }
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Described {
+    key_metadata: About,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct About {
+    arn: Option<String>,
+    #[serde(default)]
+    enabled: bool,
+    key_usage: Option<String>,
+    key_state: Option<String>,
+    key_spec: Option<String>,
+    creation_date: Option<f64>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Fetched {
+    public_key: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Signed {
+    signature: String,
+}
+
+/// Seconds since 1970, as AWS's JSON has times: with a fraction.
+fn whole_seconds(seconds: f64) -> Option<u32> {
+    // Rust's conversion of a number out of range would be another number.
+    jiff::SignedDuration::try_from_secs_f64(seconds).ok().and_then(|time| u32::try_from(time.as_secs()).ok())
+}
+
 /// The error of a call. While the service runs nothing of this is final: a key that is disabled may be
 /// enabled again.
-fn failure<E>(error: SdkError<E, HttpResponse>, doing: impl Into<String>) -> Error
-where
-    E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-{
-    let failure = Failure::of(&error);
-    let code = error.code().unwrap_or_default();
+fn failure(refusal: Refusal, doing: impl Into<String>) -> Error {
+    let (failure, code) = (refusal.failure, refusal.code.as_str());
     let (kind, hint) = match failure {
         Failure::Refused if code.contains("NotFound") => {
             (ErrorKind::Config, Some("check the key's id or alias, its region and its account"))
@@ -116,7 +149,7 @@ where
         Failure::Denied => (failure.kind(), Some(PERMISSIONS)),
         Failure::NoCredentials => (failure.kind(), Some(aws::GIVE_CREDENTIALS)),
     };
-    let error = Error::new(kind, doing).because(error);
+    let error = Error::new(kind, doing).because(refusal);
     match hint {
         Some(hint) => error.hint(hint),
         None => error,

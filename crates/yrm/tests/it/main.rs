@@ -28,4 +28,5 @@ mod signatures;
 mod signing;
 mod updates;
 mod users;
+mod web;
 mod wire;

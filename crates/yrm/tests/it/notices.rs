@@ -3,10 +3,9 @@
 use std::fs;
 use std::io::Write as _;
 
-use aws_sdk_s3::config::{Credentials, Region};
 use forge::Rpm;
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Value, json};
 use yrm::notify::sign::{NAME, sign};
 
 use crate::cli::yrm;
@@ -16,24 +15,23 @@ const SECRET: &str = "a-secret-of-both";
 
 /// A topic, and the queue that subscribes to it.
 async fn topic_and_queue(name: &str) -> (String, String) {
-    let config = aws_sdk_sns::config::Builder::new()
-        .behavior_version(aws_sdk_sns::config::BehaviorVersion::latest())
-        .credentials_provider(Credentials::new("test", "test", None, None, "tests"))
-        .region(Region::from_static("us-east-1"))
-        .endpoint_url(server().endpoint());
-    let sns = aws_sdk_sns::Client::from_conf(config.build());
-    let topic = sns.create_topic().name(name).send().await.unwrap().topic_arn.unwrap();
-    let queue = server().queue_client().create_queue().queue_name(name).send().await.unwrap().queue_url.unwrap();
+    let version = ("Version", "2010-03-31");
+    let made = server().tell("sns", &[("Action", "CreateTopic"), version, ("Name", name)]).await;
+    let topic = made.split("<TopicArn>").nth(1).unwrap().split("</TopicArn>").next().unwrap().to_owned();
+    let queue = server().ask("sqs", "AmazonSQS.CreateQueue", &json!({"QueueName": name})).await;
+    let queue = queue["QueueUrl"].as_str().unwrap().to_owned();
     let arn = format!("arn:aws:sqs:us-east-1:123456789012:{name}");
-    sns.subscribe().topic_arn(&topic).protocol("sqs").endpoint(arn).send().await.unwrap();
+    let to = [("TopicArn", topic.as_str()), ("Protocol", "sqs"), ("Endpoint", arn.as_str())];
+    server().tell("sns", &[&[("Action", "Subscribe"), version][..], &to].concat()).await;
     (topic, queue)
 }
 
 /// What the queue holds: SNS's own envelopes.
 async fn arrived(queue: &str) -> Vec<Value> {
-    let receive = server().queue_client().receive_message().queue_url(queue).max_number_of_messages(10);
-    let messages = receive.send().await.unwrap().messages.unwrap_or_default();
-    messages.iter().map(|message| serde_json::from_str(message.body().unwrap()).unwrap()).collect()
+    let input = json!({"QueueUrl": queue, "MaxNumberOfMessages": 10});
+    let received = server().ask("sqs", "AmazonSQS.ReceiveMessage", &input).await;
+    let messages = received["Messages"].as_array().into_iter().flatten();
+    messages.map(|message| serde_json::from_str(message["Body"].as_str().unwrap()).unwrap()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,10 @@ use std::sync::OnceLock;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, SharedCredentialsProvider};
 use serde_json::{Value, json};
+use yrm::authorities::Authorities;
 use yrm::store::s3::{Limits, S3Store};
+
+use crate::web::web;
 
 const ACCESS_KEY: &str = "test";
 const REGION: &str = "us-east-1";
@@ -88,6 +91,7 @@ impl S3Server {
     pub(crate) fn client_config(&self) -> Builder {
         Builder::new()
             .behavior_version(BehaviorVersion::latest())
+            .http_client(Authorities::default().sdk().unwrap())
             .credentials_provider(Credentials::new(ACCESS_KEY, "test", None, None, "tests"))
             .region(Region::from_static(REGION))
             .endpoint_url(&self.endpoint)
@@ -99,22 +103,8 @@ impl S3Server {
         Client::from_conf(self.client_config().build())
     }
 
-    /// The same for its queues.
-    pub(crate) fn queue_config(&self) -> aws_sdk_sqs::config::Builder {
-        aws_sdk_sqs::config::Builder::new()
-            .behavior_version(aws_sdk_sqs::config::BehaviorVersion::latest())
-            .credentials_provider(Credentials::new(ACCESS_KEY, "test", None, None, "tests"))
-            .region(Region::from_static(REGION))
-            .endpoint_url(&self.endpoint)
-    }
-
-    /// A plain client of its queues.
-    pub(crate) fn queue_client(&self) -> aws_sdk_sqs::Client {
-        aws_sdk_sqs::Client::from_conf(self.queue_config().build())
-    }
-
-    /// How clients of whatever else of AWS's it plays are configured.
-    fn config(&self) -> aws_config::SdkConfig {
+    /// How the program itself is told of the server and its credentials.
+    pub(crate) fn sdk_config(&self) -> aws_config::SdkConfig {
         let credentials = Credentials::new(ACCESS_KEY, "test", None, None, "tests");
         aws_config::SdkConfig::builder()
             .behavior_version(BehaviorVersion::latest())
@@ -124,19 +114,30 @@ impl S3Server {
             .build()
     }
 
-    /// A plain client of its KMS.
-    pub(crate) fn kms(&self) -> aws_sdk_kms::Client {
-        aws_sdk_kms::Client::new(&self.config())
+    /// Asks whatever else of AWS's it plays, as somebody who is not `yrm`: an operation with its name space, and
+    /// its input. The server looks at no signature but at whose it would be.
+    pub(crate) async fn ask(&self, service: &str, operation: &str, input: &Value) -> Value {
+        let version = if service == "sqs" { "1.0" } else { "1.1" };
+        let request = self.signed_for(service).header("X-Amz-Target", operation);
+        let request = request.header("Content-Type", format!("application/x-amz-json-{version}"));
+        let answer = request.body(input.to_string()).send().await.unwrap();
+        let (status, text) = (answer.status(), answer.text().await.unwrap());
+        assert!(status.is_success(), "{operation}: {status}: {text}");
+        serde_json::from_str(&text).unwrap_or(Value::Null)
     }
 
-    /// A plain client of its Parameter Store.
-    pub(crate) fn parameters(&self) -> aws_sdk_ssm::Client {
-        aws_sdk_ssm::Client::new(&self.config())
+    /// Tells a service that takes forms; its answer in XML.
+    pub(crate) async fn tell(&self, service: &str, fields: &[(&str, &str)]) -> String {
+        let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+        let request = self.signed_for(service).header("Content-Type", "application/x-www-form-urlencoded");
+        let answer = request.body(body).send().await.unwrap();
+        answer.error_for_status().unwrap().text().await.unwrap()
     }
 
-    /// A plain client of its Secrets Manager.
-    pub(crate) fn secrets(&self) -> aws_sdk_secretsmanager::Client {
-        aws_sdk_secretsmanager::Client::new(&self.config())
+    fn signed_for(&self, service: &str) -> reqwest::RequestBuilder {
+        let scope = format!("{ACCESS_KEY}/20260101/{REGION}/{service}/aws4_request");
+        let signature = format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature=0");
+        web().post(format!("{}/", self.endpoint)).header("Authorization", signature)
     }
 
     /// A new, empty bucket with a name of its own; what is below `repo/` can be read by everybody.
@@ -181,7 +182,7 @@ impl S3Server {
     /// Breaks nothing any more that a regular expression with this name (a bucket's, or another) asked for.
     pub(crate) async fn mend(&self, bucket: &str) {
         let url = format!("{}/_fault?bucket={bucket}", self.endpoint);
-        reqwest::Client::new().delete(url).send().await.unwrap().error_for_status().unwrap();
+        web().delete(url).send().await.unwrap().error_for_status().unwrap();
     }
 
     /// Answers the next such request `seconds` late.
@@ -192,14 +193,14 @@ impl S3Server {
     /// Does as the fault says, with whatever of its fields; see `scripts/s3-server`.
     pub(crate) async fn control(&self, fault: &Value) {
         let url = format!("{}/_fault", self.endpoint);
-        reqwest::Client::new().post(url).json(fault).send().await.unwrap().error_for_status().unwrap();
+        web().post(url).json(fault).send().await.unwrap().error_for_status().unwrap();
     }
 
     /// What was asked of a bucket: `methods` (each with `count`, `bytes_in` to the server and
     /// `bytes_out`) and `log`, one line per request.
     pub(crate) async fn requests(&self, bucket: &str) -> Value {
         let url = format!("{}/_requests?bucket={bucket}", self.endpoint);
-        reqwest::get(url).await.unwrap().json().await.unwrap()
+        web().get(url).send().await.unwrap().json().await.unwrap()
     }
 
     /// What a bucket was asked for: each request's line, and its headers of AWS's own.
@@ -213,7 +214,7 @@ impl S3Server {
     /// Counts a bucket's requests anew.
     pub(crate) async fn reset_requests(&self, bucket: &str) {
         let url = format!("{}/_requests?bucket={bucket}", self.endpoint);
-        reqwest::Client::new().delete(url).send().await.unwrap().error_for_status().unwrap();
+        web().delete(url).send().await.unwrap().error_for_status().unwrap();
     }
 }
 
@@ -224,7 +225,7 @@ async fn what_is_below_repo_can_be_read_without_credentials_and_nothing_else() {
         server().client().put_object().bucket(&bucket).key(key).body(b"x".to_vec().into()).send().await.unwrap();
     }
     let status =
-        async |key: &str| reqwest::get(format!("{}/{bucket}/{key}", server().endpoint())).await.unwrap().status();
+        async |key: &str| web().get(format!("{}/{bucket}/{key}", server().endpoint())).send().await.unwrap().status();
     assert_eq!(status("repo/a.rpm").await, 200);
     assert_eq!(status("inbox/a.rpm").await, 403);
     let requests = server().requests(&bucket).await;

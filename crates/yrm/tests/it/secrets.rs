@@ -4,7 +4,6 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::process::Command;
 
-use aws_sdk_ssm::types::ParameterType;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -21,16 +20,17 @@ const SECRET: &str = "hunter2hunter2";
 /// A parameter with a name of its own.
 async fn parameter(value: &str) -> String {
     let name = format!("/yrm/{:016x}", rand::random::<u64>());
-    let put = server().parameters().put_parameter().name(&name).value(value).r#type(ParameterType::SecureString);
-    put.send().await.unwrap();
+    let input = json!({"Name": name, "Value": value, "Type": "SecureString"});
+    server().ask("ssm", "AmazonSSM.PutParameter", &input).await;
     name
 }
 
 /// A secret with a name of its own; its name and its ARN.
 async fn secret(value: &str) -> (String, String) {
     let name = format!("yrm/{:016x}", rand::random::<u64>());
-    let made = server().secrets().create_secret().name(&name).secret_string(value).send().await.unwrap();
-    (name, made.arn.unwrap())
+    let input = json!({"Name": name, "SecretString": value});
+    let made = server().ask("secretsmanager", "secretsmanager.CreateSecret", &input).await;
+    (name, made["ARN"].as_str().unwrap().to_owned())
 }
 
 /// `yrm` on `./b`, with everything logged.
@@ -116,7 +116,6 @@ async fn signing_keys_are_unlocked_with_a_passphrase_that_aws_keeps() {
 type Case = (String, i32, &'static str);
 
 async fn unusable() -> Vec<Case> {
-    let (parameters, secrets) = (server().parameters(), server().secrets());
     let long = parameter(&SECRET.repeat(300)).await;
     let lines = parameter(&format!("{SECRET}\n{SECRET}")).await;
     let steers = parameter(&format!("{SECRET}\u{1b}[2J")).await;
@@ -127,10 +126,9 @@ async fn unusable() -> Vec<Case> {
     let (text, _) = secret(SECRET).await;
     let (denied_secret, _) = secret(SECRET).await;
     let binary = format!("yrm/{:016x}", rand::random::<u64>());
-    let make =
-        secrets.create_secret().name(&binary).secret_binary(aws_sdk_secretsmanager::primitives::Blob::new(SECRET));
-    make.send().await.unwrap();
-    assert!(parameters.get_parameter().name(&denied).send().await.is_ok());
+    let input = json!({"Name": binary, "SecretBinary": "b3BlbiBzZXNhbWU="});
+    server().ask("secretsmanager", "secretsmanager.CreateSecret", &input).await;
+    server().ask("ssm", "AmazonSSM.GetParameter", &json!({"Name": denied})).await;
     server().break_next("403", &format!("^GetParameter {denied}"), FOR_LONG).await;
     server().break_next("500", &format!("^GetParameter {away}"), FOR_LONG).await;
     server().break_next("403", &format!("^GetSecretValue {denied_secret}"), FOR_LONG).await;

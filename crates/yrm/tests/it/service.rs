@@ -10,6 +10,8 @@ use tempfile::TempDir;
 
 use super::cli::yrm;
 
+use crate::web::web;
+
 /// A `yrm serve`; killed when dropped.
 pub(crate) struct Serve {
     child: Child,
@@ -74,7 +76,7 @@ impl Serve {
     }
 
     pub(crate) async fn get(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.unwrap();
+        let answer = web().get(format!("http://{}{path}", self.address)).send().await.unwrap();
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 

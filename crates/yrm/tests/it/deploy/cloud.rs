@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::{deploy, said, succeed, venv};
 use crate::s3_server::S3Server;
+use crate::web::web;
 
 /// A server of its own: whether callers are held to their policies holds for all of it.
 pub(super) struct Cloud(S3Server);
@@ -106,7 +107,7 @@ impl Cloud {
     pub(super) async fn hold_to_policies(&self, held: bool) {
         let url = format!("{}/moto-api/reset-auth", self.endpoint());
         let calls_before = if held { "0" } else { "inf" };
-        reqwest::Client::new().post(url).body(calls_before).send().await.unwrap().error_for_status().unwrap();
+        web().post(url).body(calls_before).send().await.unwrap().error_for_status().unwrap();
     }
 }
 

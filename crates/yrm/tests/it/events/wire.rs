@@ -8,8 +8,8 @@ use aws_sdk_s3::types::{
     Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration,
     S3KeyFilter,
 };
-use aws_sdk_sqs::types::QueueAttributeName;
 use forge::Rpm;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use yrm::config::QueueAddress;
 use yrm::error::ErrorKind;
@@ -26,19 +26,22 @@ const PATIENCE: Duration = Duration::from_mins(2);
 /// What is published earlier than this was not published by polling.
 const INTERVAL_S: &str = "3600";
 
+async fn sqs(operation: &str, input: &Value) -> Value {
+    server().ask("sqs", &format!("AmazonSQS.{operation}"), input).await
+}
+
 /// A bucket with an inbox that tells a queue.
 struct Told {
     bucket: String,
     queue_url: String,
     queue_arn: String,
-    sqs: aws_sdk_sqs::Client,
 }
 
 impl Told {
     async fn new() -> Self {
         let bucket = server().make_bucket().await;
-        let sqs = server().queue_client();
-        let queue_url = sqs.create_queue().queue_name(&bucket).send().await.unwrap().queue_url.unwrap();
+        let made = sqs("CreateQueue", &json!({"QueueName": bucket})).await;
+        let queue_url = made["QueueUrl"].as_str().unwrap().to_owned();
         let queue_arn = format!("arn:aws:sqs:us-east-1:123456789012:{bucket}");
         let below_inbox = FilterRule::builder().name(FilterRuleName::Prefix).value("inbox/").build();
         let filter = S3KeyFilter::builder().filter_rules(below_inbox).build();
@@ -49,7 +52,7 @@ impl Told {
         let rules = NotificationConfiguration::builder().queue_configurations(rule.build().unwrap()).build();
         let put = server().client().put_bucket_notification_configuration().bucket(&bucket);
         put.notification_configuration(rules).send().await.unwrap();
-        Self { bucket, queue_url, queue_arn, sqs }
+        Self { bucket, queue_url, queue_arn }
     }
 
     fn serve(&self, directory: &TempDir, queue: &str) -> Serve {
@@ -61,14 +64,13 @@ impl Told {
 
     /// Messages that are not deleted.
     async fn left(&self) -> u32 {
-        let kinds = [
-            QueueAttributeName::ApproximateNumberOfMessages,
-            QueueAttributeName::ApproximateNumberOfMessagesNotVisible,
-        ];
-        let ask = self.sqs.get_queue_attributes().queue_url(&self.queue_url);
-        let answer = ask.set_attribute_names(Some(kinds.to_vec())).send().await.unwrap();
-        let counts = answer.attributes.unwrap();
-        kinds.iter().map(|kind| counts[kind].parse::<u32>().unwrap()).sum()
+        let kinds = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"];
+        let answer = sqs("GetQueueAttributes", &json!({"QueueUrl": self.queue_url, "AttributeNames": kinds})).await;
+        kinds.iter().map(|kind| answer["Attributes"][kind].as_str().unwrap().parse::<u32>().unwrap()).sum()
+    }
+
+    async fn send(&self, body: &str) {
+        sqs("SendMessage", &json!({"QueueUrl": self.queue_url, "MessageBody": body})).await;
     }
 
     async fn wait_until_empty(&self) {
@@ -141,7 +143,7 @@ async fn a_test_event_and_a_foreign_message_are_deleted_and_the_arn_names_the_qu
     let told = Told::new().await;
     let directory = TempDir::new().unwrap();
     for body in [r#"{"Service":"Amazon S3","Event":"s3:TestEvent"}"#, "no JSON"] {
-        told.sqs.send_message().queue_url(&told.queue_url).message_body(body).send().await.unwrap();
+        told.send(body).await;
     }
     let _serve = told.serve(&directory, &told.queue_arn);
     told.wait_until_empty().await;
@@ -153,7 +155,7 @@ async fn a_test_event_and_a_foreign_message_are_deleted_and_the_arn_names_the_qu
 #[tokio::test]
 async fn the_queues_refusals_are_told_apart() {
     let told = Told::new().await;
-    let connect = |url: &str| SqsQueue::with_client(server().queue_config(), &QueueAddress::Url(url.to_owned()));
+    let connect = |url: &str| SqsQueue::with(&server().sdk_config(), &QueueAddress::Url(url.to_owned())).unwrap();
     let queue = connect(&told.queue_url);
     // Setting up the notification has sent a test event.
     let messages = queue.receive().await.unwrap();
@@ -184,7 +186,7 @@ async fn the_answer_and_the_history_say_who_uploaded() {
             "s3": {"bucket": {"name": told.bucket},
                    "object": {"key": format!("inbox/{key}"), "eTag": etag.trim_matches('"')}},
         }]});
-        told.sqs.send_message().queue_url(&told.queue_url).message_body(body.to_string()).send().await.unwrap();
+        told.send(&body.to_string()).await;
     }
     let _serve = told.serve(&directory, &told.queue_url);
     told.wait_until_empty().await;

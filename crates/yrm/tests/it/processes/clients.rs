@@ -16,6 +16,8 @@ use rpmmd::compress::decompress;
 use rpmmd::repomd::Repomd;
 use tokio::process::Command;
 
+use crate::web::web;
+
 /// No metadata file of a campaign is larger.
 const MAX_METADATA_BYTES: u64 = 64 << 20;
 /// `dnf download` so often at most with the same metadata, which gets old meanwhile.
@@ -35,7 +37,7 @@ pub(super) struct Generation {
 /// GET. `None` when it is not there.
 async fn get(url: &str) -> Result<Option<Bytes>, String> {
     // Making one reads the machine's certificates.
-    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(reqwest::Client::new);
+    static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(web);
     let read = async {
         let answer = CLIENT.get(url).send().await?;
         // A bucket that may not be listed says 403 of what is not there.

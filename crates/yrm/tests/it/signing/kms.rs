@@ -4,8 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use aws_sdk_kms::types::{KeySpec, KeyUsageType};
-use serde_json::Value;
+use serde_json::{Value, json as input};
 use tempfile::TempDir;
 
 use super::clients::{Client, Service, drop_samples, json, samples};
@@ -20,12 +19,16 @@ use crate::service::{Serve, drop_file};
 const FOR_LONG: u32 = 1_000_000;
 
 /// A new key's id, and an alias of it.
-async fn make_key(spec: KeySpec) -> (String, String) {
-    let created = server().kms().create_key().key_usage(KeyUsageType::SignVerify).key_spec(spec).send().await.unwrap();
-    let id = created.key_metadata.unwrap().key_id;
+async fn make_key(spec: &str) -> (String, String) {
+    let made = kms("CreateKey", &input!({"KeyUsage": "SIGN_VERIFY", "KeySpec": spec})).await;
+    let id = made["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
     let alias = format!("alias/yrm/{id}");
-    server().kms().create_alias().alias_name(&alias).target_key_id(&id).send().await.unwrap();
+    kms("CreateAlias", &input!({"AliasName": alias, "TargetKeyId": id})).await;
     (id, alias)
+}
+
+async fn kms(operation: &str, input: &Value) -> Value {
+    server().ask("kms", &format!("TrentService.{operation}"), input).await
 }
 
 /// `yrm` on the directory bucket `./b`, signing with `key`.
@@ -45,7 +48,7 @@ fn gpg_of(folder: &Path) -> Gpg {
 #[tokio::test(flavor = "multi_thread")]
 async fn dnf_installs_from_s3_what_kms_has_signed() {
     let (folder, bucket) = (TempDir::new().unwrap(), server().make_bucket().await);
-    let (id, alias) = make_key(KeySpec::Rsa4096).await;
+    let (id, alias) = make_key("RSA_4096").await;
     for (name, bytes) in samples() {
         let put = server().client().put_object().bucket(&bucket).key(format!("inbox/{name}"));
         put.body(bytes.into()).send().await.unwrap();
@@ -87,9 +90,9 @@ async fn dnf_installs_from_s3_what_kms_has_signed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_kms_signs_packages_and_knows_them_again() {
-    for spec in [KeySpec::Rsa2048, KeySpec::EccNistP256] {
+    for spec in ["RSA_2048", "ECC_NIST_P256"] {
         let folder = TempDir::new().unwrap();
-        let is_rsa = spec == KeySpec::Rsa2048;
+        let is_rsa = spec == "RSA_2048";
         let key = format!("awskms:{}", make_key(spec).await.0);
         let run = || json(signing(folder.path(), &key, &["run"]).env("YRM_SIGN_PACKAGES", "always"));
         drop_file(folder.path(), "a.rpm", &rpm("a", "1").build());
@@ -110,9 +113,7 @@ async fn a_key_in_kms_signs_packages_and_knows_them_again() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn gpg_finds_every_kind_of_key_good_and_a_restart_keeps_its_fingerprint_and_writes_nothing() {
-    for (spec, kind) in
-        [(KeySpec::Rsa2048, "RSA 2048"), (KeySpec::EccNistP256, "ECDSA P-256"), (KeySpec::EccNistP384, "ECDSA P-384")]
-    {
+    for (spec, kind) in [("RSA_2048", "RSA 2048"), ("ECC_NIST_P256", "ECDSA P-256"), ("ECC_NIST_P384", "ECDSA P-384")] {
         let folder = TempDir::new().unwrap();
         let key = format!("awskms:{}", make_key(spec).await.0);
         drop_file(folder.path(), "a.rpm", &rpm("a", "1").build());
@@ -150,7 +151,7 @@ async fn gpg_finds_every_kind_of_key_good_and_a_restart_keeps_its_fingerprint_an
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_follow_from_a_key_in_a_file_to_one_in_kms() {
     let folder = TempDir::new().unwrap();
-    let next = format!("awskms:{}", make_key(KeySpec::Rsa2048).await.1);
+    let next = format!("awskms:{}", make_key("RSA_2048").await.1);
     let command = |verb: &[&str]| {
         let mut command = yrm(folder.path());
         command.envs(server().environment()).args(verb);
@@ -189,7 +190,7 @@ async fn clients_follow_from_a_key_in_a_file_to_one_in_kms() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_kms_refuses_nothing_is_lost_readers_are_safe_and_the_next_run_heals() {
     let folder = TempDir::new().unwrap();
-    let (id, _) = make_key(KeySpec::Rsa2048).await;
+    let (id, _) = make_key("RSA_2048").await;
     let signs = format!("^Sign .*{id}");
     drop_file(folder.path(), "a.rpm", &rpm("a", "1").build());
     let arguments = ["serve", "--listen", "127.0.0.1:0", "-t", "1", "--log-format", "json", "-v"];
@@ -197,10 +198,9 @@ async fn while_kms_refuses_nothing_is_lost_readers_are_safe_and_the_next_run_hea
     assert_eq!(serve.logged("run done")["published"], 1);
     let (gpg, bucket) = (gpg_of(folder.path()), folder.path().join("b"));
     assert!(gpg.verifies(&bucket));
-    let kms = server().kms();
     for (trouble, kind) in [("disabled", "unavailable"), ("403", "denied"), ("500", "unavailable")] {
         match trouble {
-            "disabled" => drop(kms.disable_key().key_id(&id).send().await.unwrap()),
+            "disabled" => drop(kms("DisableKey", &input!({"KeyId": id})).await),
             fault => server().break_next(fault, &signs, FOR_LONG).await,
         }
         let name = format!("b-{trouble}");
@@ -215,7 +215,7 @@ async fn while_kms_refuses_nothing_is_lost_readers_are_safe_and_the_next_run_hea
         let check = json(yrm(folder.path()).args(["check", "--deep", "-b", "./b"]));
         assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()), "{trouble}");
         match trouble {
-            "disabled" => drop(kms.enable_key().key_id(&id).send().await.unwrap()),
+            "disabled" => drop(kms("EnableKey", &input!({"KeyId": id})).await),
             _ => server().mend(&id).await,
         }
         while serve.logged("run done")["published"] != 1 {}
@@ -231,14 +231,13 @@ async fn while_kms_refuses_nothing_is_lost_readers_are_safe_and_the_next_run_hea
 async fn a_key_that_cannot_sign_ends_the_start_and_says_what_is_missing() {
     let folder = TempDir::new().unwrap();
     drop_file(folder.path(), "a.rpm", &rpm("a", "1").build());
-    let kms = server().kms();
-    let encrypts = kms.create_key().send().await.unwrap().key_metadata.unwrap().key_id;
-    let disabled = make_key(KeySpec::EccNistP256).await.0;
-    let unknown_curve = make_key(KeySpec::EccSecgP256K1).await.0;
-    let no_sign = make_key(KeySpec::Rsa2048).await.0;
-    let no_public = make_key(KeySpec::Rsa2048).await.0;
-    let no_describe = make_key(KeySpec::Rsa2048).await.0;
-    kms.disable_key().key_id(&disabled).send().await.unwrap();
+    let encrypts = kms("CreateKey", &input!({})).await["KeyMetadata"]["KeyId"].as_str().unwrap().to_owned();
+    let disabled = make_key("ECC_NIST_P256").await.0;
+    let unknown_curve = make_key("ECC_SECG_P256K1").await.0;
+    let no_sign = make_key("RSA_2048").await.0;
+    let no_public = make_key("RSA_2048").await.0;
+    let no_describe = make_key("RSA_2048").await.0;
+    kms("DisableKey", &input!({"KeyId": disabled})).await;
     for (call, id) in [("Sign", &no_sign), ("GetPublicKey", &no_public), ("DescribeKey", &no_describe)] {
         server().break_next("403", &format!("^{call} .*{id}"), FOR_LONG).await;
     }
@@ -272,7 +271,7 @@ async fn a_key_that_cannot_sign_ends_the_start_and_says_what_is_missing() {
     assert!(!folder.path().join("b/repo").exists(), "nothing is done without the key");
 
     // And with the variable alone it is reached.
-    let (id, _) = make_key(KeySpec::EccNistP256).await;
+    let (id, _) = make_key("ECC_NIST_P256").await;
     let mut reached = signing(folder.path(), &format!("awskms:{id}"), &["run"]);
     reached.env("AWS_ENDPOINT_URL", "http://127.0.0.1:9").env("AWS_ENDPOINT_URL_KMS", server().endpoint());
     // Nor is it looked for where the bucket's endpoint is.

@@ -22,6 +22,7 @@ use super::clients::{Client, Service, json};
 use crate::cli::yrm;
 use crate::publish::world::policy;
 use crate::s3_server::server;
+use crate::web::web;
 
 /// Generations that are published while clients read.
 const GENERATIONS: usize = 100;
@@ -60,7 +61,7 @@ enum Pair {
 
 /// Reads a repomd.xml and then its signature, again and again.
 async fn read_pairs(pair: Pair, key: PublicKey, over: Arc<AtomicBool>) -> Met {
-    let (client, mut met) = (reqwest::Client::new(), Met::default());
+    let (client, mut met) = (web(), Met::default());
     let get = async |url: String| -> Bytes {
         let answer = client.get(&url).send().await.unwrap().error_for_status();
         answer.unwrap_or_else(|error| panic!("{url}: {error}")).bytes().await.unwrap()

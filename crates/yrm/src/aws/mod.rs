@@ -1,24 +1,20 @@
 //! AWS beside the bucket: the SDK's own chain of environment, profiles and instance roles, and what
 //! its errors mean. Whatever is asked, it is asked with the same credentials.
 
+pub(crate) mod call;
+
 use std::fmt::Debug;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::SdkError;
 use aws_types::service_config::ServiceConfigKey;
 
 use crate::authorities::Authorities;
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
-
-/// How long a short question may take: to connect, each time it is asked, and in all.
-const PATIENCE: [Duration; 3] = [Duration::from_secs(5), Duration::from_secs(10), Duration::from_secs(30)];
 
 /// What to do when nobody says who is asking.
 pub(crate) const GIVE_CREDENTIALS: &str = "give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role";
@@ -41,14 +37,7 @@ pub(crate) async fn beside(config: &S3Config, region: Option<&str>) -> Result<Sd
                 .hint("give --region, AWS_REGION or a profile with a region, or name what is wanted by its ARN"));
         }
     };
-    let [connect, attempt, operation] = PATIENCE;
-    let timeouts = TimeoutConfig::builder()
-        .connect_timeout(connect)
-        .operation_attempt_timeout(attempt)
-        .operation_timeout(operation)
-        .build();
-    let builder = shared.into_builder().region(region).timeout_config(timeouts);
-    Ok(builder.retry_config(RetryConfig::standard()).build())
+    Ok(shared.into_builder().region(region).build())
 }
 
 /// Whom HTTPS believes beside the machine's own authorities: those that `config` names, else those that the
@@ -75,10 +64,8 @@ async fn of_profile(config: &S3Config) -> Option<PathBuf> {
 }
 
 async fn load(config: &S3Config, region: Option<&str>, endpoint: Option<&str>) -> Result<SdkConfig> {
-    let mut loader = aws_config::defaults(BehaviorVersion::latest());
-    if let Some(client) = authorities(config).await?.sdk()? {
-        loader = loader.http_client(client);
-    }
+    let http = authorities(config).await?.sdk()?;
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
     if let Some(region) = region {
         loader = loader.region(Region::new(region.to_owned()));
     }
@@ -105,10 +92,8 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Sorts the error of a service that speaks JSON, where a refusal may well have the status 400.
-    pub(crate) fn of<E: ProvideErrorMetadata + Debug>(error: &SdkError<E, HttpResponse>) -> Self {
-        let status = error.raw_response().map(|response| response.status().as_u16());
-        let code = error.code().unwrap_or_default();
+    /// Sorts the answer of a service that speaks JSON, where a refusal may well have the status 400.
+    pub(crate) fn of_answer(status: Option<u16>, code: &str) -> Self {
         let busy = ["Throttl", "TooManyRequests", "LimitExceeded", "Timeout", "Unavailable", "Internal"];
         let of_credentials = [
             "AccessDenied",
@@ -121,7 +106,6 @@ impl Failure {
         ];
         let is = |codes: &[&str]| codes.iter().any(|known| code.contains(known));
         match status {
-            None if names_credentials(error) => Self::NoCredentials,
             Some(400..=499) if is(&of_credentials) => Self::Denied,
             Some(400..=499) if status == Some(429) || is(&busy) => Self::Away,
             Some(401 | 403) => Self::Denied,
@@ -150,10 +134,6 @@ pub(crate) fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> 
 
 #[cfg(test)]
 mod tests {
-    use aws_sdk_kms::operation::sign::SignError;
-    use aws_sdk_s3::error::ErrorMetadata;
-    use aws_sdk_s3::primitives::SdkBody;
-
     use super::*;
 
     #[test]
@@ -171,12 +151,8 @@ mod tests {
             (400, "NotFoundException", Failure::Refused),
             (404, "", Failure::Refused),
         ] {
-            let answer = HttpResponse::new(u16::try_into(status).unwrap(), SdkBody::empty());
-            let error = SignError::generic(ErrorMetadata::builder().code(code).build());
-            let error = SdkError::service_error(error, answer);
-            assert_eq!(Failure::of(&error), expected, "{status} {code}");
+            assert_eq!(Failure::of_answer(Some(status), code), expected, "{status} {code}");
         }
-        let error: SdkError<SignError, HttpResponse> = SdkError::timeout_error("no answer");
-        assert_eq!(Failure::of(&error), Failure::Away);
+        assert_eq!(Failure::of_answer(None, ""), Failure::Away);
     }
 }

@@ -1,0 +1,7 @@
+//! A client of the web, with the program's own TLS: reqwest has none by itself.
+
+use yrm::authorities::Authorities;
+
+pub(crate) fn web() -> reqwest::Client {
+    Authorities::default().web().unwrap().build().unwrap()
+}

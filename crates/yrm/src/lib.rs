@@ -7,7 +7,7 @@
 //! `telemetry`, `legible`, `authorities`).
 
 pub mod authorities;
-pub(crate) mod aws;
+pub mod aws;
 pub mod board;
 pub mod check;
 pub mod cli;

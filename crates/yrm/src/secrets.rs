@@ -5,8 +5,9 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use crate::aws::call::{Refusal, SECRETS_MANAGER, SSM, Service};
-use crate::aws::{self, Failure};
+use crate::aws::Service;
+use crate::aws::named::{SECRETS_MANAGER, SSM};
+use crate::aws::refusal::{Failure, GIVE_CREDENTIALS, Refusal};
 use crate::config::place::{MAX_SECRET_BYTES, sound_key};
 use crate::config::{AwsName, AwsSecret, Config, S3Config, Secret};
 use crate::error::{Error, ErrorKind, Result};
@@ -125,7 +126,7 @@ fn failure(refusal: Refusal, place: &AwsSecret, permission: &str, missing: &str,
     let told = Error::new(failure.kind(), format!("reading {place}")).because(refusal);
     match failure {
         Failure::Refused if is_missing => told.hint(format!("there is no such {what} in this region and account")),
-        Failure::NoCredentials => told.hint(aws::GIVE_CREDENTIALS),
+        Failure::NoCredentials => told.hint(GIVE_CREDENTIALS),
         Failure::Denied => told.hint(permission.to_owned()),
         Failure::Refused | Failure::Away => told,
     }

@@ -19,7 +19,9 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::{Failure, beside};
+use super::chain::{authorities, beside};
+use super::named::{Named, Speaks};
+use super::refusal::{Failure, Refusal};
 use crate::authorities::Authorities;
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -37,33 +39,6 @@ const RENEW_BEFORE: Duration = Duration::from_mins(5);
 const RENEW_AFTER: Duration = Duration::from_mins(15);
 /// No answer is longer: SQS's largest has ten messages of 1 MiB, and JSON may spell a byte with six.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
-
-/// A service, as it is named.
-#[derive(Debug)]
-pub(crate) struct Named {
-    /// In host names and signatures.
-    host: &'static str,
-    /// In the configuration: `AWS_ENDPOINT_URL_<ID>`, and `services` of a profile.
-    id: &'static str,
-    /// The language.
-    speaks: Speaks,
-}
-
-/// How a call is spelt.
-#[derive(Debug, Clone, Copy)]
-enum Speaks {
-    /// JSON of this version; operations bear this name in front.
-    Json(&'static str, &'static str),
-    /// Forms, and XML for answers, of this version of the service.
-    Forms(&'static str),
-}
-
-pub(crate) const KMS: Named = Named { host: "kms", id: "KMS", speaks: Speaks::Json("1.1", "TrentService") };
-pub(crate) const SQS: Named = Named { host: "sqs", id: "SQS", speaks: Speaks::Json("1.0", "AmazonSQS") };
-pub(crate) const SNS: Named = Named { host: "sns", id: "SNS", speaks: Speaks::Forms("2010-03-31") };
-pub(crate) const SSM: Named = Named { host: "ssm", id: "SSM", speaks: Speaks::Json("1.1", "AmazonSSM") };
-pub(crate) const SECRETS_MANAGER: Named =
-    Named { host: "secretsmanager", id: "Secrets Manager", speaks: Speaks::Json("1.1", "secretsmanager") };
 
 /// A service that can be asked.
 pub(crate) struct Service {
@@ -83,39 +58,11 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Why a call was not answered as it should be.
-#[derive(Debug)]
-pub(crate) struct Refusal {
-    /// What it means.
-    pub(crate) failure: Failure,
-    /// The service's word for it; empty when it said none.
-    pub(crate) code: String,
-    said: String,
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.code.as_str(), self.said.as_str()) {
-            ("", said) => f.write_str(said),
-            (code, "") => f.write_str(code),
-            (code, said) => write!(f, "{code}: {said}"),
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-impl Refusal {
-    fn away(said: impl Into<String>) -> Self {
-        Self { failure: Failure::Away, code: String::new(), said: said.into() }
-    }
-}
-
 impl Service {
     /// The service in `region` (else the configured one), with the bucket's credentials.
     pub(crate) async fn of(named: &'static Named, config: &S3Config, region: Option<&str>) -> Result<Self> {
         let shared = beside(config, region).await?;
-        Self::with(named, &shared, &super::authorities(config).await?)
+        Self::with(named, &shared, &authorities(config).await?)
     }
 
     /// The service by what the chain says.

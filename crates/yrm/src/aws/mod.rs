@@ -1,158 +1,18 @@
-//! AWS beside the bucket: the SDK's own chain of environment, profiles and instance roles, and what
-//! its errors mean. Whatever is asked, it is asked with the same credentials.
+//! AWS: the chain of credentials, and its services beside S3. All of it is behind the feature `aws`; without that
+//! whoever asks for AWS is told so, and everything else works.
 
-pub(crate) mod call;
+#[cfg(feature = "aws")]
+mod call;
+#[cfg(feature = "aws")]
+pub(crate) mod chain;
+#[cfg(feature = "aws")]
+pub mod http;
+pub(crate) mod named;
+pub(crate) mod refusal;
+#[cfg(not(feature = "aws"))]
+mod without;
 
-use std::fmt::Debug;
-use std::path::PathBuf;
-
-use aws_config::SdkConfig;
-use aws_sdk_s3::config::http::HttpResponse;
-use aws_sdk_s3::config::{BehaviorVersion, Region};
-use aws_sdk_s3::error::SdkError;
-use aws_types::service_config::ServiceConfigKey;
-
-use crate::authorities::Authorities;
-use crate::config::S3Config;
-use crate::error::{Error, ErrorKind, Result};
-
-/// What to do when nobody says who is asking.
-pub(crate) const GIVE_CREDENTIALS: &str = "give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role";
-
-/// What the chain says, where `config` says nothing.
-pub(crate) async fn shared(config: &S3Config) -> Result<SdkConfig> {
-    load(config, config.region.as_deref(), config.endpoint.as_deref()).await
-}
-
-/// The same for other services than S3. The setting `endpoint` is S3's alone: the bucket may be
-/// elsewhere, and the keys with AWS. `region` is what the thing's own name says.
-pub(crate) async fn beside(config: &S3Config, region: Option<&str>) -> Result<SdkConfig> {
-    let shared = load(config, region.or(config.region.as_deref()), None).await?;
-    let region = match (shared.region(), shared.endpoint_url()) {
-        (Some(region), _) => region.clone(),
-        // Other servers than AWS's have no regions, but signatures want one.
-        (None, Some(_)) => Region::from_static("us-east-1"),
-        (None, None) => {
-            return Err(Error::new(ErrorKind::Config, "finding the AWS region")
-                .hint("give --region, AWS_REGION or a profile with a region, or name what is wanted by its ARN"));
-        }
-    };
-    Ok(shared.into_builder().region(region).build())
-}
-
-/// Whom HTTPS believes beside the machine's own authorities: those that `config` names, else those that the
-/// profile does.
-pub(crate) async fn authorities(config: &S3Config) -> Result<Authorities> {
-    let named = match &config.ca_bundle {
-        Some(path) => Some(path.clone()),
-        None => of_profile(config).await,
-    };
-    named.map_or_else(|| Ok(Authorities::default()), |path| Authorities::read(&path))
-}
-
-/// `ca_bundle` of the profile, which the SDK does not look at.
-async fn of_profile(config: &S3Config) -> Option<PathBuf> {
-    // Files are read, and nobody is asked for a region or for credentials.
-    let mut loader =
-        aws_config::defaults(BehaviorVersion::latest()).no_credentials().region(Region::from_static("us-east-1"));
-    if let Some(profile) = &config.profile {
-        loader = loader.profile_name(profile);
-    }
-    let read = loader.load().await;
-    let key = ServiceConfigKey::builder().service_id("s3").env("AWS_CA_BUNDLE").profile("ca_bundle").build().ok()?;
-    read.service_config()?.load_config(key).filter(|path| !path.is_empty()).map(PathBuf::from)
-}
-
-async fn load(config: &S3Config, region: Option<&str>, endpoint: Option<&str>) -> Result<SdkConfig> {
-    let http = authorities(config).await?.sdk()?;
-    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http);
-    if let Some(region) = region {
-        loader = loader.region(Region::new(region.to_owned()));
-    }
-    if let Some(profile) = &config.profile {
-        loader = loader.profile_name(profile);
-    }
-    if let Some(endpoint) = endpoint {
-        loader = loader.endpoint_url(endpoint);
-    }
-    Ok(loader.load().await)
-}
-
-/// What became of a call, as far as its error tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failure {
-    /// Nobody said who is asking.
-    NoCredentials,
-    /// Whoever asks may not.
-    Denied,
-    /// It was understood, and will not be done.
-    Refused,
-    /// Throttled, timed out, lost, a 5xx, or what this version does not know.
-    Away,
-}
-
-impl Failure {
-    /// Sorts the answer of a service that speaks JSON, where a refusal may well have the status 400.
-    pub(crate) fn of_answer(status: Option<u16>, code: &str) -> Self {
-        let busy = ["Throttl", "TooManyRequests", "LimitExceeded", "Timeout", "Unavailable", "Internal"];
-        let of_credentials = [
-            "AccessDenied",
-            "NotAuthorized",
-            "UnrecognizedClient",
-            "Signature",
-            "ExpiredToken",
-            "InvalidClientTokenId",
-            "MissingAuthenticationToken",
-        ];
-        let is = |codes: &[&str]| codes.iter().any(|known| code.contains(known));
-        match status {
-            Some(400..=499) if is(&of_credentials) => Self::Denied,
-            Some(400..=499) if status == Some(429) || is(&busy) => Self::Away,
-            Some(401 | 403) => Self::Denied,
-            Some(400..=499) => Self::Refused,
-            Some(_) | None => Self::Away,
-        }
-    }
-
-    /// What kind of error it is.
-    pub(crate) fn kind(self) -> ErrorKind {
-        match self {
-            Self::NoCredentials | Self::Denied => ErrorKind::Denied,
-            Self::Refused => ErrorKind::Config,
-            Self::Away => ErrorKind::Unavailable,
-        }
-    }
-}
-
-/// The SDK has no public type for "no credentials were found" at this level; its Debug form names it.
-pub(crate) fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> bool {
-    let text = format!("{error:?}");
-    text.contains("CredentialsNotLoaded")
-        || text.contains("CredentialsProviderError")
-        || text.contains("ProviderError(")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_refusal_is_told_from_a_service_that_is_busy() {
-        for (status, code, expected) in [
-            (400, "AccessDeniedException", Failure::Denied),
-            (400, "ExpiredTokenException", Failure::Denied),
-            (403, "", Failure::Denied),
-            (400, "ThrottlingException", Failure::Away),
-            (400, "KMSInternalException", Failure::Away),
-            (429, "", Failure::Away),
-            (500, "KeyUnavailableException", Failure::Away),
-            (503, "AccessDeniedException", Failure::Away),
-            (400, "KMSInvalidStateException", Failure::Refused),
-            (400, "NotFoundException", Failure::Refused),
-            (404, "", Failure::Refused),
-        ] {
-            assert_eq!(Failure::of_answer(Some(status), code), expected, "{status} {code}");
-        }
-        assert_eq!(Failure::of_answer(None, ""), Failure::Away);
-    }
-}
+#[cfg(feature = "aws")]
+pub(crate) use self::{call::Service, chain::authorities};
+#[cfg(not(feature = "aws"))]
+pub(crate) use self::without::{Service, authorities, missing};

@@ -14,7 +14,8 @@ use crate::publish::bucket::require_conditions;
 use crate::publish::inbox::held_folders;
 use crate::store::Store;
 use crate::store::probe::{ProbeReport, probe};
-use crate::store::s3::{Rights, S3Store};
+use crate::store::door;
+use crate::store::rights::Rights;
 
 /// What `doctor` takes.
 #[derive(Debug, Args)]
@@ -73,9 +74,8 @@ async fn everything_can_be_taken_out(store: &dyn Store, config: &Config) -> Resu
 async fn open_and_try(config: &Config) -> Result<(Arc<dyn Store>, Option<Rights>)> {
     match &config.bucket {
         BucketUrl::S3 { name, prefix } => {
-            let store = S3Store::connect(name, prefix, &config.s3).await?;
-            let rights = store.rights().await?;
-            Ok((Arc::new(store), Some(rights)))
+            let (store, rights) = door::s3_with_rights(name, prefix, &config.s3).await?;
+            Ok((store, Some(rights)))
         }
         BucketUrl::Directory(_) => Ok((open(config).await?, None)),
     }

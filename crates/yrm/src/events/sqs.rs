@@ -11,10 +11,11 @@ use serde_json::json;
 use tokio::sync::OnceCell;
 
 use super::queue::{BATCH, LONG_POLL, Message, Queue};
+#[cfg(feature = "aws")]
 use crate::authorities::Authorities;
-use crate::aws;
-use crate::aws::Failure;
-use crate::aws::call::{Refusal, SQS, Service};
+use crate::aws::Service;
+use crate::aws::named::SQS;
+use crate::aws::refusal::{Failure, GIVE_CREDENTIALS, Refusal};
 use crate::config::{QueueAddress, S3Config};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -43,7 +44,8 @@ impl SqsQueue {
         Ok(Self { service, address: address.clone(), url: OnceCell::new() })
     }
 
-    /// The same by what the chain of credentials and regions says.
+    /// The same by what the SDK's chain of credentials and regions says.
+    #[cfg(feature = "aws")]
     pub fn with(shared: &aws_config::SdkConfig, address: &QueueAddress) -> Result<Self> {
         let service = Service::with(&SQS, shared, &Authorities::default())?.patient(LONG_POLL + ANSWER);
         Ok(Self { service, address: address.clone(), url: OnceCell::new() })
@@ -146,7 +148,7 @@ fn failure(refusal: Refusal, doing: String) -> Error {
         (ErrorKind::Config, Some("check the queue's name, account and region"))
     } else {
         match refusal.failure {
-            Failure::NoCredentials => (ErrorKind::Denied, Some(aws::GIVE_CREDENTIALS)),
+            Failure::NoCredentials => (ErrorKind::Denied, Some(GIVE_CREDENTIALS)),
             Failure::Denied => (
                 ErrorKind::Denied,
                 Some("allow sqs:ReceiveMessage and sqs:DeleteMessage on the queue (and sqs:GetQueueUrl for an ARN)"),

@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use super::news::Notice;
 use super::sign::{NAME, sign};
 use crate::authorities::Authorities;
-use crate::aws::Failure;
-use crate::aws::call::{SNS, Service};
+use crate::aws::Service;
+use crate::aws::named::SNS;
+use crate::aws::refusal::Failure;
 use crate::config::{S3Config, Topic, parse};
 use crate::error::{Error, ErrorKind, Result};
 

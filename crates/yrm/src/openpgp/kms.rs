@@ -15,8 +15,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::material::{self, Kind};
-use crate::aws::call::{KMS, Refusal, Service};
-use crate::aws::{self, Failure};
+use crate::aws::Service;
+use crate::aws::named::KMS;
+use crate::aws::refusal::{Failure, GIVE_CREDENTIALS, Refusal};
 use crate::config::{AwsName, S3Config};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -147,7 +148,7 @@ fn failure(refusal: Refusal, doing: impl Into<String>) -> Error {
         Failure::Refused if code.contains("Unsupported") || code.contains("KeyUsage") => (ErrorKind::Config, Some(FIT)),
         Failure::Refused | Failure::Away => (failure.kind(), None),
         Failure::Denied => (failure.kind(), Some(PERMISSIONS)),
-        Failure::NoCredentials => (failure.kind(), Some(aws::GIVE_CREDENTIALS)),
+        Failure::NoCredentials => (failure.kind(), Some(GIVE_CREDENTIALS)),
     };
     let error = Error::new(kind, doing).because(refusal);
     match hint {

@@ -6,6 +6,7 @@
 pub mod body;
 pub mod cache;
 pub mod counted;
+pub mod door;
 pub mod fault;
 pub mod key;
 pub mod limited;
@@ -13,6 +14,8 @@ pub mod local;
 pub mod memory;
 pub mod pace;
 pub mod probe;
+pub mod rights;
+#[cfg(feature = "aws")]
 pub mod s3;
 pub mod settle;
 
@@ -325,7 +328,7 @@ pub trait Store: Send + Sync + fmt::Debug {
 /// exist (`DirectoryStore::create` makes one).
 pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
     Ok(match &config.bucket {
-        BucketUrl::S3 { name, prefix } => Arc::new(s3::S3Store::connect(name, prefix, &config.s3).await?),
+        BucketUrl::S3 { name, prefix } => door::s3(name, prefix, &config.s3).await?,
         BucketUrl::Directory(root) => Arc::new(local::DirectoryStore::open(root)?),
     })
 }

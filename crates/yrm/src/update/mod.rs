@@ -23,7 +23,7 @@ pub use self::succession::inherited;
 use crate::config::{BucketUrl, Config, SelfUpdate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sched::Stop;
-use crate::store::s3::S3Store;
+use crate::store::door;
 use crate::store::{ETag, Store};
 
 /// Bytes of a program that are asked for at once, and held in memory.
@@ -124,7 +124,7 @@ impl Watch {
             .map_err(|error| Error::new(ErrorKind::Internal, "hashing the program that runs").because(error))?;
         Ok(Self {
             config: wanted.clone(),
-            root: Arc::new(S3Store::connect(bucket, "", &config.s3).await?),
+            root: door::s3(bucket, "", &config.s3).await?,
             names: Names::of(std::env::consts::ARCH),
             place,
             own,

@@ -14,6 +14,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Builder, Credentials, Region, SharedCredentialsProvider};
 use serde_json::{Value, json};
 use yrm::authorities::Authorities;
+use yrm::aws::http::http_client;
 use yrm::store::s3::{Limits, S3Store};
 
 use crate::web::web;
@@ -91,7 +92,7 @@ impl S3Server {
     pub(crate) fn client_config(&self) -> Builder {
         Builder::new()
             .behavior_version(BehaviorVersion::latest())
-            .http_client(Authorities::default().sdk().unwrap())
+            .http_client(http_client(&Authorities::default()).unwrap())
             .credentials_provider(Credentials::new(ACCESS_KEY, "test", None, None, "tests"))
             .region(Region::from_static(REGION))
             .endpoint_url(&self.endpoint)

@@ -3,7 +3,8 @@
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::{GIVE_CREDENTIALS, names_credentials};
+use crate::aws::chain::names_credentials;
+use crate::aws::refusal::GIVE_CREDENTIALS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Outcome;
 

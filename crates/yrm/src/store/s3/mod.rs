@@ -36,7 +36,6 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 
 use self::answer::Answer;
-pub use self::rights::{Right, Rights};
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
 use self::written::{Headers, say};
 use super::body::Body;
@@ -45,7 +44,7 @@ use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
     Stored,
 };
-use crate::aws;
+use crate::aws::chain;
 use crate::config::access_point::AccessPoint;
 use crate::config::{Folders, S3Config, Written};
 use crate::error::{Error, ErrorKind, Result};
@@ -111,7 +110,7 @@ impl S3Store {
     /// The bucket (or access point) `name`, below `prefix` (may be empty), reached as `config` says and otherwise
     /// as the SDK's own chain of environment, profiles and instance roles says. Sends nothing.
     pub async fn connect(name: &str, prefix: &str, config: &S3Config) -> Result<Self> {
-        let shared = aws::shared(config).await?;
+        let shared = chain::shared(config).await?;
         let mut builder = Builder::from(&shared).force_path_style(config.path_style);
         if let Some(point) = AccessPoint::of(name) {
             builder = builder.region(Region::new(point.region.to_owned()));

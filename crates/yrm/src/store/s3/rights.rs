@@ -4,7 +4,6 @@
 //! settings: the one without which it works is the one whose right is missing.
 
 use bytes::Bytes;
-use serde::Serialize;
 
 use super::answer::{Answer, right_in};
 use super::written::Headers;
@@ -12,6 +11,7 @@ use super::{Arc, S3Store};
 use crate::config::{Encryption, Folders, ObjectClass, Written};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::Key;
+use crate::store::rights::{Right, Rights};
 use crate::store::{Attributes, Copy, ETag, Outcome, PutIf, Store as _, Stored};
 
 /// The least that S3 takes of a part that is not the last.
@@ -20,43 +20,6 @@ const FIRST_PART_BYTES: usize = 5 << 20;
 /// What the second of two parts has: any length does.
 const LAST_PART_BYTES: usize = 1 << 10;
 
-/// What was tried, in order.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(transparent)]
-pub struct Rights(Vec<Right>);
-
-/// One thing that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Right {
-    /// What one has to be able to do.
-    pub name: &'static str,
-    /// Whether it worked.
-    pub ok: bool,
-    /// What was seen.
-    pub seen: String,
-    /// The right that is missing, as policies call it, where that is known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub missing: Option<String>,
-}
-
-impl Rights {
-    /// All that was tried.
-    pub fn rows(&self) -> &[Right] {
-        &self.0
-    }
-
-    /// The rights that are missing, each once.
-    pub fn missing(&self) -> Vec<&str> {
-        let mut all: Vec<&str> = Vec::new();
-        for right in self.0.iter().filter_map(|right| right.missing.as_deref()) {
-            if !all.contains(&right) {
-                all.push(right);
-            }
-        }
-        all
-    }
-}
-
 impl S3Store {
     /// Tries whatever the credentials need. An error is returned only when nothing can be said: the store does not
     /// answer, there is no such bucket, nobody knows these credentials.
@@ -64,7 +27,7 @@ impl S3Store {
         let mut trial =
             Trial { store: self, id: format!("{:032x}", rand::random::<u128>()), rows: Vec::new(), made: Vec::new() };
         trial.run().await?;
-        Ok(Rights(trial.rows))
+        Ok(Rights::of(trial.rows))
     }
 }
 

@@ -341,7 +341,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 
 /// A run that did not publish everything is no measurement.
 pub(crate) fn expect_published(report: &[u8], count: usize) -> Result<()> {
-    let report: yrm::publish::report::Report =
+    let report: yrm::bucket::report::Report =
         serde_json::from_slice(report).doing(|| "reading a run's report".to_owned())?;
     if report.published.len() == count && report.errors.is_empty() {
         return Ok(());

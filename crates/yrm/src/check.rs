@@ -15,13 +15,12 @@ use serde::Serialize;
 
 use self::mirror::{Flat, check_mirror};
 use self::signature::{Keys, Verdict};
+use crate::bucket::href;
+use crate::bucket::listing::list_all;
+use crate::bucket::observe::load_catalog;
+use crate::bucket::{Bucket, aside};
+use crate::bucket::{generations, signature as signatures};
 use crate::error::{ErrorKind, Result};
-use crate::publish::bucket::{Bucket, aside};
-use crate::publish::href;
-use crate::publish::inbox::list_all;
-use crate::publish::observe::load_catalog;
-use crate::publish::pair;
-use crate::publish::sweep;
 use crate::store::Object;
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
@@ -70,7 +69,7 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
     let root = format!("{}/", bucket.policy.folders.repo);
     let listed: BTreeMap<String, Object> =
         list_all(bucket.store.as_ref(), &root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
-    let mut repositories: BTreeSet<RepositoryDir> = sweep::repositories(bucket).await?.into_iter().collect();
+    let mut repositories: BTreeSet<RepositoryDir> = generations::repositories(bucket).await?.into_iter().collect();
     let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
     // A generation's own folder is no repository of its own.
     let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
@@ -166,7 +165,7 @@ async fn check_signature(
     found: &mut RepositoryFindings,
 ) -> Result<()> {
     let key = bucket.path(Key::Signature { repository });
-    match keys.judge(repomd, pair::read(bucket, repository).await?.as_ref()) {
+    match keys.judge(repomd, signatures::read(bucket, repository).await?.as_ref()) {
         Verdict::Unsigned => {}
         Verdict::SignedBy(fingerprint) => found.notes.push(format!("signed by {fingerprint}")),
         Verdict::Missing => found.problems.push(format!("{key} is missing, and signing is on")),

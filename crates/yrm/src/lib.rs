@@ -9,6 +9,7 @@
 pub mod authorities;
 pub(crate) mod aws;
 pub mod board;
+pub mod bucket;
 pub mod check;
 pub mod cli;
 pub mod config;

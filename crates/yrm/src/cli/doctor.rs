@@ -8,10 +8,10 @@ use serde::Serialize;
 
 use super::output::table;
 use super::{Context, DONE, open};
+use crate::bucket::inbox::held_folders;
 use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::require_conditions;
-use crate::publish::inbox::held_folders;
+use crate::publish::abilities::require_conditions;
 use crate::store::Store;
 use crate::store::probe::{ProbeReport, probe};
 use crate::store::s3::{Rights, S3Store};

@@ -12,12 +12,12 @@ use serde_json::json;
 use super::flags::{Flags, ForSigning};
 use super::output::{table, time};
 use super::{Context, DONE, open_bucket, signer};
+use crate::bucket::{generations, signature};
 use crate::check::signature::{Keys, Verdict, published};
 use crate::config::{Config, KeyPlace, SigningConfig, Source, place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::key::{Algorithm, Made, PublicKey, generate};
 use crate::openpgp::sign::{Signer, passphrase, read_passphrase};
-use crate::publish::{pair, sweep};
 use crate::store::key::{Key, RepositoryDir};
 
 /// What can be done with keys.
@@ -365,10 +365,10 @@ async fn verify(args: &VerifyArgs, context: &Context) -> Result<u8> {
         None => Keys::of(&bucket).await?,
     };
     let mut rows = Vec::new();
-    for repository in sweep::repositories(&bucket).await? {
+    for repository in generations::repositories(&bucket).await? {
         let repomd = bucket.store.get(&bucket.path(Key::Repomd { repository: &repository }), None).await?;
         let Some(repomd) = repomd else { continue };
-        let signature = pair::read(&bucket, &repository).await?;
+        let signature = signature::read(&bucket, &repository).await?;
         let (good, state) = match keys.judge(&repomd.bytes, signature.as_ref()) {
             Verdict::SignedBy(fingerprint) => (true, format!("signed by {fingerprint}")),
             Verdict::Unsigned | Verdict::Missing => (false, "not signed".to_owned()),

@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use super::output::table;
 use super::run::remark;
 use super::{Context, DONE, REJECTED, open_bucket};
+use crate::bucket::Bucket;
+use crate::bucket::receipt::{self, Receipt};
 use crate::config::parse;
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::Bucket;
-use crate::publish::receipt::{self, Receipt};
 use crate::store::ETag;
 use crate::store::key::{Key, MAX_KEY_BYTES, is_publishable_path};
 

@@ -5,8 +5,8 @@ use clap::{Args, Subcommand};
 use super::output::{table, time};
 use super::package::Rules;
 use super::{Context, DONE, open_bucket, publisher, run};
+use crate::bucket::log::{Generation, generations};
 use crate::error::Result;
-use crate::publish::rollback::{Generation, generations};
 use crate::serve::new_run;
 use crate::store::key::RepositoryDir;
 

@@ -9,13 +9,15 @@ use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 
-use super::bucket::Bucket;
-use super::catalog::Entry;
-use super::clock::StoreClock;
-use super::receipt;
-use super::report::Way;
+use super::abilities::abilities;
 use super::signed;
-use super::verdict::Candidate;
+use super::{clock, copying};
+use crate::bucket::Bucket;
+use crate::bucket::catalog::Entry;
+use crate::bucket::clock::StoreClock;
+use crate::bucket::receipt;
+use crate::bucket::report::Way;
+use crate::bucket::verdict::Candidate;
 use crate::error::Result;
 use crate::store::key::Key;
 use crate::store::settle::Copied;
@@ -54,7 +56,7 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
     let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
     let target = bucket.path(key);
     // A store that would overwrite is asked first; two writers need one that does not.
-    if !bucket.abilities().await?.conditional_copy
+    if !abilities(bucket).await?.conditional_copy
         && let Some(there) = bucket.store.head(&target).await?
     {
         if receipt::says_published(bucket, &candidate.dropped).await? {
@@ -99,7 +101,7 @@ async fn copy_as_it_came(
     let source = &candidate.dropped.object;
     // Metadata says when the upload was last changed, and so does the file.
     let modified = Some(candidate.dropped.modified());
-    bucket.copy(Copy { judged, modified, ..Copy::of(source, target, attributes) }).await
+    copying::copy(bucket, Copy { judged, modified, ..Copy::of(source, target, attributes) }).await
 }
 
 /// Sees to it that a package of the catalog, which was dropped again with the same bytes, can
@@ -162,7 +164,7 @@ async fn placed(
     let known = candidate.pkgid.or(stored.sha256);
     // The copy's answer may say it all: what lies there is what was seen, by the store's word.
     if let (Some(pkgid), Some(since)) = (known, stored.since)
-        && bucket.abilities().await?.conditional_copy
+        && abilities(bucket).await?.conditional_copy
     {
         let Stored { etag, sha256, .. } = stored;
         let (key, size_bytes, user) = (target.to_owned(), candidate.size_bytes(), BTreeMap::new());
@@ -214,14 +216,14 @@ async fn reuse(bucket: &Bucket, candidate: &Candidate, there: Object) -> Result<
     let way = if there.sha256.is_none() || candidate.pkgid.is_none() { Way::Read } else { way_of(candidate) };
     match theirs {
         Some(pkgid) if theirs == ours => in_place(bucket, there, pkgid, way).await,
-        Some(_) | None => Ok(taken(bucket, &there, bucket.clock.now(bucket).await?)),
+        Some(_) | None => Ok(taken(bucket, &there, clock::now(bucket).await?)),
     }
 }
 
 /// In place, unless the sweep may be about to take it: then its path is free soon. By the store's
 /// clock, as the sweep: a local one that is wrong would take what is old, or nothing at all.
 async fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, way: Way) -> Result<Admission> {
-    let now = bucket.clock.now(bucket).await?;
+    let now = clock::now(bucket).await?;
     if now.duration_since(there.since) > signed(bucket.policy.grace / 2) {
         return Ok(taken(bucket, &there, now));
     }

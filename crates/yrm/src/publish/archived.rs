@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::inbox::Dropped;
-use super::verdict::Verdict;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::verdict::Verdict;
 
 /// How long it is believed that a file is still archived: to restore one takes minutes to days.
 const BELIEVED: SignedDuration = SignedDuration::from_mins(15);

@@ -8,10 +8,12 @@ use rpmmd::repodata::ReadRange as _;
 use tokio::time::Instant;
 
 use super::RunId;
-use super::bucket::Bucket;
-use super::observe::State;
-use super::pair::{self, Signature};
+use super::abilities::abilities;
+use super::pair;
 use super::render::{Generation, NewFile};
+use crate::bucket::Bucket;
+use crate::bucket::signature::Signature;
+use crate::bucket::state::State;
 use crate::error::Result;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Put, Settled};
@@ -33,18 +35,17 @@ pub enum Switch {
 /// replaces.
 pub async fn upload(bucket: &Bucket, state: &State, generation: &Generation) -> Result<()> {
     let repository = &state.repository;
-    let abilities = bucket.abilities().await?;
+    let able = abilities(bucket).await?;
     let files =
         generation.catalog.files.iter().flatten().zip(&generation.files).enumerate().map(|(at, (layout, file))| {
-            let before =
-                state.catalog.files.as_ref().filter(|_| abilities.range_copy).map(|files| files[at].href.as_str());
+            let before = state.catalog.files.as_ref().filter(|_| able.range_copy).map(|files| files[at].href.as_str());
             upload_file(bucket, repository, &layout.href, file, before)
         });
     let catalog = Key::Catalog { repository, repomd: generation.repomd_sha256() };
     let (path, attributes) = (bucket.path(catalog), catalog.attributes());
     let put_catalog = settle::put_fixed(bucket.store.as_ref(), &path, &generation.catalog_bytes, &attributes);
     let mirror = generation.catalog.mirror.as_ref().zip(generation.mirror.as_ref()).map(|(layout, file)| {
-        let before = state.catalog.mirror.as_ref().filter(|_| abilities.range_copy).map(|layout| layout.href.as_str());
+        let before = state.catalog.mirror.as_ref().filter(|_| able.range_copy).map(|layout| layout.href.as_str());
         upload_file(bucket, repository, &layout.href, file, before)
     });
     let files = futures::future::try_join_all(files.chain(mirror));

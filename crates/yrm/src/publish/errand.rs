@@ -2,15 +2,16 @@
 //! packages of one folder into another. They go down the same line as what the inbox brings, and
 //! win or lose the same switch.
 
-use super::bucket::Bucket;
-use super::inbox::Dropped;
+use super::abilities::abilities;
 use super::inspect::Inspector;
-use super::observe::State;
-use super::report::Report;
 use super::repository::Work;
 use super::settlement::Settlement;
-use super::verdict::{Candidate, Rejection, Verdict};
 use super::{Pass, Publisher, RunId, Unwatched, history, rollback};
+use crate::bucket::Bucket;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::report::Report;
+use crate::bucket::state::State;
+use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, RepositoryDir};
 
@@ -126,7 +127,7 @@ impl Publisher {
         errand: &Errand,
         run: RunId,
     ) -> Result<Report> {
-        self.bucket.abilities().await?;
+        abilities(&self.bucket).await?;
         let used = self.usage();
         let mut settlement = Settlement::default();
         let began = tokio::time::Instant::now();

@@ -17,12 +17,14 @@ use rpmmd::repodata::Fragments;
 use rpmmd::tag;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
-use super::gate::{Check, Signing};
-use super::inbox::{Dropped, HIDDEN_WAITS, is_hidden};
+use super::abilities::abilities;
+use super::check::Check;
+use super::clock;
 use super::modules::label_of;
 use super::signed::{Draft, Sketch, Terms};
-use super::verdict::{Candidate, Reason, Rejection, Verdict};
+use crate::bucket::inbox::{Dropped, HIDDEN_WAITS, is_hidden};
+use crate::bucket::verdict::{Candidate, Reason, Rejection, Signing, Verdict};
+use crate::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use crate::config::{Level, SignPackages};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::Keyring;
@@ -231,7 +233,7 @@ impl Inspector {
         let reads = draft.is_some() || check.as_ref().is_some_and(Check::reads_payload);
         let mut asked = Asked { check, draft };
         // What is published already is not copied, so no copy tells its SHA-256.
-        if reads || self.keyring.is_none() || !self.bucket.abilities().await?.copy_sha256 {
+        if reads || self.keyring.is_none() || !abilities(&self.bucket).await?.copy_sha256 {
             let sha256;
             (sha256, asked) = self.digest(dropped, &prefix.bytes, asked).await?;
             candidate.pkgid = Some(sha256);
@@ -255,7 +257,7 @@ impl Inspector {
     async fn may_be_read(&self, dropped: &Dropped, prefix: &[u8]) -> Result<(), Stop> {
         let demands = self.bucket.gate.demands(&dropped.path);
         let is_asked = self.keyring.is_some() && (demands.level != Level::Off || demands.sign != SignPackages::Off);
-        if !is_asked && self.bucket.abilities().await?.copy_sha256 {
+        if !is_asked && abilities(&self.bucket).await?.copy_sha256 {
             return Ok(());
         }
         // Where no tag says how long it is, only its age tells whether it is complete.
@@ -276,7 +278,7 @@ impl Inspector {
         }
         let is_young = |now: jiff::Timestamp| now.duration_since(dropped.modified()) < HIDDEN_WAITS;
         // The local clock may be ahead.
-        Ok(is_young(self.now) || is_young(self.bucket.clock.now(&self.bucket).await?))
+        Ok(is_young(self.now) || is_young(clock::now(&self.bucket).await?))
     }
 
     /// A signature in the making for a file of a folder whose packages are signed here; `None` where the

@@ -16,8 +16,8 @@ use futures::future::{self, Either};
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::bucket::Bucket;
 use super::lock;
+use crate::bucket::Bucket;
 use crate::error::Result;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Settled};

@@ -11,14 +11,16 @@ use std::collections::{BTreeMap, HashSet};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
-use super::bucket::Bucket;
-use super::inbox::{Dropped, MAX_NAMED, top_folder};
-use super::observe::State;
-use super::plan::{FolderRules, Plan, plan};
-use super::report::Report;
+use super::plan::{Plan, plan};
 use super::settlement::Settlement;
-use super::verdict::Candidate;
-use super::{Publisher, lock, receipt, tidy};
+use super::{Publisher, lock, tidy};
+use crate::bucket::Bucket;
+use crate::bucket::inbox::{Dropped, MAX_NAMED, top_folder};
+use crate::bucket::keeping::FolderRules;
+use crate::bucket::receipt;
+use crate::bucket::report::Report;
+use crate::bucket::state::State;
+use crate::bucket::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 

@@ -12,10 +12,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::bucket::Bucket;
-use super::inbox::Dropped;
 use super::inspect::Inspector;
-use super::verdict::Verdict;
+use crate::bucket::Bucket;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::verdict::Verdict;
 use crate::error::Result;
 
 /// Why a file that is long is not published by the run that finds it.

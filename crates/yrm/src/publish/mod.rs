@@ -4,35 +4,30 @@
 //!
 //! Time and run ids come in as arguments. Locks only save work; correctness is in the switch.
 
+pub mod abilities;
 pub mod admit;
 pub mod adopt;
+mod answer;
 mod archived;
-pub mod bounds;
-pub mod bucket;
-pub mod catalog;
-pub mod clock;
+mod check;
+mod clock;
 pub mod commit;
+mod copying;
 pub mod errand;
-pub mod gate;
+mod guard;
 pub mod history;
-pub mod href;
 pub mod inbox;
 pub mod inspect;
-pub mod kept;
 pub mod lease;
 mod leftover;
-pub mod locate;
 mod long;
 pub mod mirror;
 mod modules;
-pub mod observe;
 pub mod pair;
 pub mod plan;
-pub mod quarantine;
-pub mod receipt;
 mod recognize;
+pub mod release;
 pub mod render;
-pub mod report;
 mod repository;
 pub mod rollback;
 mod settlement;
@@ -41,8 +36,6 @@ mod signed;
 mod standing;
 pub mod sweep;
 mod tidy;
-pub mod uploaders;
-pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -54,21 +47,23 @@ use rpmmd::repodata::Document;
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use self::abilities::abilities;
 use self::archived::Archived;
-use self::bucket::Bucket;
 use self::errand::Errand;
-use self::inbox::Dropped;
 use self::inspect::Inspector;
 use self::lease::Leases;
 use self::long::LongReads;
-use self::observe::State;
-use self::report::{Counts, KeySet, Report, RepositoryReport, Trouble, Waiting};
 use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
 use self::sweep::Due;
-use self::verdict::{Candidate, Rejection, Verdict};
+use crate::bucket::Bucket;
+use crate::bucket::generations;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::report::Report;
+use crate::bucket::state::State;
+use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::config::Policy;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{ErrorKind, Result};
 use crate::openpgp::sign::Signer;
 use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
@@ -237,7 +232,7 @@ impl Publisher {
         // What is empty comes behind, out of order, and is never long.
         self.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
         // Without conditional writes there is no lease, and one writer by agreement.
-        let shares = !dropped.is_empty() && self.bucket.abilities().await?.conditional_put && self.shares;
+        let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
         self.mend_where_due(run, began + STALE_AFTER, &mut report).await;
         let mirrors_owed: Vec<RepositoryDir> = std::mem::take(&mut *lock(&self.mirrors_owed)).into_iter().collect();
@@ -283,7 +278,7 @@ impl Publisher {
         if report.changed() || report.errors.is_empty() {
             return report.changed();
         }
-        let newest = history::load(&self.bucket, 1).await.unwrap_or_default();
+        let newest = crate::bucket::history::load(&self.bucket, 1).await.unwrap_or_default();
         newest.first().is_none_or(|newest| newest.errors != report.errors)
     }
 
@@ -487,7 +482,7 @@ impl Publisher {
     async fn retention_due_at(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
         let last = lock(&self.looked_round).retire;
         if last.is_none_or(|last| self.interval_is_over(last, now)) {
-            for repository in sweep::repositories(&self.bucket).await? {
+            for repository in generations::repositories(&self.bucket).await? {
                 lock(&self.retention_due).entry(repository).or_insert(Some(Timestamp::MIN));
             }
             lock(&self.looked_round).retire = Some(now);
@@ -572,64 +567,6 @@ impl Publisher {
             lock(&self.looked_round).sweep_shared = Some(now);
         }
         Ok(())
-    }
-}
-
-impl Report {
-    fn new(run: Ulid, started: Timestamp) -> Self {
-        Self {
-            run,
-            started,
-            duration_ms: 0,
-            inbox_keys: Vec::new(),
-            skipped_keys: Vec::new(),
-            published: Vec::new(),
-            rejected: Vec::new(),
-            waiting: Vec::new(),
-            retired: Vec::new(),
-            removed: Vec::new(),
-            replaced: Vec::new(),
-            repositories: Vec::new(),
-            swept: 0,
-            uploaders: BTreeMap::new(),
-            errors: Vec::new(),
-            usage: Usage::default(),
-            left_out: Counts::default(),
-            trouble: Trouble::default(),
-            beyond: KeySet::default(),
-        }
-    }
-
-    fn wait(&mut self, dropped: &Dropped, reason: String) {
-        self.leave(Waiting { inbox_key: dropped.key().to_owned(), reason });
-    }
-
-    /// Notes what went wrong, and gives it back; the run goes on. What goes wrong for thousands is logged for the first.
-    fn fault(&mut self, doing: &str, error: &Error) -> String {
-        let line = format!("{doing}: {}", error.chain());
-        if self.note_error(line.clone()) {
-            tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
-        }
-        line
-    }
-
-    fn finish(&mut self, took: std::time::Duration, usage: Usage) {
-        self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.usage = usage;
-        self.skip();
-        self.published.sort_by(|a, b| a.inbox_key.cmp(&b.inbox_key));
-    }
-
-    /// Whether anything changed. A file that waits, run after run, is no change.
-    pub fn changed(&self) -> bool {
-        let lists = [self.published.len(), self.rejected.len(), self.retired.len(), self.removed.len()];
-        let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        lists.iter().sum::<usize>() > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
-    }
-
-    /// Whether anything changed or went wrong.
-    pub fn did_work(&self) -> bool {
-        self.changed() || !self.errors.is_empty()
     }
 }
 

@@ -8,21 +8,16 @@ use rpmmd::header::{HeaderFile, Parsed};
 use rpmmd::tag;
 
 use super::Publisher;
-use super::bucket::Bucket;
-use super::catalog::Entry;
-use super::inbox::Dropped;
 use super::inspect::{Inspector, read_header};
-use super::observe::State;
-use super::plan::{FolderRules, Kept};
 use super::settlement::Settlement;
-use crate::config::Retention;
+use crate::bucket::catalog::Entry;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::state::State;
 use crate::error::Result;
 use crate::store::key::Key;
 
 /// A longer label is cut: module names and streams are words.
 const MAX_LABEL_BYTES: usize = 1_024;
-/// What a repository's repomd.xml calls the document that offers modules.
-const RECORD: &str = "modules";
 
 /// A package's MODULARITYLABEL; empty where it has none.
 pub(super) fn label_of(file: &HeaderFile<'_>) -> String {
@@ -30,25 +25,12 @@ pub(super) fn label_of(file: &HeaderFile<'_>) -> String {
     label[..label.floor_char_boundary(MAX_LABEL_BYTES)].to_owned()
 }
 
-impl Bucket {
-    /// The repository as retention looks at it.
-    pub(super) fn kept<'a>(&'a self, state: &'a State, retention: Retention) -> Kept<'a> {
-        let repomd = state.described_by().map(|(_, repomd)| repomd);
-        Kept {
-            catalog: &state.catalog,
-            rules: FolderRules { gate: &self.gate, repository: &state.repository },
-            offers_modules: repomd.is_some_and(|repomd| repomd.record(RECORD).is_some()),
-            retention,
-        }
-    }
-}
-
 impl Publisher {
     /// The state with the labels that retention has to know. What cannot be read stays unknown: it and its
     /// kin do not retire then, and the next run asks again.
     pub(super) async fn learn_modules(&self, state: State, now: Timestamp, settlement: &mut Settlement) -> State {
         let Some(retention) = self.bucket.policy.retention else { return state };
-        let unread = self.bucket.kept(&state, retention).unread(now);
+        let unread = state.kept(&self.bucket.gate, retention).unread(now);
         if unread.is_empty() {
             return state;
         }

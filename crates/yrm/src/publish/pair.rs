@@ -16,10 +16,13 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 
-use super::bucket::{Bucket, aside};
-use super::observe::Current;
-use super::report::Report;
-use super::{Publisher, RunId, lock, sweep};
+use super::abilities::abilities;
+use super::{Publisher, RunId, lock};
+use crate::bucket::generations;
+use crate::bucket::report::Report;
+use crate::bucket::signature::{Signature, read};
+use crate::bucket::state::Current;
+use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Put, Settled, TRIES};
@@ -29,15 +32,6 @@ use crate::store::{ETag, PutIf};
 /// writer's gap between its two puts should be over by then.
 const GAP: u32 = 2;
 
-/// The signature beside a repomd.xml, as it was seen or put.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Signature {
-    /// The state of its bytes.
-    pub etag: ETag,
-    /// The armored text.
-    pub bytes: Bytes,
-}
-
 /// What a look at a pair found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Look {
@@ -45,12 +39,6 @@ pub enum Look {
     Pair(Option<Signature>),
     /// Another repomd.xml is the truth by now: look at that.
     Moved,
-}
-
-/// Reads the signature of a repository.
-pub async fn read(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Signature>> {
-    let read = bucket.store.get(&bucket.path(Key::Signature { repository }), None).await?;
-    Ok(read.map(|read| Signature { etag: read.object.etag, bytes: read.bytes }))
 }
 
 /// Looks at the signature beside the repomd.xml that was just read. In signed mode a pair that does not
@@ -180,7 +168,7 @@ async fn put(
     let condition = seen.map_or(PutIf::Absent, |seen| PutIf::Matches(seen.etag.clone()));
     let (path, attributes) = (bucket.path(key), key.attributes());
     // Known before a commit; a look that finds nothing to mend need not ask.
-    bucket.abilities().await?;
+    abilities(bucket).await?;
     let put = Put { key: &path, bytes: &bytes, attributes: &attributes, condition: &condition };
     // Clients see a gap until repomd.xml follows.
     Ok(match settle::put_until(bucket.prompt.as_ref(), put, until).await? {
@@ -193,7 +181,7 @@ async fn put(
 async fn remove(bucket: &Bucket, repository: &RepositoryDir, seen: &Signature) -> Result<Settled<Option<Signature>>> {
     let (store, path) = (bucket.store.as_ref(), bucket.path(Key::Signature { repository }));
     // A store that would delete whatever is there is asked first.
-    if !bucket.abilities().await?.conditional_delete
+    if !abilities(bucket).await?.conditional_delete
         && store.head(&path).await?.is_some_and(|there| there.etag != seen.etag)
     {
         return Ok(Settled::Lost);
@@ -220,7 +208,7 @@ pub async fn publish_keys(bucket: &Bucket) -> Result<()> {
                 Some(there) => PutIf::Matches(there.object.etag),
                 None => PutIf::Absent,
             };
-            bucket.abilities().await?;
+            abilities(bucket).await?;
             if let Settled::Won(_) = settle::put_settled(store, &path, &bytes, &key.attributes(), &condition).await? {
                 return Ok(());
             }
@@ -250,7 +238,7 @@ impl Publisher {
     }
 
     async fn mend_all(&self, run: RunId, until: Instant) -> Result<()> {
-        let repositories = sweep::repositories(&self.bucket).await?;
+        let repositories = generations::repositories(&self.bucket).await?;
         if repositories.is_empty() {
             return Ok(());
         }

@@ -5,15 +5,15 @@
 use rpmmd::checksum::Sha256;
 use rpmmd::header::{HeaderFile, Parsed};
 
-use super::catalog::Entry;
-use super::inbox::Dropped;
 use super::inspect::{Inspector, read_header};
-use super::observe::State;
 use super::plan::rivals;
 use super::settlement::Settlement;
 use super::signed::is_ours;
-use super::verdict::{Candidate, Signed};
 use super::{Publisher, RunId};
+use crate::bucket::catalog::Entry;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::state::State;
+use crate::bucket::verdict::{Candidate, Signed};
 use crate::config::OnConflict;
 use crate::error::Result;
 use crate::store::key::{Key, RepositoryDir};

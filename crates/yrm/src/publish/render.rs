@@ -15,10 +15,11 @@ use rpmmd::repomd::{Record, Repomd};
 
 use super::RunId;
 use super::admit::Placed;
-use super::catalog::{Catalog, Entries, Entry, FileLayout};
-use super::observe::{PublishedFiles, Source, State};
 use super::plan::Origin;
-use super::verdict::Candidate;
+use crate::bucket::catalog::{Catalog, Entries, Entry, FileLayout};
+use crate::bucket::observe::PublishedFiles;
+use crate::bucket::state::{Source, State};
+use crate::bucket::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::{Body, Spool};
 use crate::store::key::{self, MirrorFolder};

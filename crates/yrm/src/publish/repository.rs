@@ -10,23 +10,26 @@ use tokio::time::Instant;
 
 use super::admit::{Admission, Placed, admit, put_back, way_of};
 use super::adopt;
-use super::bucket::{aside, guard_shrink};
-use super::catalog::{Catalog, Entry};
+use super::adopt::kept;
 use super::commit::{Ready, Switch, keep_copy, keep_copy_of_current, switch, upload};
 use super::errand::Errand;
-use super::inbox::Dropped;
+use super::guard::guard_shrink;
 use super::inspect::{Inspector, OwnPaths, learn_pkgid};
-use super::kept;
 use super::mirror::{self, Truth};
-use super::observe::{Current, Observed, PublishedFiles, State, observe, read_published};
-use super::pair::{self, Look, Signature};
-use super::plan::{Conflict, Origin, Plan, merge, published_as, undecided};
-use super::receipt;
+use super::pair::{self, Look};
+use super::plan::{Conflict, Origin, Plan, merge, published_as, retirements, undecided};
 use super::render::{Admitted, Generation, Rules, render};
-use super::report::{Published, RepositoryReport, Retired, Waiting};
 use super::settlement::{Settlement, published};
-use super::verdict::{Candidate, Reason, Rejection, Verdict};
-use super::{Pass, Publisher, RunId, Step, lock, sweep, tidy};
+use super::{Pass, Publisher, RunId, Step, clock, lock, tidy};
+use crate::bucket::aside;
+use crate::bucket::catalog::{Catalog, Entry};
+use crate::bucket::inbox::Dropped;
+use crate::bucket::observe::{Observed, PublishedFiles, observe, read_published};
+use crate::bucket::receipt;
+use crate::bucket::report::{Published, RepositoryReport, Retired, Waiting};
+use crate::bucket::signature::Signature;
+use crate::bucket::state::{Current, State};
+use crate::bucket::verdict::{Candidate, Reason, Rejection, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 use crate::store::key::RepositoryDir;
@@ -358,11 +361,11 @@ impl Publisher {
         // Nobody has seen yet what was taken over: nothing leaves with it.
         if let (Errand::Publish, Some(rule), false) = (errand, self.bucket.policy.retention, state.adopted()) {
             let newer: Vec<usize> = placed.keys().copied().collect();
-            let kept = self.bucket.kept(&state, rule);
-            let due_at = |now| kept.retirements(&candidates, &plan, &newer, now);
+            let kept = state.kept(&self.bucket.gate, rule);
+            let due_at = |now| retirements(kept, &candidates, &plan, &newer, now);
             // The local clock may be ahead: the store's is asked before anything leaves by it.
             let some_may_be_due = !due_at(run.started).is_empty();
-            let due = if some_may_be_due { due_at(sweep::store_clock(&self.bucket).await?) } else { Vec::new() };
+            let due = if some_may_be_due { due_at(clock::store_clock(&self.bucket).await?) } else { Vec::new() };
             plan.retire = due;
         }
         let already = self.confirm(&state, &plan, &candidates, settlement).await;
@@ -581,7 +584,8 @@ impl Publisher {
 
     fn note_retention(&self, repository: &RepositoryDir, state: &State) {
         if let Some(rule) = self.bucket.policy.retention {
-            lock(&self.retention_due).insert(repository.clone(), state.next_retirement(self.bucket.kept(state, rule)));
+            lock(&self.retention_due)
+                .insert(repository.clone(), state.next_retirement(state.kept(&self.bucket.gate, rule)));
         }
     }
 }

@@ -4,41 +4,18 @@
 
 use std::collections::HashSet;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 use rpmmd::repomd::Repomd;
-use serde::Serialize;
 
-use super::bucket::Bucket;
-use super::href::is_outside;
-use super::inbox::list_all;
-use super::observe::{Earlier, State, load_catalog};
-use super::sweep;
+use super::clock;
+use crate::bucket::Bucket;
+use crate::bucket::generations;
+use crate::bucket::href::is_outside;
+use crate::bucket::listing::list_all;
+use crate::bucket::observe::load_catalog;
+use crate::bucket::state::{Earlier, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{self, Key, RepositoryDir};
-
-/// A generation whose copy is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Generation {
-    /// `<revision>`.
-    pub revision: u64,
-    /// When it was switched to.
-    pub since: Timestamp,
-    /// How many packages it holds, if its catalog is there.
-    pub packages: Option<usize>,
-}
-
-/// The generations of a repository whose copies are kept, newest first.
-pub async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Generation>> {
-    let mut log = Vec::new();
-    for (revision, object) in sweep::generations(bucket, repository).await?.copies {
-        let Some(copy) = bucket.store.get(&object.key, None).await? else { continue };
-        let catalog = load_catalog(bucket, repository, &copy.bytes).await?;
-        let packages = catalog.map(|catalog| catalog.entries.len());
-        log.push(Generation { revision, since: object.modified, packages });
-    }
-    log.sort_by_key(|generation| std::cmp::Reverse(generation.revision));
-    Ok(log)
-}
 
 /// `state` with the content of the generation `revision`.
 pub(super) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<State> {
@@ -76,10 +53,10 @@ pub(super) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<S
 /// A generation is safe to go back to while less than half the grace period has passed since
 /// another took its place: a sweep that is at work now lets it be.
 async fn near_enough(bucket: &Bucket, repository: &RepositoryDir, revision: u64) -> Result<()> {
-    let next = sweep::generations(bucket, repository).await?.copies;
+    let next = generations::generations(bucket, repository).await?.copies;
     let superseded = next.iter().filter(|(other, _)| *other > revision).map(|(_, object)| object.modified).min();
     let half = SignedDuration::try_from(bucket.policy.grace / 2).unwrap_or(SignedDuration::MAX);
-    let now = sweep::store_clock(bucket).await?;
+    let now = clock::store_clock(bucket).await?;
     if superseded.is_some_and(|superseded| now.duration_since(superseded) <= half) {
         return Ok(());
     }

@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use rpmmd::checksum::Sha256;
 
 use super::admit::Admission;
-use super::inbox::Dropped;
-use super::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
-use super::verdict::{Candidate, Rejection, Verdict};
+use crate::bucket::inbox::Dropped;
+use crate::bucket::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
+use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, Result};
 use crate::store::key::RepositoryDir;
 

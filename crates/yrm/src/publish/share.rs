@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures::StreamExt as _;
 
-use super::inbox::{self, Dropped, Listed};
-use super::report::Report;
 use super::{Pass, Publisher};
+use crate::bucket::inbox::{self, Dropped, Listed};
+use crate::bucket::report::Report;
 use crate::error::Result;
 use crate::store::key::RepositoryDir;
 
@@ -131,49 +131,5 @@ impl Publisher {
         let Listed { dropped, .. } =
             inbox::list_below(self.bucket.store.as_ref(), &self.bucket.policy.folders, below).await?;
         Ok(dropped.into_iter().filter(|dropped| known.contains(dropped.key())).collect())
-    }
-}
-
-impl Report {
-    /// Adds what a part of the run did. What is said of the run as a whole is said by the whole.
-    fn absorb(&mut self, part: Self) {
-        let Self {
-            published,
-            rejected,
-            waiting,
-            retired,
-            removed,
-            replaced,
-            repositories,
-            swept,
-            errors,
-            left_out,
-            trouble,
-            // Each named: what a report learns to say later is not to be forgotten here.
-            run: _,
-            started: _,
-            duration_ms: _,
-            inbox_keys: _,
-            skipped_keys: _,
-            uploaders: _,
-            usage: _,
-            beyond: _,
-        } = part;
-        self.published.extend(published);
-        self.rejected.extend(rejected);
-        for waiting in waiting {
-            self.leave(waiting);
-        }
-        self.left_out.waiting += left_out.waiting;
-        self.retired.extend(retired);
-        self.removed.extend(removed);
-        self.replaced.extend(replaced);
-        self.repositories.extend(repositories);
-        self.swept += swept;
-        for line in errors {
-            self.note_error(line);
-        }
-        self.left_out.errors += left_out.errors;
-        self.trouble.and(trouble);
     }
 }

@@ -13,12 +13,14 @@ use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::header::{HeaderFile, HeaderSignature, Parsed, Unsignable};
 use rpmmd::tag;
 
-use super::bucket::{Bucket, HASH_PIECE_BYTES, aside};
-use super::gate::Demands;
-use super::inbox::Dropped;
-use super::receipt;
+use super::abilities::abilities;
+use super::copying;
 use super::tidy::delete_seen;
-use super::verdict::{Candidate, Reason, Signed};
+use crate::bucket::gate::Demands;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::receipt;
+use crate::bucket::verdict::{Candidate, Reason, Signed};
+use crate::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use crate::config::SignPackages;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::{Fingerprint, Keyring};
@@ -216,7 +218,7 @@ pub(super) async fn copy(
             Some(there) if there.etag != *candidate.dropped.etag() => Copied::SourceChanged,
             Some(_) => {
                 let (judged, modified) = (candidate.pkgid, Some(candidate.dropped.modified()));
-                match bucket.copy(Copy { judged, modified, ..Copy::of(&source, target, attributes) }).await? {
+                match copying::copy(bucket, Copy { judged, modified, ..Copy::of(&source, target, attributes) }).await? {
                     // Another writer of the same upload was first with taking away what it had joined.
                     Copied::SourceMissing => continue,
                     // What lies there is not what was judged: it is joined anew.
@@ -265,7 +267,7 @@ async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed, pkgid: Sha256
         };
         Ok::<_, Error>(read.filter(whole).map(|read| read.bytes))
     };
-    let joins = bucket.abilities().await?.range_copy;
+    let joins = abilities(bucket).await?.range_copy;
     if *size_bytes <= WHOLE_BYTES || joins {
         let sent_bytes = if *size_bytes <= WHOLE_BYTES { *size_bytes } else { LEAST_SENT_BYTES.max(start_bytes) };
         let Some(bytes) = piece(*from..from + (sent_bytes - start_bytes)).await? else { return Ok(None) };

@@ -4,13 +4,14 @@
 
 use super::Publisher;
 use super::RunId;
-use super::gate::Demands;
-use super::inbox::Dropped;
 use super::inspect::Inspector;
-use super::observe::State;
-use super::plan::{FolderRules, strangers};
+use super::plan::strangers;
 use super::settlement::Settlement;
-use super::verdict::{Candidate, Standing};
+use crate::bucket::gate::Demands;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::keeping::FolderRules;
+use crate::bucket::state::State;
+use crate::bucket::verdict::{Candidate, Standing};
 use crate::config::{Level, SignPackages};
 use crate::error::Result;
 use crate::store::key::Key;

@@ -16,12 +16,16 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
-use super::bucket::{Bucket, Share};
-use super::catalog::Catalog;
-use super::inbox::{MAX_PAGES, list_all};
+use super::clock::time_of;
+use super::history;
 use super::mirror::left;
-use super::observe::catalog_of;
-use super::{history, kept, receipt};
+use crate::bucket::catalog::Catalog;
+use crate::bucket::generations::{Generations, folders, generations, inner_repository};
+use crate::bucket::kept;
+use crate::bucket::listing::{MAX_PAGES, list_all};
+use crate::bucket::observe::catalog_of;
+use crate::bucket::record;
+use crate::bucket::{Bucket, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
@@ -60,20 +64,6 @@ pub(super) enum Due {
     Theirs,
 }
 
-/// Every repository that has ever committed a generation.
-pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
-    let prefix = key::generations_prefix(&RepositoryDir::new(""));
-    let mut found: Vec<RepositoryDir> = list_all(bucket.store.as_ref(), &prefix)
-        .await?
-        .iter()
-        .filter_map(|object| object.key.strip_prefix(&prefix))
-        .map(|path| RepositoryDir::new(path.rsplit_once('/').map_or("", |(dir, _)| dir)))
-        .collect();
-    found.sort();
-    found.dedup();
-    Ok(found)
-}
-
 /// The repositories whose oldest retained generation's grace is over, or that of a generation's own
 /// folder, by two listings and the local clock: worth a sweep, which then goes by the store's.
 pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>> {
@@ -96,13 +86,6 @@ pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>>
     let mut owed: BTreeSet<RepositoryDir> = superseded.collect();
     owed.extend(left::owed(bucket, expires).await?);
     Ok(owed.into_iter().collect())
-}
-
-/// What time it is in the store: the modification time of something just written.
-pub async fn store_clock(bucket: &Bucket) -> Result<Timestamp> {
-    let path = bucket.path(Key::Clock);
-    settle::put_always(bucket.store.as_ref(), &path, &Bytes::from_static(b"now"), &Key::Clock.attributes()).await?;
-    time_of(bucket, &path).await
 }
 
 /// Sweeps a repository if its last sweep was longer ago than the interval. `last` is when this process last
@@ -232,7 +215,7 @@ async fn claim(bucket: &Bucket, repository: &RepositoryDir, before: Option<Objec
     let path = bucket.path(key);
     let before = before.map(|object| object.etag);
     // No two announcements are equal, so that an answer that was lost can be told from another's.
-    let bytes = receipt::to_json(&serde_json::json!({"after": before, "sweeper": store.jitter()}))?;
+    let bytes = record::to_json(&serde_json::json!({"after": before, "sweeper": store.jitter()}))?;
     let condition = before.map_or(PutIf::Absent, PutIf::Matches);
     match settle::put_settled(store, &path, &bytes, &key.attributes(), &condition).await? {
         Settled::Won(_) => time_of(bucket, &path).await.map(Some),
@@ -312,50 +295,11 @@ fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Time
     (objects(retained), objects(over))
 }
 
-/// What is kept of a repository's generations.
-pub(super) struct Generations {
-    /// Their copies, by revision.
-    pub(super) copies: Vec<(u64, Object)>,
-    /// Their signatures' copies.
-    signatures: Vec<Object>,
-    /// Folders below that have generations of their own: repositories of another setting.
-    others: HashSet<String>,
-}
-
-/// Looks up the repository's generations.
-pub(super) async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Generations> {
-    let prefix = key::generations_prefix(repository);
-    let listed = list_all(bucket.store.as_ref(), &prefix).await?;
-    let others = listed.iter().filter_map(|object| object.key[prefix.len()..].rsplit_once('/'));
-    let others = others.map(|(folder, _)| folder.to_owned()).collect();
-    let revision = |object: &Object, suffix| object.key[prefix.len()..].strip_suffix(suffix)?.parse::<u64>().ok();
-    let (signatures, copies): (Vec<_>, Vec<_>) =
-        listed.into_iter().partition(|object| object.key.ends_with(key::GENERATION_SIGNATURE_SUFFIX));
-    Ok(Generations {
-        copies: copies.into_iter().filter_map(|object| Some((revision(&object, ".xml")?, object))).collect(),
-        signatures: signatures
-            .into_iter()
-            .filter(|object| revision(object, key::GENERATION_SIGNATURE_SUFFIX).is_some())
-            .collect(),
-        others,
-    })
-}
-
 /// The copies of signatures whose generation is not retained. Young ones are not deleted anyway.
 fn signatures_left(mut signatures: Vec<Object>, retained: &[Object]) -> Vec<Object> {
     let kept: HashSet<String> = retained.iter().map(|generation| format!("{}.asc", generation.key)).collect();
     signatures.retain(|signature| !kept.contains(&signature.key));
     signatures
-}
-
-/// The folder of a repository that lies deeper, if `path` is its repomd.xml.
-pub(super) fn inner_repository(path: &str) -> Option<String> {
-    path.strip_suffix("/repodata/repomd.xml").map(str::to_owned)
-}
-
-/// The folders that `path` lies in, from the outermost on.
-pub(super) fn folders(path: &str) -> impl Iterator<Item = &str> {
-    path.match_indices('/').map(|(at, _)| &path[..at])
 }
 
 /// Whether a folder above is a repository too: then this one's packages may be named there.
@@ -448,14 +392,6 @@ async fn delete(bucket: &Bucket, object: &Object) -> Result<bool> {
         Outcome::Done(()) => true,
         Outcome::Lost | Outcome::Conflict | Outcome::Missing | Outcome::Ambiguous(_) => false,
     })
-}
-
-/// When the store got what was just written.
-async fn time_of(bucket: &Bucket, path: &str) -> Result<Timestamp> {
-    let written = bucket.store.head(path).await?;
-    written
-        .map(|object| object.modified)
-        .ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("reading the store's clock from {path}")))
 }
 
 fn signed(duration: Duration) -> SignedDuration {

@@ -10,11 +10,14 @@ use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::bucket::Bucket;
-use super::inbox::Dropped;
-use super::receipt::{self, Receipt};
-use super::report::{Published, Rejected};
-use super::verdict::Rejection;
+use super::abilities::abilities;
+use super::{answer, copying};
+use crate::bucket::Bucket;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::receipt::Receipt;
+use crate::bucket::report::{Published, Rejected};
+use crate::bucket::verdict::Rejection;
+use crate::bucket::{receipt, record};
 use crate::error::{Error, Result};
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
@@ -38,7 +41,7 @@ pub(super) async fn published(
     let answered_before = published.already_there && receipt::says_published(bucket, dropped).await?;
     let tidied = async {
         if !answered_before {
-            receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
+            answer::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
         }
         if listed.elapsed() > LOOK_AGAIN_AFTER && is_another_upload(bucket, dropped).await? {
             return Ok(());
@@ -81,7 +84,7 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
     // as far as all of it was read.
     let judged = rejection.sha256;
     let copy = Copy { may_share: judged.is_none(), judged, ..Copy::of(&dropped.object, &quarantine_key, &attributes) };
-    let another_try = match bucket.copy(copy).await? {
+    let another_try = match copying::copy(bucket, copy).await? {
         Copied::Done(_) => false,
         // The name is this upload's own: if it is taken, another try put the same file there.
         Copied::Found(_) | Copied::Occupied(_) => true,
@@ -103,11 +106,11 @@ pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result
         return Ok(Some(rejected));
     }
     let record = Key::QuarantineRecord { path: &dropped.path, id };
-    let bytes = receipt::attributed(bucket, &dropped.path, dropped.etag(), &rejected)?;
+    let bytes = record::attributed(bucket, &dropped.path, dropped.etag(), &rejected)?;
     let (record_key, attributes) = (bucket.path(record), record.attributes());
     // One after the other: whoever finds the receipt relies on the record.
     settle::put_fixed(bucket.store.as_ref(), &record_key, &bytes, &attributes).await?;
-    receipt::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
+    answer::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
     take_out(bucket, dropped).await?;
     Ok(Some(rejected))
 }
@@ -137,7 +140,7 @@ pub(super) async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
 pub(super) async fn delete_seen(bucket: &Bucket, key: &str, etag: &ETag) -> Result<()> {
     let store = bucket.store.as_ref();
     // A store that would delete whatever is there is asked first.
-    if !bucket.abilities().await?.conditional_delete && store.head(key).await?.is_none_or(|object| object.etag != *etag)
+    if !abilities(bucket).await?.conditional_delete && store.head(key).await?.is_none_or(|object| object.etag != *etag)
     {
         return Ok(());
     }

@@ -5,6 +5,7 @@
 
 mod described;
 mod folder;
+pub(super) mod kept;
 mod taking;
 
 use std::collections::HashSet;
@@ -20,16 +21,19 @@ use rpmmd::repomd::{Record, Repomd};
 use self::described::{Described, Told};
 use self::folder::{Folder, Parts, There};
 use self::taking::{Found, Taking};
-use super::bucket::{Bucket, aside, guard_loss};
-use super::catalog::Entry;
-use super::href;
-use super::inbox::{Dropped, list_all};
+use super::guard::guard_loss;
 use super::inspect::{Inspector, describe_at, learn_pkgid, read_header};
-use super::kept::Kept;
-use super::observe::{Current, State, load_catalog};
-use super::report::{Adoption, Names};
 use super::signed::is_ours;
-use super::verdict::{Candidate, Verdict};
+use crate::bucket::catalog::Entry;
+use crate::bucket::href;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::kept::Kept;
+use crate::bucket::listing::list_all;
+use crate::bucket::observe::load_catalog;
+use crate::bucket::report::{Adoption, Names};
+use crate::bucket::state::{Current, State, TakenOver};
+use crate::bucket::verdict::{Candidate, Verdict};
+use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
 use crate::store::key::{self, RepositoryDir};
@@ -40,15 +44,6 @@ const BATCH_PER_THREAD: usize = 96;
 /// Packages that go through together.
 fn batch_packages() -> usize {
     BATCH_PER_THREAD * rayon::current_num_threads()
-}
-
-/// What was taken over, told with the generation that comes of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TakenOver {
-    /// For the report.
-    pub told: Adoption,
-    /// What no sweep may take.
-    pub kept: Kept,
 }
 
 /// The state of a repository without repomd.xml: the last generation when there was one, what

@@ -10,19 +10,15 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repodata::Document;
 use rpmmd::repomd::{AnyChecksum, Record, Repomd};
 
+use crate::bucket::Bucket;
+use crate::bucket::catalog::FileLayout;
+use crate::bucket::listing::list_all;
+use crate::bucket::mirrorlist::{REPOMD, SIGNATURE};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::Bucket;
-use crate::publish::catalog::FileLayout;
-use crate::publish::inbox::list_all;
-use crate::publish::pair;
+use crate::publish::{copying, pair};
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Copied, Settled};
 use crate::store::{Copy, PutIf};
-
-/// Where repomd.xml lies in the folder.
-pub(crate) const REPOMD: &str = "repodata/repomd.xml";
-/// Where its signature lies.
-pub(crate) const SIGNATURE: &str = "repodata/repomd.xml.asc";
 
 /// What lies in a folder.
 #[derive(Debug)]
@@ -80,7 +76,7 @@ impl Contents {
         let Some(source) = store.head(&from).await? else { return Err(missing()) };
         let key = Key::MirrorFile { repository, folder: &self.folder, href };
         let (target, attributes) = (bucket.path(key), key.attributes());
-        match bucket.copy(Copy::of(&source, &target, &attributes)).await? {
+        match copying::copy(bucket, Copy::of(&source, &target, &attributes)).await? {
             Copied::Done(_) | Copied::Found(_) => Ok(()),
             Copied::Occupied(there) if there.size_bytes == source.size_bytes => Ok(()),
             Copied::Occupied(_) => {

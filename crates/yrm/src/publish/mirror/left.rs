@@ -12,11 +12,12 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 
-use super::{read, remove};
+use super::remove;
+use crate::bucket::Bucket;
+use crate::bucket::listing::list_all;
+use crate::bucket::mirrorlist::read;
+use crate::bucket::record::to_json;
 use crate::error::Result;
-use crate::publish::bucket::Bucket;
-use crate::publish::inbox::list_all;
-use crate::publish::receipt::to_json;
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{ETag, Object, PutIf};

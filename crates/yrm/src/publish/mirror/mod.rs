@@ -11,89 +11,26 @@
 mod folder;
 pub(super) mod left;
 
-pub(crate) use self::folder::{REPOMD, SIGNATURE};
-
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
 
-use bytes::Bytes;
-use globset::GlobMatcher;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
-use super::bucket::Bucket;
-use super::catalog::{Catalog, FileLayout};
-use super::observe::load_catalog;
-use super::report::Report;
+use super::abilities::abilities;
 use super::repository::Work;
 use super::settlement::Settlement;
 use super::{Pass, Publisher, RunId, lock, tidy};
-use crate::config::{self, Policy, rules};
+use crate::bucket::Bucket;
+use crate::bucket::catalog::{Catalog, FileLayout};
+use crate::bucket::mirrorlist::read;
+use crate::bucket::observe::load_catalog;
+use crate::bucket::report::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Put, Settled, TRIES};
-use crate::store::{ETag, PutIf, Read};
-
-/// Where the mode is on, and how clients reach what is published.
-#[derive(Debug, Clone, Default)]
-pub struct MirrorRules {
-    on: bool,
-    rules: Vec<(Vec<GlobMatcher>, Option<bool>)>,
-    public_urls: Vec<String>,
-}
-
-impl MirrorRules {
-    /// From the configuration; a glob that does not parse is a configuration error.
-    pub fn new(policy: &Policy) -> Result<Self> {
-        let wrong = |what| Error::new(ErrorKind::Config, "reading a rule").because(what);
-        let globs = |rule: &config::Rule| {
-            let globs = rule.folders.iter().map(|text| rules::folder_globs(text)).collect::<Result<Vec<_>, String>>();
-            globs.map(|globs| (globs.concat(), rule.mirrorlist)).map_err(wrong)
-        };
-        let rules = policy.trust.rules.iter().map(globs).collect::<Result<_>>()?;
-        Ok(Self { on: policy.mirrors.on, rules, public_urls: policy.mirrors.public_urls.clone() })
-    }
-
-    /// Whether the mode is on in a repository: the first rule for its folder, or for one above it, says so.
-    pub fn is_on(&self, repository: &RepositoryDir) -> bool {
-        let dir = repository.as_str();
-        let above = dir.match_indices('/').map(|(at, _)| &dir[..at]);
-        let folders: Vec<&str> = std::iter::once("").chain(above).chain([dir]).collect();
-        let fits = |globs: &[GlobMatcher]| globs.iter().any(|glob| folders.iter().any(|folder| glob.is_match(folder)));
-        let rule = self.rules.iter().find(|(globs, _)| fits(globs));
-        rule.and_then(|(_, on)| *on).unwrap_or(self.on)
-    }
-
-    /// Whether it is on in any.
-    pub fn is_on_anywhere(&self) -> bool {
-        self.on || self.rules.iter().any(|(_, on)| *on == Some(true))
-    }
-
-    /// The list of mirrors that names `folder`: a line for each address of ours.
-    fn list(&self, repository: &RepositoryDir, folder: &MirrorFolder) -> Bytes {
-        let dir = match repository.as_str() {
-            "" => String::new(),
-            dir => format!("{}/", in_url(dir)),
-        };
-        let lines = self.public_urls.iter().map(|url| format!("{url}/{dir}repodata/{folder}/\n"));
-        lines.collect::<String>().into()
-    }
-}
-
-/// A path as it stands in a URL.
-fn in_url(path: &str) -> String {
-    let mut url = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            write!(url, "%{byte:02X}").expect("a String takes any text");
-        }
-    }
-    url
-}
+use crate::store::{ETag, PutIf};
 
 /// A generation that is the truth, as far as its mirror is made from it.
 #[derive(Debug, Clone)]
@@ -153,14 +90,6 @@ pub(super) struct Terms {
     pub(super) look_inside: bool,
 }
 
-/// A list over this size is none of ours.
-const MAX_LIST_BYTES: u64 = 1 << 16;
-
-/// Reads a repository's list of mirrors.
-pub(crate) async fn read(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Read>> {
-    bucket.store.get(&bucket.path(Key::Mirrorlist { repository }), Some(0..MAX_LIST_BYTES)).await
-}
-
 /// Makes the mirror that of the truth. `known` is what was the truth just now.
 pub(super) async fn follow(
     bucket: &Bucket,
@@ -195,7 +124,7 @@ pub(super) async fn follow(
             return Ok(Followed::Current);
         }
         contents.put(bucket, repository, terms.at).await?;
-        bucket.abilities().await?;
+        abilities(bucket).await?;
         let condition = there.map_or(PutIf::Absent, |there| PutIf::Matches(there.object.etag));
         let put = Put { key: &path, bytes: &list, attributes: &attributes, condition: &condition };
         if settle::put_until(store, put, Some(terms.until)).await? == Settled::Lost {
@@ -283,6 +212,3 @@ impl Publisher {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

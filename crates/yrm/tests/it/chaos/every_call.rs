@@ -190,7 +190,7 @@ async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, ho
         if how_long > GRACE {
             tokio::time::sleep(how_long.saturating_sub(HOUR)).await;
             let other = world.calm(Who::Manager(1));
-            for repository in sweep::repositories(other.bucket()).await.unwrap() {
+            for repository in yrm::bucket::generations::repositories(other.bucket()).await.unwrap() {
                 sweep::sweep(other.bucket(), &repository).await.unwrap();
             }
         }

@@ -18,7 +18,7 @@ fn per_folder(world: &World) -> Publisher {
     Publisher::new(world.memory.clone(), Policy { repositories: Repositories::Depth(1), ..policy() }).unwrap()
 }
 
-fn codes(report: &yrm::publish::report::Report) -> Vec<(&str, &str)> {
+fn codes(report: &yrm::bucket::report::Report) -> Vec<(&str, &str)> {
     report.rejected.iter().map(|rejected| (rejected.inbox_key.as_str(), rejected.code.as_str())).collect()
 }
 

@@ -338,7 +338,7 @@ async fn removing_rolling_back_and_taking_over_reach_the_list() {
     let repository = RepositoryDir::new("");
     let before = world.run_by(&world.publisher).await;
     assert!(before.repositories.is_empty());
-    let log = yrm::publish::rollback::generations(world.publisher.bucket(), &repository).await.unwrap();
+    let log = yrm::bucket::log::generations(world.publisher.bucket(), &repository).await.unwrap();
     world.publisher.remove(&repository, vec!["a.rpm".to_owned()], run()).await.unwrap();
     assert_current(&world, "after a removal").await;
     world.publisher.roll_back(&repository, log[0].revision, run()).await.unwrap();

@@ -5,9 +5,10 @@ use rpmmd::checksum::Sha256;
 use rpmmd::compress::decompress;
 use rpmmd::repodata::Document;
 use rpmmd::repomd::{AnyChecksum, Record, Repomd};
+use yrm::bucket::history;
+use yrm::bucket::report::{Adoption, Report};
 use yrm::config::{Policy, Repositories, Retention};
-use yrm::publish::report::{Adoption, Report};
-use yrm::publish::{Publisher, history, sweep};
+use yrm::publish::{Publisher, sweep};
 use yrm::store::Store as _;
 use yrm::store::key::RepositoryDir;
 

@@ -7,12 +7,12 @@ use forge::{Rpm as Package, Value, tag};
 use rpmmd::checksum::Sha256;
 use rpmmd::header::{HeaderFile, Parsed};
 use rpmmd::tag::signature as tags;
+use yrm::bucket::receipt::{self, Receipt};
+use yrm::bucket::report::Report;
 use yrm::config::{KeyringPlace, OnConflict, Policy, Repositories, Rule, SignPackages, SignWith, Trust};
 use yrm::openpgp::key::SecretKey;
 use yrm::openpgp::sign;
 use yrm::publish::errand::Promotion;
-use yrm::publish::receipt::{self, Receipt};
-use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, sweep};
 use yrm::store::key::RepositoryDir;
 

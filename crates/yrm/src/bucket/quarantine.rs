@@ -1,21 +1,16 @@
-//! What was set aside, and what an operator does with it: look, give back, throw away.
-//!
-//! A file goes back to the inbox only where nothing is, so that a newer upload stays; what was
-//! seen is what is copied and deleted. The next run judges it anew.
+//! What was set aside, and why.
 
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use jiff::Timestamp;
 
-use super::bucket::Bucket;
-use super::inbox::list_all;
+use super::Bucket;
+use super::listing::list_all;
 use super::report::Rejected;
-use super::tidy::delete_seen;
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::Object;
 use crate::store::key::{Key, QUARANTINE_PREFIX, RECORD_SUFFIX, is_plain_path};
-use crate::store::settle::Copied;
-use crate::store::{Copy, Object};
 
 /// Records are at most so long: two keys, a message and what goes with them.
 const MAX_RECORD_BYTES: u64 = 64 << 10;
@@ -28,7 +23,7 @@ pub struct Kept {
     /// Its record; `None` when the run that set it aside ended half-way, or the record cannot be read.
     pub record: Option<Rejected>,
     /// The record's object.
-    record_object: Option<Object>,
+    pub(crate) record_object: Option<Object>,
     /// The file's key.
     pub key: String,
 }
@@ -106,7 +101,7 @@ pub fn origin(bucket: &Bucket, kept: &Kept) -> Result<String> {
     origin_path(bucket, kept).map(|path| bucket.path(Key::Inbox { path: &path }))
 }
 
-fn origin_path(bucket: &Bucket, kept: &Kept) -> Result<String> {
+pub(crate) fn origin_path(bucket: &Bucket, kept: &Kept) -> Result<String> {
     let doing = || format!("releasing {}", kept.key);
     let refuse = |why: &str, hint: &str| Error::new(ErrorKind::Conflict, doing()).because(why.to_owned()).hint(hint);
     if kept.file.is_none() {
@@ -129,43 +124,4 @@ fn origin_path(bucket: &Bucket, kept: &Kept) -> Result<String> {
             "copy the file to an ordinary path of the inbox yourself, then drop it here",
         )),
     }
-}
-
-/// Puts a file back into the inbox and forgets why it was set aside. Answers where it is now.
-pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
-    let path = origin_path(bucket, kept)?;
-    let file = kept.file.as_ref().expect("a file that is gone has no way back");
-    let key = Key::Inbox { path: &path };
-    let target = bucket.path(key);
-    let doing = || format!("releasing {}", kept.key);
-    // A store that would overwrite is asked first.
-    if !bucket.abilities().await?.conditional_copy && bucket.store.head(&target).await?.is_some() {
-        return Err(newer(doing(), &target));
-    }
-    match bucket.copy(Copy::of(file, &target, &key.attributes())).await? {
-        Copied::Done(_) | Copied::Found(_) => {}
-        Copied::Occupied(_) => return Err(newer(doing(), &target)),
-        Copied::SourceChanged | Copied::SourceMissing => {
-            return Err(Error::new(ErrorKind::Conflict, doing())
-                .because("somebody else released or dropped it")
-                .hint("`yrm quarantine list` shows what is there now"));
-        }
-    }
-    forget(bucket, kept).await?;
-    Ok(target)
-}
-
-fn newer(doing: String, target: &str) -> Error {
-    Error::new(ErrorKind::Conflict, doing)
-        .because(format!("{target} holds a newer upload"))
-        .hint("nothing was changed; wait until that is published or rejected, and try again")
-}
-
-/// Throws a file and its record away.
-pub async fn forget(bucket: &Bucket, kept: &Kept) -> Result<()> {
-    // The record goes last: without it nobody would know what the file was.
-    for object in [&kept.file, &kept.record_object].into_iter().flatten() {
-        delete_seen(bucket, &object.key, &object.etag).await?;
-    }
-    Ok(())
 }

@@ -2,14 +2,14 @@
 //! inbox is somebody else's to decide, and it is told by every run; nothing that outlives a run may grow
 //! with it.
 
-use std::collections::{BTreeMap, HashSet};
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+use super::counts::{Counts, KeySet};
+use super::inbox::Dropped;
+use super::report::{Report, Trouble, Usage, Waiting};
 use crate::error::{Error, ErrorKind};
-
-use super::report::{Report, Trouble, Waiting};
 
 /// Things that a list of a report holds at most, where it grows with what waits; and of every list in a
 /// record of the history.
@@ -20,62 +20,6 @@ pub const ERRORS_LISTED: usize = 100;
 const MAX_ERROR_BYTES: usize = 2_000;
 /// Bytes of JSON that all lists of a record of the history hold at most.
 const MAX_RECORD_BYTES: usize = 1 << 20;
-
-/// How many things each list of a report stands for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Counts {
-    /// Inbox keys that were work.
-    pub inbox_keys: usize,
-    /// Inbox keys that were not published.
-    pub skipped_keys: usize,
-    /// Packages published.
-    pub published: usize,
-    /// Files set aside.
-    pub rejected: usize,
-    /// Files left for a later run.
-    pub waiting: usize,
-    /// Packages that retention took out.
-    pub retired: usize,
-    /// Packages that an operator took out.
-    pub removed: usize,
-    /// Packages that made room for others.
-    pub replaced: usize,
-    /// Repositories looked at.
-    pub repositories: usize,
-    /// Things that went wrong.
-    pub errors: usize,
-}
-
-impl Counts {
-    /// Whether nothing is counted.
-    pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-/// Keys in eight bytes each: enough to tell that a key is not among them. Of two keys that look alike
-/// both are held to be there.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct KeySet(HashSet<u64>);
-
-impl KeySet {
-    /// Of these keys.
-    pub fn of<'a>(keys: impl IntoIterator<Item = &'a str>) -> Self {
-        Self(keys.into_iter().map(look).collect())
-    }
-
-    /// Whether it may hold `key`.
-    pub fn may_hold(&self, key: &str) -> bool {
-        self.0.contains(&look(key))
-    }
-}
-
-fn look(key: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    key.hash(&mut hasher);
-    hasher.finish()
-}
 
 impl Report {
     /// How many things its lists stand for.
@@ -96,14 +40,14 @@ impl Report {
     }
 
     /// Notes what the inbox held: the first keys, and of the others that they were there.
-    pub(super) fn found<'a>(&mut self, keys: impl Iterator<Item = &'a str> + Clone) {
+    pub(crate) fn found<'a>(&mut self, keys: impl Iterator<Item = &'a str> + Clone) {
         self.inbox_keys = keys.clone().take(LISTED).map(str::to_owned).collect();
         self.beyond = KeySet::of(keys.clone().skip(LISTED));
         self.left_out.inbox_keys = keys.count().saturating_sub(LISTED);
     }
 
     /// Notes a file that stays in the inbox, or counts it.
-    pub(super) fn leave(&mut self, waiting: Waiting) {
+    pub(crate) fn leave(&mut self, waiting: Waiting) {
         if self.waiting.len() < LISTED {
             self.waiting.push(waiting);
         } else {
@@ -112,7 +56,7 @@ impl Report {
     }
 
     /// Notes something that went wrong, or counts it; whether it was noted.
-    pub(super) fn note_error(&mut self, mut line: String) -> bool {
+    pub(crate) fn note_error(&mut self, mut line: String) -> bool {
         if self.errors.len() >= ERRORS_LISTED {
             self.left_out.errors += 1;
             return false;
@@ -122,8 +66,72 @@ impl Report {
         true
     }
 
+    /// Notes an upload that stays in the inbox, and why.
+    pub(crate) fn wait(&mut self, dropped: &Dropped, reason: String) {
+        self.leave(Waiting { inbox_key: dropped.key().to_owned(), reason });
+    }
+
+    /// Notes what went wrong, and gives it back; the run goes on. What goes wrong for thousands is logged for the first.
+    pub(crate) fn fault(&mut self, doing: &str, error: &Error) -> String {
+        let line = format!("{doing}: {}", error.chain());
+        if self.note_error(line.clone()) {
+            tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
+        }
+        line
+    }
+
+    /// Ends the report.
+    pub(crate) fn finish(&mut self, took: std::time::Duration, usage: Usage) {
+        self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        self.usage = usage;
+        self.skip();
+        self.published.sort_by(|a, b| a.inbox_key.cmp(&b.inbox_key));
+    }
+
+    /// Adds what a part of the run did. What is said of the run as a whole is said by the whole.
+    pub(crate) fn absorb(&mut self, part: Self) {
+        let Self {
+            published,
+            rejected,
+            waiting,
+            retired,
+            removed,
+            replaced,
+            repositories,
+            swept,
+            errors,
+            left_out,
+            trouble,
+            // Each named: what a report learns to say later is not to be forgotten here.
+            run: _,
+            started: _,
+            duration_ms: _,
+            inbox_keys: _,
+            skipped_keys: _,
+            uploaders: _,
+            usage: _,
+            beyond: _,
+        } = part;
+        self.published.extend(published);
+        self.rejected.extend(rejected);
+        for waiting in waiting {
+            self.leave(waiting);
+        }
+        self.left_out.waiting += left_out.waiting;
+        self.retired.extend(retired);
+        self.removed.extend(removed);
+        self.replaced.extend(replaced);
+        self.repositories.extend(repositories);
+        self.swept += swept;
+        for line in errors {
+            self.note_error(line);
+        }
+        self.left_out.errors += left_out.errors;
+        self.trouble.and(trouble);
+    }
+
     /// Says what was not published: the first keys of it.
-    pub(super) fn skip(&mut self) {
+    pub(crate) fn skip(&mut self) {
         let rejected = self.rejected.iter().map(|rejected| &rejected.inbox_key);
         let mut skipped: Vec<&String> = rejected.chain(self.waiting.iter().map(|waiting| &waiting.inbox_key)).collect();
         skipped.sort_unstable();
@@ -204,17 +212,17 @@ impl Trouble {
     }
 
     /// Something that is sound was not published, or is not finished.
-    pub(super) fn undone(&mut self, why: &str) {
+    pub(crate) fn undone(&mut self, why: &str) {
         note(&mut self.undone, why);
     }
 
     /// Something that is to be deleted could not be.
-    pub(super) fn undeleted(&mut self, why: &str) {
+    pub(crate) fn undeleted(&mut self, why: &str) {
         note(&mut self.undeleted, why);
     }
 
     /// Something that was decided could not be finished. What is refused stays refused; all else may pass.
-    pub(super) fn unfinished(&mut self, error: &Error, why: &str) {
+    pub(crate) fn unfinished(&mut self, error: &Error, why: &str) {
         match error.kind() {
             ErrorKind::Denied | ErrorKind::Internal | ErrorKind::Corrupt | ErrorKind::Config => self.undeleted(why),
             ErrorKind::Unavailable | ErrorKind::Conflict | ErrorKind::Archived => self.undone(why),
@@ -222,7 +230,7 @@ impl Trouble {
     }
 
     /// What another part of the run met.
-    pub(super) fn and(&mut self, other: Self) {
+    pub(crate) fn and(&mut self, other: Self) {
         let Self { undone, undeleted } = other;
         undone.inspect(|why| self.undone(why));
         undeleted.inspect(|why| self.undeleted(why));

@@ -9,8 +9,8 @@ use rpmmd::checksum::Sha256;
 use rpmmd::nevra::Nevra;
 use rpmmd::repodata::Fragments;
 
-use super::gate::Signing;
 use super::inbox::Dropped;
+use super::report::Remark;
 use crate::store::key::RepositoryDir;
 
 /// Why a file was rejected; the spelling is part of the interface.
@@ -154,6 +154,15 @@ pub struct Candidate {
     pub same_as: Option<String>,
     /// How it stands to packages of its full name in folders with other rules, once that was looked up.
     pub standings: Vec<Standing>,
+}
+
+/// What is said of a package that may be published.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Signing {
+    /// The primary key that signed it.
+    pub signed_by: Option<String>,
+    /// What is wrong with it nevertheless.
+    pub remarks: Vec<Remark>,
 }
 
 /// How a candidate stands to a published package of the same full name and other bytes, for whose folder

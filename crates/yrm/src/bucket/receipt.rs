@@ -1,16 +1,16 @@
 //! The answers to uploaders: one JSON object for each inbox object, under the hash of its path
 //! and ETag, written before the inbox object goes.
 
-use bytes::Bytes;
 use rpmmd::checksum::Sha256;
 use serde::{Deserialize, Serialize};
 
-use super::bucket::Bucket;
+use super::Bucket;
 use super::inbox::Dropped;
+use super::record::Attributed;
 use super::report::{Published, Rejected};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::ETag;
 use crate::store::key::Key;
-use crate::store::{ETag, settle};
 
 /// What became of one inbox object.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,15 +20,6 @@ pub enum Receipt {
     Published(Published),
     /// It is in quarantine.
     Rejected(Rejected),
-}
-
-/// A record, with who uploaded what it is about, if that is known.
-#[derive(Debug, Serialize, Deserialize)]
-struct Attributed<T> {
-    #[serde(flatten)]
-    record: T,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    uploader: Option<String>,
 }
 
 /// Under which name the answer to these bytes at this path (below the inbox) is found.
@@ -49,7 +40,7 @@ pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Rec
 /// Whether this very upload was answered as published: then it is what could not be taken out of the
 /// inbox, and a package that was removed does not come back by it. The same bytes uploaded anew are
 /// another upload: in S3 by their time, in a directory by their ETag. What was not uploaded has no answer.
-pub(super) async fn says_published(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
+pub(crate) async fn says_published(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
     if !dropped.is_in_inbox(&bucket.policy.folders) {
         return Ok(false);
     }
@@ -59,23 +50,4 @@ pub(super) async fn says_published(bucket: &Bucket, dropped: &Dropped) -> Result
     // An answer that cannot be read is none.
     let answer = serde_json::from_slice::<Attributed<Receipt>>(&read.bytes);
     Ok(is_it && matches!(answer, Ok(Attributed { record: Receipt::Published(_), .. })))
-}
-
-/// Writes the answer. The same bytes dropped again at the same path get the newest one.
-pub async fn write(bucket: &Bucket, path: &str, etag: &ETag, receipt: &Receipt) -> Result<()> {
-    let key = Key::Receipt { digest: digest_of(path, etag) };
-    let bytes = attributed(bucket, path, etag, receipt)?;
-    settle::put_always(bucket.store.as_ref(), &bucket.path(key), &bytes, &key.attributes()).await
-}
-
-/// A record about what was dropped at `path`, as bytes, with its uploader if that is known.
-pub fn attributed(bucket: &Bucket, path: &str, etag: &ETag, record: &impl Serialize) -> Result<Bytes> {
-    let uploader = bucket.uploaders.of(&bucket.path(Key::Inbox { path }), etag);
-    to_json(&Attributed { record, uploader })
-}
-
-/// One of our records as bytes.
-pub fn to_json(value: &impl Serialize) -> Result<Bytes> {
-    let bytes = serde_json::to_vec_pretty(value);
-    bytes.map(Bytes::from).map_err(|source| Error::new(ErrorKind::Internal, "writing a record as JSON").because(source))
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
-pub use super::bounds::{Counts, KeySet};
+pub use super::counts::{Counts, KeySet};
 pub use crate::store::counted::Usage;
 
 /// One run. A run with an empty inbox has empty lists. Lists that grow with what waits hold the first
@@ -58,6 +58,45 @@ pub struct Report {
     /// The keys of the inbox that are not listed; not kept.
     #[serde(skip)]
     pub beyond: KeySet,
+}
+
+impl Report {
+    /// Of a run that has done nothing yet.
+    pub(crate) fn new(run: Ulid, started: Timestamp) -> Self {
+        Self {
+            run,
+            started,
+            duration_ms: 0,
+            inbox_keys: Vec::new(),
+            skipped_keys: Vec::new(),
+            published: Vec::new(),
+            rejected: Vec::new(),
+            waiting: Vec::new(),
+            retired: Vec::new(),
+            removed: Vec::new(),
+            replaced: Vec::new(),
+            repositories: Vec::new(),
+            swept: 0,
+            uploaders: BTreeMap::new(),
+            errors: Vec::new(),
+            usage: Usage::default(),
+            left_out: Counts::default(),
+            trouble: Trouble::default(),
+            beyond: KeySet::default(),
+        }
+    }
+
+    /// Whether anything changed. A file that waits, run after run, is no change.
+    pub fn changed(&self) -> bool {
+        let lists = [self.published.len(), self.rejected.len(), self.retired.len(), self.removed.len()];
+        let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
+        lists.iter().sum::<usize>() > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
+    }
+
+    /// Whether anything changed or went wrong.
+    pub fn did_work(&self) -> bool {
+        self.changed() || !self.errors.is_empty()
+    }
 }
 
 /// Work that could not be done although nothing is wrong with what was uploaded: the first reason of each kind.

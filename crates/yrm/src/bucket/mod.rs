@@ -1,27 +1,53 @@
-//! The bucket as the publish line sees it: a store, the rules, and the names in it.
+//! What a bucket holds, and how it is read: its inbox, its repositories' generations and catalogs, answers, quarantine,
+//! history, and the rules that the configuration makes for its folders. Nothing here writes; whoever only looks needs
+//! this floor and nothing above it.
+
+pub mod aside;
+pub mod bounds;
+pub mod catalog;
+pub mod clock;
+pub mod counts;
+pub mod gate;
+pub mod generations;
+pub mod history;
+pub mod href;
+pub mod inbox;
+pub mod keeping;
+pub mod kept;
+pub mod listing;
+pub mod locate;
+pub mod log;
+pub mod mirror;
+pub mod mirrorlist;
+pub mod observe;
+pub mod quarantine;
+pub mod receipt;
+pub mod record;
+pub mod report;
+pub mod signature;
+pub mod state;
+pub mod uploaders;
+pub mod verdict;
 
 use std::sync::Arc;
 
 use rpmmd::checksum::{Sha256, Sha256Stream};
-use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
-use super::clock::StoreClock;
-use super::gate::Gate;
-use super::inbox::{list_from, list_page};
-use super::locate::Locator;
-use super::mirror::MirrorRules;
-use super::report::Names;
-use super::uploaders::Uploaders;
+pub use self::aside::aside;
+use self::clock::StoreClock;
+use self::gate::Gate;
+use self::listing::{list_from, list_page};
+use self::locate::Locator;
+use self::mirror::MirrorRules;
+use self::uploaders::Uploaders;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::sign::Signer;
 use crate::store::cache::Cache;
-use crate::store::key::{Key, RepositoryDir};
+use crate::store::key::Key;
 use crate::store::limited::Limited;
-use crate::store::probe::probe;
-use crate::store::settle::{self, Copied};
-use crate::store::{Abilities, Copy, ETag, Object, PAGE_OBJECTS, Store};
+use crate::store::{Abilities, ETag, Object, PAGE_OBJECTS, Store};
 
 /// Bytes are hashed in pieces of this size.
 pub const HASH_PIECE_BYTES: u64 = 8 << 20;
@@ -36,17 +62,13 @@ const LARGE_PACKAGES: usize = PAGE_OBJECTS;
 /// Large repositories worked on at once.
 const LARGE_AT_ONCE: usize = 4;
 
-/// A repository that would lose more than this share of its packages in one commit, what
-/// retention takes aside, is refused without `allow-shrink`.
-const SHRINK_LIMIT_PERCENT: usize = 20;
-
 /// A store, and the rules by which it is a repository bucket. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bucket {
     /// Where the objects are. As many calls are in flight as `concurrency` says; further ones wait.
     pub store: Arc<dyn Store>,
     /// The same without waiting for others: for what has to follow at once, and what is no part of a run.
-    pub(super) prompt: Arc<dyn Store>,
+    pub(crate) prompt: Arc<dyn Store>,
     pieces: Arc<Semaphore>,
     large: Arc<Semaphore>,
     /// The rules.
@@ -62,12 +84,13 @@ pub struct Bucket {
     /// What metadata is signed with; `None` with signing off.
     pub signer: Option<Arc<Signer>>,
     /// Whether clients can fetch the signer's public keys.
-    pub(super) keys_published: Arc<OnceCell<()>>,
+    pub(crate) keys_published: Arc<OnceCell<()>>,
     /// Who is said to have uploaded what.
     pub uploaders: Uploaders,
-    abilities: Arc<OnceCell<Abilities>>,
-    /// What time it is in the store.
-    pub(super) clock: StoreClock,
+    /// What the store can do, once whoever writes has asked.
+    pub(crate) abilities: Arc<OnceCell<Abilities>>,
+    /// What time it is in the store, as far as whoever writes has heard.
+    pub(crate) clock: StoreClock,
 }
 
 impl Bucket {
@@ -104,7 +127,7 @@ impl Bucket {
     /// The same bucket, whose calls do not wait for others and take no other call's place: for the few that are made
     /// beside the runs, and may take long.
     #[must_use]
-    pub(super) fn beside_runs(&self) -> Self {
+    pub(crate) fn beside_runs(&self) -> Self {
         Self { store: Arc::clone(&self.prompt), ..self.clone() }
     }
 
@@ -115,41 +138,13 @@ impl Bucket {
         self
     }
 
-    /// What the store can do: known, or probed before the first write. An error of kind `Config`
-    /// when it does not keep conditional writes and nobody promised that there is one writer.
-    pub async fn abilities(&self) -> Result<Abilities> {
-        let learn = async || {
-            let abilities = match self.store.abilities() {
-                Some(abilities) => abilities,
-                // Its calls have to race.
-                None => probe(self.prompt.as_ref()).await?.abilities,
-            };
-            require_conditions(abilities, self.policy.single_writer).map(|()| abilities)
-        };
-        self.abilities.get_or_try_init(learn).await.copied()
-    }
-
     /// The key as the store knows it.
     pub fn path(&self, key: Key<'_>) -> String {
         key.path(&self.policy.folders)
     }
 
-    /// Copies what was seen to a free target, and looks afterwards where the store does not keep a
-    /// copy's conditions: the source may have been replaced in between.
-    pub async fn copy(&self, copy: Copy<'_>) -> Result<Copied> {
-        let copied = settle::copy_settled(self.store.as_ref(), copy).await?;
-        if matches!(copied, Copied::Done(_) | Copied::Found(_)) && !self.abilities().await?.conditional_copy {
-            return Ok(match self.store.head(&copy.source.key).await? {
-                None => Copied::SourceMissing,
-                Some(source) if source.etag != copy.source.etag => Copied::SourceChanged,
-                Some(_) => copied,
-            });
-        }
-        Ok(copied)
-    }
-
     /// Leave to hold a piece of so many bytes; small ones need none.
-    pub(super) async fn piece(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>> {
+    pub(crate) async fn piece(&self, bytes: u64) -> Result<Option<OwnedSemaphorePermit>> {
         if bytes < LEAST_PIECE_BYTES {
             return Ok(None);
         }
@@ -157,7 +152,7 @@ impl Bucket {
     }
 
     /// Leave to work on a repository of so many packages; small ones need none. Whoever has it asks for no other.
-    pub(super) async fn room_for(&self, packages: usize) -> Result<Option<OwnedSemaphorePermit>> {
+    pub(crate) async fn room_for(&self, packages: usize) -> Result<Option<OwnedSemaphorePermit>> {
         if packages <= LARGE_PACKAGES {
             return Ok(None);
         }
@@ -166,7 +161,7 @@ impl Bucket {
 
     /// Everything under `prefix`, and where that is more than a page, leave to hold it: `share` says how many of
     /// those that hold so much it counts for.
-    pub(super) async fn list_with_leave(
+    pub(crate) async fn list_with_leave(
         &self,
         prefix: &str,
         share: Share,
@@ -207,7 +202,7 @@ impl Bucket {
 
 /// How many of the large repositories that may be worked on at once one counts for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Share {
+pub(crate) enum Share {
     /// Itself.
     One,
     /// All: it is worked on alone.
@@ -217,59 +212,4 @@ pub(super) enum Share {
 async fn leave(semaphore: &Arc<Semaphore>, permits: u32) -> Result<OwnedSemaphorePermit> {
     let leave = Arc::clone(semaphore).acquire_many_owned(permits).await;
     leave.map_err(|source| Error::new(ErrorKind::Internal, "waiting for memory").because(source))
-}
-
-/// Refuses a commit that would quietly empty a repository.
-pub fn guard_shrink(bucket: &Bucket, repository: &RepositoryDir, before: usize, after: usize) -> Result<()> {
-    refuse_loss(bucket, repository, before, before.saturating_sub(after), None)
-}
-
-/// The same, of packages that are known by name.
-pub fn guard_loss(bucket: &Bucket, repository: &RepositoryDir, before: usize, lost: &Names) -> Result<()> {
-    refuse_loss(bucket, repository, before, lost.len(), Some(lost))
-}
-
-fn refuse_loss(
-    bucket: &Bucket,
-    repository: &RepositoryDir,
-    before: usize,
-    lost: usize,
-    names: Option<&Names>,
-) -> Result<()> {
-    if bucket.policy.allow_shrink || lost * 100 <= before * SHRINK_LIMIT_PERCENT {
-        return Ok(());
-    }
-    let names = names.map(|names| format!(": {names}")).unwrap_or_default();
-    let what = format!("publishing {repository}: {lost} of its {before} packages would disappear{names}");
-    Err(Error::new(ErrorKind::Corrupt, what)
-        .hint("nothing was changed; find out who deleted them, or accept it once with --allow-shrink"))
-}
-
-/// Refuses a store that does not keep conditional writes, unless the operator promised that
-/// there is no other writer.
-pub fn require_conditions(abilities: Abilities, single_writer: bool) -> Result<()> {
-    if abilities.conditional_put || single_writer {
-        return Ok(());
-    }
-    let what = "this store does not keep conditional writes, so two writers could lose packages";
-    Err(Error::new(ErrorKind::Config, what).hint(
-        "make sure that only one yrm ever writes to this bucket, then set single-writer = true; `yrm doctor` shows what \
-         the store can do",
-    ))
-}
-
-/// Runs work that keeps a core busy where it holds up nobody's requests: on the few threads that
-/// also render. An allocator that keeps memory for each thread would otherwise hold a catalog for
-/// every thread that ever made one.
-///
-/// A runtime of one thread does it on the spot: such a one is there so that everything happens in
-/// one order, time and again (the campaigns with faults).
-pub async fn aside<T: Send + 'static>(doing: &'static str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-    if Handle::current().runtime_flavor() == RuntimeFlavor::CurrentThread {
-        return Ok(work());
-    }
-    let on_few_threads = move || rayon::scope(|_| work());
-    tokio::task::spawn_blocking(on_few_threads)
-        .await
-        .map_err(|source| Error::new(ErrorKind::Internal, doing).because(source))
 }

@@ -1,4 +1,6 @@
 use super::*;
+use rpmmd::checksum::Sha256;
+
 use crate::config::{Folders, Mirrors, Repositories, Rule, Trust};
 
 fn policy(on: bool, rules: &[(&str, Option<bool>)]) -> Policy {

@@ -10,16 +10,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
-use rpmmd::header::HeaderFile;
 
-use super::inbox;
+use super::listing::list_all;
 use super::report::Remark;
 use super::verdict::Reason;
 use crate::config::globs::skeleton;
 use crate::config::{self, KeyringPlace, Level, SignPackages, rules};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::{Fingerprint, Keyring, MAX_KEYRING_BYTES, NoKeys};
-use crate::openpgp::verify::{self, Covers, Fault, Refusal, Verification};
+use crate::openpgp::verify;
 use crate::store::{ETag, Store};
 
 /// The code of a remark on a folder that looks like another one. No reason to turn anything away.
@@ -141,7 +140,7 @@ impl Gate {
         }
         let mut objects = Vec::new();
         for folder in &self.folders {
-            objects.extend(inbox::list_all(store, &format!("{folder}/")).await?);
+            objects.extend(list_all(store, &format!("{folder}/")).await?);
         }
         objects.retain(|object| object.size_bytes > 0);
         let seen: Seen = objects.iter().map(|object| (object.key.clone(), object.etag.clone())).collect();
@@ -305,79 +304,6 @@ impl Demands<'_> {
     /// The keys that may sign there; `None` when all may.
     pub fn only(&self) -> Option<Arc<[Fingerprint]>> {
         self.rule.and_then(|rule| rule.only.clone())
-    }
-}
-
-/// What one package's signatures are worth, while it is read.
-#[derive(Debug)]
-pub struct Check {
-    level: Level,
-    verification: Verification,
-    payload_has_digest: bool,
-}
-
-/// What is said of a package that may be published.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Signing {
-    /// The primary key that signed it.
-    pub signed_by: Option<String>,
-    /// What is wrong with it nevertheless.
-    pub remarks: Vec<Remark>,
-}
-
-impl Check {
-    /// Of a package with these headers.
-    pub fn begin(file: &HeaderFile<'_>, level: Level, trust: verify::Trust) -> Self {
-        let payload_has_digest = file.payload_sha256().is_some();
-        Self { level, verification: Verification::begin(file, trust), payload_has_digest }
-    }
-
-    /// Whether it will be refused, whatever its payload is.
-    pub fn is_hopeless(&self) -> bool {
-        self.level == Level::Require && !self.verification.may_count()
-    }
-
-    /// Whether the payload has to be read to say: always, where a signature is required.
-    pub fn reads_payload(&self) -> bool {
-        self.level == Level::Require || self.verification.wants_payload()
-    }
-
-    /// The next piece of the payload.
-    pub fn update(&mut self, piece: &[u8]) {
-        self.verification.update(piece);
-    }
-
-    /// The end: what is said of it, or why it may not be published. When the payload was read, its
-    /// digest was right if it has one.
-    pub fn finish(self, payload_read: bool) -> Result<Signing, (Reason, String)> {
-        let Self { level, verification, payload_has_digest } = self;
-        let signed = verification.finish(payload_read).and_then(|signed| {
-            if signed.covers == Covers::Everything || payload_has_digest {
-                return Ok(signed);
-            }
-            let message = "its signature is over the header only, which has no digest of the payload".to_owned();
-            Err(Refusal { fault: Fault::Unsigned, message })
-        });
-        match signed {
-            Ok(signed) => Ok(Signing { signed_by: Some(signed.by.to_string()), remarks: Vec::new() }),
-            Err(Refusal { fault, message }) => {
-                let reason = reason(fault);
-                if level == Level::Require {
-                    return Err((reason, message));
-                }
-                Ok(Signing { signed_by: None, remarks: vec![Remark { code: reason.code().to_owned(), message }] })
-            }
-        }
-    }
-}
-
-fn reason(fault: Fault) -> Reason {
-    match fault {
-        Fault::Bad => Reason::BadSignature,
-        Fault::Expired => Reason::KeyExpired,
-        Fault::Weak => Reason::WeakAlgorithm,
-        Fault::UnknownKey => Reason::UnknownKey,
-        Fault::Unsigned => Reason::Unsigned,
     }
 }
 

@@ -6,14 +6,10 @@
 
 use std::collections::BTreeSet;
 
-use bytes::Bytes;
-
-use super::bucket::Bucket;
-use super::inbox::list_all;
-use super::receipt::to_json;
+use super::Bucket;
+use super::listing::list_all;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::key::{self, KEPT_PREFIX, Key, RepositoryDir};
-use crate::store::settle;
+use crate::store::key::{self, KEPT_PREFIX, RepositoryDir};
 
 /// What is to be kept of a repository that is taken over, as keys.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -24,26 +20,8 @@ pub struct Kept {
     pub named_beside: Vec<String>,
 }
 
-/// Writes down what must be kept.
-pub(super) async fn note(bucket: &Bucket, repository: &RepositoryDir, kept: &Kept) -> Result<()> {
-    let lists =
-        [(Key::NotOffered { repository }, &kept.not_offered), (Key::NamedBeside { repository }, &kept.named_beside)];
-    for (key, list) in lists.into_iter().filter(|(_, list)| !list.is_empty()) {
-        // An earlier list stays true: two that take over at once, or twice, keep what either has seen.
-        let path = bucket.path(key);
-        let mut keys = read(bucket, &path).await?;
-        let before = keys.len();
-        keys.extend(list.iter().cloned());
-        if keys.len() > before {
-            let bytes: Bytes = to_json(&keys)?;
-            settle::put_always(bucket.store.as_ref(), &path, &bytes, &key.attributes()).await?;
-        }
-    }
-    Ok(())
-}
-
 /// The keys that a sweep of `repository` has to leave alone.
-pub(super) async fn spared(bucket: &Bucket, repository: &RepositoryDir) -> Result<BTreeSet<String>> {
+pub(crate) async fn spared(bucket: &Bucket, repository: &RepositoryDir) -> Result<BTreeSet<String>> {
     let mut spared = BTreeSet::new();
     for object in list_all(bucket.store.as_ref(), KEPT_PREFIX).await? {
         let (folder, name) =
@@ -68,7 +46,8 @@ fn is_nested(a: &str, b: &str) -> bool {
     below(a, b) || below(b, a)
 }
 
-async fn read(bucket: &Bucket, path: &str) -> Result<BTreeSet<String>> {
+/// A list of what must be kept, if there is one.
+pub(crate) async fn read(bucket: &Bucket, path: &str) -> Result<BTreeSet<String>> {
     let Some(read) = bucket.store.get(path, None).await? else { return Ok(BTreeSet::new()) };
     serde_json::from_slice(&read.bytes).map_err(|source| {
         Error::new(ErrorKind::Corrupt, format!("reading {path}"))

@@ -10,7 +10,7 @@ use crate::bucket::Bucket;
 use crate::bucket::{generations, observe};
 use crate::config::Config;
 use crate::error::Result;
-use crate::publish::errand::Promotion;
+use crate::publish::operations::errand::Promotion;
 use crate::serve::new_run;
 use crate::store::key::{Key, RepositoryDir};
 

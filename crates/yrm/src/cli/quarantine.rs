@@ -10,7 +10,7 @@ use crate::bucket::Bucket;
 use crate::bucket::quarantine::{self, Kept};
 use crate::bucket::report::Rejected;
 use crate::error::Result;
-use crate::publish::release;
+use crate::publish::operations::release;
 
 /// What can be done with what was set aside.
 #[derive(Debug, Subcommand)]

@@ -11,9 +11,10 @@ use std::collections::{BTreeMap, HashSet};
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
+use super::commit::tidy;
 use super::plan::{Plan, plan};
 use super::settlement::Settlement;
-use super::{Publisher, lock, tidy};
+use super::{Publisher, lock};
 use crate::bucket::Bucket;
 use crate::bucket::inbox::{Dropped, MAX_NAMED, top_folder};
 use crate::bucket::keeping::FolderRules;

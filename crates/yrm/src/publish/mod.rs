@@ -5,37 +5,21 @@
 //! Time and run ids come in as arguments. Locks only save work; correctness is in the switch.
 
 pub mod abilities;
-pub mod admit;
 pub mod adopt;
-mod answer;
-mod archived;
-mod check;
-mod clock;
+pub(crate) mod clock;
 pub mod commit;
 mod copying;
-pub mod errand;
 mod guard;
 pub mod history;
 pub mod inbox;
 pub mod inspect;
-pub mod lease;
 mod leftover;
-mod long;
 pub mod mirror;
-mod modules;
-pub mod pair;
+pub mod operations;
 pub mod plan;
-mod recognize;
-pub mod release;
-pub mod render;
 mod repository;
-pub mod rollback;
 mod settlement;
 mod share;
-mod signed;
-mod standing;
-pub mod sweep;
-mod tidy;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -48,14 +32,12 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use self::abilities::abilities;
-use self::archived::Archived;
-use self::errand::Errand;
-use self::inspect::Inspector;
-use self::lease::Leases;
-use self::long::LongReads;
+use self::inspect::archived::Archived;
+use self::inspect::long::LongReads;
+use self::inspect::read::Inspector;
+use self::operations::errand::Errand;
 use self::repository::{STALE_AFTER, Work};
 use self::settlement::Settlement;
-use self::sweep::Due;
 use crate::bucket::Bucket;
 use crate::bucket::generations;
 use crate::bucket::inbox::Dropped;
@@ -70,6 +52,9 @@ use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
 use crate::store::pace::Paced;
 use crate::store::{ETag, Store};
+use crate::upkeep;
+use crate::upkeep::lease::Leases;
+use crate::upkeep::sweep::Due;
 
 /// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
@@ -124,11 +109,11 @@ struct Judged {
 
 /// What the steps of one run share.
 #[derive(Debug, Clone, Copy)]
-struct Pass<'a> {
-    run: RunId,
-    progress: &'a dyn Progress,
+pub(crate) struct Pass<'a> {
+    pub(crate) run: RunId,
+    pub(crate) progress: &'a dyn Progress,
     /// When the inbox was listed.
-    listed: Instant,
+    pub(crate) listed: Instant,
 }
 
 /// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
@@ -295,7 +280,7 @@ impl Publisher {
         long.sort_by_key(|dropped| dropped.object.size_bytes);
         if self.long.are_attended() {
             for dropped in long {
-                report.wait(&dropped, long::BEING_READ.to_owned());
+                report.wait(&dropped, inspect::long::BEING_READ.to_owned());
                 self.long.want(dropped, pass.run.started);
             }
             return;
@@ -303,7 +288,7 @@ impl Publisher {
         let mut rest = &long[..];
         while !rest.is_empty() {
             let inspector = Inspector::new(self.bucket.clone(), pass.run.started);
-            let (judged, _) = self.batch(&rest[..long::together(rest)], &inspector, pass, report).await;
+            let (judged, _) = self.batch(&rest[..inspect::long::together(rest)], &inspector, pass, report).await;
             rest = &rest[judged..];
         }
     }
@@ -442,7 +427,7 @@ impl Publisher {
     async fn quarantine(&self, rejections: Vec<Rejection>, report: &mut Report) {
         let moves: Vec<_> = rejections
             .iter()
-            .map(|rejection| async move { (rejection, tidy::quarantine(&self.bucket, rejection).await) })
+            .map(|rejection| async move { (rejection, commit::tidy::quarantine(&self.bucket, rejection).await) })
             .collect();
         let mut moves = futures::stream::iter(moves).buffered(self.bucket.policy.concurrency);
         while let Some((rejection, moved)) = moves.next().await {
@@ -509,7 +494,7 @@ impl Publisher {
         if !self.interval_is_over(last, now) {
             return Ok(Vec::new());
         }
-        let owed = sweep::owed(&self.bucket, now).await?;
+        let owed = upkeep::sweep::owed(&self.bucket, now).await?;
         lock(&self.looked_round).sweep = Some(now);
         Ok(owed)
     }
@@ -534,7 +519,7 @@ impl Publisher {
             .into_iter()
             .map(|repository| async move {
                 let last = lock(&self.swept).get(&repository).copied();
-                let due = sweep::sweep_if_due(&self.bucket, &repository, last, run.started).await;
+                let due = upkeep::sweep::sweep_if_due(&self.bucket, &repository, last, run.started).await;
                 (repository, due)
             })
             .collect();
@@ -563,7 +548,7 @@ impl Publisher {
     async fn sweep_shared(&self, now: Timestamp) -> Result<()> {
         let last = lock(&self.looked_round).sweep_shared;
         if last.is_none_or(|last| self.interval_is_over(last, now)) {
-            sweep::sweep_shared(&self.bucket, now).await?;
+            upkeep::sweep::sweep_shared(&self.bucket, now).await?;
             lock(&self.looked_round).sweep_shared = Some(now);
         }
         Ok(())
@@ -571,6 +556,6 @@ impl Publisher {
 }
 
 /// A lock whose holder panicked still guards a plain map that can be read again from the store.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

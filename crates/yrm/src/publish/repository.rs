@@ -8,19 +8,22 @@ use futures::StreamExt as _;
 use futures::future;
 use tokio::time::Instant;
 
-use super::admit::{Admission, Placed, admit, put_back, way_of};
 use super::adopt;
 use super::adopt::kept;
-use super::commit::{Ready, Switch, keep_copy, keep_copy_of_current, switch, upload};
-use super::errand::Errand;
+use super::commit::admit::{Admission, Placed, admit, put_back, way_of};
+use super::commit::copies::{keep_copy, keep_copy_of_current};
+use super::commit::pair::{self, Look};
+use super::commit::render::{Admitted, Generation, Rules, render};
+use super::commit::switch::{Ready, Switch, switch};
+use super::commit::tidy;
+use super::commit::upload::upload;
 use super::guard::guard_shrink;
-use super::inspect::{Inspector, OwnPaths, learn_pkgid};
+use super::inspect::read::{Inspector, OwnPaths, learn_pkgid};
 use super::mirror::{self, Truth};
-use super::pair::{self, Look};
+use super::operations::errand::Errand;
 use super::plan::{Conflict, Origin, Plan, merge, published_as, retirements, undecided};
-use super::render::{Admitted, Generation, Rules, render};
 use super::settlement::{Settlement, published};
-use super::{Pass, Publisher, RunId, Step, clock, lock, tidy};
+use super::{Pass, Publisher, RunId, Step, clock, lock};
 use crate::bucket::aside;
 use crate::bucket::catalog::{Catalog, Entry};
 use crate::bucket::inbox::Dropped;
@@ -39,7 +42,7 @@ use crate::store::settle;
 const MAX_SWITCHES: u32 = 20;
 /// A writer that has been at it for longer than this looks again before it switches: the sweep
 /// must never be able to reach what it put in place.
-pub(super) const STALE_AFTER: Duration = Duration::from_mins(30);
+pub(crate) const STALE_AFTER: Duration = Duration::from_mins(30);
 
 /// The catalog's entry of a candidate that is published already.
 fn entry_of<'c>(catalog: &'c Catalog, candidate: &Candidate) -> Option<Entry<'c>> {
@@ -83,10 +86,10 @@ type Placement = (Admission, Option<Candidate>);
 
 /// One commit's work.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Work<'a> {
-    pub(super) repository: &'a RepositoryDir,
-    pub(super) errand: &'a Errand,
-    pub(super) pass: Pass<'a>,
+pub(crate) struct Work<'a> {
+    pub(crate) repository: &'a RepositoryDir,
+    pub(crate) errand: &'a Errand,
+    pub(crate) pass: Pass<'a>,
 }
 
 /// The report of a repository that was only looked at yet.
@@ -105,7 +108,7 @@ fn repository_report(state: &State, attempts: u32) -> RepositoryReport {
 impl Publisher {
     /// Publishes `candidates` into `repository` and retires what is old. A failure leaves
     /// everything in the inbox and is told in the settlement.
-    pub(super) async fn settle(&self, work: Work<'_>, candidates: Vec<Candidate>) -> Settlement {
+    pub(crate) async fn settle(&self, work: Work<'_>, candidates: Vec<Candidate>) -> Settlement {
         let Work { repository, pass: Pass { run, .. }, .. } = work;
         let keys: Vec<String> = candidates.iter().map(|candidate| candidate.dropped.key().to_owned()).collect();
         let mut settlement = Settlement::default();
@@ -131,7 +134,7 @@ impl Publisher {
     }
 
     /// One commit, tried again from the winner's generation whenever another writer was first.
-    pub(super) async fn try_settle(
+    pub(crate) async fn try_settle(
         &self,
         work: Work<'_>,
         mut candidates: Vec<Candidate>,
@@ -212,7 +215,7 @@ impl Publisher {
     }
 
     /// What the repository holds now, taken over first if nobody knows.
-    pub(super) async fn state_of(&self, repository: &RepositoryDir, run: RunId) -> Result<State> {
+    pub(crate) async fn state_of(&self, repository: &RepositoryDir, run: RunId) -> Result<State> {
         let known = lock(&self.known).get(repository).cloned();
         for attempt in 0..settle::TRIES {
             settle::pause(self.bucket.store.as_ref(), attempt).await;

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use rpmmd::checksum::Sha256;
 
-use super::admit::Admission;
+use super::commit::admit::Admission;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
@@ -13,29 +13,29 @@ use crate::store::key::RepositoryDir;
 
 /// What became of one repository's part.
 #[derive(Debug, Default)]
-pub(super) struct Settlement {
-    pub(super) repository: Option<RepositoryReport>,
-    pub(super) published: Vec<Published>,
-    pub(super) conflicts: Vec<Rejection>,
-    pub(super) waiting: Vec<Waiting>,
-    pub(super) gone: usize,
+pub(crate) struct Settlement {
+    pub(crate) repository: Option<RepositoryReport>,
+    pub(crate) published: Vec<Published>,
+    pub(crate) conflicts: Vec<Rejection>,
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) gone: usize,
     /// Uploads that were published, and are there still although their packages have been taken out.
-    pub(super) leftovers: Vec<Dropped>,
-    pub(super) retired: Vec<Retired>,
-    pub(super) removed: Vec<Retired>,
-    pub(super) replaced: Vec<Retired>,
-    pub(super) errors: Vec<String>,
-    pub(super) trouble: Trouble,
+    pub(crate) leftovers: Vec<Dropped>,
+    pub(crate) retired: Vec<Retired>,
+    pub(crate) removed: Vec<Retired>,
+    pub(crate) replaced: Vec<Retired>,
+    pub(crate) errors: Vec<String>,
+    pub(crate) trouble: Trouble,
     /// The repository, when a path in it waits for nothing but a sweep.
-    pub(super) sweep: Option<RepositoryDir>,
+    pub(crate) sweep: Option<RepositoryDir>,
 }
 
 impl Settlement {
-    pub(super) fn wait(&mut self, dropped: &Dropped, reason: String) {
+    pub(crate) fn wait(&mut self, dropped: &Dropped, reason: String) {
         self.waiting.push(Waiting { inbox_key: dropped.key().to_owned(), reason });
     }
 
-    pub(super) fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
+    pub(crate) fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
         match verdict {
             Verdict::Wait { why, .. } | Verdict::Held { why, .. } => self.wait(dropped, why),
             Verdict::Reject(rejection) => self.conflicts.push(rejection),
@@ -44,7 +44,7 @@ impl Settlement {
     }
 
     /// A candidate that did not get to its place.
-    pub(super) fn held_up(&mut self, candidate: &Candidate, admission: Result<Admission>) {
+    pub(crate) fn held_up(&mut self, candidate: &Candidate, admission: Result<Admission>) {
         let dropped = &candidate.dropped;
         match admission {
             Ok(Admission::Wait(reason)) => self.wait(dropped, reason),
@@ -73,7 +73,7 @@ impl Settlement {
 
     /// Takes out candidates for which something could not be read: one of them holds up nobody else. The
     /// errors are in the candidates' order, and there may be several for one.
-    pub(super) fn leave_out(&mut self, candidates: &mut Vec<Candidate>, mut unread: Vec<(usize, Error)>) {
+    pub(crate) fn leave_out(&mut self, candidates: &mut Vec<Candidate>, mut unread: Vec<(usize, Error)>) {
         unread.dedup_by_key(|(at, _)| *at);
         // Backwards, so that removing one leaves the indexes of those still to do alone.
         for (at, error) in unread.into_iter().rev() {
@@ -83,13 +83,13 @@ impl Settlement {
     }
 
     /// Adds what went wrong beside the rest.
-    pub(super) fn went_wrong_too(&mut self, apart: Self) {
+    pub(crate) fn went_wrong_too(&mut self, apart: Self) {
         self.errors.extend(apart.errors);
         self.trouble.and(apart.trouble);
     }
 
     /// After a lost switch everything is judged again, except what has left the line already.
-    pub(super) fn forget(&mut self, again: &[Candidate]) {
+    pub(crate) fn forget(&mut self, again: &[Candidate]) {
         let again: HashSet<&str> = again.iter().map(|candidate| candidate.dropped.key()).collect();
         self.conflicts.retain(|rejection| !again.contains(rejection.dropped.key()));
         self.waiting.retain(|waiting| !again.contains(waiting.inbox_key.as_str()));
@@ -97,7 +97,7 @@ impl Settlement {
 }
 
 /// The report of one package that clients can install.
-pub(super) fn published(candidate: &Candidate, pkgid: Sha256, way: Way) -> Published {
+pub(crate) fn published(candidate: &Candidate, pkgid: Sha256, way: Way) -> Published {
     let signed = candidate.signed.as_ref();
     Published {
         inbox_key: candidate.dropped.key().to_owned(),

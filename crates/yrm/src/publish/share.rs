@@ -34,7 +34,7 @@ enum Shared {
 
 impl Publisher {
     /// Publishes what was dropped, repository by repository, where no other instance does.
-    pub(super) async fn publish_shares(&self, dropped: Vec<Dropped>, pass: Pass<'_>, report: &mut Report) {
+    pub(crate) async fn publish_shares(&self, dropped: Vec<Dropped>, pass: Pass<'_>, report: &mut Report) {
         let mut shares = self.shares(dropped);
         // Instances that start together begin apart.
         let (count, seed) = (shares.len().max(1), usize::try_from(pass.run.id.random() & 0xFFFF).unwrap_or(0));

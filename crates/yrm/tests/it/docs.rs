@@ -93,7 +93,7 @@ fn every_reason_code_is_explained_and_no_other() {
         let quoted = text.split(quote).filter(|piece| piece.starts_with("E_"));
         quoted.filter(|piece| piece.chars().all(|c| c.is_ascii_uppercase() || c == '_')).map(str::to_owned).collect()
     };
-    let used = codes(&read("crates/yrm/src/publish/verdict.rs"), '"');
+    let used = codes(&read("crates/yrm/src/bucket/verdict.rs"), '"');
     assert!(used.len() > 10, "{used:?}");
     assert_eq!(used, codes(&read("docs/bucket.md"), '`'));
 }

@@ -15,15 +15,16 @@ use crate::bucket::catalog::FileLayout;
 use crate::bucket::listing::list_all;
 use crate::bucket::mirrorlist::{REPOMD, SIGNATURE};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::{copying, pair};
+use crate::publish::commit::pair;
+use crate::publish::copying;
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Copied, Settled};
 use crate::store::{Copy, PutIf};
 
 /// What lies in a folder.
 #[derive(Debug)]
-pub(super) struct Contents {
-    pub(super) folder: MirrorFolder,
+pub(crate) struct Contents {
+    pub(crate) folder: MirrorFolder,
     repomd: Bytes,
     /// What is copied from the repository: the hrefs, and the sizes as far as they are known.
     copied: BTreeMap<String, Option<u64>>,
@@ -31,7 +32,7 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Of the folder that is derived from a generation, in which primary is cut like this.
-    pub(super) fn of(folder: &MirrorFolder, flat: &Repomd, primary: &FileLayout) -> Result<Self> {
+    pub(crate) fn of(folder: &MirrorFolder, flat: &Repomd, primary: &FileLayout) -> Result<Self> {
         let repomd = derived(flat, primary)?;
         let copied = repomd.records.iter().filter(|record| record.base.is_none());
         let copied = copied.map(|record| (record.href.clone(), record.size)).collect();
@@ -39,7 +40,7 @@ impl Contents {
     }
 
     /// Puts all of it where it belongs; what is there stays.
-    pub(super) async fn put(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
+    pub(crate) async fn put(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
         let copies: Vec<_> = self.copied.keys().map(|href| self.copy(bucket, repository, href)).collect();
         let copies = futures::stream::iter(copies).buffer_unordered(bucket.policy.concurrency).try_collect::<Vec<()>>();
         futures::future::try_join(copies, self.put_pair(bucket, repository, at)).await.map(drop)
@@ -88,7 +89,7 @@ impl Contents {
     }
 
     /// Whether all of it is there, by one listing.
-    pub(super) async fn are_there(&self, bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
+    pub(crate) async fn are_there(&self, bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
         let prefix = bucket.path(Key::MirrorFile { repository, folder: &self.folder, href: "" });
         let listed = list_all(bucket.store.as_ref(), &prefix).await?;
         let there: BTreeMap<&str, u64> =

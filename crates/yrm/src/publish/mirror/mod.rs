@@ -9,7 +9,6 @@
 //! With the mode off the object goes before repomd.xml changes: it never names what is long over.
 
 mod folder;
-pub(super) mod left;
 
 use std::collections::BTreeSet;
 
@@ -19,9 +18,10 @@ use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
 use super::abilities::abilities;
+use super::commit::tidy;
 use super::repository::Work;
 use super::settlement::Settlement;
-use super::{Pass, Publisher, RunId, lock, tidy};
+use super::{Pass, Publisher, RunId, lock};
 use crate::bucket::Bucket;
 use crate::bucket::catalog::{Catalog, FileLayout};
 use crate::bucket::mirrorlist::read;
@@ -34,7 +34,7 @@ use crate::store::{ETag, PutIf};
 
 /// A generation that is the truth, as far as its mirror is made from it.
 #[derive(Debug, Clone)]
-pub(super) struct Truth {
+pub(crate) struct Truth {
     etag: ETag,
     sha256: Sha256,
     repomd: Repomd,
@@ -45,7 +45,7 @@ pub(super) struct Truth {
 
 impl Truth {
     /// Of a repomd.xml that was read or put, and the catalog that belongs to it.
-    pub(super) fn new(etag: &ETag, bytes: &[u8], repomd: &Repomd, catalog: &Catalog) -> Self {
+    pub(crate) fn new(etag: &ETag, bytes: &[u8], repomd: &Repomd, catalog: &Catalog) -> Self {
         Self {
             etag: etag.clone(),
             sha256: Sha256::of(bytes),
@@ -70,7 +70,7 @@ const KEY_ID_DIGITS: usize = 16;
 
 /// What came of making a mirror current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Followed {
+pub(crate) enum Followed {
     /// It is derived from the truth.
     Current,
     /// The truth was made with the mode off: the next generation has what is needed.
@@ -81,17 +81,17 @@ pub(super) enum Followed {
 
 /// How a mirror is made current.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// When signatures are made.
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
     /// Nothing is named any more after this: the sweep may then be about to take it.
-    pub(super) until: Instant,
+    pub(crate) until: Instant,
     /// Whether a folder that is named already is looked through.
-    pub(super) look_inside: bool,
+    pub(crate) look_inside: bool,
 }
 
 /// Makes the mirror that of the truth. `known` is what was the truth just now.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     bucket: &Bucket,
     repository: &RepositoryDir,
     mut known: Option<Truth>,
@@ -151,7 +151,7 @@ async fn look(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Trut
 }
 
 /// With the mode off: removes a list of mirrors that would name what is over. One that is not ours stays.
-pub(super) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Result<()> {
+pub(crate) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Result<()> {
     let Some(there) = read(bucket, repository).await? else { return Ok(()) };
     if MirrorFolder::named_by(&there.bytes).is_none() {
         return Ok(());
@@ -164,7 +164,7 @@ pub(super) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Resul
 impl Publisher {
     /// After a commit, or where nothing was to be changed: makes the mirror that of `truth`. What fails is
     /// told, and done by the next run.
-    pub(super) async fn follow(
+    pub(crate) async fn follow(
         &self,
         work: Work<'_>,
         truth: Option<Truth>,
@@ -189,7 +189,7 @@ impl Publisher {
     }
 
     /// Looks at a repository's mirror, in and out.
-    pub(super) async fn look_at_mirror(&self, repository: &RepositoryDir, run: RunId, until: Instant) -> Result<()> {
+    pub(crate) async fn look_at_mirror(&self, repository: &RepositoryDir, run: RunId, until: Instant) -> Result<()> {
         if !self.bucket.mirror_rules.is_on(repository) {
             return Ok(());
         }
@@ -202,7 +202,7 @@ impl Publisher {
 
     /// Makes the mirrors that are missing where nothing else was to do: by a generation that has what is
     /// needed if need be.
-    pub(super) async fn follow_where_owed(&self, owed: Vec<RepositoryDir>, pass: Pass<'_>, report: &mut Report) {
+    pub(crate) async fn follow_where_owed(&self, owed: Vec<RepositoryDir>, pass: Pass<'_>, report: &mut Report) {
         let settled: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
         let owed: Vec<_> = owed.into_iter().filter(|repository| !settled.contains(repository.as_str())).collect();
         for (repository, failed) in owed.iter().zip(self.settle_undropped(&owed, pass, report).await) {

@@ -12,9 +12,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
 use yrm::config::Repositories;
-use yrm::publish::sweep;
 use yrm::store::fault::{Call, Fate, Turn};
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::judge::Who;
 use super::stories::Story;

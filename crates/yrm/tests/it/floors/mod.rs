@@ -11,7 +11,7 @@ use std::path::Path;
 use source::Source;
 
 /// Every module right under the crate's root, and its floor.
-const FLOORS: [(&str, u8); 27] = [
+const FLOORS: [(&str, u8); 28] = [
     // the binary
     ("main", 5),
     // faces
@@ -27,6 +27,7 @@ const FLOORS: [(&str, u8); 27] = [
     // the publish line and its neighbours
     ("bucket", 2),
     ("publish", 2),
+    ("upkeep", 2),
     ("retention", 2),
     ("check", 2),
     ("promote", 2),
@@ -57,11 +58,11 @@ const CLOCKS: [&str; 6] =
 /// Below the clock floor, and why nevertheless.
 const CLOCK_EXCEPTIONS: [(&str, &str); 9] = [
     ("bucket/clock.rs", "how long ago the store told the time; monotonic"),
-    ("publish/lease.rs", "how long somebody's lease has stayed as it is; monotonic"),
+    ("upkeep/lease.rs", "how long somebody's lease has stayed as it is; monotonic"),
     ("publish/mod.rs", "how long the run took, for its report; monotonic"),
     ("publish/repository.rs", "how long ago packages were put in place, judged before every switch; monotonic"),
-    ("publish/errand.rs", "how long an errand took, for its report; monotonic"),
-    ("publish/sweep.rs", "how long the sweep has been at it; monotonic"),
+    ("publish/operations/errand.rs", "how long an errand took, for its report; monotonic"),
+    ("upkeep/sweep.rs", "how long the sweep has been at it; monotonic"),
     ("store/pace.rs", "how long a store that does not answer is left alone; monotonic"),
     ("telemetry/lines.rs", "how long ago a line was said; monotonic"),
     ("store/settle.rs", "whether a put would come too late; monotonic"),

@@ -1,8 +1,8 @@
 //! Damage to what is stored, and metadata made by something else: healed from the packages, or
 //! stopped loudly.
 
-use yrm::publish::sweep;
 use yrm::store::Store as _;
+use yrm::upkeep::sweep;
 
 use super::world::{DAY, World, policy, put, rpm};
 

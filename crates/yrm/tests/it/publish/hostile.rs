@@ -6,9 +6,10 @@ use futures::FutureExt as _;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
 use yrm::config::{Policy, Repositories, Retention};
-use yrm::publish::{Publisher, sweep};
+use yrm::publish::Publisher;
 use yrm::store::Store as _;
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::world::{Call, DAY, Effect, World, policy, put, rpm};
 

@@ -10,9 +10,9 @@ use futures::FutureExt as _;
 use yrm::bucket::report::Report;
 use yrm::config::{Policy, Repositories};
 use yrm::publish::Publisher;
-use yrm::publish::lease::LIFETIME;
 use yrm::store::fault::{Fate, FaultStore, Turn};
 use yrm::store::{Attributes, PutIf, Store};
+use yrm::upkeep::lease::LIFETIME;
 
 use super::world::{Call, Effect, World, policy, rpm};
 

@@ -8,9 +8,10 @@ use rpmmd::repomd::{AnyChecksum, Record, Repomd};
 use yrm::bucket::history;
 use yrm::bucket::report::{Adoption, Report};
 use yrm::config::{Policy, Repositories, Retention};
-use yrm::publish::{Publisher, sweep};
+use yrm::publish::Publisher;
 use yrm::store::Store as _;
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::world::{DAY, World, policy, put, rpm};
 

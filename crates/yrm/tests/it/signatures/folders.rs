@@ -8,7 +8,7 @@ use yrm::bucket::report::Report;
 use yrm::config::{KeyringPlace, Level, OnConflict, Policy, Retention, Rule, SignPackages, SignWith, Trust};
 use yrm::openpgp::key::SecretKey;
 use yrm::openpgp::sign;
-use yrm::publish::errand::Promotion;
+use yrm::publish::operations::errand::Promotion;
 use yrm::publish::{Publisher, RunId};
 use yrm::store::Store;
 

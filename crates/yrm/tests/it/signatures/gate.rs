@@ -11,7 +11,7 @@ use yrm::config::{KeyringPlace, Level, Policy, Repositories, Rule, Trust};
 use yrm::error::ErrorKind;
 use yrm::publish::Publisher;
 use yrm::publish::RunId;
-use yrm::publish::errand::Promotion;
+use yrm::publish::operations::errand::Promotion;
 
 use super::corpus::world;
 use super::signers::{Signer, Signers};

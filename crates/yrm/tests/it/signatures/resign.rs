@@ -12,9 +12,10 @@ use yrm::bucket::report::Report;
 use yrm::config::{KeyringPlace, OnConflict, Policy, Repositories, Rule, SignPackages, SignWith, Trust};
 use yrm::openpgp::key::SecretKey;
 use yrm::openpgp::sign;
-use yrm::publish::errand::Promotion;
-use yrm::publish::{Publisher, RunId, sweep};
+use yrm::publish::operations::errand::Promotion;
+use yrm::publish::{Publisher, RunId};
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::corpus::world;
 use super::signers::{Rpm, Signer, Signers, parts};

@@ -16,9 +16,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
-use super::clock::time_of;
-use super::history;
-use super::mirror::left;
+use super::left;
 use crate::bucket::catalog::Catalog;
 use crate::bucket::generations::{Generations, folders, generations, inner_repository};
 use crate::bucket::kept;
@@ -27,6 +25,8 @@ use crate::bucket::observe::catalog_of;
 use crate::bucket::record;
 use crate::bucket::{Bucket, Share};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::clock::time_of;
+use crate::publish::history;
 use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{Object, Outcome, PutIf, Read};
@@ -55,7 +55,7 @@ pub struct Swept {
 
 /// What came of looking whether a sweep is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Due {
+pub(crate) enum Due {
     /// The last one was at this time, not long enough ago.
     NotYet(Timestamp),
     /// This one.
@@ -90,7 +90,7 @@ pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>>
 
 /// Sweeps a repository if its last sweep was longer ago than the interval. `last` is when this process last
 /// swept; without it the bucket is asked.
-pub(super) async fn sweep_if_due(
+pub(crate) async fn sweep_if_due(
     bucket: &Bucket,
     repository: &RepositoryDir,
     last: Option<Timestamp>,
@@ -122,7 +122,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
 
 /// Sweeps what belongs to no repository: receipts, signed packages on their way, the history. Once for all
 /// repositories that a run has swept, for there may be more of it than of anything else.
-pub(super) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
+pub(crate) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
     let trim = async { history::trim(bucket).await.map(drop) };
     try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await.map(drop)
 }

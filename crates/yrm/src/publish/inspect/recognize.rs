@@ -5,24 +5,24 @@
 use rpmmd::checksum::Sha256;
 use rpmmd::header::{HeaderFile, Parsed};
 
-use super::inspect::{Inspector, read_header};
-use super::plan::rivals;
-use super::settlement::Settlement;
+use super::read::{Inspector, read_header};
 use super::signed::is_ours;
-use super::{Publisher, RunId};
 use crate::bucket::catalog::Entry;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::state::State;
 use crate::bucket::verdict::{Candidate, Signed};
 use crate::config::OnConflict;
 use crate::error::Result;
+use crate::publish::plan::rivals;
+use crate::publish::settlement::Settlement;
+use crate::publish::{Publisher, RunId};
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::{ETag, Object};
 
 impl Publisher {
     /// Notes of each candidate that is signed here which published package is the same but for its
     /// signatures.
-    pub(super) async fn recognize(
+    pub(crate) async fn recognize(
         &self,
         state: &State,
         mut candidates: Vec<Candidate>,

@@ -9,9 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 
-use super::abilities::abilities;
 use super::signed;
-use super::{clock, copying};
 use crate::bucket::Bucket;
 use crate::bucket::catalog::Entry;
 use crate::bucket::clock::StoreClock;
@@ -19,6 +17,8 @@ use crate::bucket::receipt;
 use crate::bucket::report::Way;
 use crate::bucket::verdict::Candidate;
 use crate::error::Result;
+use crate::publish::abilities::abilities;
+use crate::publish::{clock, copying};
 use crate::store::key::Key;
 use crate::store::settle::Copied;
 use crate::store::{Attributes, Copy, ETag, Object, Stored};
@@ -231,7 +231,7 @@ async fn in_place(bucket: &Bucket, there: Object, pkgid: Sha256, way: Way) -> Re
 }
 
 /// What was read to judge the candidate counts; else the store told.
-pub(super) fn way_of(candidate: &Candidate) -> Way {
+pub(crate) fn way_of(candidate: &Candidate) -> Way {
     if candidate.pkgid.is_some() { Way::Read } else { Way::InStore }
 }
 

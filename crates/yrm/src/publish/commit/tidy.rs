@@ -10,8 +10,7 @@ use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::abilities::abilities;
-use super::{answer, copying};
+use super::answer;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt::Receipt;
@@ -19,6 +18,8 @@ use crate::bucket::report::{Published, Rejected};
 use crate::bucket::verdict::Rejection;
 use crate::bucket::{receipt, record};
 use crate::error::{Error, Result};
+use crate::publish::abilities::abilities;
+use crate::publish::copying;
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
 use crate::store::{Copy, ETag};
@@ -29,7 +30,7 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Answers the uploader and takes the published object out of the inbox. `listed` is when that was
 /// seen. What was not uploaded (a promoted package) is nobody's to answer or to take out.
-pub(super) async fn published(
+pub(crate) async fn published(
     bucket: &Bucket,
     dropped: &Dropped,
     published: &Published,
@@ -53,11 +54,11 @@ pub(super) async fn published(
 
 /// A published upload that is still in the inbox.
 #[derive(Debug)]
-pub(super) struct Untidied {
+pub(crate) struct Untidied {
     /// Why.
-    pub(super) error: Error,
+    pub(crate) error: Error,
     /// Whether an earlier run has answered it, and only this was left to do.
-    pub(super) answered_before: bool,
+    pub(crate) answered_before: bool,
 }
 
 impl From<Error> for Untidied {
@@ -74,7 +75,7 @@ async fn is_another_upload(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
 
 /// Moves a rejected file to quarantine, with its record. `None` when it had left the inbox or
 /// changed: then it is not what was judged.
-pub(super) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rejected>> {
+pub(crate) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rejected>> {
     let dropped = &rejection.dropped;
     let id = quarantine_id(dropped);
     let target = Key::Quarantined { path: &dropped.path, id };
@@ -124,7 +125,7 @@ async fn is_answered(bucket: &Bucket, rejected: &Rejected, path: &str) -> bool {
 
 /// Takes out an upload that was published before, and whose package has been removed since. Somebody may have
 /// dropped the same bytes anew, to have them published again: in S3 only their time tells.
-pub(super) async fn take_out_leftover(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
+pub(crate) async fn take_out_leftover(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
     if is_another_upload(bucket, dropped).await? {
         return Ok(());
     }
@@ -132,12 +133,12 @@ pub(super) async fn take_out_leftover(bucket: &Bucket, dropped: &Dropped) -> Res
 }
 
 /// Deletes the inbox object if it is still the one that was judged.
-pub(super) async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
+pub(crate) async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
     delete_seen(bucket, dropped.key(), dropped.etag()).await
 }
 
 /// Deletes an object if it is still the one that was seen.
-pub(super) async fn delete_seen(bucket: &Bucket, key: &str, etag: &ETag) -> Result<()> {
+pub(crate) async fn delete_seen(bucket: &Bucket, key: &str, etag: &ETag) -> Result<()> {
     let store = bucket.store.as_ref();
     // A store that would delete whatever is there is asked first.
     if !abilities(bucket).await?.conditional_delete && store.head(key).await?.is_none_or(|object| object.etag != *etag)

@@ -7,7 +7,6 @@ use std::collections::HashSet;
 use jiff::SignedDuration;
 use rpmmd::repomd::Repomd;
 
-use super::clock;
 use crate::bucket::Bucket;
 use crate::bucket::generations;
 use crate::bucket::href::is_outside;
@@ -15,10 +14,11 @@ use crate::bucket::listing::list_all;
 use crate::bucket::observe::load_catalog;
 use crate::bucket::state::{Earlier, State};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::clock;
 use crate::store::key::{self, Key, RepositoryDir};
 
 /// `state` with the content of the generation `revision`.
-pub(super) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<State> {
+pub(crate) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<State> {
     let repository = state.repository.clone();
     let doing = || format!("rolling {repository} back to {revision}");
     let refuse = |why: &str| Error::new(ErrorKind::Conflict, doing()).because(why.to_owned());

@@ -12,12 +12,12 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 
-use super::remove;
 use crate::bucket::Bucket;
 use crate::bucket::listing::list_all;
 use crate::bucket::mirrorlist::read;
 use crate::bucket::record::to_json;
 use crate::error::Result;
+use crate::publish::mirror::remove;
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{ETag, Object, PutIf};
@@ -33,16 +33,16 @@ const EMPTY_NOTES_BYTES: u64 = 2;
 
 /// What a repository's listing holds of mirrors.
 #[derive(Debug, Default)]
-pub(in crate::publish) struct Left<'a> {
+pub(crate) struct Left<'a> {
     /// The repomd.xml of those generations that clients may still be reading in their own folders.
-    pub(in crate::publish) read: BTreeSet<Sha256>,
+    pub(crate) read: BTreeSet<Sha256>,
     /// What lies in folders that nobody reads any more.
-    pub(in crate::publish) over: Vec<&'a Object>,
+    pub(crate) over: Vec<&'a Object>,
 }
 
 /// Looks through a listing, before the sweep judges anything. `current` is the repomd.xml that was read
 /// after the listing, `now` and `expires` are by the store's clock.
-pub(in crate::publish) async fn look<'a>(
+pub(crate) async fn look<'a>(
     bucket: &Bucket,
     repository: &RepositoryDir,
     listed: &'a [Object],
@@ -120,7 +120,7 @@ async fn put_notes(bucket: &Bucket, repository: &RepositoryDir, notes: &Notes, b
 }
 
 /// The repositories with folders that were noted before `expires`: worth a sweep.
-pub(in crate::publish) async fn owed(bucket: &Bucket, expires: Timestamp) -> Result<Vec<RepositoryDir>> {
+pub(crate) async fn owed(bucket: &Bucket, expires: Timestamp) -> Result<Vec<RepositoryDir>> {
     let noted = list_all(bucket.store.as_ref(), key::MIRRORS_LEFT_PREFIX).await?;
     let old = noted.iter().filter(|notes| notes.size_bytes > EMPTY_NOTES_BYTES && notes.modified < expires);
     let path = |notes: &Object| notes.key[key::MIRRORS_LEFT_PREFIX.len()..].to_owned();

@@ -3,12 +3,12 @@
 //! A file goes back to the inbox only where nothing is, so that a newer upload stays; what was
 //! seen is what is copied and deleted. The next run judges it anew.
 
-use super::abilities::abilities;
-use super::copying;
-use super::tidy::delete_seen;
 use crate::bucket::Bucket;
 use crate::bucket::quarantine::{Kept, origin_path};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::abilities::abilities;
+use crate::publish::commit::tidy::delete_seen;
+use crate::publish::copying;
 use crate::store::Copy;
 use crate::store::key::Key;
 use crate::store::settle::Copied;

@@ -12,14 +12,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
-use super::inspect::Inspector;
+use super::read::Inspector;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::verdict::Verdict;
 use crate::error::Result;
 
 /// Why a file that is long is not published by the run that finds it.
-pub(super) const BEING_READ: &str = "it is long: it is being read beside other work, and published when that is done";
+pub(crate) const BEING_READ: &str = "it is long: it is being read beside other work, and published when that is done";
 /// Files that wait to be read; when there are more, the shortest.
 const MAX_WANTED: usize = 1_000;
 /// Verdicts that wait for a run. Nothing more is read before it has taken them: each may hold the metadata of a package.
@@ -31,7 +31,7 @@ const LANES: [Range<u64>; 2] = [0..1 << 30, 1 << 30..u64::MAX];
 const TOGETHER_BYTES: u64 = 1 << 30;
 
 /// How many of these files, the shortest first, are read and published together: at least one.
-pub(super) fn together(files: &[Dropped]) -> usize {
+pub(crate) fn together(files: &[Dropped]) -> usize {
     let mut bytes = 0_u64;
     let fits = |dropped: &&Dropped| {
         bytes = bytes.saturating_add(dropped.object.size_bytes);
@@ -42,7 +42,7 @@ pub(super) fn together(files: &[Dropped]) -> usize {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct LongReads {
+pub(crate) struct LongReads {
     state: Mutex<State>,
     attended: AtomicBool,
     /// There is more to read, or more room for verdicts.
@@ -59,12 +59,12 @@ struct State {
 
 impl LongReads {
     /// Whether somebody reads what is wanted.
-    pub(super) fn are_attended(&self) -> bool {
+    pub(crate) fn are_attended(&self) -> bool {
         self.attended.load(Ordering::Relaxed)
     }
 
     /// Has a file read, unless that is under way. `now` is when the run started that found it.
-    pub(super) fn want(&self, dropped: Dropped, now: Timestamp) {
+    pub(crate) fn want(&self, dropped: Dropped, now: Timestamp) {
         let mut state = self.state();
         let is_it = |other: &Dropped| is_same(other, &dropped);
         if state.reading.iter().any(is_it) || state.read.iter().any(|(read, _)| is_it(read)) {
@@ -79,7 +79,7 @@ impl LongReads {
     }
 
     /// Whether a file is wanted or being read: then it need not be looked at again.
-    pub(super) fn are_at(&self, dropped: &Dropped) -> bool {
+    pub(crate) fn are_at(&self, dropped: &Dropped) -> bool {
         let state = self.state();
         let size_and_key = (dropped.object.size_bytes, dropped.key().to_owned());
         let wanted = state.wanted.get(&size_and_key).map(|(wanted, _)| wanted);
@@ -87,7 +87,7 @@ impl LongReads {
     }
 
     /// The verdict on a file that was read.
-    pub(super) fn take(&self, dropped: &Dropped) -> Option<Result<Verdict>> {
+    pub(crate) fn take(&self, dropped: &Dropped) -> Option<Result<Verdict>> {
         let mut state = self.state();
         let at = state.read.iter().position(|(read, _)| is_same(read, dropped))?;
         let (_, verdict) = state.read.swap_remove(at);
@@ -97,7 +97,7 @@ impl LongReads {
     }
 
     /// Forgets what is not in the inbox any more; `listed` is in the order of the keys.
-    pub(super) fn forget_but(&self, listed: &[Dropped]) {
+    pub(crate) fn forget_but(&self, listed: &[Dropped]) {
         let is_there = |dropped: &Dropped| {
             let found = listed.binary_search_by(|listed| listed.key().cmp(dropped.key()));
             found.is_ok_and(|at| is_same(&listed[at], dropped))
@@ -110,7 +110,7 @@ impl LongReads {
     }
 
     /// Reads what is wanted, for as long as this is polled; `call` calls for a run that takes a verdict.
-    pub(super) async fn attend(&self, bucket: &Bucket, call: impl Fn()) {
+    pub(crate) async fn attend(&self, bucket: &Bucket, call: impl Fn()) {
         self.attended.store(true, Ordering::Relaxed);
         let _left = Left(self);
         let [short, long] = LANES.map(|lane| self.read_on(lane, bucket, &call));

@@ -16,14 +16,14 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 
-use super::abilities::abilities;
-use super::{Publisher, RunId, lock};
 use crate::bucket::generations;
 use crate::bucket::report::Report;
 use crate::bucket::signature::{Signature, read};
 use crate::bucket::state::Current;
 use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::abilities::abilities;
+use crate::publish::{Publisher, RunId, lock};
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Put, Settled, TRIES};
 use crate::store::{ETag, PutIf};
@@ -223,7 +223,7 @@ impl Publisher {
     /// In signed mode and in mirrorlist mode, at the start and from then on once an interval: looks at
     /// every repository's pair and mirror, for a process that died between two puts may have had nothing
     /// else to do. An idle run in between asks for nothing but the inbox.
-    pub(super) async fn mend_where_due(&self, run: RunId, until: Instant, report: &mut Report) {
+    pub(crate) async fn mend_where_due(&self, run: RunId, until: Instant, report: &mut Report) {
         if self.bucket.signer.is_none() && !self.bucket.mirror_rules.is_on_anywhere() {
             return;
         }

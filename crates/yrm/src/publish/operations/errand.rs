@@ -2,17 +2,18 @@
 //! packages of one folder into another. They go down the same line as what the inbox brings, and
 //! win or lose the same switch.
 
-use super::abilities::abilities;
-use super::inspect::Inspector;
-use super::repository::Work;
-use super::settlement::Settlement;
-use super::{Pass, Publisher, RunId, Unwatched, history, rollback};
+use super::rollback;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::report::Report;
 use crate::bucket::state::State;
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::abilities::abilities;
+use crate::publish::inspect::read::Inspector;
+use crate::publish::repository::Work;
+use crate::publish::settlement::Settlement;
+use crate::publish::{Pass, Publisher, RunId, Unwatched, history};
 use crate::store::key::{Key, RepositoryDir};
 
 /// What is wanted of one repository.
@@ -28,7 +29,7 @@ pub enum Errand {
 
 impl Errand {
     /// The state that the next generation is made from.
-    pub(super) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
+    pub(crate) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
         match self {
             Self::Publish | Self::Remove(_) => Ok(state),
             Self::RollBack(revision) => rollback::to(bucket, state, *revision).await,
@@ -37,7 +38,7 @@ impl Errand {
 
     /// Whether it is still wanted when another writer was first. What was published meanwhile would
     /// be lost by going back: that is the operator's to decide.
-    pub(super) fn may_start_again(&self) -> Result<()> {
+    pub(crate) fn may_start_again(&self) -> Result<()> {
         match self {
             Self::Publish | Self::Remove(_) => Ok(()),
             Self::RollBack(revision) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))

@@ -13,14 +13,14 @@ use rpmmd::repodata::{
 };
 use rpmmd::repomd::{Record, Repomd};
 
-use super::RunId;
 use super::admit::Placed;
-use super::plan::Origin;
 use crate::bucket::catalog::{Catalog, Entries, Entry, FileLayout};
 use crate::bucket::observe::PublishedFiles;
 use crate::bucket::state::{Source, State};
 use crate::bucket::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::RunId;
+use crate::publish::plan::Origin;
 use crate::store::body::{Body, Spool};
 use crate::store::key::{self, MirrorFolder};
 

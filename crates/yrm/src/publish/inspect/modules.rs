@@ -5,30 +5,21 @@
 use futures::StreamExt as _;
 use jiff::Timestamp;
 use rpmmd::header::{HeaderFile, Parsed};
-use rpmmd::tag;
 
-use super::Publisher;
-use super::inspect::{Inspector, read_header};
-use super::settlement::Settlement;
+use super::describe::label_of;
+use super::read::{Inspector, read_header};
 use crate::bucket::catalog::Entry;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::state::State;
 use crate::error::Result;
+use crate::publish::Publisher;
+use crate::publish::settlement::Settlement;
 use crate::store::key::Key;
-
-/// A longer label is cut: module names and streams are words.
-const MAX_LABEL_BYTES: usize = 1_024;
-
-/// A package's MODULARITYLABEL; empty where it has none.
-pub(super) fn label_of(file: &HeaderFile<'_>) -> String {
-    let label = String::from_utf8_lossy(file.main.text(tag::MODULARITYLABEL).unwrap_or_default());
-    label[..label.floor_char_boundary(MAX_LABEL_BYTES)].to_owned()
-}
 
 impl Publisher {
     /// The state with the labels that retention has to know. What cannot be read stays unknown: it and its
     /// kin do not retire then, and the next run asks again.
-    pub(super) async fn learn_modules(&self, state: State, now: Timestamp, settlement: &mut Settlement) -> State {
+    pub(crate) async fn learn_modules(&self, state: State, now: Timestamp, settlement: &mut Settlement) -> State {
         let Some(retention) = self.bucket.policy.retention else { return state };
         let unread = state.kept(&self.bucket.gate, retention).unread(now);
         if unread.is_empty() {

@@ -17,18 +17,18 @@ const MAX_REMEMBERED: usize = 200_000;
 
 /// What is known to be archived, each in a few bytes.
 #[derive(Debug, Default)]
-pub(super) struct Archived(Mutex<HashMap<u64, Timestamp>>);
+pub(crate) struct Archived(Mutex<HashMap<u64, Timestamp>>);
 
 impl Archived {
     /// The verdict on a file that was found archived a while ago.
-    pub(super) fn verdict(&self, dropped: &Dropped, now: Timestamp) -> Option<Verdict> {
+    pub(crate) fn verdict(&self, dropped: &Dropped, now: Timestamp) -> Option<Verdict> {
         let seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = *seen.get(&look(dropped))?;
         (now.duration_since(found).abs() < BELIEVED).then(|| waits(dropped))
     }
 
     /// The verdict on a file that was just found archived.
-    pub(super) fn note(&self, dropped: &Dropped, now: Timestamp) -> Verdict {
+    pub(crate) fn note(&self, dropped: &Dropped, now: Timestamp) -> Verdict {
         let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.len() >= MAX_REMEMBERED {
             seen.clear();

@@ -7,43 +7,30 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::checksum::{Sha256, Sha256Stream};
 use rpmmd::header::{HeaderFile, HeaderSignature, Parsed, Unsignable};
 use rpmmd::tag;
 
-use super::abilities::abilities;
-use super::copying;
-use super::tidy::delete_seen;
 use crate::bucket::gate::Demands;
-use crate::bucket::inbox::Dropped;
-use crate::bucket::receipt;
-use crate::bucket::verdict::{Candidate, Reason, Signed};
-use crate::bucket::{Bucket, HASH_PIECE_BYTES, aside};
+use crate::bucket::verdict::{Reason, Signed};
 use crate::config::SignPackages;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::{Fingerprint, Keyring};
 use crate::openpgp::sign::{BegunPackage, PackageSignature, Signer};
 use crate::openpgp::verify::{self, Covers, Fault, Refusal, Verification};
-use crate::store::body::Body;
-use crate::store::key::Key;
-use crate::store::settle::{self, Copied, TRIES};
-use crate::store::{Attributes, Copy, LEAST_SENT_BYTES, Object, Reused};
-
-/// A signed file up to this length is put whole: joining it would send as much.
-const WHOLE_BYTES: u64 = 8 << 20;
 
 /// By whose signatures a package is left as it is, and who signs the others.
 #[derive(Debug, Clone)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     signer: Arc<Signer>,
     enough: verify::Trust,
 }
 
 impl Terms {
     /// Of the folder with these demands. `keyring` is asked where others than our own keys count.
-    pub(super) fn new(
+    pub(crate) fn new(
         signer: Arc<Signer>,
         demands: Demands<'_>,
         keyring: Option<Arc<Keyring>>,
@@ -67,14 +54,14 @@ impl Terms {
 }
 
 /// What there is to sign, begun: what a key in KMS has to add is still missing.
-pub(super) struct Sketch {
+pub(crate) struct Sketch {
     verification: Option<Verification>,
     payload_has_digest: bool,
     begun: Result<BegunPackage, Unsignable>,
 }
 
 /// A signature in the making, while the file that it is for goes by.
-pub(super) struct Draft {
+pub(crate) struct Draft {
     /// What the file's own signatures are worth, where only its payload can tell.
     verification: Option<Verification>,
     payload_has_digest: bool,
@@ -92,7 +79,7 @@ struct Made {
 
 impl Sketch {
     /// For the file with these headers, whose digests are right; `None` where its own signature is enough.
-    pub(super) fn begin(file: &HeaderFile<'_>, terms: &Terms) -> Result<Result<Option<Self>, (Reason, String)>> {
+    pub(crate) fn begin(file: &HeaderFile<'_>, terms: &Terms) -> Result<Result<Option<Self>, (Reason, String)>> {
         let payload_has_digest = file.payload_sha256().is_some();
         let verification = Verification::begin(file, terms.enough.clone());
         let verification = if verification.wants_payload() {
@@ -113,7 +100,7 @@ impl Sketch {
     }
 
     /// With its signature, for the file that begins with `prefix`.
-    pub(super) async fn finish(self, signer: &Signer, prefix: &[u8]) -> Result<Result<Draft, (Reason, String)>> {
+    pub(crate) async fn finish(self, signer: &Signer, prefix: &[u8]) -> Result<Result<Draft, (Reason, String)>> {
         let Self { verification, payload_has_digest, begun } = self;
         let made = match begun {
             Err(why) => Err(why),
@@ -140,7 +127,7 @@ fn begin_signature(file: &HeaderFile<'_>, terms: &Terms) -> Result<BegunPackage>
 
 impl Draft {
     /// The next piece of the file: what of it is main header or payload, and what is payload.
-    pub(super) fn update(&mut self, content: &[u8], payload: &[u8]) {
+    pub(crate) fn update(&mut self, content: &[u8], payload: &[u8]) {
         if let Some(verification) = &mut self.verification {
             verification.update(payload);
         }
@@ -152,7 +139,7 @@ impl Draft {
 
     /// The end: all of the file went by, and its payload is what its header says. Gives the signed file
     /// and its SHA-256; `None` where its own signature turned out to be enough.
-    pub(super) fn finish(self, uploaded: Sha256) -> Result<Option<(Signed, Sha256)>, (Reason, String)> {
+    pub(crate) fn finish(self, uploaded: Sha256) -> Result<Option<(Signed, Sha256)>, (Reason, String)> {
         if let Some(verification) = self.verification
             && is_enough(verification, self.payload_has_digest, true)?
         {
@@ -195,111 +182,8 @@ fn is_enough(verification: Verification, payload_has_digest: bool, read: bool) -
 }
 
 /// Whether our first key has signed the package with these headers.
-pub(super) fn is_ours(file: &HeaderFile<'_>, signer: &Arc<Signer>, now: Timestamp) -> bool {
+pub(crate) fn is_ours(file: &HeaderFile<'_>, signer: &Arc<Signer>, now: Timestamp) -> bool {
     let only = signer.public_keys().take(1).filter_map(|key| Fingerprint::parse(&key.fingerprint())).collect();
     let enough = verify::Trust { keyring: Arc::clone(signer.keyring()), only: Some(only), now };
     is_enough(Verification::begin(file, enough), file.payload_sha256().is_some(), false).unwrap_or(false)
-}
-
-/// Puts the signed file at a free target: joined inside the store under a key of its own, and copied from
-/// there like any other. As with any other, it goes on only if its upload is still there.
-pub(super) async fn copy(
-    bucket: &Bucket,
-    candidate: &Candidate,
-    signed: &Signed,
-    (target, attributes): (&str, &Attributes),
-) -> Result<Copied> {
-    for attempt in 0..TRIES {
-        settle::pause(bucket.store.as_ref(), attempt).await;
-        let Some(source) = join(bucket, candidate, signed).await? else { return Ok(Copied::SourceChanged) };
-        // To join a large file takes a while: what left the inbox meanwhile goes no further.
-        let copied = match bucket.store.head(candidate.dropped.key()).await? {
-            None => Copied::SourceMissing,
-            Some(there) if there.etag != *candidate.dropped.etag() => Copied::SourceChanged,
-            Some(_) => {
-                let (judged, modified) = (candidate.pkgid, Some(candidate.dropped.modified()));
-                match copying::copy(bucket, Copy { judged, modified, ..Copy::of(&source, target, attributes) }).await? {
-                    // Another writer of the same upload was first with taking away what it had joined.
-                    Copied::SourceMissing => continue,
-                    // What lies there is not what was judged: it is joined anew.
-                    Copied::SourceChanged => {
-                        delete_seen(bucket, &source.key, &source.etag).await?;
-                        continue;
-                    }
-                    copied => copied,
-                }
-            }
-        };
-        if let Err(error) = delete_seen(bucket, &source.key, &source.etag).await {
-            tracing::warn!(key = source.key, error = error.chain(), "a signed package's first copy stays for a sweep");
-        }
-        return Ok(copied);
-    }
-    Err(Error::new(ErrorKind::Conflict, format!("putting the signed {target} in place"))
-        .hint("something else deletes in .yrm/signed/; the next run tries again"))
-}
-
-/// The signed file under a key of its own; `None` when the upload is no longer what was inspected.
-async fn join(bucket: &Bucket, candidate: &Candidate, signed: &Signed) -> Result<Option<Object>> {
-    let dropped = &candidate.dropped;
-    let pkgid =
-        candidate.pkgid.ok_or_else(|| Error::new(ErrorKind::Internal, "placing a signed file of unknown bytes"))?;
-    let upload = receipt::digest_of(&dropped.path, dropped.etag());
-    let key = Key::Signed { digest: Sha256::of(format!("{upload}\n{pkgid}").as_bytes()) };
-    let _piece = bucket.piece(signed.size_bytes).await?;
-    let Some((body, sent_bytes)) = body(bucket, dropped, signed, pkgid).await? else { return Ok(None) };
-    let from = signed.from + (sent_bytes - signed.start.len() as u64);
-    let rest = Reused { at: sent_bytes..signed.size_bytes, object: &dropped.object, from };
-    let reused = if body.is_whole() { &[][..] } else { std::slice::from_ref(&rest) };
-    settle::join_own(bucket.store.as_ref(), &bucket.path(key), &body, reused, &key.attributes()).await
-}
-
-/// The signed file, or its beginning where the store can join the rest of it; and how much of it there is,
-/// which is never less than its new start. `None` when the upload is no longer what was judged, as far as that can be
-/// seen: of what a store joins by itself, the store looks where it can.
-async fn body(bucket: &Bucket, dropped: &Dropped, signed: &Signed, pkgid: Sha256) -> Result<Option<(Body, u64)>> {
-    let Signed { start, from, size_bytes, .. } = signed;
-    let start_bytes = start.len() as u64;
-    let piece = async |range: std::ops::Range<u64>| {
-        let read = bucket.store.get(dropped.key(), Some(range.clone())).await?;
-        let whole = |read: &crate::store::Read| {
-            read.object.etag == *dropped.etag() && read.bytes.len() as u64 == range.end - range.start
-        };
-        Ok::<_, Error>(read.filter(whole).map(|read| read.bytes))
-    };
-    let joins = abilities(bucket).await?.range_copy;
-    if *size_bytes <= WHOLE_BYTES || joins {
-        let sent_bytes = if *size_bytes <= WHOLE_BYTES { *size_bytes } else { LEAST_SENT_BYTES.max(start_bytes) };
-        let Some(bytes) = piece(*from..from + (sent_bytes - start_bytes)).await? else { return Ok(None) };
-        let mut beginning = BytesMut::from(&start[..]);
-        beginning.extend_from_slice(&bytes);
-        let beginning = beginning.freeze();
-        let length_bytes = *size_bytes;
-        let is_all = sent_bytes == length_bytes;
-        let bytes = beginning.clone();
-        if is_all && aside("hashing a signed package", move || Sha256::of(&bytes)).await? != pkgid {
-            return Ok(None);
-        }
-        let begun = |beginning| Body::Begun { beginning, length_bytes, judged: Some(pkgid) };
-        let body = if is_all { Body::Memory(beginning) } else { begun(beginning) };
-        return Ok(Some((body, sent_bytes)));
-    }
-    let mut spool = bucket.cache.spool(bucket.store.as_ref());
-    let (mut next, mut at, end) = (start.clone(), *from, from + (size_bytes - start_bytes));
-    let mut digest = Sha256Stream::default();
-    loop {
-        let write = move || {
-            digest.update(&next);
-            std::io::Write::write_all(&mut spool, &next).map(|()| (spool, digest))
-        };
-        (spool, digest) = aside("signing a package", write)
-            .await?
-            .map_err(|source| Error::new(ErrorKind::Unavailable, "writing a signed package").because(source))?;
-        if at >= end {
-            return Ok((digest.finish() == pkgid).then(|| (spool.finish(), *size_bytes)));
-        }
-        let Some(bytes) = piece(at..end.min(at + HASH_PIECE_BYTES)).await? else { return Ok(None) };
-        at += bytes.len() as u64;
-        next = bytes;
-    }
 }

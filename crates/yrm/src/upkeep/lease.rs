@@ -16,9 +16,9 @@ use futures::future::{self, Either};
 use tokio::time::Instant;
 use ulid::Ulid;
 
-use super::lock;
 use crate::bucket::Bucket;
 use crate::error::Result;
+use crate::publish::lock;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{ETag, PutIf};

@@ -2,11 +2,7 @@
 //! one name, clients take either: so the one that is trusted less must not be beside the other, or take it
 //! out. Their signatures say so; both are read. Never writes.
 
-use super::Publisher;
-use super::RunId;
-use super::inspect::Inspector;
-use super::plan::strangers;
-use super::settlement::Settlement;
+use super::read::Inspector;
 use crate::bucket::gate::Demands;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::keeping::FolderRules;
@@ -14,11 +10,15 @@ use crate::bucket::state::State;
 use crate::bucket::verdict::{Candidate, Standing};
 use crate::config::{Level, SignPackages};
 use crate::error::Result;
+use crate::publish::Publisher;
+use crate::publish::RunId;
+use crate::publish::plan::strangers;
+use crate::publish::settlement::Settlement;
 use crate::store::key::Key;
 
 impl Publisher {
     /// Notes of each candidate how it stands to packages of its name under other rules.
-    pub(super) async fn weigh(
+    pub(crate) async fn weigh(
         &self,
         state: &State,
         mut candidates: Vec<Candidate>,

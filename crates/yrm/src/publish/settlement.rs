@@ -6,7 +6,7 @@ use rpmmd::checksum::Sha256;
 
 use super::commit::admit::Admission;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
+use crate::bucket::report::{Published, Report, RepositoryReport, Retired, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, Result};
 use crate::store::key::RepositoryDir;
@@ -86,6 +86,39 @@ impl Settlement {
     pub(crate) fn went_wrong_too(&mut self, apart: Self) {
         self.errors.extend(apart.errors);
         self.trouble.and(apart.trouble);
+    }
+
+    /// Adds all of it to the report of a run. Gives what it turned down, to be quarantined, and the repository, when a path
+    /// in it waits for nothing but a sweep.
+    pub(crate) fn tell(self, report: &mut Report) -> (Vec<Rejection>, Option<RepositoryDir>) {
+        let Self {
+            repository,
+            published,
+            conflicts,
+            waiting,
+            gone: _,
+            leftovers: _,
+            retired,
+            removed,
+            replaced,
+            errors,
+            trouble,
+            sweep,
+        } = self;
+        let repositories = repository.into_iter().collect();
+        let empty = Report::new(report.run, report.started);
+        report.absorb(Report {
+            repositories,
+            published,
+            waiting,
+            retired,
+            removed,
+            replaced,
+            errors,
+            trouble,
+            ..empty
+        });
+        (conflicts, sweep)
     }
 
     /// After a lost switch everything is judged again, except what has left the line already.

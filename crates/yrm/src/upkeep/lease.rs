@@ -18,7 +18,7 @@ use ulid::Ulid;
 
 use crate::bucket::Bucket;
 use crate::error::Result;
-use crate::publish::lock;
+use crate::publish::memory::lock;
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{ETag, PutIf};

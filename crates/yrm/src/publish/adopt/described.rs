@@ -19,7 +19,7 @@ use rpmmd::repodata::{Document, Fragments, Location, PackageStream, PackageXml, 
 use rpmmd::repomd::{Record, Repomd};
 use serde::{Deserialize, Serialize};
 
-use super::batch_packages;
+use super::batch::batch_packages;
 use crate::bucket::catalog::Entry;
 use crate::bucket::href;
 use crate::bucket::report::Names;

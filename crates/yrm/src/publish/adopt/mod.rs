@@ -3,6 +3,7 @@
 //! or not at all, that package's header is read. What it does not name stays out; only a repository without any
 //! metadata is made from the files in its folder. Never deletes, and never takes a refusal for absence.
 
+mod batch;
 mod described;
 mod folder;
 pub(super) mod kept;
@@ -37,14 +38,6 @@ use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
 use crate::store::key::{self, RepositoryDir};
-
-/// Packages that one thread works on while others are read: enough for some blocks.
-const BATCH_PER_THREAD: usize = 96;
-
-/// Packages that go through together.
-fn batch_packages() -> usize {
-    BATCH_PER_THREAD * rayon::current_num_threads()
-}
 
 /// The state of a repository without repomd.xml: the last generation when there was one, what
 /// lies in its folder when there was none, and empty only when there is nothing.

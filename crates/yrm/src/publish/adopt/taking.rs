@@ -7,7 +7,7 @@ use rpmmd::compress::Compression;
 use rpmmd::repodata::{Build, Document, Fragments, RenderError, RenderOptions};
 use zstd::bulk::Decompressor;
 
-use super::batch_packages;
+use super::batch::batch_packages;
 use super::described::Described;
 use crate::bucket::catalog::{Catalog, Entries, Entry};
 use crate::bucket::state::Rerendered;

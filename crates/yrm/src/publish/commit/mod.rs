@@ -3,10 +3,15 @@
 
 pub mod admit;
 mod answer;
+pub(crate) mod answers;
 pub mod copies;
+pub(crate) mod keep;
+pub(crate) mod next;
 pub mod pair;
+mod place;
+pub(crate) mod prepare;
 pub mod render;
 mod signed;
 pub mod switch;
-pub mod tidy;
+pub(crate) mod tidy;
 pub mod upload;

@@ -11,19 +11,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt as _;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 
-use crate::bucket::generations;
-use crate::bucket::report::Report;
 use crate::bucket::signature::{Signature, read};
 use crate::bucket::state::Current;
 use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::abilities::abilities;
-use crate::publish::{Publisher, RunId, lock};
 use crate::store::key::{Key, RepositoryDir};
 use crate::store::settle::{self, Put, Settled, TRIES};
 use crate::store::{ETag, PutIf};
@@ -217,42 +213,4 @@ pub async fn publish_keys(bucket: &Bucket) -> Result<()> {
             .hint("other writers keep putting other keys there"))
     };
     bucket.keys_published.get_or_try_init(publish).await.copied()
-}
-
-impl Publisher {
-    /// In signed mode and in mirrorlist mode, at the start and from then on once an interval: looks at
-    /// every repository's pair and mirror, for a process that died between two puts may have had nothing
-    /// else to do. An idle run in between asks for nothing but the inbox.
-    pub(crate) async fn mend_where_due(&self, run: RunId, until: Instant, report: &mut Report) {
-        if self.bucket.signer.is_none() && !self.bucket.mirror_rules.is_on_anywhere() {
-            return;
-        }
-        let last = lock(&self.looked_round).mend;
-        if last.is_some_and(|last| !self.interval_is_over(last, run.started)) {
-            return;
-        }
-        match self.mend_all(run, until).await {
-            Ok(()) => lock(&self.looked_round).mend = Some(run.started),
-            Err(error) => drop(report.fault("looking at the signatures and mirrors", &error)),
-        }
-    }
-
-    async fn mend_all(&self, run: RunId, until: Instant) -> Result<()> {
-        let repositories = generations::repositories(&self.bucket).await?;
-        if repositories.is_empty() {
-            return Ok(());
-        }
-        publish_keys(&self.bucket).await?;
-        let mut looks = futures::stream::iter(repositories)
-            .map(|repository| async move {
-                mend(&self.bucket, &repository, run.started).await?;
-                self.look_at_mirror(&repository, run, until).await
-            })
-            .buffer_unordered(self.bucket.policy.concurrency);
-        let mut outcome = Ok(());
-        while let Some(look) = looks.next().await {
-            outcome = outcome.and(look);
-        }
-        outcome
-    }
 }

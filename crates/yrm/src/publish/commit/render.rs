@@ -19,7 +19,7 @@ use crate::bucket::observe::PublishedFiles;
 use crate::bucket::state::{Source, State};
 use crate::bucket::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::RunId;
+use crate::publish::pass::RunId;
 use crate::publish::plan::Origin;
 use crate::store::body::{Body, Spool};
 use crate::store::key::{self, MirrorFolder};

@@ -12,7 +12,7 @@ use crate::bucket::Bucket;
 use crate::bucket::signature::Signature;
 use crate::bucket::state::State;
 use crate::error::Result;
-use crate::publish::RunId;
+use crate::publish::pass::RunId;
 use crate::store::key::Key;
 use crate::store::settle::{self, Put, Settled};
 use crate::store::{ETag, PutIf, Stored};

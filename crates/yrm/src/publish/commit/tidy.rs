@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use rpmmd::checksum::Sha256;
 use tokio::time::Instant;
 use ulid::Ulid;
@@ -14,7 +15,7 @@ use super::answer;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt::Receipt;
-use crate::bucket::report::{Published, Rejected};
+use crate::bucket::report::{Published, Rejected, Report};
 use crate::bucket::verdict::Rejection;
 use crate::bucket::{receipt, record};
 use crate::error::{Error, Result};
@@ -73,9 +74,27 @@ async fn is_another_upload(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
     Ok(there.is_none_or(|object| object.etag != *dropped.etag() || object.modified != dropped.modified()))
 }
 
+/// Sets aside what was turned down, and tells it.
+pub(crate) async fn quarantine_all(bucket: &Bucket, rejections: Vec<Rejection>, report: &mut Report) {
+    let moves: Vec<_> =
+        rejections.iter().map(|rejection| async move { (rejection, quarantine(bucket, rejection).await) }).collect();
+    let mut moves = futures::stream::iter(moves).buffered(bucket.policy.concurrency);
+    while let Some((rejection, moved)) = moves.next().await {
+        match moved {
+            Ok(Some(record)) => report.rejected.push(record),
+            Ok(None) => {}
+            Err(error) => {
+                let line = report.fault(&format!("setting {} aside", rejection.dropped.key()), &error);
+                report.trouble.unfinished(&error, &line);
+                report.wait(&rejection.dropped, error.chain());
+            }
+        }
+    }
+}
+
 /// Moves a rejected file to quarantine, with its record. `None` when it had left the inbox or
 /// changed: then it is not what was judged.
-pub(crate) async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rejected>> {
+async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rejected>> {
     let dropped = &rejection.dropped;
     let id = quarantine_id(dropped);
     let target = Key::Quarantined { path: &dropped.path, id };

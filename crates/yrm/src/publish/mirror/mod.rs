@@ -10,8 +10,6 @@
 
 mod folder;
 
-use std::collections::BTreeSet;
-
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
@@ -19,14 +17,13 @@ use tokio::time::Instant;
 
 use super::abilities::abilities;
 use super::commit::tidy;
-use super::repository::Work;
+use super::memory::{Memory, lock};
+use super::pass::{Pass, RunId, Work};
 use super::settlement::Settlement;
-use super::{Pass, Publisher, RunId, lock};
 use crate::bucket::Bucket;
 use crate::bucket::catalog::{Catalog, FileLayout};
 use crate::bucket::mirrorlist::read;
 use crate::bucket::observe::load_catalog;
-use crate::bucket::report::Report;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Put, Settled, TRIES};
@@ -161,54 +158,40 @@ pub(crate) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Resul
     tidy::delete_seen(bucket, &path, &there.object.etag).await
 }
 
-impl Publisher {
-    /// After a commit, or where nothing was to be changed: makes the mirror that of `truth`. What fails is
-    /// told, and done by the next run.
-    pub(crate) async fn follow(
-        &self,
-        work: Work<'_>,
-        truth: Option<Truth>,
-        until: Instant,
-        settlement: &mut Settlement,
-    ) {
-        let Work { repository, pass: Pass { run, .. }, .. } = work;
-        if !self.bucket.mirror_rules.is_on(repository) {
-            return;
-        }
-        let terms = Terms { at: run.started, until, look_inside: false };
-        match follow(&self.bucket, repository, truth, terms).await {
-            Ok(Followed::Current | Followed::Nothing) => {}
-            Ok(Followed::Lacking) => drop(lock(&self.mirrors_owed).insert(repository.clone())),
-            Err(error) => {
-                lock(&self.mirrors_owed).insert(repository.clone());
-                tracing::warn!(run.id = %run.id, %repository, error = error.chain(),
-                    "published, but mirrorlist does not name it yet; the next run sees to it");
-                settlement.errors.push(format!("making the mirror of {repository}: {}", error.chain()));
-            }
+/// After a commit, or where nothing was to be changed: makes the mirror that of `truth`. What fails is
+/// told, and done by the next run.
+pub(crate) async fn follow_up(work: Work<'_>, truth: Option<Truth>, until: Instant, settlement: &mut Settlement) {
+    let Work { bucket, memory, repository, pass: Pass { run, .. }, .. } = work;
+    if !bucket.mirror_rules.is_on(repository) {
+        return;
+    }
+    let terms = Terms { at: run.started, until, look_inside: false };
+    match follow(bucket, repository, truth, terms).await {
+        Ok(Followed::Current | Followed::Nothing) => {}
+        Ok(Followed::Lacking) => drop(lock(&memory.mirrors_owed).insert(repository.clone())),
+        Err(error) => {
+            lock(&memory.mirrors_owed).insert(repository.clone());
+            tracing::warn!(run.id = %run.id, %repository, error = error.chain(),
+                "published, but mirrorlist does not name it yet; the next run sees to it");
+            settlement.errors.push(format!("making the mirror of {repository}: {}", error.chain()));
         }
     }
+}
 
-    /// Looks at a repository's mirror, in and out.
-    pub(crate) async fn look_at_mirror(&self, repository: &RepositoryDir, run: RunId, until: Instant) -> Result<()> {
-        if !self.bucket.mirror_rules.is_on(repository) {
-            return Ok(());
-        }
-        let terms = Terms { at: run.started, until, look_inside: true };
-        if follow(&self.bucket, repository, None, terms).await? == Followed::Lacking {
-            lock(&self.mirrors_owed).insert(repository.clone());
-        }
-        Ok(())
+/// Looks at a repository's mirror, in and out.
+pub(crate) async fn look_at_mirror(
+    bucket: &Bucket,
+    memory: &Memory,
+    repository: &RepositoryDir,
+    run: RunId,
+    until: Instant,
+) -> Result<()> {
+    if !bucket.mirror_rules.is_on(repository) {
+        return Ok(());
     }
-
-    /// Makes the mirrors that are missing where nothing else was to do: by a generation that has what is
-    /// needed if need be.
-    pub(crate) async fn follow_where_owed(&self, owed: Vec<RepositoryDir>, pass: Pass<'_>, report: &mut Report) {
-        let settled: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
-        let owed: Vec<_> = owed.into_iter().filter(|repository| !settled.contains(repository.as_str())).collect();
-        for (repository, failed) in owed.iter().zip(self.settle_undropped(&owed, pass, report).await) {
-            if failed {
-                lock(&self.mirrors_owed).insert(repository.clone());
-            }
-        }
+    let terms = Terms { at: run.started, until, look_inside: true };
+    if follow(bucket, repository, None, terms).await? == Followed::Lacking {
+        lock(&memory.mirrors_owed).insert(repository.clone());
     }
+    Ok(())
 }

@@ -2,5 +2,6 @@
 //! folder into another too, to let out of quarantine.
 
 pub mod errand;
+pub(crate) mod promote;
 pub mod release;
 pub mod rollback;

@@ -14,8 +14,8 @@ use jiff::Timestamp;
 use super::listing::list_all;
 use super::report::Remark;
 use super::verdict::Reason;
-use crate::config::globs::skeleton;
-use crate::config::{self, KeyringPlace, Level, SignPackages, rules};
+use crate::config::globs::{self, skeleton};
+use crate::config::{self, KeyringPlace, Level, SignPackages};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::{Fingerprint, Keyring, MAX_KEYRING_BYTES, NoKeys};
 use crate::openpgp::verify;
@@ -197,7 +197,7 @@ impl Rule {
     fn new(rule: &config::Rule, elsewhere: &config::Trust) -> Result<Self> {
         let doing = || format!("reading the rule for {}", rule.folders.join(", "));
         let globs = |texts: &[String]| {
-            let globs = texts.iter().map(|text| rules::glob(text));
+            let globs = texts.iter().map(|text| globs::glob(text));
             globs.collect::<Result<Vec<_>, _>>().map_err(|why| Error::new(ErrorKind::Config, doing()).because(why))
         };
         let fingerprint = |text: &String| {
@@ -207,7 +207,7 @@ impl Rule {
             })
         };
         let folders = |texts: &[String]| {
-            let globs = texts.iter().map(|text| rules::folder_globs(text)).collect::<Result<Vec<_>, _>>();
+            let globs = texts.iter().map(|text| globs::folder_globs(text)).collect::<Result<Vec<_>, _>>();
             globs.map(|globs| globs.concat()).map_err(|why| Error::new(ErrorKind::Config, doing()).because(why))
         };
         let skeletons: Vec<String> = rule.folders.iter().map(|text| skeleton(text)).collect();

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use globset::GlobMatcher;
 
-use crate::config::{self, Policy, rules};
+use crate::config::{self, Policy, globs};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{MirrorFolder, RepositoryDir};
 
@@ -22,7 +22,7 @@ impl MirrorRules {
     pub fn new(policy: &Policy) -> Result<Self> {
         let wrong = |what| Error::new(ErrorKind::Config, "reading a rule").because(what);
         let globs = |rule: &config::Rule| {
-            let globs = rule.folders.iter().map(|text| rules::folder_globs(text)).collect::<Result<Vec<_>, String>>();
+            let globs = rule.folders.iter().map(|text| globs::folder_globs(text)).collect::<Result<Vec<_>, String>>();
             globs.map(|globs| (globs.concat(), rule.mirrorlist)).map_err(wrong)
         };
         let rules = policy.trust.rules.iter().map(globs).collect::<Result<_>>()?;

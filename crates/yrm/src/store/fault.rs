@@ -19,8 +19,8 @@ use futures::future::BoxFuture;
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
+use super::ProbeRow;
 use super::body::Body;
-use super::probe::ProbeRow;
 use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};

@@ -13,8 +13,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::ProbeRow;
 use super::body::Body;
-use super::probe::ProbeRow;
 use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};

@@ -20,9 +20,9 @@ use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repodata::ReadRange as _;
 
+use super::ProbeRow;
 use super::body::Body;
 use super::key::MAX_KEY_BYTES;
-use super::probe::ProbeRow;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
     Stored, clip,

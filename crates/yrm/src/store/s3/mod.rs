@@ -39,8 +39,8 @@ use self::answer::Answer;
 pub use self::rights::{Right, Rights};
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
 use self::written::{Headers, say};
+use super::ProbeRow;
 use super::body::Body;
-use super::probe::ProbeRow;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
     Stored,

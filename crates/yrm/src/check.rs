@@ -1,18 +1,20 @@
 //! Does the bucket mean what repomd.xml says? Reads only, and believes nothing but the files
 //! that a client would read: the catalog is compared with them, never used.
 
+mod findings;
 mod mirror;
 pub mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use rpmmd::checksum::Sha256;
 use rpmmd::package::Package;
 use rpmmd::repodata::{self, Document};
-use rpmmd::repomd::{Record, Repomd};
+use rpmmd::repomd::Repomd;
 use serde::Serialize;
 
+pub use self::findings::RepositoryFindings;
+use self::findings::check_file;
 use self::mirror::{Flat, check_mirror};
 use self::signature::{Keys, Verdict};
 use crate::bucket::href;
@@ -38,23 +40,6 @@ pub enum Depth {
 pub struct Findings {
     /// One entry each.
     pub repositories: Vec<RepositoryFindings>,
-}
-
-/// What was found in one repository.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct RepositoryFindings {
-    /// Its folder under `repo/`.
-    pub repository: String,
-    /// `<revision>`.
-    pub revision: String,
-    /// Packages its metadata names.
-    pub packages: usize,
-    /// Packages whose bytes were hashed.
-    pub hashed: usize,
-    /// What a client could trip over.
-    pub problems: Vec<String>,
-    /// What is worth knowing and does no harm.
-    pub notes: Vec<String>,
 }
 
 impl Findings {
@@ -173,30 +158,6 @@ async fn check_signature(
         Verdict::Unknown => found.notes.push(format!("{key} is there, and no published key to judge it by")),
     }
     Ok(())
-}
-
-/// One file that repomd.xml names: there, of the stated size and checksum.
-async fn check_file(
-    bucket: &Bucket,
-    key: &str,
-    record: &Record,
-    found: &mut RepositoryFindings,
-) -> Result<Option<bytes::Bytes>> {
-    let Some(read) = bucket.store.get(key, None).await? else {
-        found.problems.push(format!("{key}, which repomd.xml names, is missing"));
-        return Ok(None);
-    };
-    if record.size.is_some_and(|size| size != read.bytes.len() as u64) {
-        found.problems.push(format!("{key} has {} bytes, not what repomd.xml says", read.bytes.len()));
-    }
-    match record.checksum.as_sha256() {
-        Some(stated) if stated != Sha256::of(&read.bytes) => {
-            found.problems.push(format!("{key} does not have the checksum that repomd.xml says"));
-        }
-        Some(_) => {}
-        None => found.notes.push(format!("{key} has a {} checksum, which is not checked here", record.checksum.kind)),
-    }
-    Ok(Some(read.bytes))
 }
 
 async fn check_packages(

@@ -8,8 +8,8 @@ use rpmmd::package::Package;
 use rpmmd::repodata::{self, Document};
 use rpmmd::repomd::Repomd;
 
+use super::findings::{RepositoryFindings, check_file};
 use super::signature::{Keys, Verdict};
-use super::{RepositoryFindings, check_file};
 use crate::bucket::mirrorlist::{self, REPOMD, SIGNATURE};
 use crate::bucket::signature::Signature;
 use crate::bucket::{Bucket, aside};

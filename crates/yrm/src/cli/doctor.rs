@@ -6,8 +6,8 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::context::{Context, DONE, open};
 use super::output::table;
-use super::{Context, DONE, open};
 use crate::bucket::inbox::held_folders;
 use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::context::{Context, DONE, open_bucket};
 use super::output::{safe, table, time};
 use super::run::duration;
-use super::{Context, DONE, open_bucket};
 use crate::bucket::history::load;
 use crate::bucket::report::Report;
 use crate::error::Result;

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
+use super::context::{Context, DONE, open_bucket, signer};
 use super::flags::{Flags, ForSigning};
 use super::output::{table, time};
-use super::{Context, DONE, open_bucket, signer};
 use crate::bucket::{generations, signature};
 use crate::check::signature::{Keys, Verdict, published};
 use crate::config::{Config, KeyPlace, SigningConfig, Source, place};

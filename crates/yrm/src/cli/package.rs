@@ -3,9 +3,10 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::context::{Context, DONE, open_bucket, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
-use super::{Context, DONE, open_bucket, publisher, run};
+use super::run;
 use crate::bucket::Bucket;
 use crate::bucket::{generations, observe};
 use crate::config::Config;

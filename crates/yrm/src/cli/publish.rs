@@ -8,9 +8,9 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::context::{Context, DONE, REJECTED, open_bucket};
 use super::output::table;
 use super::run::remark;
-use super::{Context, DONE, REJECTED, open_bucket};
 use crate::bucket::Bucket;
 use crate::bucket::receipt::{self, Receipt};
 use crate::config::parse;

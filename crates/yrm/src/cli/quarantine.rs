@@ -4,8 +4,8 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::context::{Context, DONE, open_bucket};
 use super::output::{table, time};
-use super::{Context, DONE, open_bucket};
 use crate::bucket::Bucket;
 use crate::bucket::quarantine::{self, Kept};
 use crate::bucket::report::Rejected;

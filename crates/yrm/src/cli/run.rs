@@ -2,10 +2,10 @@
 
 use clap::Args;
 
+use super::context::{Context, DONE, outside, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
-use super::{Context, DONE, outside, publisher};
 use crate::bucket::report::{Remark, Report};
 use crate::error::{ErrorKind, Result};
 use crate::secrets;

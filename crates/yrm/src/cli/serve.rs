@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
+use super::context::{Context, DONE, outside, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
-use super::{Context, DONE, outside, publisher};
 use crate::board::{Board, RUNS_KEPT};
 use crate::bucket::history;
 use crate::config::{BucketUrl, Config};

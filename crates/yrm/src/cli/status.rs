@@ -4,9 +4,9 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::context::{Context, DONE, open_bucket};
 use super::flags::{Flags, ForRepositories};
 use super::output::{safe, table, time};
-use super::{Context, DONE, open_bucket};
 use crate::bucket::Bucket;
 use crate::bucket::report::Report;
 use crate::bucket::{generations, history, inbox, observe};

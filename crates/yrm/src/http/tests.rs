@@ -1,8 +1,10 @@
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
+use crate::board::Board;
 use crate::board::tests::{report, time};
 use crate::sched::stop_pair;
 

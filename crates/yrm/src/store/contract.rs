@@ -313,3 +313,10 @@ pub struct ProbeRow {
     /// What was seen.
     pub seen: String,
 }
+
+/// `range` within an object of `size_bytes`: clipped to its end, empty past it.
+pub(super) fn clip(range: Option<Range<u64>>, size_bytes: u64) -> Range<u64> {
+    let Range { start, end } = range.unwrap_or(0..size_bytes);
+    let start = start.min(size_bytes);
+    start..end.clamp(start, size_bytes)
+}

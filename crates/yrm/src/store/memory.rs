@@ -22,10 +22,11 @@ use rpmmd::repodata::ReadRange as _;
 
 use super::ProbeRow;
 use super::body::Body;
+use super::contract::clip;
 use super::key::MAX_KEY_BYTES;
 use super::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
-    Stored, clip,
+    Stored,
 };
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};

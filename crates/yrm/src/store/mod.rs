@@ -17,7 +17,6 @@ pub mod probe;
 pub mod s3;
 pub mod settle;
 
-use std::ops::Range;
 use std::sync::Arc;
 
 pub use self::contract::{
@@ -34,11 +33,4 @@ pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
         BucketUrl::S3 { name, prefix } => Arc::new(s3::S3Store::connect(name, prefix, &config.s3).await?),
         BucketUrl::Directory(root) => Arc::new(local::DirectoryStore::open(root)?),
     })
-}
-
-/// `range` within an object of `size_bytes`: clipped to its end, empty past it.
-fn clip(range: Option<Range<u64>>, size_bytes: u64) -> Range<u64> {
-    let Range { start, end } = range.unwrap_or(0..size_bytes);
-    let start = start.min(size_bytes);
-    start..end.clamp(start, size_bytes)
 }

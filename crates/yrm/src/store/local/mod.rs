@@ -39,9 +39,8 @@ use self::temp::{Landing, Temp, open_file};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
 use super::ProbeRow;
 use super::body::Body;
-use super::{
-    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored, clip,
-};
+use super::contract::clip;
+use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -4,10 +4,10 @@ use crate::store::Object;
 use crate::store::local::tree::Identity;
 
 /// What of the store's own is no object: temporary files, files being deleted, the lock.
-pub(in crate::store::local) const HIDDEN: [&str; 3] = [".yrm/tmp/", ".yrm/aside/", ".yrm/lock"];
+pub(crate) const HIDDEN: [&str; 3] = [".yrm/tmp/", ".yrm/aside/", ".yrm/lock"];
 
 /// A file as an object. A directory keeps no user metadata and no checksum.
-pub(in crate::store::local) fn object(key: String, identity: Identity) -> Object {
+pub(crate) fn object(key: String, identity: Identity) -> Object {
     Object {
         key,
         etag: identity.etag(),

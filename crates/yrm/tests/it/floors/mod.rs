@@ -3,6 +3,8 @@
 //!
 //! The sources are read as text, without comments, literals and unit tests.
 
+mod circles;
+mod graph;
 mod source;
 
 use std::fs;

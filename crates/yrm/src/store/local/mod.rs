@@ -37,10 +37,11 @@ use self::listing::Listings;
 use self::lock::Lock;
 use self::temp::{Landing, Temp, open_file};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
-use super::ProbeRow;
 use super::body::Body;
 use super::contract::clip;
-use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, ProbeRow, PutIf, Read, Reused, Store, Stored,
+};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -1,4 +1,5 @@
-//! No file has to be read together with those that it names: there is no circle of files, in any crate.
+//! No file has to be read together with those that it names: there is no circle of files, in any crate. A type's file
+//! that calls methods which another file gives the type names that file, too.
 
 use std::path::Path;
 
@@ -39,7 +40,18 @@ fn every_kind_of_circle_is_seen_and_named() {
     assert_eq!(circles(&by_another_name), "a.rs → c.rs → a.rs");
     let knot = [("a.rs", "use crate::b::B; use crate::c::C;"), ("b.rs", "use crate::a::A;"), ("c.rs", "use crate::a;")];
     assert_eq!(circles(&knot), "a.rs → b.rs → a.rs (a knot of 3 files: a.rs, b.rs, c.rs)");
+    let by_a_method = [
+        ("a.rs", "pub struct A; impl A { pub fn f(&self) { self.g() } }"),
+        ("b.rs", "use super::a::A; impl A { fn g(&self) {} }"),
+    ];
+    assert_eq!(circles(&by_a_method), "a.rs → b.rs → a.rs");
 
+    let method_of_its_own = [("a.rs", "pub struct A;"), ("b.rs", "use super::a::A; impl A { fn g(&self) {} }")];
+    assert_eq!(
+        circles(&method_of_its_own),
+        "",
+        "who adds a method that the type's own file does not use names it, and no more"
+    );
     let declares = [("a/mod.rs", "mod x; pub use self::x::X; pub struct A;"), ("a/x.rs", "use super::A;")];
     let siblings = [("b/mod.rs", "mod x; mod y; pub use self::x::X;"), ("b/x.rs", ""), ("b/y.rs", "use super::X;")];
     let no_code = [("c.rs", "//! crate::a\n#[cfg(test)] mod tests { use crate::a::A; }")];

@@ -2,7 +2,8 @@
 //!
 //! A file names another one by a path that leads into it: `crate::store::key::Key`, `super::plan`, or by the name of
 //! a module that lies below or was imported. A name that a module only passes on (`pub use self::key::Key`) leads to
-//! the file where it stands, so a parent that declares and passes on names nobody by that. Unit tests do not count.
+//! the file where it stands, so a parent that declares and passes on names nobody by that. A type's file that uses methods
+//! which another file gives the type names that file. Unit tests do not count.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -41,7 +42,10 @@ impl Graph {
         let sources: Vec<&Source> = sources.iter().filter(|source| !has_lib || source.path != "main.rs").collect();
         let modules = Modules::of(&sources);
         let named = modules.files.iter().map(|(module, &file)| (file, modules.named_by(module, file)));
-        let named: BTreeMap<usize, BTreeSet<usize>> = named.collect();
+        let mut named: BTreeMap<usize, BTreeSet<usize>> = named.collect();
+        for (home, file) in modules.handed_on() {
+            named.entry(home).or_default().insert(file);
+        }
         Self {
             paths: sources.iter().map(|source| source.path.clone()).collect(),
             named: (0..sources.len()).map(|file| named.get(&file).cloned().unwrap_or_default()).collect(),
@@ -140,6 +144,29 @@ impl<'a> Modules<'a> {
         named.filter(|named| *named != file).collect()
     }
 
+    /// The files to which a type's file hands calls on: they give the type methods that its own file uses.
+    fn handed_on(&self) -> Vec<(usize, usize)> {
+        let mut handed_on = Vec::new();
+        for (module, &file) in &self.files {
+            for Methods { of, names } in methods(&self.sources[file].code) {
+                let Some((home, false)) = self.resolve_name(module, &of) else { continue };
+                let code = &self.sources[home].code;
+                let calls =
+                    |name: &String| [".", "Self::"].iter().any(|before| code.contains(&format!("{before}{name}(")));
+                if home != file && names.iter().any(calls) {
+                    handed_on.push((home, file));
+                }
+            }
+        }
+        handed_on
+    }
+
+    /// The file in which a name stands that a module uses by itself.
+    fn resolve_name(&self, module: &Module, name: &str) -> Option<(usize, bool)> {
+        let import = self.imports[module].get(name)?;
+        self.resolve(module, import)
+    }
+
     /// Whether a path leads to a module below, or to what stands in one.
     fn is_below(&self, module: &Module, path: &Names) -> bool {
         let whole = || path.strip_prefix(&["crate".to_owned()][..])?.strip_prefix(&module[..]);
@@ -185,6 +212,35 @@ impl<'a> Modules<'a> {
         let foreign = || self.files.get(module).map(|file| (*file, false)).filter(|_| began);
         if begins_here { self.resolve(module, path) } else { foreign() }
     }
+}
+
+/// What an `impl` without a trait gives a type.
+struct Methods {
+    of: String,
+    names: Vec<String>,
+}
+
+fn methods(code: &str) -> Vec<Methods> {
+    let blocks = words(code, "impl").filter_map(|at| {
+        let (head, body) = code[at + 4..].split_once('{')?;
+        if has_word(head, "for") || !code[..at].trim_end().ends_with(['}', ';', ']']) && !code[..at].trim().is_empty() {
+            return None;
+        }
+        let (mut depth, mut end) = (1, body.len());
+        for (at, character) in body.char_indices() {
+            depth += i32::from(character == '{') - i32::from(character == '}');
+            if depth == 0 {
+                end = at;
+                break;
+            }
+        }
+        let head = if head.starts_with('<') { head.split_once('>').map_or(head, |(_, head)| head) } else { head };
+        let of: String = head.trim_start().chars().take_while(|c| is_name(*c)).collect();
+        let names = words(&body[..end], "fn")
+            .map(|at| body[at + 2..].trim_start().chars().take_while(|c| is_name(*c)).collect());
+        Some(Methods { of, names: names.collect() })
+    });
+    blocks.collect()
 }
 
 /// The module that a file is.

@@ -1,6 +1,6 @@
 //! The one error: what kind it is, what was being done, what caused it, what to do about it.
 //!
-//! A bad package is not an error but a verdict (`publish::verdict`).
+//! A bad package is not an error but a verdict (`bucket::verdict`).
 
 use std::error::Error as StdError;
 use std::fmt;

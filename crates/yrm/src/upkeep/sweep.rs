@@ -184,6 +184,17 @@ async fn sweep_repository(
     }
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
     let doomed = unnamed.into_iter().chain(forgotten).chain(&over).chain(left.over);
+    let deleted = delete_all(bucket, repository, doomed, (expires, began)).await?;
+    Ok(Some(Swept { deleted, at: now }))
+}
+
+/// Deletes what was listed and is still old, until the sweep that `began` then has taken its time; how many there were.
+async fn delete_all(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    doomed: impl Iterator<Item = &Object>,
+    (expires, began): (Timestamp, Instant),
+) -> Result<u64> {
     let turns = doomed.map(|object| async move {
         // Nothing is begun that late.
         if began.elapsed() > LONGEST_SWEEP { Ok(None) } else { delete_old(bucket, object, expires).await.map(Some) }
@@ -199,7 +210,7 @@ async fn sweep_repository(
         };
         deleted += u64::from(is_deleted);
     }
-    Ok(Some(Swept { deleted, at: now }))
+    Ok(deleted)
 }
 
 /// The last announcement of a sweep.

@@ -46,7 +46,7 @@ pub(crate) struct LookedRound {
 /// Uploads that had no receipt in one state of their repository. As long as that is its state nobody has published
 /// them, so that a commit which starts again need not ask again.
 #[derive(Debug, Default)]
-pub(super) struct Unanswered {
+struct Unanswered {
     state: Option<ETag>,
     uploads: HashSet<(String, ETag, Timestamp)>,
 }

@@ -2,8 +2,8 @@
 //! tidy. Whatever ends a run half-way, the next one finishes it: before the switch only invisible objects exist, and after
 //! it nothing is missing.
 //!
-//! [`Publisher`] finds the work, repository by repository; [`commit()`] is the line. Every step is a function of values in a
-//! file of its own, and none of them knows of this one.
+//! [`Publisher`] finds the work, repository by repository; the function `commit` is the line. Every step is a function of
+//! values in a file of its own, and none of them knows of this one.
 //!
 //! Time and run ids come in as arguments. Locks only save work; correctness is in the switch.
 
@@ -25,8 +25,7 @@ pub(crate) mod pass;
 pub mod plan;
 mod settlement;
 
-use std::collections::BTreeMap;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use futures::StreamExt as _;
@@ -94,7 +93,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         let state = state_of(bucket, memory, repository, run).await?;
         let state = errand.start_from(bucket, state).await?;
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
-        // Inspect, beside what is published: what is there to decide the plan decides by its arguments alone.
+        // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
         let (state, inspected) = look_beside(work, state, candidates, settlement).await;
         // Plan, and admit.
         let prepared = prepare(work, state, inspected, &mut in_place, settlement).await?;

@@ -108,12 +108,12 @@ impl Settlement {
         let repositories = repository.into_iter().collect();
         let empty = Report::new(report.run, report.started);
         report.absorb(Report {
-            repositories,
             published,
             waiting,
             retired,
             removed,
             replaced,
+            repositories,
             errors,
             trouble,
             ..empty

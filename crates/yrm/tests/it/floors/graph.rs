@@ -171,7 +171,7 @@ impl<'a> Modules<'a> {
     fn is_below(&self, module: &Module, path: &Names) -> bool {
         let whole = || path.strip_prefix(&["crate".to_owned()][..])?.strip_prefix(&module[..]);
         let below = whole().unwrap_or_else(|| path.strip_prefix(&["self".to_owned()][..]).unwrap_or(path));
-        below.first().is_some_and(|first| self.files.contains_key(&[&module[..], &[first.clone()]].concat()))
+        below.first().is_some_and(|first| self.files.contains_key(&[&module[..], std::slice::from_ref(first)].concat()))
     }
 
     /// The file that a path leads into from a module, and whether it ends at the module itself. Names that a module
@@ -188,7 +188,7 @@ impl<'a> Modules<'a> {
                 "self" => {}
                 "super" => drop(at.pop()?),
                 _ => {
-                    let below = [&at[..], &[name.clone()]].concat();
+                    let below = [&at[..], std::slice::from_ref(name)].concat();
                     if self.files.contains_key(&below) {
                         at = below;
                     } else if let Some(import) = self.imports.get(&at).and_then(|imports| imports.get(name)) {

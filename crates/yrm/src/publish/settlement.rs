@@ -6,6 +6,7 @@ use rpmmd::checksum::Sha256;
 
 use super::admit::Admission;
 use super::inbox::Dropped;
+use super::receipt::Answered;
 use super::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
 use super::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, Result};
@@ -19,8 +20,9 @@ pub(super) struct Settlement {
     pub(super) conflicts: Vec<Rejection>,
     pub(super) waiting: Vec<Waiting>,
     pub(super) gone: usize,
-    /// Uploads that were published, and are there still although their packages have been taken out.
-    pub(super) leftovers: Vec<Dropped>,
+    /// Uploads that have their answer and are there still: published ones whose packages have been taken out, and
+    /// rejected ones that would be published now.
+    pub(super) leftovers: Vec<(Dropped, Answered)>,
     pub(super) retired: Vec<Retired>,
     pub(super) removed: Vec<Retired>,
     pub(super) replaced: Vec<Retired>,
@@ -54,7 +56,7 @@ impl Settlement {
                     self.sweep = Some(candidate.repository.clone());
                 }
             }
-            Ok(Admission::Answered) => self.leftovers.push(dropped.clone()),
+            Ok(Admission::Answered) => self.leftovers.push((dropped.clone(), Answered::Published)),
             Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
             Err(error) => {
                 tracing::error!(

@@ -62,9 +62,9 @@ fn the_reference_says_what_the_program_says() {
     assert!(old.is_empty(), "YRM_WRITE_DOCS=1 writes these anew; then look at the difference:\n{}", old.join("\n"));
 }
 
-/// A table's cell: its text may hold what ends one.
+/// A table's cell: its text may hold what ends one, or what looks like HTML.
 fn cell(text: &str) -> String {
-    text.replace('|', "\\|")
+    text.replace('|', "\\|").replace('<', "&lt;")
 }
 
 fn settings() -> String {
@@ -275,7 +275,8 @@ fn all_metrics() -> String {
 /// A record's fields, from its definition.
 fn fields(record: &str) -> String {
     let head = format!("struct {record} {{\n");
-    let source = source_with(&format!("pub {head}"));
+    let report = source_with("pub struct Report {");
+    let source = if report.contains(&head) { report } else { source_with(&format!("pub {head}")) };
     let body = source.split_once(&head).unwrap().1.split_once("\n}").unwrap().0;
     let mut lines = vec!["| field | what it is | meaning |".to_owned(), "|---|---|---|".to_owned()];
     let (mut meaning, mut attributes) = (Vec::new(), String::new());
@@ -286,9 +287,11 @@ fn fields(record: &str) -> String {
             attributes.push_str(line);
         } else if let Some((name, kind)) = line.trim_start_matches("pub ").trim_end_matches(',').split_once(": ") {
             if !attributes.contains("serde(skip)") {
-                let left_out =
-                    if attributes.contains("skip_serializing_if") { "; left out when there is none" } else { "" };
-                lines.push(format!("| `{name}` | {}{left_out} | {} |", in_json(kind), cell(&meaning.join(" "))));
+                let mut kind = in_json(kind);
+                if attributes.contains("skip_serializing_if") {
+                    kind = format!("{}; left out when there is none", kind.trim_end_matches(" or `null`"));
+                }
+                lines.push(format!("| `{name}` | {kind} | {} |", cell(&meaning.join(" "))));
             }
             meaning.clear();
             attributes.clear();

@@ -27,13 +27,13 @@ use super::{read, root};
 use crate::s3_server::{python, server};
 
 /// Blocks of commands that no test can run: on AWS, as root, or for minutes. Each says why.
-const SKIPPED_AT_MOST: usize = 36;
+const SKIPPED_AT_MOST: usize = 16;
 /// Blocks that are run at least: a slip in a fence must not make them text.
-const RUN_AT_LEAST: usize = 60;
+const RUN_AT_LEAST: usize = 72;
 /// Pages at once: they wait more than they work.
 const PAGES_AT_ONCE: usize = 4;
 /// A page that takes longer hangs.
-const PAGE_SECONDS: &str = "100";
+const PAGE_SECONDS: &str = "180";
 
 /// What stands before every page's script.
 const PRELUDE: &str = r#"
@@ -49,7 +49,7 @@ bucket_with_samples() {
   yrm run > setup.log
 }
 is_ready() {
-  for _ in $(seq 200); do
+  for _ in $(seq 600); do
     curl --silent --fail --output /dev/null "http://$YRM_LISTEN/readyz" && return
     sleep 0.1
   done

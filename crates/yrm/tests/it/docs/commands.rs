@@ -89,7 +89,7 @@ impl Page {
                 }
                 Some(_) => {
                     if is_run {
-                        scripted = line.to_owned();
+                        line.clone_into(&mut scripted);
                     }
                 }
                 None => {
@@ -238,6 +238,7 @@ fn failure(name: &str, script: &str) -> Option<String> {
 
 /// `YRM_DOCS_PAGE=docs/start.md` runs one page.
 #[test]
+#[expect(clippy::print_stdout, reason = "how many blocks are run, and how long a page takes, is for people")]
 fn commands_of_the_documents_do_what_they_say() {
     let only = std::env::var("YRM_DOCS_PAGE").ok();
     let mut read_pages = Vec::new();

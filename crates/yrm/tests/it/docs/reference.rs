@@ -4,6 +4,7 @@
 //! program's tables, its help and its sources. `YRM_WRITE_DOCS=1` writes it anew.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ fn renewed(page: &str) -> String {
     while let Some((before, after)) = rest.split_once(BEGIN) {
         let (name, body) = after.split_once(" -->\n").unwrap();
         let (old, after) = body.split_once(END).unwrap_or_else(|| panic!("{name} has no end"));
-        renewed.push_str(&format!("{before}{BEGIN}{name} -->\n\n{}\n\n{END}", generated(name, old).trim()));
+        write!(renewed, "{before}{BEGIN}{name} -->\n\n{}\n\n{END}", generated(name, old).trim()).unwrap();
         rest = after;
     }
     renewed + rest

@@ -41,9 +41,12 @@ set -eEu -o pipefail
 trap 'status=$?; echo "${BASH_SOURCE[0]##*/}:$LINENO: exit code $status: $BASH_COMMAND" >&2' ERR
 trap 'trap - ERR; set +eu; kill $(jobs -p) 2>/dev/null; gpgconf --kill all 2>/dev/null; wait' EXIT
 
-# A directory bucket that yrm.toml names, with the sample packages published in it (below a folder).
+# A directory bucket that yrm.toml names, with the sample packages published in it. With a folder, each folder
+# is a repository, and they are in this one.
 bucket_with_samples() {
-  printf 'bucket = "./bucket"\n' > yrm.toml
+  local repositories=single
+  if [ -n "${1:-}" ]; then repositories=per-folder; fi
+  printf 'bucket = "./bucket"\nrepositories = "%s"\n' "$repositories" > yrm.toml
   mkdir -p "bucket/inbox/${1:-}"
   cp crates/yrm/demo/packages/*/*.rpm "bucket/inbox/${1:-}"
   yrm run > setup.log

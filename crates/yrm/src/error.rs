@@ -28,7 +28,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The process's exit code for this kind; documented in docs/cli.md.
+    /// The process's exit code for this kind; documented in docs/reference/exit-codes.md.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Internal => 1,

@@ -37,17 +37,36 @@ pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Rec
         .map_err(|source| Error::new(ErrorKind::Corrupt, format!("reading the receipt {key}")).because(source))
 }
 
-/// Whether this very upload was answered as published: then it is what could not be taken out of the
-/// inbox, and a package that was removed does not come back by it. The same bytes uploaded anew are
+/// What an upload was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Answered {
+    /// It was published.
+    Published,
+    /// It was set aside.
+    Rejected,
+}
+
+/// What this very upload was answered, if it was: then it is what could not be taken out of the
+/// inbox, and nothing comes, or comes back, by it. The same bytes uploaded anew are
 /// another upload: in S3 by their time, in a directory by their ETag. What was not uploaded has no answer.
-pub(crate) async fn says_published(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
+pub(crate) async fn answer_to(bucket: &Bucket, dropped: &Dropped) -> Result<Option<Answered>> {
     if !dropped.is_in_inbox(&bucket.policy.folders) {
-        return Ok(false);
+        return Ok(None);
     }
     let key = bucket.path(Key::Receipt { digest: digest_of(&dropped.path, dropped.etag()) });
-    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(false) };
-    let is_it = !bucket.store.uploads_are_atomic() || dropped.modified() <= read.object.modified;
+    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
+    if bucket.store.uploads_are_atomic() && dropped.modified() > read.object.modified {
+        return Ok(None);
+    }
     // An answer that cannot be read is none.
-    let answer = serde_json::from_slice::<Attributed<Receipt>>(&read.bytes);
-    Ok(is_it && matches!(answer, Ok(Attributed { record: Receipt::Published(_), .. })))
+    let answer = serde_json::from_slice::<Attributed<Receipt>>(&read.bytes).ok();
+    Ok(answer.map(|answer| match answer.record {
+        Receipt::Published(_) => Answered::Published,
+        Receipt::Rejected(_) => Answered::Rejected,
+    }))
+}
+
+/// Whether this very upload was answered as published.
+pub(crate) async fn says_published(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
+    Ok(answer_to(bucket, dropped).await? == Some(Answered::Published))
 }

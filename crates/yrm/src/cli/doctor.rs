@@ -48,7 +48,7 @@ pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> 
             format!("trying what these credentials may do in {}", config.bucket),
         )
         .because(format!("missing: {missing}"))
-        .hint("allow it to the role or user that yrm runs as; docs/store.md lists what each right is for"));
+        .hint("allow it to the role or user that yrm runs as; docs/tasks/s3-rights.md lists what each right is for"));
     }
     match &findings.probed {
         Some(report) => require_conditions(report.abilities, config.policy.single_writer)?,

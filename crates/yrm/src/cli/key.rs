@@ -128,7 +128,7 @@ fn make(args: &GenerateArgs, context: &Context) -> Result<u8> {
     let made = new_key(&args.new, passphrase.as_deref(), context)?;
     tell(&made, &args.new.out, context)?;
     context.output.hint(&format!(
-        "set signing-key = \"{}\" for the service and keep a copy where nobody else can read it; docs/signing.md goes on",
+        "set signing-key = \"{}\" for the service and keep a copy where nobody else can read it; docs/tasks/sign-metadata.md goes on",
         args.new.out.display()
     ));
     Ok(DONE)
@@ -213,7 +213,7 @@ async fn list(context: &Context) -> Result<u8> {
     let rows: Vec<Row> = configured.iter().chain(others).map(row).collect();
     context.output.data(&rows, |rows| human(rows))?;
     if configured.is_empty() {
-        context.output.hint("signing is off; `yrm key generate` makes a key, and docs/signing.md goes on");
+        context.output.hint("signing is off; `yrm key generate` makes a key, and docs/tasks/sign-metadata.md goes on");
     }
     Ok(DONE)
 }
@@ -247,7 +247,7 @@ async fn configured(config: &Config) -> Result<Signer> {
     signer(config).await?.ok_or_else(|| {
         Error::new(ErrorKind::Config, "reading the signing keys")
             .because("signing-key is not set")
-            .hint("`yrm key generate` makes a key; docs/signing.md goes on")
+            .hint("`yrm key generate` makes a key; docs/tasks/sign-metadata.md goes on")
     })
 }
 

@@ -43,7 +43,7 @@ use crate::telemetry::Verbosity;
 #[derive(Debug, Parser)]
 #[command(name = "yrm", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 internal error, 2 configuration, 3 unavailable, 4 conflict, 5 denied, \
-                        6 damaged, 7 rejected. docs/cli.md explains them.")]
+                        6 damaged, 7 rejected. docs/reference/exit-codes.md explains them.")]
 pub struct Cli {
     #[command(flatten)]
     shared: Shared,

@@ -112,7 +112,7 @@ impl PublishArgs {
             let inbox_key = Key::Inbox { path: &path }.path(folders);
             if !is_publishable_path(&path) || inbox_key.len() > MAX_KEY_BYTES {
                 return refuse(
-                    "the folder and the name make no path of at most 1024 bytes that can be published; see docs/bucket.md",
+                    "the folder and the name make no path of at most 1024 bytes that can be published; see docs/reference/reason-codes.md",
                 );
             }
             if !taken.insert(inbox_key.clone()) {

@@ -46,7 +46,7 @@ impl Config {
             };
             Error::new(ErrorKind::Config, doing)
                 .because(lines.join("\n  "))
-                .hint("yrm config show tells where each value came from; docs/config.md explains them")
+                .hint("yrm config show tells where each value came from; docs/reference/settings.md explains them")
         })
     }
 }

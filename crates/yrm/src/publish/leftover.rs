@@ -1,10 +1,13 @@
 //! What cannot leave the inbox does not come back. An upload that may not be taken out is not published
 //! at all where that is known beforehand; one that was published and stayed has an answer, its receipt,
-//! and is taken out as soon as that is possible, but never published again.
+//! and is taken out as soon as that is possible, but never published again. Nor is one that was rejected, when what
+//! spoke against it is gone.
 //!
 //! Its receipt is asked for of every upload that would be published, and of those that are in the way of another:
 //! nothing else tells a leftover, for its package may have had another path, and be gone since. That is one read a
 //! package, beside the reads that judge it. In a repository that has no generation yet nothing was published.
+
+use std::collections::HashSet;
 
 use futures::StreamExt as _;
 
@@ -14,7 +17,7 @@ use super::plan::{Plan, plan};
 use super::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::keeping::FolderRules;
-use crate::bucket::receipt;
+use crate::bucket::receipt::{self, Answered};
 use crate::bucket::state::State;
 use crate::bucket::verdict::Candidate;
 use crate::error::Result;
@@ -46,48 +49,67 @@ pub(crate) async fn plan_unanswered(
         .iter()
         .map(|&at| {
             let dropped = &candidates[at].dropped;
-            async move { (at, receipt::says_published(bucket, dropped).await) }
+            async move { (at, receipt::answer_to(bucket, dropped).await) }
         })
         .collect();
     let mut answers = futures::stream::iter(asking).buffered(bucket.policy.concurrency);
     let mut answered = Vec::new();
     while let Some((at, answer)) = answers.next().await {
-        if answer? {
-            answered.push(at);
-        }
+        answered.extend(answer?.map(|answer| (at, answer)));
     }
     drop(answers);
-    let unanswered = asked.iter().filter(|at| !answered.contains(at)).map(|&at| &candidates[at].dropped);
+    let is_answered = |at: &usize| answered.iter().any(|(answered, _)| answered == at);
+    let unanswered = asked.iter().filter(|at| !is_answered(at)).map(|&at| &candidates[at].dropped);
     memory.note_unanswered(state, unanswered);
     if answered.is_empty() {
         return Ok(first);
     }
-    for at in answered.into_iter().rev() {
+    let mut rejected = HashSet::new();
+    for (at, answer) in answered.into_iter().rev() {
+        if answer == Answered::Rejected {
+            rejected.insert(candidates[at].dropped.key().to_owned());
+            continue;
+        }
         let dropped = candidates.remove(at).dropped;
         if first.already.contains(&at) {
             let reason = "it was published, and may be replaced now; it is taken out of the inbox after that";
             settlement.wait(&dropped, reason.to_owned());
         } else {
-            settlement.leftovers.push(dropped);
+            settlement.leftovers.push((dropped, answer));
         }
     }
-    Ok(plan(&state.catalog, candidates, on_conflict, rules))
+    // What is turned down again is set aside as before. Each round takes out some of what would be let in now.
+    loop {
+        let next = plan(&state.catalog, candidates, on_conflict, rules);
+        let let_in = next.admit.iter().chain(&next.later).copied();
+        let mut let_in: Vec<usize> = let_in.filter(|&at| rejected.contains(candidates[at].dropped.key())).collect();
+        if let_in.is_empty() {
+            return Ok(next);
+        }
+        let_in.sort_unstable();
+        for at in let_in.into_iter().rev() {
+            settlement.leftovers.push((candidates.remove(at).dropped, Answered::Rejected));
+        }
+    }
 }
 
 /// Takes out what has an answer, if that can be done by now.
 pub(crate) async fn take_out_leftovers(bucket: &Bucket, settlement: &mut Settlement) {
-    for dropped in std::mem::take(&mut settlement.leftovers) {
+    for (dropped, answer) in std::mem::take(&mut settlement.leftovers) {
         let key = dropped.key();
+        let why = match answer {
+            Answered::Published => "it was published, and its package has been removed since",
+            Answered::Rejected => {
+                "it was rejected and lies in quarantine; upload or release it again to have it published"
+            }
+        };
         match tidy::take_out_leftover(bucket, &dropped).await {
             Ok(()) => {
-                tracing::info!(key, "taken out of the inbox: it was published, and its package has been removed since");
+                tracing::info!(key, "taken out of the inbox: {why}");
                 settlement.gone += 1;
             }
             Err(error) => {
-                let reason = format!(
-                    "it was published, its package has been removed since, and taking it out of the inbox fails: {}",
-                    error.chain()
-                );
+                let reason = format!("{why}; taking it out of the inbox fails: {}", error.chain());
                 let line = format!("tidying {key}: {}", error.chain());
                 settlement.trouble.unfinished(&error, &line);
                 settlement.errors.push(line);

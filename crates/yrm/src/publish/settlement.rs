@@ -6,6 +6,7 @@ use rpmmd::checksum::Sha256;
 
 use super::commit::admit::Admission;
 use crate::bucket::inbox::Dropped;
+use crate::bucket::receipt::Answered;
 use crate::bucket::report::{Published, Report, RepositoryReport, Retired, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, Result};
@@ -19,8 +20,9 @@ pub(crate) struct Settlement {
     pub(crate) conflicts: Vec<Rejection>,
     pub(crate) waiting: Vec<Waiting>,
     pub(crate) gone: usize,
-    /// Uploads that were published, and are there still although their packages have been taken out.
-    pub(crate) leftovers: Vec<Dropped>,
+    /// Uploads that have their answer and are there still: published ones whose packages have been taken out, and
+    /// rejected ones that would be published now.
+    pub(crate) leftovers: Vec<(Dropped, Answered)>,
     pub(crate) retired: Vec<Retired>,
     pub(crate) removed: Vec<Retired>,
     pub(crate) replaced: Vec<Retired>,
@@ -54,7 +56,7 @@ impl Settlement {
                     self.sweep = Some(candidate.repository.clone());
                 }
             }
-            Ok(Admission::Answered) => self.leftovers.push(dropped.clone()),
+            Ok(Admission::Answered) => self.leftovers.push((dropped.clone(), Answered::Published)),
             Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
             Err(error) => {
                 tracing::error!(

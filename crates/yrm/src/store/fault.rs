@@ -263,7 +263,7 @@ impl Store for FaultStore {
     }
 
     async fn open_local(&self, key: &str) -> Result<Option<File>> {
-        self.read(Verb::Get, key, self.inner.open_local(key)).await
+        self.inner.open_local(key).await
     }
 
     fn scratch(&self) -> Option<PathBuf> {

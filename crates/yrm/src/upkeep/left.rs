@@ -17,6 +17,7 @@ use crate::bucket::listing::list_all;
 use crate::bucket::mirrorlist::read;
 use crate::bucket::record::to_json;
 use crate::error::Result;
+use crate::publish::clock::store_clock;
 use crate::publish::mirror::remove;
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Settled};
@@ -66,9 +67,18 @@ pub(crate) async fn look<'a>(
     }
     let truth = Sha256::of(current);
     let (before, etag) = notes(bucket, repository).await?;
-    let gone_past = folders.iter().filter(|(_, (folder, _))| folder.revision < reached && folder.repomd != truth);
-    let after: Notes =
-        gone_past.map(|(name, _)| (name.clone(), before.get(name).copied().unwrap_or(now).min(now))).collect();
+    let gone_past: Vec<&String> = folders
+        .iter()
+        .filter(|(_, (folder, _))| folder.revision < reached && folder.repomd != truth)
+        .map(|(name, _)| name)
+        .collect();
+    // The sweep may have slept since it was announced: what it sees now for the first time was perhaps named since.
+    let all_are_noted = gone_past.iter().all(|name| before.get(*name).is_some_and(|since| *since <= now));
+    let seen = if all_are_noted { now } else { store_clock(bucket).await? };
+    let after: Notes = gone_past
+        .into_iter()
+        .map(|name| (name.clone(), before.get(name).map_or(seen, |since| seen.min(*since))))
+        .collect();
     let noted = after == before || put_notes(bucket, repository, &after, etag).await?;
     let is_over = |name: &String| noted && after.get(name).is_some_and(|since| *since < expires);
     let mut left = Left::default();

@@ -205,7 +205,7 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     };
     let damaged = || {
         Error::new(ErrorKind::Corrupt, format!("restoring {repository} from {}", newest.key))
-            .hint("repomd.xml and the last generation's copy are both unusable; docs/bucket.md says how to start again")
+            .hint("repomd.xml and the last generation's copy are both unusable; docs/tasks/restore.md says how to start again")
     };
     let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
     let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;

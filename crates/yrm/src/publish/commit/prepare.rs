@@ -37,7 +37,9 @@ impl Prepared {
     /// what its own folder is made from.
     pub(crate) fn is_unchanged(&self, mirrored: bool) -> bool {
         let lacking = mirrored && self.state.current.is_some() && self.state.catalog.mirror.is_none();
-        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking
+        // What has no ETag is the last generation's copy: clients find nothing until it is put back.
+        let lost = self.state.current.as_ref().is_some_and(|current| current.etag.is_none());
+        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking && !lost
     }
 
     /// The generation that was found, as a mirror is made from it.

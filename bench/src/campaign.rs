@@ -1,66 +1,19 @@
-//! `bench run`: the phases, each comparing the programs side by side in one go.
+//! What the phases of `bench run` share, and those that need nothing but a disk: each compares the programs side by side in
+//! one go.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::{Args, ValueEnum};
 use serde::de::DeserializeOwned;
 
 use crate::fault::{Doing as _, Result};
 use crate::floor::Floor;
-use crate::machine::Machine;
 use crate::measure::{self, folder_bytes};
-use crate::report;
 use crate::results::{FloorRow, Found, Results, Row, State, What};
+use crate::say::report;
 use crate::tools::{Method, Tool, Tools};
 use crate::warm::{Done, Step, Task};
 use crate::world::{Packages, Weight, World};
-use crate::{latency, page, s3, share};
-
-/// What to measure.
-#[derive(Debug, Args)]
-pub(crate) struct RunArgs {
-    /// Packages in a repository
-    #[arg(long, value_delimiter = ',', default_value = "1000,10000,100000")]
-    sizes: Vec<usize>,
-    /// Packages of ~140 KB in a full build; 0 leaves it out
-    #[arg(long, default_value_t = 10_000)]
-    heavy: usize,
-    /// What to measure; what is not keeps its last figures
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "build,adopt,change,s3,share,latency")]
-    phases: Vec<Phase>,
-    /// Times each thing is done below 100,000 packages; from there on createrepo_c's are done once
-    #[arg(long, default_value_t = 3)]
-    repetitions: usize,
-    /// Where packages and repositories are made; made packages are used again
-    #[arg(long, default_value = "target/bench")]
-    data: PathBuf,
-    /// The page that gets the tables, between its markers
-    #[arg(long, default_value = "docs/benchmarks.md")]
-    page: PathBuf,
-    /// The root of the sources, for .test/ and scripts/
-    #[arg(long, default_value = ".")]
-    pub(crate) workspace: PathBuf,
-}
-
-/// A part of the campaign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Phase {
-    /// Full builds and the floor
-    Build,
-    /// Taking repositories over, in a directory
-    Adopt,
-    /// Adding and removing packages, in a directory
-    Change,
-    /// Publishing one package on the S3 test server
-    S3,
-    /// Several services on the S3 test server
-    Share,
-    /// Runs over a store whose every call takes 30 ms
-    Latency,
-    /// Nothing new: write the page from what was measured
-    Page,
-}
 
 /// From this size on, what takes createrepo_c minutes is done once.
 const LARGE: usize = 50_000;
@@ -69,55 +22,9 @@ const LARGE: usize = 50_000;
 pub(crate) struct Campaign {
     pub(crate) tools: Tools,
     pub(crate) world: World,
-    repetitions: usize,
+    pub(crate) repetitions: usize,
     pub(crate) results: Results,
-    file: PathBuf,
-}
-
-/// Runs it and writes the page.
-pub(crate) fn run(args: &RunArgs) -> Result<()> {
-    let tools = Tools::find(&args.workspace)?;
-    let world = World::new(&args.data)?;
-    let file = args.data.join("results.json");
-    let mut results = Results::read(&file)?;
-    if args.phases.iter().any(|phase| *phase != Phase::Page) {
-        results.machine = Machine::look(&tools)?;
-    }
-    let mut campaign = Campaign { tools, world, repetitions: args.repetitions, results, file };
-    for phase in &args.phases {
-        match phase {
-            Phase::Build => {
-                for size in &args.sizes {
-                    campaign.build(Weight::Light, *size)?;
-                }
-                if args.heavy > 0 {
-                    campaign.build(Weight::Heavy, args.heavy)?;
-                }
-            }
-            Phase::Adopt => {
-                for size in &args.sizes {
-                    campaign.adopt(*size)?;
-                }
-            }
-            Phase::Change => {
-                for size in &args.sizes {
-                    campaign.change(*size)?;
-                }
-            }
-            Phase::S3 => {
-                for size in args.sizes.iter().filter(|size| **size >= 10_000) {
-                    s3::publish(&mut campaign, &args.workspace, *size)?;
-                }
-            }
-            Phase::Share => share::share(&mut campaign, &args.workspace)?,
-            Phase::Latency => {
-                campaign.results.latency = latency::all()?;
-                campaign.save()?;
-            }
-            Phase::Page => {}
-        }
-    }
-    page::write(&campaign.results, &args.page)
+    pub(crate) file: PathBuf,
 }
 
 impl Campaign {
@@ -133,7 +40,7 @@ impl Campaign {
     }
 
     /// Full builds by everybody, in turns so that all meet the same weather, and the floor.
-    fn build(&mut self, weight: Weight, packages: usize) -> Result<()> {
+    pub(crate) fn build(&mut self, weight: Weight, packages: usize) -> Result<()> {
         report(&format!("full build of {packages} packages of ~{}", weight.name()));
         let made = self.world.packages(weight, packages)?;
         // Once unmeasured, so that the page cache is warm for every program and the floor has its XML.
@@ -163,7 +70,7 @@ impl Campaign {
     }
 
     /// Takes over what createrepo_c made, and packages without metadata.
-    fn adopt(&mut self, packages: usize) -> Result<()> {
+    pub(crate) fn adopt(&mut self, packages: usize) -> Result<()> {
         report(&format!("taking over {packages} packages"));
         let base = self.world.packages(Weight::Light, packages)?;
         let extras = self.world.extras()?;
@@ -192,7 +99,7 @@ impl Campaign {
     }
 
     /// Adds and removes, by everybody.
-    fn change(&mut self, packages: usize) -> Result<()> {
+    pub(crate) fn change(&mut self, packages: usize) -> Result<()> {
         report(&format!("adding to and removing from {packages} packages"));
         let base = self.world.packages(Weight::Light, packages)?;
         let extras = self.world.extras()?;
@@ -341,7 +248,7 @@ fn copy_files(from: &Path, to: &Path) -> Result<()> {
 
 /// A run that did not publish everything is no measurement.
 pub(crate) fn expect_published(report: &[u8], count: usize) -> Result<()> {
-    let report: yrm::publish::report::Report =
+    let report: yrm::bucket::report::Report =
         serde_json::from_slice(report).doing(|| "reading a run's report".to_owned())?;
     if report.published.len() == count && report.errors.is_empty() {
         return Ok(());

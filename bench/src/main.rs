@@ -12,9 +12,11 @@ mod latency;
 mod machine;
 mod measure;
 mod page;
+mod phases;
 mod plot;
 mod results;
 mod s3;
+mod say;
 mod share;
 mod tools;
 mod warm;
@@ -28,6 +30,7 @@ use clap::{Args, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::fault::{Doing as _, Result};
+use crate::say::report;
 
 /// Benchmarks of yrm.
 #[derive(Debug, Parser)]
@@ -42,7 +45,7 @@ enum Verb {
     /// Write packages shaped like a real distribution's
     Generate(GenerateArgs),
     /// Compare the programs and write the page with the figures
-    Run(campaign::RunArgs),
+    Run(phases::RunArgs),
     /// What no full build can do without, in JSON: reading, hashing, compressing
     Floor {
         /// The packages
@@ -86,7 +89,7 @@ struct GenerateArgs {
 fn main() -> ExitCode {
     let outcome = match Cli::parse().verb {
         Verb::Generate(args) => generate(&args),
-        Verb::Run(args) => campaign::run(&args),
+        Verb::Run(args) => phases::run(&args),
         Verb::Floor { dir, repodata } => floor::of(&dir, &repodata).map(|floor| answer(&floor)),
         Verb::Latency => latency::all().map(|rows| answer(&rows)),
         Verb::Measure { command } => measure::child(&command[0], &command[1..]),
@@ -124,10 +127,4 @@ fn publish_warm(task: &Path) -> Result<()> {
 #[expect(clippy::print_stdout, reason = "the one place that does")]
 fn answer(value: &impl Serialize) {
     println!("{}", serde_json::to_string(value).expect("plain data"));
-}
-
-/// Tells the person at the terminal.
-#[expect(clippy::print_stderr, reason = "the one place that does")]
-fn report(text: &str) {
-    eprintln!("{text}");
 }

@@ -60,7 +60,7 @@ pub(crate) fn child(program: &str, args: &[String]) -> Result<()> {
     let usage = usage(UsageWho::RUSAGE_CHILDREN)?;
     let peak_bytes = u64::try_from(usage.max_rss()).unwrap_or(0) * 1024;
     let cost = Cost { wall, cpu: cpu_of(&usage), peak_bytes };
-    crate::report(&serde_json::to_string(&cost).expect("a cost is plain data"));
+    crate::say::report(&serde_json::to_string(&cost).expect("a cost is plain data"));
     Ok(())
 }
 

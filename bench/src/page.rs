@@ -452,7 +452,7 @@ mod tests {
             cost: cost(all),
             files: Some(cost(files)),
             files_bytes: 1,
-            usage: yrm::publish::report::Usage::default(),
+            usage: yrm::bucket::report::Usage::default(),
         };
         let row = Row::warm(What::Add(1), 1_000, &[done(0.5, 0.25), done(4.0, 0.25), done(0.75, 0.25)]);
         assert!((rest(&row) - 0.5).abs() < 1e-9);

@@ -13,9 +13,9 @@ use serde_json::json;
 
 use crate::campaign::Campaign;
 use crate::fault::{Doing as _, Result};
-use crate::report;
 use crate::results::ShareRow;
 use crate::s3::{BUCKET, Server};
+use crate::say::report;
 use crate::world::{Packages, Weight, World};
 
 const PACKAGES: usize = 2_000;

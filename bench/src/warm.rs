@@ -11,9 +11,9 @@ use rpmmd::repomd::Repomd;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use ulid::Ulid;
+use yrm::bucket::report::{Report, Usage};
 use yrm::config::settings::setting;
 use yrm::config::{BucketUrl, Config, Low, Retention, Typed};
-use yrm::publish::report::{Report, Usage};
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::{Attributes, Store};
 

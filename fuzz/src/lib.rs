@@ -10,12 +10,12 @@ use rpmmd::repodata::{Build, Fragments, RenderOptions};
 use rpmmd::repomd::Repomd;
 use rpmmd::{compress::Compression, filelists, other, primary, repodata, tag};
 use sha2::Digest as _;
+use yrm::bucket::catalog::{Catalog, Decoded, Entries, Entry};
+use yrm::bucket::locate::Locator;
 use yrm::config::{BucketUrl, Folders, Repositories};
 use yrm::events::message::{Inbox, Said};
 use yrm::openpgp::keyring::Keyring;
 use yrm::openpgp::verify::{Trust, Verification};
-use yrm::publish::catalog::{Catalog, Decoded, Entries, Entry};
-use yrm::publish::locate::Locator;
 use yrm::store::key::{self, Key, MAX_KEY_BYTES, MirrorFolder};
 
 /// Headers: any prefix of a file gets the same answer as the whole, or asks for more of it.

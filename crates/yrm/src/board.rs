@@ -8,8 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use crate::publish::bounds::shorten;
-use crate::publish::report::Report;
+use crate::bucket::bounds::shorten;
+use crate::bucket::report::Report;
 
 /// Runs that are remembered, as in the first version.
 pub const RUNS_KEPT: usize = 60;
@@ -263,7 +263,7 @@ pub(crate) mod tests {
     use ulid::Ulid;
 
     use super::*;
-    use crate::publish::report::{Counts, KeySet, Trouble, Usage};
+    use crate::bucket::report::{Counts, KeySet, Trouble, Usage};
 
     /// The start of 2026-11-22 20:00:00 UTC plus `second`.
     pub(crate) fn time(second: i64) -> Timestamp {

@@ -1,27 +1,28 @@
 //! Does the bucket mean what repomd.xml says? Reads only, and believes nothing but the files
 //! that a client would read: the catalog is compared with them, never used.
 
+mod findings;
 mod mirror;
 pub mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures::StreamExt as _;
-use rpmmd::checksum::Sha256;
 use rpmmd::package::Package;
 use rpmmd::repodata::{self, Document};
-use rpmmd::repomd::{Record, Repomd};
+use rpmmd::repomd::Repomd;
 use serde::Serialize;
 
+pub use self::findings::RepositoryFindings;
+use self::findings::check_file;
 use self::mirror::{Flat, check_mirror};
 use self::signature::{Keys, Verdict};
+use crate::bucket::href;
+use crate::bucket::listing::list_all;
+use crate::bucket::observe::load_catalog;
+use crate::bucket::{Bucket, aside};
+use crate::bucket::{generations, signature as signatures};
 use crate::error::{ErrorKind, Result};
-use crate::publish::bucket::{Bucket, aside};
-use crate::publish::href;
-use crate::publish::inbox::list_all;
-use crate::publish::observe::load_catalog;
-use crate::publish::pair;
-use crate::publish::sweep;
 use crate::store::Object;
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
@@ -41,23 +42,6 @@ pub struct Findings {
     pub repositories: Vec<RepositoryFindings>,
 }
 
-/// What was found in one repository.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
-pub struct RepositoryFindings {
-    /// Its folder under `repo/`.
-    pub repository: String,
-    /// `<revision>`.
-    pub revision: String,
-    /// Packages its metadata names.
-    pub packages: usize,
-    /// Packages whose bytes were hashed.
-    pub hashed: usize,
-    /// What a client could trip over.
-    pub problems: Vec<String>,
-    /// What is worth knowing and does no harm.
-    pub notes: Vec<String>,
-}
-
 impl Findings {
     /// Whether no repository has a problem.
     pub fn clean(&self) -> bool {
@@ -70,7 +54,7 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
     let root = format!("{}/", bucket.policy.folders.repo);
     let listed: BTreeMap<String, Object> =
         list_all(bucket.store.as_ref(), &root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
-    let mut repositories: BTreeSet<RepositoryDir> = sweep::repositories(bucket).await?.into_iter().collect();
+    let mut repositories: BTreeSet<RepositoryDir> = generations::repositories(bucket).await?.into_iter().collect();
     let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
     // A generation's own folder is no repository of its own.
     let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
@@ -166,7 +150,7 @@ async fn check_signature(
     found: &mut RepositoryFindings,
 ) -> Result<()> {
     let key = bucket.path(Key::Signature { repository });
-    match keys.judge(repomd, pair::read(bucket, repository).await?.as_ref()) {
+    match keys.judge(repomd, signatures::read(bucket, repository).await?.as_ref()) {
         Verdict::Unsigned => {}
         Verdict::SignedBy(fingerprint) => found.notes.push(format!("signed by {fingerprint}")),
         Verdict::Missing => found.problems.push(format!("{key} is missing, and signing is on")),
@@ -174,30 +158,6 @@ async fn check_signature(
         Verdict::Unknown => found.notes.push(format!("{key} is there, and no published key to judge it by")),
     }
     Ok(())
-}
-
-/// One file that repomd.xml names: there, of the stated size and checksum.
-async fn check_file(
-    bucket: &Bucket,
-    key: &str,
-    record: &Record,
-    found: &mut RepositoryFindings,
-) -> Result<Option<bytes::Bytes>> {
-    let Some(read) = bucket.store.get(key, None).await? else {
-        found.problems.push(format!("{key}, which repomd.xml names, is missing"));
-        return Ok(None);
-    };
-    if record.size.is_some_and(|size| size != read.bytes.len() as u64) {
-        found.problems.push(format!("{key} has {} bytes, not what repomd.xml says", read.bytes.len()));
-    }
-    match record.checksum.as_sha256() {
-        Some(stated) if stated != Sha256::of(&read.bytes) => {
-            found.problems.push(format!("{key} does not have the checksum that repomd.xml says"));
-        }
-        Some(_) => {}
-        None => found.notes.push(format!("{key} has a {} checksum, which is not checked here", record.checksum.kind)),
-    }
-    Ok(Some(read.bytes))
 }
 
 async fn check_packages(

@@ -1,6 +1,6 @@
 //! The one error: what kind it is, what was being done, what caused it, what to do about it.
 //!
-//! A bad package is not an error but a verdict (`publish::verdict`).
+//! A bad package is not an error but a verdict (`bucket::verdict`).
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -28,7 +28,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// The process's exit code for this kind; documented in docs/cli.md.
+    /// The process's exit code for this kind; documented in docs/reference/exit-codes.md.
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Internal => 1,

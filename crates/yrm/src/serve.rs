@@ -11,12 +11,12 @@ use sd_notify::NotifyState;
 use ulid::Ulid;
 
 use crate::board::Board;
+use crate::bucket::report::{Counts, Report};
 use crate::datadog::{Datadog, Gauges};
 use crate::error::Result;
 use crate::events::Events;
 use crate::metrics::{self, RunFigures};
 use crate::notify::Notifier;
-use crate::publish::report::{Counts, Report};
 use crate::publish::{Publisher, RunId};
 use crate::sched::{self, Bell, Ended, Stop, Stopper};
 

@@ -1,7 +1,9 @@
 //! What librpm asks of both headers together, when it puts tags of the signature header into the main
 //! one to answer questions from there.
 
-use super::{Entry, Fault, Header, HeaderError, Section};
+use super::entry::Entry;
+use super::error::{Fault, HeaderError, Section};
+use super::table::Header;
 use crate::tag::{self, signature as tags};
 
 /// Values that a tag of the signature header has at most, where librpm knows the tag.

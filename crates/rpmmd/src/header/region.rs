@@ -5,8 +5,9 @@
 //! file signatures behind it, as entries of its index and data behind the trailer. What of librpm's
 //! rules is kept, and what not, is in `docs/design/headers.md`.
 
+use super::entry::{ENTRY_BYTES, Entry, Limits};
+use super::error::{Fault, Section};
 use super::value::Kind;
-use super::{ENTRY_BYTES, Entry, Fault, Limits, Section};
 use crate::tag;
 
 /// Where a region's trailer stands in the data. Its bytes need not be there yet.

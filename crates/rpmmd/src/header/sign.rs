@@ -9,12 +9,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::entry::{ENTRY_BYTES, Entry};
+use super::error::{Fault, HeaderError, Section};
 use super::merge::JUDGED;
+use super::table::{HEADER_MAGIC, Header, INTRO_BYTES, MAX_HEADERS_BYTES, Piece};
 use super::value::Kind;
-use super::{
-    ENTRY_BYTES, Entry, Fault, HEADER_MAGIC, Header, HeaderError, HeaderFile, INTRO_BYTES, MAX_HEADERS_BYTES, Piece,
-    SIGNATURE_LIMITS, Section,
-};
+use super::{HeaderFile, SIGNATURE_LIMITS};
 use crate::tag::{self, signature as tags};
 
 /// The signatures that a package can have, by the tags they stand under.

@@ -4,7 +4,7 @@ use std::iter::FusedIterator;
 
 use memchr::memchr;
 
-use super::Entry;
+use super::entry::Entry;
 
 /// What an index entry's type number stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

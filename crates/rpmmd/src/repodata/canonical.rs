@@ -4,7 +4,7 @@
 
 use memchr::memchr;
 
-use super::PackageXml;
+use super::element::PackageXml;
 use crate::filelists::write_head;
 use crate::package::{FileKind, Package, is_primary_path};
 use crate::xml::escape_text;

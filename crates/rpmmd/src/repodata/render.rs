@@ -39,7 +39,8 @@ pub fn render(
     if actual? == expected { rendered } else { Err(RenderError::PreviousDamaged) }
 }
 
-/// Packages of the file to be written that stand side by side in one previous block, or a fresh one.
+/// Packages of the file to be written that stand side by side in one previous block, or a fresh one. The cut is told of
+/// it by a [`block::Run`], which knows nothing of what is in the packages.
 struct Run<'a> {
     packages: Range<usize>,
     from: Origin<'a>,

@@ -5,10 +5,10 @@
 
 use std::io::{self, BufRead, Read};
 
+use super::element::PackageXml;
 use super::read::{MAX_OPEN_BYTES, generation_in};
 use super::source::READ_BYTES;
 use super::{Document, Fragments, MAX_FRAGMENTS_BYTES, ReadRange, TooLong, canonical};
-use crate::checksum::Sha256;
 use crate::compress::OpenText;
 use crate::package::Package;
 use crate::primary::Location;
@@ -20,17 +20,6 @@ pub struct PackageStream<'a> {
     document: Document,
     pieces: Pieces<'a>,
     generation: Option<u64>,
-}
-
-/// What one document says of a package, not yet read but for its pkgid.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PackageXml {
-    /// The package.
-    pub pkgid: Sha256,
-    /// Its element, and the text before it.
-    pub xml: Vec<u8>,
-    /// Where that stands in the uncompressed document.
-    pub position: u64,
 }
 
 impl<'a> PackageStream<'a> {

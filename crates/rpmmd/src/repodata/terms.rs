@@ -5,9 +5,11 @@ use std::io;
 use std::ops::Range;
 
 use super::Fragments;
+use super::document::{Document, Mark};
 use crate::block::Layout;
 use crate::checksum::Sha256;
 use crate::compress::Compression;
+use crate::repomd::{AnyChecksum, Record};
 
 /// What comes next in the file to be written.
 #[derive(Debug, Clone)]
@@ -53,16 +55,6 @@ pub struct RenderOptions {
     /// counts as the repository's to where the packages are (`../../`). It holds nothing
     /// that markup escapes. Only [`render`](super::render()) heeds it.
     pub href_prefix: &'static str,
-}
-
-/// Which generation a file belongs to, and who made it: two writers' files differ although they
-/// hold the same packages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mark {
-    /// The revision in repomd.xml.
-    pub revision: u64,
-    /// The writer's own, random number.
-    pub writer: u128,
 }
 
 impl RenderOptions {
@@ -167,4 +159,32 @@ fn slice(file: &[u8], range: Range<u64>, bytes: &mut Vec<u8>) -> io::Result<()> 
     bytes.clear();
     bytes.extend_from_slice(there);
     Ok(())
+}
+
+impl Rendered {
+    /// The file's name: `<sha256>-primary.xml.gz`.
+    pub fn file_name(&self, document: Document) -> String {
+        format!("{}-{}.xml.{}", self.sha256, document.name(), self.layout.compression.extension())
+    }
+
+    /// The record that names the file in repomd.xml, under `repodata/`.
+    pub fn record(&self, document: Document, timestamp: u64) -> Record {
+        Record {
+            kind: document.name().to_owned(),
+            checksum: AnyChecksum::sha256(self.sha256),
+            open_checksum: self.open_sha256.map(AnyChecksum::sha256),
+            base: None,
+            href: format!("repodata/{}", self.file_name(document)),
+            timestamp: Some(timestamp),
+            size: Some(self.file_bytes),
+            open_size: Some(self.open_bytes),
+            extra: Vec::new(),
+        }
+    }
+}
+
+/// The records that name the three files in repomd.xml, in its order. `timestamp` is in seconds
+/// and must not be less than the last generation's (yum 3 goes back to its old metadata).
+pub fn records(files: &[Rendered; 3], timestamp: u64) -> Vec<Record> {
+    Document::ALL.into_iter().zip(files).map(|(document, file)| file.record(document, timestamp)).collect()
 }

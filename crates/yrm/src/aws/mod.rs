@@ -7,7 +7,9 @@ mod call;
 pub(crate) mod chain;
 #[cfg(feature = "aws")]
 pub mod http;
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is asked"))]
 pub(crate) mod named;
+#[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is asked"))]
 pub(crate) mod refusal;
 #[cfg(not(feature = "aws"))]
 mod without;

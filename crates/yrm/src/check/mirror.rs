@@ -8,12 +8,12 @@ use rpmmd::package::Package;
 use rpmmd::repodata::{self, Document};
 use rpmmd::repomd::Repomd;
 
+use super::findings::{RepositoryFindings, check_file};
 use super::signature::{Keys, Verdict};
-use super::{RepositoryFindings, check_file};
+use crate::bucket::mirrorlist::{self, REPOMD, SIGNATURE};
+use crate::bucket::signature::Signature;
+use crate::bucket::{Bucket, aside};
 use crate::error::Result;
-use crate::publish::bucket::{Bucket, aside};
-use crate::publish::mirror::{self, REPOMD, SIGNATURE};
-use crate::publish::pair::Signature;
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
 /// What the repository itself holds.
@@ -35,7 +35,7 @@ pub(super) async fn check_mirror(
 ) -> Result<()> {
     let key = bucket.path(Key::Mirrorlist { repository });
     let wanted = bucket.mirror_rules.is_on(repository);
-    let Some(list) = mirror::read(bucket, repository).await? else {
+    let Some(list) = mirrorlist::read(bucket, repository).await? else {
         if wanted {
             found.problems.push(format!("{key} is missing, and mirrorlist is on"));
         }

@@ -1,11 +1,11 @@
 //! The signature beside repomd.xml, judged as a client would: by public keys alone. They are the
 //! configured ones, or with signing off here (another process may sign) those that are published.
 
+use crate::bucket::Bucket;
+use crate::bucket::listing::list_all;
+use crate::bucket::signature::Signature;
 use crate::error::Result;
 use crate::openpgp::key::PublicKey;
-use crate::publish::bucket::Bucket;
-use crate::publish::inbox::list_all;
-use crate::publish::pair::Signature;
 use crate::store::key;
 
 /// The keys to judge by.

@@ -2,9 +2,9 @@
 
 use clap::Args;
 
+use super::context::{Context, DONE, open_bucket, signer};
 use super::flags::{Flags, ForRepositories, ForSigning};
 use super::output::{safe, table};
-use super::{Context, DONE, open_bucket, signer};
 use crate::check::{Depth, Findings, check as look};
 use crate::error::{ErrorKind, Result};
 use crate::store::key::RepositoryDir;

@@ -7,8 +7,8 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use super::context::DONE;
 use super::output::Output;
-use super::{Cli, DONE};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What `completions` takes.
@@ -27,16 +27,15 @@ pub(super) struct ManArgs {
 }
 
 /// Prints a script that the shell completes from.
-pub(super) fn completions(args: &CompletionsArgs, output: Output) -> Result<u8> {
+pub(super) fn completions(args: &CompletionsArgs, mut command: Command, output: Output) -> Result<u8> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::described(), "yrm", &mut script);
+    clap_complete::generate(args.shell, &mut command, "yrm", &mut script);
     output.text(&text(script))?;
     Ok(DONE)
 }
 
 /// Prints the page about the whole, or writes every command's.
-pub(super) fn man(args: &ManArgs, output: Output) -> Result<u8> {
-    let command = Cli::described();
+pub(super) fn man(args: &ManArgs, command: Command, output: Output) -> Result<u8> {
     let Some(dir) = &args.dir else {
         output.text(&text(page(command, Path::new("stdout"))?))?;
         return Ok(DONE);

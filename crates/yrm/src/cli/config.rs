@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::context::{Context, DONE, signer};
 use super::output::{Output, table};
-use super::{Context, DONE, signer};
+use crate::bucket::gate::Gate;
 use crate::config::{Config, Shown, Typed, show, template};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::gate::Gate;
 use crate::secrets;
 
 /// The three verbs.

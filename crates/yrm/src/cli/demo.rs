@@ -8,9 +8,10 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::context::{Context, DONE, publisher};
 use super::progress::Bars;
+use super::run;
 use super::serve::run_service;
-use super::{Context, DONE, publisher, run};
 use crate::config::settings::setting;
 use crate::config::{Config, Low, Typed};
 use crate::error::{Error, ErrorKind, Result};

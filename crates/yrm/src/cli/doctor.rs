@@ -6,12 +6,12 @@ use std::sync::Arc;
 use clap::Args;
 use serde::Serialize;
 
+use super::context::{Context, DONE, open};
 use super::output::table;
-use super::{Context, DONE, open};
+use crate::bucket::inbox::held_folders;
 use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::require_conditions;
-use crate::publish::inbox::held_folders;
+use crate::publish::abilities::require_conditions;
 use crate::store::Store;
 use crate::store::probe::{ProbeReport, probe};
 use crate::store::door;
@@ -49,7 +49,7 @@ pub(super) async fn doctor(_args: &DoctorArgs, context: &Context) -> Result<u8> 
             format!("trying what these credentials may do in {}", config.bucket),
         )
         .because(format!("missing: {missing}"))
-        .hint("allow it to the role or user that yrm runs as; docs/store.md lists what each right is for"));
+        .hint("allow it to the role or user that yrm runs as; docs/tasks/s3-rights.md lists what each right is for"));
     }
     match &findings.probed {
         Some(report) => require_conditions(report.abilities, config.policy.single_writer)?,

@@ -2,12 +2,12 @@
 
 use clap::Args;
 
+use super::context::{Context, DONE, open_bucket};
 use super::output::{safe, table, time};
 use super::run::duration;
-use super::{Context, DONE, open_bucket};
+use crate::bucket::history::load;
+use crate::bucket::report::Report;
 use crate::error::Result;
-use crate::publish::history::load;
-use crate::publish::report::Report;
 use crate::store::key::RepositoryDir;
 
 /// What `history` takes.

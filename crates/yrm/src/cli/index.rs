@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use rpmmd::compress::Compression;
 use serde_json::json;
 
+use super::context::{Context, DONE};
 use super::output::safe;
-use super::{Context, DONE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{self, Indexed, Options, Remark};
 

@@ -9,15 +9,15 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
+use super::context::{Context, DONE, open_bucket, signer};
 use super::flags::{Flags, ForSigning};
 use super::output::{table, time};
-use super::{Context, DONE, open_bucket, signer};
+use crate::bucket::{generations, signature};
 use crate::check::signature::{Keys, Verdict, published};
 use crate::config::{Config, KeyPlace, SigningConfig, Source, place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::key::{Algorithm, Made, PublicKey, generate};
 use crate::openpgp::sign::{Signer, passphrase, read_passphrase};
-use crate::publish::{pair, sweep};
 use crate::store::key::{Key, RepositoryDir};
 
 /// What can be done with keys.
@@ -128,7 +128,7 @@ fn make(args: &GenerateArgs, context: &Context) -> Result<u8> {
     let made = new_key(&args.new, passphrase.as_deref(), context)?;
     tell(&made, &args.new.out, context)?;
     context.output.hint(&format!(
-        "set signing-key = \"{}\" for the service and keep a copy where nobody else can read it; docs/signing.md goes on",
+        "set signing-key = \"{}\" for the service and keep a copy where nobody else can read it; docs/tasks/sign-metadata.md goes on",
         args.new.out.display()
     ));
     Ok(DONE)
@@ -213,7 +213,7 @@ async fn list(context: &Context) -> Result<u8> {
     let rows: Vec<Row> = configured.iter().chain(others).map(row).collect();
     context.output.data(&rows, |rows| human(rows))?;
     if configured.is_empty() {
-        context.output.hint("signing is off; `yrm key generate` makes a key, and docs/signing.md goes on");
+        context.output.hint("signing is off; `yrm key generate` makes a key, and docs/tasks/sign-metadata.md goes on");
     }
     Ok(DONE)
 }
@@ -247,7 +247,7 @@ async fn configured(config: &Config) -> Result<Signer> {
     signer(config).await?.ok_or_else(|| {
         Error::new(ErrorKind::Config, "reading the signing keys")
             .because("signing-key is not set")
-            .hint("`yrm key generate` makes a key; docs/signing.md goes on")
+            .hint("`yrm key generate` makes a key; docs/tasks/sign-metadata.md goes on")
     })
 }
 
@@ -365,10 +365,10 @@ async fn verify(args: &VerifyArgs, context: &Context) -> Result<u8> {
         None => Keys::of(&bucket).await?,
     };
     let mut rows = Vec::new();
-    for repository in sweep::repositories(&bucket).await? {
+    for repository in generations::repositories(&bucket).await? {
         let repomd = bucket.store.get(&bucket.path(Key::Repomd { repository: &repository }), None).await?;
         let Some(repomd) = repomd else { continue };
-        let signature = pair::read(&bucket, &repository).await?;
+        let signature = signature::read(&bucket, &repository).await?;
         let (good, state) = match keys.judge(&repomd.bytes, signature.as_ref()) {
             Verdict::SignedBy(fingerprint) => (true, format!("signed by {fingerprint}")),
             Verdict::Unsigned | Verdict::Missing => (false, "not signed".to_owned()),

@@ -10,6 +10,7 @@ pub mod progress;
 mod check;
 mod completions;
 mod config;
+mod context;
 mod demo;
 mod doctor;
 mod history;
@@ -24,39 +25,25 @@ mod serve;
 mod status;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+pub use self::context::{Context, DONE, REJECTED};
 use self::flags::{Flags, ForBucket, Grouped as _};
 use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
-use crate::aws;
 use crate::config::settings::{LOG_VARIABLE, Setting};
-use crate::config::{Config, LogFormat, Low, Policy, Trust, Typed};
-use crate::datadog::Datadog;
+use crate::config::{Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
-use crate::notify::Notifier;
-use crate::openpgp::sign::Signer;
-use crate::publish::Publisher;
-use crate::publish::bucket::Bucket;
-use crate::serve::Outside;
-use crate::store::Store;
-use crate::store::cache::Cache;
-use crate::telemetry::{self, Logging, Verbosity};
-
-/// The verb did what it was asked.
-pub const DONE: u8 = 0;
-/// A package was rejected (`publish --wait`).
-pub const REJECTED: u8 = 7;
+use crate::telemetry::Verbosity;
 
 /// Manages an RPM repository in S3 or in a directory: what is dropped into the inbox is
 /// published, and dnf installs from the bucket.
 #[derive(Debug, Parser)]
 #[command(name = "yrm", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 internal error, 2 configuration, 3 unavailable, 4 conflict, 5 denied, \
-                        6 damaged, 7 rejected. docs/cli.md explains them.")]
+                        6 damaged, 7 rejected. docs/reference/exit-codes.md explains them.")]
 pub struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -124,82 +111,6 @@ enum Verb {
     Completions(completions::CompletionsArgs),
     /// Print the man page, or write one for each command
     Man(completions::ManArgs),
-}
-
-/// What every verb needs.
-#[derive(Debug)]
-pub struct Context {
-    /// What was typed, in layers.
-    pub low: Low,
-    /// Where words go.
-    pub output: Output,
-    /// How much is logged.
-    pub verbosity: Verbosity,
-    /// `YRM_LOG`.
-    pub log_filter: Option<String>,
-}
-
-impl Context {
-    /// The configuration; warnings are said and logging starts.
-    pub fn config(&self) -> Result<Config> {
-        let (config, warnings) = Config::of(&self.low)?;
-        let format = config.service.log_format;
-        for warning in warnings.iter().filter(|_| format == LogFormat::Human) {
-            self.output.say(&format!("warning: {warning}"));
-        }
-        telemetry::start(&Logging {
-            verbosity: self.verbosity,
-            filter: self.log_filter.as_deref(),
-            format,
-            file: config.service.log_file.as_deref(),
-        })?;
-        // Who reads objects, one a line, meets nothing else.
-        for warning in warnings.iter().filter(|_| format == LogFormat::Json) {
-            tracing::warn!("{warning}");
-        }
-        Ok(config)
-    }
-}
-
-/// Opens the store that `config` names.
-async fn open(config: &Config) -> Result<Arc<dyn Store>> {
-    crate::store::open(config).await
-}
-
-/// The keys that `config` names, if it names any.
-async fn signer(config: &Config) -> Result<Option<Signer>> {
-    match &config.signing {
-        Some(signing) => Signer::load(signing, &config.s3).await.map(Some),
-        None => Ok(None),
-    }
-}
-
-/// A publisher of the bucket that `config` names. Keys that cannot be used are told before the bucket is
-/// asked anything.
-async fn publisher(config: &Config) -> Result<Publisher> {
-    let signer = signer(config).await?;
-    let publisher = Publisher::new(open(config).await?, config.policy.clone())?;
-    Ok(publisher.with_cache(Cache::of(config)).with_signer(signer))
-}
-
-/// Who is told of runs, as `config` says; `hiccups` runs in a row may fail before it is told.
-async fn outside(config: &Config, hiccups: u32) -> Result<Outside> {
-    let datadog = match &config.datadog {
-        Some(to) => Some(Datadog::start(to, &config.bucket.short_name(), &aws::authorities(&config.s3).await?)?),
-        None => None,
-    };
-    let notifier = match &config.notify {
-        Some(to) => Some(Notifier::start(to, config.bucket.to_string(), &config.s3, hiccups).await?),
-        None => None,
-    };
-    Ok(Outside { datadog, notifier })
-}
-
-/// Opens the bucket that `config` names, for a verb that publishes nothing: it needs no keyring, which
-/// may be on the publisher's machine only.
-async fn open_bucket(config: &Config) -> Result<Bucket> {
-    let policy = Policy { trust: Trust::default(), ..config.policy.clone() };
-    Bucket::new(open(config).await?, policy)
 }
 
 /// Does what was typed; answers the exit code.
@@ -352,8 +263,8 @@ impl Verb {
             Self::Index(args) => index::index(args, context).await,
             Self::Demo(args) => demo::demo(&args, context).await,
             Self::Config(verb) => config::execute(&verb, context).await,
-            Self::Completions(args) => completions::completions(&args, context.output),
-            Self::Man(args) => completions::man(&args, context.output),
+            Self::Completions(args) => completions::completions(&args, Cli::described(), context.output),
+            Self::Man(args) => completions::man(&args, Cli::described(), context.output),
         }
     }
 }

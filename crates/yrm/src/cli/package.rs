@@ -3,14 +3,15 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
+use super::context::{Context, DONE, open_bucket, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
-use super::{Context, DONE, open_bucket, publisher, run};
+use super::run;
+use crate::bucket::Bucket;
+use crate::bucket::{generations, observe};
 use crate::config::Config;
 use crate::error::Result;
-use crate::publish::bucket::Bucket;
-use crate::publish::errand::Promotion;
-use crate::publish::{observe, sweep};
+use crate::publish::operations::errand::Promotion;
 use crate::serve::new_run;
 use crate::store::key::{Key, RepositoryDir};
 
@@ -96,7 +97,7 @@ pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8>
 async fn search(args: &SearchArgs, config: &Config, context: &Context) -> Result<u8> {
     let bucket = open_bucket(config).await?;
     let mut rows = Vec::new();
-    for repository in sweep::repositories(&bucket).await? {
+    for repository in generations::repositories(&bucket).await? {
         rows.extend(rows_of(&bucket, &repository).await?);
     }
     rows.retain(|row| row.path.contains(&args.text) || row.nevra.contains(&args.text));
@@ -109,7 +110,7 @@ async fn rows_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Row>
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(Vec::new()) };
     let catalog = observe::load_catalog(bucket, repository, &read.bytes).await?;
     let entries = catalog.iter().flat_map(|catalog| catalog.entries.iter());
-    let row = |entry: crate::publish::catalog::Entry<'_>| Row {
+    let row = |entry: crate::bucket::catalog::Entry<'_>| Row {
         repository: repository.clone(),
         path: entry.href.to_string(),
         nevra: entry.nevra().to_string(),

@@ -8,13 +8,13 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::context::{Context, DONE, REJECTED, open_bucket};
 use super::output::table;
 use super::run::remark;
-use super::{Context, DONE, REJECTED, open_bucket};
+use crate::bucket::Bucket;
+use crate::bucket::receipt::{self, Receipt};
 use crate::config::parse;
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::Bucket;
-use crate::publish::receipt::{self, Receipt};
 use crate::store::ETag;
 use crate::store::key::{Key, MAX_KEY_BYTES, is_publishable_path};
 
@@ -112,7 +112,7 @@ impl PublishArgs {
             let inbox_key = Key::Inbox { path: &path }.path(folders);
             if !is_publishable_path(&path) || inbox_key.len() > MAX_KEY_BYTES {
                 return refuse(
-                    "the folder and the name make no path of at most 1024 bytes that can be published; see docs/bucket.md",
+                    "the folder and the name make no path of at most 1024 bytes that can be published; see docs/reference/reason-codes.md",
                 );
             }
             if !taken.insert(inbox_key.clone()) {

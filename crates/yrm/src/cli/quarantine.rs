@@ -4,12 +4,13 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::context::{Context, DONE, open_bucket};
 use super::output::{table, time};
-use super::{Context, DONE, open_bucket};
+use crate::bucket::Bucket;
+use crate::bucket::quarantine::{self, Kept};
+use crate::bucket::report::Rejected;
 use crate::error::Result;
-use crate::publish::bucket::Bucket;
-use crate::publish::quarantine::{self, Kept};
-use crate::publish::report::Rejected;
+use crate::publish::operations::release;
 
 /// What can be done with what was set aside.
 #[derive(Debug, Subcommand)]
@@ -138,7 +139,7 @@ async fn release(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
         let (moved, state) = if dry_run {
             (quarantine::origin(bucket, kept), "would be released")
         } else {
-            (quarantine::release(bucket, kept).await, "released")
+            (release::release(bucket, kept).await, "released")
         };
         match moved {
             Ok(key) => changes.push(Change { quarantine_key: kept.key.clone(), state, inbox_key: Some(key) }),
@@ -152,7 +153,7 @@ async fn drop_all(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
     let mut changes = Vec::new();
     for kept in files {
         let state = if dry_run { "would be dropped" } else { "dropped" };
-        if !dry_run && let Err(error) = quarantine::forget(bucket, kept).await {
+        if !dry_run && let Err(error) = release::forget(bucket, kept).await {
             return (changes, Err(error));
         }
         changes.push(Change { quarantine_key: kept.key.clone(), state, inbox_key: None });

@@ -2,11 +2,12 @@
 
 use clap::{Args, Subcommand};
 
+use super::context::{Context, DONE, open_bucket, publisher};
 use super::output::{table, time};
 use super::package::Rules;
-use super::{Context, DONE, open_bucket, publisher, run};
+use super::run;
+use crate::bucket::log::{Generation, generations};
 use crate::error::Result;
-use crate::publish::rollback::{Generation, generations};
 use crate::serve::new_run;
 use crate::store::key::RepositoryDir;
 

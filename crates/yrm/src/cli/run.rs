@@ -2,12 +2,12 @@
 
 use clap::Args;
 
+use super::context::{Context, DONE, outside, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
-use super::{Context, DONE, outside, publisher};
+use crate::bucket::report::{Remark, Report};
 use crate::error::{ErrorKind, Result};
-use crate::publish::report::{Remark, Report};
 use crate::secrets;
 use crate::serve;
 use crate::store::key::RepositoryDir;

@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
+use super::context::{Context, DONE, outside, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
-use super::{Context, DONE, outside, publisher};
 use crate::board::{Board, RUNS_KEPT};
+use crate::bucket::history;
 use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
@@ -19,7 +20,8 @@ use crate::events::message::Inbox;
 use crate::events::sqs::SqsQueue;
 use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
-use crate::publish::{Publisher, Unwatched, history};
+use crate::publish::abilities::abilities;
+use crate::publish::{Publisher, Unwatched};
 use crate::sched::{self, Signals, Stop, Stopper};
 use crate::secrets;
 use crate::serve::{self, Farewell, Told};
@@ -183,7 +185,7 @@ async fn publish_until(
 /// the runs of earlier processes are on the board.
 async fn prepare(publisher: &Publisher, board: &Board) -> Result<()> {
     let bucket = publisher.bucket();
-    bucket.abilities().await?;
+    abilities(bucket).await?;
     bucket.gate.keyring(bucket.store.as_ref()).await?;
     board.remember(&history::load(bucket, RUNS_KEPT).await?);
     Ok(())

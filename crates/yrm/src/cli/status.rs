@@ -4,13 +4,13 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::context::{Context, DONE, open_bucket};
 use super::flags::{Flags, ForRepositories};
 use super::output::{safe, table, time};
-use super::{Context, DONE, open_bucket};
+use crate::bucket::Bucket;
+use crate::bucket::report::Report;
+use crate::bucket::{generations, history, inbox, observe};
 use crate::error::Result;
-use crate::publish::bucket::Bucket;
-use crate::publish::report::Report;
-use crate::publish::{history, inbox, observe, sweep};
 use crate::store::key::{Key, RepositoryDir};
 
 /// What `status` takes.
@@ -53,7 +53,7 @@ pub(super) async fn status(_args: &StatusArgs, context: &Context) -> Result<u8> 
     let bucket = open_bucket(&config).await?;
     let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders, Timestamp::now()).await?.dropped;
     let mut repositories = Vec::new();
-    for repository in sweep::repositories(&bucket).await? {
+    for repository in generations::repositories(&bucket).await? {
         repositories.push(repository_status(&bucket, repository).await?);
     }
     let status = Status {

@@ -89,7 +89,7 @@ fn per_folder_and_repositories_exclude_each_other() {
 
 #[test]
 fn every_setting_is_a_flag_of_some_verb_and_cli_md_names_it() {
-    let docs = include_str!("../../../../docs/cli.md");
+    let docs = include_str!("../../../../docs/reference/command-line.md");
     for setting in SETTINGS {
         let verb = match setting.group {
             Group::Bucket | Group::Repositories | Group::Signing => "check",
@@ -98,9 +98,17 @@ fn every_setting_is_a_flag_of_some_verb_and_cli_md_names_it() {
         };
         let line = format!("{verb} {}=x", setting.flag());
         assert_eq!(given(&line), pairs(&[(setting.name, "x")]), "{line}");
-        assert!(docs.contains(&format!("`{}`", setting.flag())), "docs/cli.md lacks {}", setting.flag());
+        assert!(
+            docs.contains(&format!("`{}`", setting.flag())),
+            "docs/reference/command-line.md lacks {}",
+            setting.flag()
+        );
     }
     for verb in Cli::command().get_subcommands() {
-        assert!(docs.contains(&format!("`yrm {}", verb.get_name())), "docs/cli.md lacks {}", verb.get_name());
+        assert!(
+            docs.contains(&format!("`yrm {}", verb.get_name())),
+            "docs/reference/command-line.md lacks {}",
+            verb.get_name()
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! Access points: other doors to a bucket in S3, with rights of their own. One is named by its ARN, or by
 //! the alias that S3 gave it, which looks like a bucket's name.
 
-use super::parse::{Complaint, Parsed};
+use super::complaint::{Complaint, Parsed};
 
 /// What aliases of access points end in; no bucket may be called so.
 const ALIAS_SUFFIX: &str = "-s3alias";

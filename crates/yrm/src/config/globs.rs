@@ -1,15 +1,31 @@
 //! Globs of folders and of names: which could ever fit, and which only look as if they did. A rule that can
 //! never hold lets everything through without a word, so it is refused with what to write instead. Pure.
 
-use globset::GlobMatcher;
+use globset::{GlobBuilder, GlobMatcher};
 use icu_normalizer::ComposingNormalizerBorrowed;
 
-use super::parse::Complaint;
-use super::{Folders, Repositories, Rule, Trust, rules};
+use super::complaint::Complaint;
+use super::trust::{Rule, Trust};
+use super::values::{Folders, Repositories};
 use crate::legible;
 
 /// Alternatives (`{a,b}`) that are looked at; nobody writes more by hand.
 const MAX_SPELLINGS: usize = 256;
+
+/// A folder's or a name's glob; `*` stays within one level.
+pub fn glob(text: &str) -> Result<GlobMatcher, String> {
+    let built = GlobBuilder::new(text).literal_separator(true).build();
+    built.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
+}
+
+/// The globs that one of a rule's folders stands for: `X/**` holds in X itself too.
+pub fn folder_globs(text: &str) -> Result<Vec<GlobMatcher>, String> {
+    let mut globs = vec![glob(text)?];
+    if let Some(itself) = text.strip_suffix("/**") {
+        globs.extend(folder_globs(itself)?);
+    }
+    Ok(globs)
+}
 
 /// The same folder or name to a reader's eye: compatible forms, cases, blanks at the ends and what takes no
 /// room are all one.
@@ -140,7 +156,7 @@ fn covers(glob: &str, other: &str) -> bool {
     if other.contains(['?', '[', '{']) {
         return false;
     }
-    let Ok(globs) = rules::folder_globs(glob) else { return false };
+    let Ok(globs) = folder_globs(glob) else { return false };
     // A folder right below stands for all that `**` may be.
     let samples = ["q", "z-q.z"].map(|star| other.replace("**", &format!("{star}/{star}")).replace('*', star));
     samples.iter().all(|sample| holds(&globs, sample))

@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::rules::{self, Rule};
+use super::problem::Problem;
+use super::rules;
 use super::settings::{self, OTHER_VARIABLES, SETTINGS, Setting};
+use super::trust::Rule;
 
 /// Files that are read when nobody names one, the first that exists.
 const USUAL_FILES: [&str; 2] = ["yrm.toml", "/etc/yrm/yrm.toml"];
@@ -62,24 +64,6 @@ pub struct Value {
     pub text: String,
     /// By what.
     pub source: Source,
-}
-
-/// Something the operator must mend.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Where: a setting and its source, a file, a variable.
-    pub place: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.place, self.message)?;
-        self.hint.as_ref().map_or(Ok(()), |hint| write!(f, " ({hint})"))
-    }
 }
 
 /// What is layered: the three things outside the program that configure it.

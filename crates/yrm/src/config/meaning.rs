@@ -5,11 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::access_point::AccessPoint;
-use super::low::{Low, Problem};
-use super::parse::{self, Complaint};
+use super::complaint::Complaint;
+use super::low::Low;
+use super::parse;
 use super::place::{self, Secret, SecretPlace, sound_key};
-use super::rules::{self, Level, SignPackages, Trust};
+use super::problem::Problem;
+use super::rules;
 use super::settings::Kind;
+use super::trust::{Level, SignPackages, Trust};
 use super::written::{self, Written};
 use super::{
     BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, Policy, Retention, S3Config,

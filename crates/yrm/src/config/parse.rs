@@ -7,30 +7,8 @@ use std::time::Duration;
 use base64::Engine as _;
 use p256::pkcs8::DecodePublicKey as _;
 
+use super::complaint::{Complaint, Parsed};
 use super::{BucketUrl, NotifyOn, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith, Topic, access_point};
-
-/// What is wrong, and what to write instead.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Complaint {
-    /// What is wrong with the text.
-    pub message: String,
-    /// What to write instead.
-    pub hint: Option<String>,
-}
-
-impl Complaint {
-    pub(super) fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// A value, or what is wrong with its text.
-pub type Parsed<T> = Result<T, Complaint>;
 
 /// The longest duration taken: a hundred years, far from every overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);

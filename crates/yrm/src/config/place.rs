@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::parse::{Complaint, Parsed};
+use super::complaint::{Complaint, Parsed};
 use crate::error::{Error, ErrorKind, Result};
 
 /// A key file over this size holds no key, and no passphrase is as long.

@@ -1,149 +1,15 @@
-//! Who may publish what where: signatures, keyrings, and the `[[rule]]` tables of `yrm.toml`, which
+//! Reading who may publish what where: signatures, keyrings, and the `[[rule]]` tables of `yrm.toml`, which
 //! no variable and no flag can hold.
 
 use std::path::PathBuf;
 
-use globset::{GlobBuilder, GlobMatcher};
-
-use super::parse::{self, Complaint};
-use super::{Folders, Mirrors, globs, low::Problem};
-
-/// What is asked of packages' signatures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Level {
-    /// Nothing: they are not looked at.
-    #[default]
-    Off,
-    /// A package whose signature does not count is published, and that is said.
-    Warn,
-    /// It is not published.
-    Require,
-}
-
-impl Level {
-    /// As it is spelt.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Warn => "warn",
-            Self::Require => "require",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
-        [Self::Off, Self::Warn, Self::Require]
-            .into_iter()
-            .find(|level| level.name() == text)
-            .ok_or_else(|| Complaint { message: format!("{text:?} is neither off, warn nor require"), hint: None })
-    }
-}
-
-/// Which packages get our own signature before they are published; what asks for more comes later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum SignPackages {
-    /// None: they are published as they came.
-    #[default]
-    Off,
-    /// Those that no key of a keyring and none of ours has signed well.
-    Missing,
-    /// All that our first key has not signed.
-    Always,
-}
-
-impl SignPackages {
-    /// As it is spelt.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Missing => "missing",
-            Self::Always => "always",
-        }
-    }
-
-    pub(super) fn parse(text: &str) -> Result<Self, Complaint> {
-        [Self::Off, Self::Missing, Self::Always]
-            .into_iter()
-            .find(|which| which.name() == text)
-            .ok_or_else(|| Complaint { message: format!("{text:?} is neither off, missing nor always"), hint: None })
-    }
-}
-
-/// Where keys are found.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum KeyringPlace {
-    /// A file, or a folder of files: read once, at the start.
-    Path(PathBuf),
-    /// A folder of the bucket: looked at by every run that has work.
-    Bucket(String),
-}
-
-/// What holds for the packages of some folders.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Rule {
-    /// Globs of folders below the inbox; what lies deeper belongs to them.
-    pub folders: Vec<String>,
-    /// Globs of package names; empty when every name may be published.
-    pub names: Vec<String>,
-    /// Fingerprints of the keys that may sign; empty when every key of the keyring may.
-    pub keys: Vec<String>,
-    /// What is asked of signatures; `None` when it is as elsewhere.
-    pub signatures: Option<Level>,
-    /// Which packages are signed here; `None` when it is as elsewhere.
-    pub sign_packages: Option<SignPackages>,
-    /// Whether the repositories here are in mirrorlist mode; `None` when it is as elsewhere.
-    pub mirrorlist: Option<bool>,
-}
-
-/// Who may publish what where.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Trust {
-    /// What is asked of signatures where no rule says otherwise.
-    pub signatures: Level,
-    /// Which packages are signed here where no rule says otherwise.
-    pub sign_packages: SignPackages,
-    /// Where the keys are.
-    pub keyrings: Vec<KeyringPlace>,
-    /// The first rule that fits a folder holds.
-    pub rules: Vec<Rule>,
-}
-
-impl Trust {
-    /// Whether signatures are looked at anywhere.
-    pub fn looks_at_signatures(&self) -> bool {
-        let levels = self.rules.iter().filter_map(|rule| rule.signatures);
-        levels.chain([self.signatures]).any(|level| level != Level::Off)
-    }
-
-    /// Which packages are signed, everywhere.
-    fn signing(&self) -> impl Iterator<Item = SignPackages> {
-        self.rules.iter().filter_map(|rule| rule.sign_packages).chain([self.sign_packages])
-    }
-
-    /// Whether packages are signed anywhere.
-    pub fn signs_packages(&self) -> bool {
-        self.signing().any(|which| which != SignPackages::Off)
-    }
-
-    /// Whether the keyrings are of any use.
-    pub fn reads_keyrings(&self) -> bool {
-        self.looks_at_signatures() || self.signing().any(|which| which == SignPackages::Missing)
-    }
-}
-
-/// A folder's or a name's glob; `*` stays within one level.
-pub fn glob(text: &str) -> Result<GlobMatcher, String> {
-    let built = GlobBuilder::new(text).literal_separator(true).build();
-    built.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
-}
-
-/// The globs that one of a rule's folders stands for: `X/**` holds in X itself too.
-pub fn folder_globs(text: &str) -> Result<Vec<GlobMatcher>, String> {
-    let mut globs = vec![glob(text)?];
-    if let Some(itself) = text.strip_suffix("/**") {
-        globs.extend(folder_globs(itself)?);
-    }
-    Ok(globs)
-}
+use super::complaint::Complaint;
+use super::globs::{self, glob};
+use super::parse;
+use super::problem::Problem;
+use super::settings::did_you_mean;
+use super::trust::{KeyringPlace, Level, Rule, SignPackages, Trust};
+use super::values::{Folders, Mirrors};
 
 /// A folder as it was written, without the slash before or after it.
 fn bare(folder: &str) -> String {
@@ -227,7 +93,7 @@ fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule
                 Err(complaint) => complain(", sign-packages", complaint),
             },
             _ => {
-                let near = super::settings::did_you_mean(key, KNOWN);
+                let near = did_you_mean(key, KNOWN);
                 let hint = near
                     .map_or_else(|| format!("a rule has {}", KNOWN.join(", ")), |near| format!("did you mean {near}?"));
                 complain("", Complaint { message: format!("a rule has no {key:?}"), hint: Some(hint) });

@@ -1,7 +1,7 @@
 //! The table of settings: one name each, spelt the same in `yrm.toml` (`time-interval`), in the
 //! environment (`YRM_TIME_INTERVAL`) and on the command line (`--time-interval`).
 //!
-//! File keys, variables, flags, `config init`, `config show` and docs/config.md all come from
+//! File keys, variables, flags, `config init`, `config show` and docs/reference/settings.md all come from
 //! here; what a value means is decided in `meaning`.
 
 /// Which verbs take a setting as a flag; the file and the environment may always hold it.
@@ -512,19 +512,23 @@ mod tests {
 
     #[test]
     fn every_variable_and_setting_is_documented() {
-        let docs = include_str!("../../../../docs/config.md");
+        let docs = include_str!("../../../../docs/reference/settings.md");
         for setting in SETTINGS {
             let row = format!("| `{}` | `{}` |", setting.name, setting.variable());
-            assert!(docs.contains(&row), "docs/config.md lacks the row {row}");
+            assert!(docs.contains(&row), "docs/reference/settings.md lacks the row {row}");
             let default = setting.default.map_or_else(|| "–".to_owned(), |text| format!("`{text}`"));
             let line = docs.lines().find(|line| line.starts_with(&row)).expect("just found");
-            assert!(line.contains(&format!("| {default} |")), "{}: the default in docs/config.md", setting.name);
+            assert!(
+                line.contains(&format!("| {default} |")),
+                "{}: the default in docs/reference/settings.md",
+                setting.name
+            );
             if let Some(also) = setting.also_variable {
-                assert!(line.contains(also), "docs/config.md lacks {also}");
+                assert!(line.contains(also), "docs/reference/settings.md lacks {also}");
             }
         }
         for other in OTHER_VARIABLES {
-            assert!(docs.contains(&format!("| `{}` |", other.name)), "docs/config.md lacks {}", other.name);
+            assert!(docs.contains(&format!("| `{}` |", other.name)), "docs/reference/settings.md lacks {}", other.name);
         }
     }
 }

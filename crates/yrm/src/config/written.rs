@@ -1,6 +1,6 @@
 //! What is said with every object that is written to S3: encryption, access, storage classes and tags.
 
-use super::parse::{Complaint, Parsed};
+use super::complaint::{Complaint, Parsed};
 use super::place::{self, AwsName, KeyPlace};
 
 /// S3 takes no more tags on an object.

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::queue::Message;
-use crate::publish::report::Report;
+use crate::bucket::report::Report;
 
 /// Bytes of messages that are held at once; more stay in the queue.
 const MAX_BYTES: usize = 16 << 20;
@@ -133,7 +133,7 @@ impl<'a> Answers<'a> {
 mod tests {
     use super::*;
     use crate::board::tests::report;
-    use crate::publish::report::{Published, Waiting as Left};
+    use crate::bucket::report::{Published, Waiting as Left};
 
     fn message(id: &str, handle: &str) -> Message {
         Message { id: id.to_owned(), handle: handle.to_owned(), body: String::new() }
@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn a_message_of_a_key_that_a_long_report_does_not_list_stays_in_the_queue_too() {
         let mut run = report(0, &["inbox/a.rpm"], &[]);
-        run.beyond = crate::publish::report::KeySet::of(["inbox/z.rpm"]);
+        run.beyond = crate::bucket::report::KeySet::of(["inbox/z.rpm"]);
         run.left_out.inbox_keys = 1;
         let mut held = Held::default();
         held.take_in(message("1", "unlisted"), keys(&["inbox/z.rpm"]));

@@ -22,10 +22,10 @@ use tokio::time::Instant;
 use self::held::Held;
 use self::message::{Inbox, Said};
 use self::queue::{BATCH, Message, Queue};
+use crate::bucket::report::Report;
+use crate::bucket::uploaders::Uploaders;
 use crate::error::{Error, ErrorKind};
 use crate::metrics::{self, Heard, QueueCall};
-use crate::publish::report::Report;
-use crate::publish::uploaders::Uploaders;
 use crate::sched::{Bell, Stop};
 
 /// How long answered messages may still be deleted after the last run.

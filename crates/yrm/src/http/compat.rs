@@ -13,8 +13,9 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
+use super::answers::in_place;
 use super::crowd::Guest;
-use super::{Faces, in_place};
+use super::faces::Faces;
 use crate::board::{Keys, Past};
 
 /// Entries of `previousRuns`, as in the first version.

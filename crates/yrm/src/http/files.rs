@@ -11,7 +11,8 @@ use axum::http::{HeaderValue, Method, StatusCode, Uri, header};
 use axum::response::Response;
 use tower_http::services::ServeDir;
 
-use super::{RepoFiles, not_found, problem};
+use super::answers::{not_found, problem};
+use super::faces::RepoFiles;
 use crate::config::parse::percent_decoded;
 use crate::store::key::{MIRRORLIST, MirrorFolder, PUBLIC_KEYS_PREFIX};
 

@@ -6,7 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
-use super::Faces;
+use super::faces::Faces;
 
 /// `GET /livez`: the process answers.
 pub(super) async fn livez() -> Response {

@@ -1,36 +1,35 @@
 //! The service's HTTP face. Reads the board, the recorder and (for a directory bucket) the
 //! repository's files; changes nothing, takes no body.
 
+mod answers;
 mod compat;
 mod crowd;
+mod faces;
 mod files;
 mod health;
 mod paced;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use jiff::Timestamp;
-use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
-use self::crowd::{Crowd, Guest, MAX_CONNECTIONS, PATIENCE};
+use self::answers::{in_place, not_found, problem};
+use self::crowd::{Crowd, Guest, MAX_CONNECTIONS};
+pub use self::faces::{Faces, RepoFiles};
 use self::paced::Paced;
-use crate::board::Board;
 use crate::error::{Error, ErrorKind, Result};
-use crate::metrics::{self, Recorder};
+use crate::metrics;
 use crate::sched::Stop;
 
 /// Connections that are open or about to close; more wait in the kernel's queue.
@@ -50,30 +49,6 @@ const OPEN_FILES: u64 = 4_096;
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// Before accepting again after the system refused (too many open files).
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-
-/// A directory bucket's repository folder.
-#[derive(Debug, Clone)]
-pub struct RepoFiles {
-    /// The bucket's directory.
-    pub bucket: PathBuf,
-    /// The folder in it, which is also the first part of the URL.
-    pub repo: String,
-}
-
-/// What the faces show.
-#[derive(Debug, Clone)]
-pub struct Faces {
-    /// Runs and schedule.
-    pub board: Arc<Board>,
-    /// What `/metrics` reads.
-    pub recorder: Recorder,
-    /// The repository's files, when the bucket is a directory.
-    pub files: Option<RepoFiles>,
-    /// Where this listens: for links when a request has no sound Host.
-    pub listen: SocketAddr,
-    /// The clock, so that tests can hold it.
-    pub now: fn() -> Timestamp,
-}
 
 /// Binds the address; before the first run, so that a taken port is known at once.
 pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
@@ -208,27 +183,6 @@ async fn elsewhere(State(faces): State<Faces>, Extension(guest): Extension<Guest
         Some(repo) => in_place(&guest, async { files::serve(repo, request).await }).await,
         None => not_found(),
     }
-}
-
-/// A long answer, once there is a place for it.
-async fn in_place(guest: &Guest, answer: impl Future<Output = Response>) -> Response {
-    if let Some(place) = guest.place().await {
-        return place.hold(answer.await);
-    }
-    let mut busy = problem(StatusCode::SERVICE_UNAVAILABLE, "too many answers are under way; try again");
-    let after = HeaderValue::from(PATIENCE.as_secs());
-    busy.headers_mut().insert(header::RETRY_AFTER, after);
-    busy
-}
-
-fn not_found() -> Response {
-    problem(StatusCode::NOT_FOUND, "there is nothing at this address")
-}
-
-/// An error's body: `{"error": {"status": 404, "message": …}}`.
-fn problem(status: StatusCode, message: &str) -> Response {
-    let body = json!({"error": {"status": status.as_u16(), "message": message}});
-    (status, axum::Json(body)).into_response()
 }
 
 #[cfg(test)]

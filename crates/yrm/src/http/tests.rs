@@ -1,9 +1,11 @@
 use std::io::{Read as _, Write as _};
+use std::sync::Arc;
 
 use tempfile::TempDir;
 
 use super::*;
 use crate::authorities::Authorities;
+use crate::board::Board;
 use crate::board::tests::{report, time};
 use crate::sched::stop_pair;
 

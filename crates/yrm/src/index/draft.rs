@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rpmmd::repodata::ReadRange;
 
-use super::io_error;
+use super::fault::io_error;
 use crate::error::Result;
 
 /// The file; gone again when it is dropped before [`Draft::publish`].

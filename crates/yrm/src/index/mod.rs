@@ -5,6 +5,7 @@
 //! deletes is metadata that it has just superseded.
 
 mod draft;
+mod fault;
 mod output;
 mod package;
 mod walk;
@@ -19,7 +20,9 @@ use rpmmd::compress::Compression;
 use rpmmd::repodata::{Build, Document, Previous, RenderError, RenderOptions, Rendered, Slot, render};
 
 use self::draft::Draft;
+use self::fault::io_error;
 use self::package::Reader;
+pub use self::walk::Remark;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Packages read by one thread while the ones before are compressed: enough for some blocks of
@@ -53,15 +56,6 @@ pub struct Indexed {
     pub warnings: Vec<Remark>,
     /// Files that are not in the metadata, and why.
     pub skipped: Vec<Remark>,
-}
-
-/// Something about one file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Remark {
-    /// The file's path in the folder.
-    pub href: String,
-    /// What about it.
-    pub text: String,
 }
 
 /// Indexes every package in `folder` and below it. A file that is no sound package is left out,
@@ -157,14 +151,4 @@ fn render_error(error: RenderError) -> Error {
             Error::new(ErrorKind::Internal, "rendering the metadata").because(error)
         }
     }
-}
-
-/// An input or output error, told apart by what the operator does next.
-fn io_error(doing: String, error: std::io::Error) -> Error {
-    let kind = match error.kind() {
-        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => ErrorKind::Config,
-        std::io::ErrorKind::PermissionDenied => ErrorKind::Denied,
-        _ => ErrorKind::Unavailable,
-    };
-    Error::new(kind, doing).because(error)
 }

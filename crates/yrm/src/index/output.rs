@@ -11,7 +11,7 @@ use rpmmd::repodata::{Document, Rendered, records};
 use rpmmd::repomd::{Record, Repomd};
 
 use super::draft::Draft;
-use super::io_error;
+use super::fault::io_error;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Three files to be written, in [`Document::ALL`]'s order.

@@ -8,8 +8,17 @@ use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Remark, io_error};
+use super::fault::io_error;
 use crate::error::{Error, ErrorKind, Result};
+
+/// Something about one file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// The file's path in the folder.
+    pub href: String,
+    /// What about it.
+    pub text: String,
+}
 
 /// Deeper folders are an error.
 const MAX_DEPTH: usize = 64;

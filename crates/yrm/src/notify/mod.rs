@@ -19,10 +19,10 @@ use ulid::Ulid;
 use self::news::{Facts, Health, Notice};
 use self::send::{Receiver, Sns, Webhook};
 use crate::aws;
+use crate::bucket::report::Report;
 use crate::config::{self, S3Config, Secret};
 use crate::error::{Error, Result};
 use crate::metrics::{self, Delivery};
-use crate::publish::report::Report;
 
 /// Notices that may wait for one receiver.
 const QUEUE: usize = 32;

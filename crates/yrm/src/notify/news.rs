@@ -5,10 +5,10 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
+use crate::bucket::report::Report;
 use crate::config::NotifyOn;
 use crate::error::Error;
 use crate::legible;
-use crate::publish::report::Report;
 
 /// Packages, files or errors listed in one notice; how many more there are is said. SNS takes 256 KiB.
 const MOST: usize = 50;

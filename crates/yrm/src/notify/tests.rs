@@ -8,9 +8,9 @@ use super::news::{FAILING, PUBLISHED, RECOVERED, REJECTED};
 use super::*;
 use crate::authorities::Authorities;
 use crate::board::tests::report;
+use crate::bucket::report::{Published, Rejected};
 use crate::config::{Notify, NotifyOn, Secret};
 use crate::error::ErrorKind;
-use crate::publish::report::{Published, Rejected};
 
 const ALL: NotifyOn = NotifyOn { published: true, rejected: true, failing: true };
 

@@ -105,7 +105,9 @@ impl Signer {
             if key.public().expires().is_some_and(|end| end <= at) {
                 return Err(Error::new(ErrorKind::Config, format!("signing with {}", key.public().fingerprint()))
                     .because("the key has expired")
-                    .hint("extend it with gpg, or put another first in signing-key; docs/signing.md says how"));
+                    .hint(
+                        "extend it with gpg, or put another first in signing-key; docs/tasks/sign-metadata.md says how",
+                    ));
             }
             key.begin(bytes, at)
         };
@@ -131,7 +133,9 @@ impl Signer {
         if key.public().expires().is_some_and(|end| end <= now) {
             return Err(Error::new(ErrorKind::Config, format!("signing packages with {by}"))
                 .because("the key has expired")
-                .hint("extend it with gpg, or put another first in signing-key; docs/signing.md says how"));
+                .hint(
+                    "extend it with gpg, or put another first in signing-key; docs/tasks/sign-metadata.md says how",
+                ));
         }
         let at = if built > now { key.since() } else { built.max(key.since()) };
         Ok(BegunPackage { half: key.begin(header, at)?, by })

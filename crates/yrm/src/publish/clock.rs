@@ -1,48 +1,29 @@
-//! What time it is in the store, as far as one process knows. Local clocks may be wrong by days, and
-//! whether the sweep is near what lies in a path is a question of the store's.
+//! Asking the store what time it is, by writing something. [`crate::bucket::clock`] knows the answer for a while.
 
-use std::sync::Arc;
-use std::time::Duration;
-
+use bytes::Bytes;
 use jiff::Timestamp;
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
-use super::bucket::Bucket;
-use super::sweep;
-use crate::error::Result;
+use crate::bucket::Bucket;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::Key;
+use crate::store::settle;
 
-/// How long the time is reckoned before the store is asked again.
-const ASK_EVERY: Duration = Duration::from_mins(10);
+/// What time it is in the store, or up to a request's time later.
+pub(crate) async fn now(bucket: &Bucket) -> Result<Timestamp> {
+    bucket.clock.now(store_clock(bucket)).await
+}
 
-/// The store's clock: asked now and then, and in between reckoned by the process's own that nobody
-/// can set.
-#[derive(Debug, Clone, Default)]
-pub struct StoreClock(Arc<Mutex<Option<(Timestamp, Instant)>>>);
+/// What time it is in the store: the modification time of something just written.
+pub(crate) async fn store_clock(bucket: &Bucket) -> Result<Timestamp> {
+    let path = bucket.path(Key::Clock);
+    settle::put_always(bucket.store.as_ref(), &path, &Bytes::from_static(b"now"), &Key::Clock.attributes()).await?;
+    time_of(bucket, &path).await
+}
 
-impl StoreClock {
-    /// A moment to reckon from: the one before the store is asked for anything that bears a time.
-    pub fn moment() -> Instant {
-        Instant::now()
-    }
-
-    /// Something that was made after `moment` bears this time: the store need not be asked.
-    pub async fn heard(&self, time: Timestamp, moment: Instant) {
-        *self.0.lock().await = Some((time, moment));
-    }
-
-    /// What time it is, or up to a request's time later.
-    pub async fn now(&self, bucket: &Bucket) -> Result<Timestamp> {
-        let mut known = self.0.lock().await;
-        let reckoned = known
-            .filter(|(_, moment)| moment.elapsed() < ASK_EVERY)
-            .and_then(|(time, moment)| time.checked_add(moment.elapsed()).ok());
-        if let Some(now) = reckoned {
-            return Ok(now);
-        }
-        let moment = Self::moment();
-        let time = sweep::store_clock(bucket).await?;
-        *known = Some((time, moment));
-        Ok(time)
-    }
+/// When the store got what was just written.
+pub(crate) async fn time_of(bucket: &Bucket, path: &str) -> Result<Timestamp> {
+    let written = bucket.store.head(path).await?;
+    written
+        .map(|object| object.modified)
+        .ok_or_else(|| Error::new(ErrorKind::Unavailable, format!("reading the store's clock from {path}")))
 }

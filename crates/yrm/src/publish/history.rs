@@ -1,22 +1,40 @@
-//! The runs that did work, one JSON object each, newest first in a listing.
+//! Writing the history: one record for each run that did work.
 
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use ulid::Ulid;
 
-use super::bucket::Bucket;
-use super::receipt::to_json;
-use super::report::Report;
+use crate::bucket::Bucket;
+use crate::bucket::history::load;
+use crate::bucket::listing::list_all;
+use crate::bucket::record::to_json;
+use crate::bucket::report::Report;
 use crate::error::Result;
 use crate::store::key::{HISTORY_PREFIX, Key};
-use crate::store::settle;
+use crate::store::{ETag, settle};
 
 /// Records kept in the bucket; the sweep removes older ones.
 pub const KEPT_RUNS: usize = 500;
 
-/// A longer record is not read: this version writes none, and earlier ones only where very much waited.
-const MAX_READ_BYTES: u64 = 8 << 20;
-/// Records read at once: each may be long.
-const READS_AT_ONCE: usize = 4;
+/// Says who uploaded what was answered, as far as it was heard.
+pub(crate) fn name_uploaders(bucket: &Bucket, report: &mut Report) {
+    let published = report.published.iter().map(|published| (&published.inbox_key, &published.etag));
+    let rejected = report.rejected.iter().map(|rejected| (&rejected.inbox_key, &rejected.etag));
+    let uploaders = &bucket.uploaders;
+    let known = published
+        .chain(rejected)
+        .filter_map(|(key, etag)| Some((key.clone(), uploaders.of(key, &ETag::new(etag.as_str()))?)));
+    report.uploaders = known.collect();
+}
+
+/// Whether the report says anything that the newest record does not: a file that cannot be read
+/// would else fill the history, minute by minute.
+pub(crate) async fn is_news(bucket: &Bucket, report: &Report) -> bool {
+    if report.changed() || report.errors.is_empty() {
+        return report.changed();
+    }
+    let newest = load(bucket, 1).await.unwrap_or_default();
+    newest.first().is_none_or(|newest| newest.errors != report.errors)
+}
 
 /// Writes the run's record: the first things of each list, and how many there were.
 pub async fn write(bucket: &Bucket, report: &Report) -> Result<()> {
@@ -24,36 +42,9 @@ pub async fn write(bucket: &Bucket, report: &Report) -> Result<()> {
     settle::put_always(bucket.store.as_ref(), &bucket.path(key), &record, &key.attributes()).await
 }
 
-/// The newest runs, at most `limit` (and at most 1,000), newest first. A record that cannot be
-/// read is left out with a warning: history is a help, not a truth.
-pub async fn load(bucket: &Bucket, limit: usize) -> Result<Vec<Report>> {
-    let page = bucket.store.list(HISTORY_PREFIX, None).await?;
-    let newest = page.objects.into_iter().take(limit).map(|object| async move {
-        if object.size_bytes > MAX_READ_BYTES {
-            tracing::warn!(
-                key = object.key,
-                size_bytes = object.size_bytes,
-                "a record of the history is too long to be read"
-            );
-            return Ok(None);
-        }
-        let read = bucket.store.get(&object.key, None).await?;
-        Ok::<_, crate::error::Error>(read.and_then(|read| match serde_json::from_slice::<Report>(&read.bytes) {
-            Ok(report) => Some(report.abridged()),
-            Err(error) => {
-                tracing::warn!(key = object.key, %error, "a record of the history cannot be read");
-                None
-            }
-        }))
-    });
-    let runs: Vec<Option<Report>> =
-        futures::stream::iter(newest).buffered(bucket.policy.concurrency.min(READS_AT_ONCE)).try_collect().await?;
-    Ok(runs.into_iter().flatten().collect())
-}
-
 /// Removes all but the newest [`KEPT_RUNS`].
 pub async fn trim(bucket: &Bucket) -> Result<u64> {
-    let runs = super::inbox::list_all(bucket.store.as_ref(), HISTORY_PREFIX).await?;
+    let runs = list_all(bucket.store.as_ref(), HISTORY_PREFIX).await?;
     let deletes: Vec<_> =
         runs.iter().skip(KEPT_RUNS).map(|object| bucket.store.delete(&object.key, &object.etag)).collect();
     let mut deletes = futures::stream::iter(deletes).buffer_unordered(bucket.policy.concurrency);

@@ -1,72 +1,66 @@
-//! One run, in one straight line: observe → inspect → plan → admit → render → upload → switch →
-//! tidy. Whatever ends a run half-way, the next one finishes it: before the switch only invisible
-//! objects exist, and after it nothing is missing.
+//! One run, in one straight line: observe → inspect → plan → admit → render → sign → upload → switch → mirror → answer →
+//! tidy. Whatever ends a run half-way, the next one finishes it: before the switch only invisible objects exist, and after
+//! it nothing is missing.
+//!
+//! [`Publisher`] finds the work, repository by repository; the function `commit` is the line. Every step is a function of
+//! values in a file of its own, and none of them knows of this one.
 //!
 //! Time and run ids come in as arguments. Locks only save work; correctness is in the switch.
 
-pub mod admit;
+pub mod abilities;
 pub mod adopt;
-mod archived;
-pub mod bounds;
-pub mod bucket;
-pub mod catalog;
-pub mod clock;
+pub(crate) mod clock;
 pub mod commit;
-pub mod errand;
-pub mod gate;
+mod copying;
+mod guard;
 pub mod history;
-pub mod href;
-pub mod inbox;
+mod inbox;
 pub mod inspect;
-pub mod kept;
-pub mod lease;
 mod leftover;
-pub mod locate;
-mod long;
+pub(crate) mod memory;
 pub mod mirror;
-mod modules;
-pub mod observe;
-pub mod pair;
+mod observe;
+pub mod operations;
+pub(crate) mod pass;
 pub mod plan;
-pub mod quarantine;
-pub mod receipt;
-mod recognize;
-pub mod render;
-pub mod report;
-mod repository;
-pub mod rollback;
 mod settlement;
-mod share;
-mod signed;
-mod standing;
-pub mod sweep;
-mod tidy;
-pub mod uploaders;
-pub mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::StreamExt as _;
-use jiff::Timestamp;
-use rpmmd::repodata::Document;
+use futures::future;
 use tokio::time::Instant;
-use ulid::Ulid;
 
-use self::archived::Archived;
-use self::bucket::Bucket;
-use self::errand::Errand;
-use self::inbox::Dropped;
-use self::inspect::Inspector;
-use self::lease::Leases;
-use self::long::LongReads;
-use self::observe::State;
-use self::report::{Counts, KeySet, Report, RepositoryReport, Trouble, Waiting};
-use self::repository::{STALE_AFTER, Work};
+use self::abilities::abilities;
+use self::adopt::kept;
+use self::commit::answers::answer;
+use self::commit::copies::keep_copy_of_current;
+use self::commit::keep::keep;
+use self::commit::next::next_generation;
+use self::commit::pair;
+use self::commit::prepare::{Prepared, prepare, repository_report};
+use self::commit::render::Generation;
+use self::commit::switch::{Ready, Switch, switch};
+use self::commit::tidy::quarantine_all;
+use self::commit::upload::upload;
+use self::inspect::beside::look_beside;
+use self::inspect::judge::{Judged, Pending, judge};
+use self::inspect::long;
+use self::inspect::read::Inspector;
+use self::memory::{Memory, lock};
+use self::mirror::follow_up;
+use self::observe::state_of;
+use self::operations::errand::{Errand, Promotion};
+use self::operations::promote::promoted;
+use self::pass::{Pass, STALE_AFTER, Work};
+pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
-use self::sweep::Due;
-use self::verdict::{Candidate, Rejection, Verdict};
+use crate::bucket::Bucket;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::report::{Report, Waiting};
+use crate::bucket::signature::Signature;
+use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::sign::Signer;
@@ -74,66 +68,114 @@ use crate::store::cache::Cache;
 use crate::store::counted::{Counted, Usage};
 use crate::store::key::RepositoryDir;
 use crate::store::pace::Paced;
-use crate::store::{ETag, Store};
+use crate::store::{ETag, Store, settle};
+use crate::upkeep::lease::Leases;
+use crate::upkeep::mend::mend_where_due;
+use crate::upkeep::round::{retention_due_at, sweep_where_due};
+use crate::upkeep::share::{self, Sharing, publish_shares};
 
 /// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
-/// Bytes of packages' XML judged and published together: a batch ends with the one that fills it.
-const BATCH_BYTES: usize = 64 << 20;
+/// Times a lost switch starts again before the packages are left for the next run.
+const MAX_SWITCHES: u32 = 20;
 
-/// Which run this is and when it started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RunId {
-    /// Unique, sortable by time.
-    pub id: Ulid,
-    /// By the local clock; nothing is retired or swept by it alone.
-    pub started: Timestamp,
+/// One commit: from its candidates to a won switch and a tidied inbox. Tried again from the winner's generation whenever
+/// another writer was first.
+async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut Settlement) -> Result<()> {
+    let Work { bucket, memory, repository, errand, pass: Pass { run, progress, .. } } = work;
+    let (mut in_place, mut began) = (BTreeMap::new(), Instant::now());
+    for attempt in 1..=MAX_SWITCHES {
+        if began.elapsed() > STALE_AFTER {
+            (in_place, began) = (BTreeMap::new(), Instant::now());
+        }
+        let until = began + STALE_AFTER;
+        // Observe.
+        let state = state_of(bucket, memory, repository, run).await?;
+        let state = errand.start_from(bucket, state).await?;
+        let _room = bucket.room_for(state.catalog.entries.len()).await?;
+        // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
+        let (state, inspected) = look_beside(work, state, candidates, settlement).await;
+        // Plan, and admit.
+        let prepared = prepare(work, state, inspected, &mut in_place, settlement).await?;
+        let mirrored = bucket.mirror_rules.is_on(repository);
+        if !mirrored && prepared.state.catalog.mirror.is_some() {
+            mirror::remove(bucket, repository).await?;
+        }
+        if prepared.is_unchanged(mirrored) {
+            settlement.repository = Some(repository_report(&prepared.state, attempt));
+            leave_as_it_is(work, &prepared, until, settlement).await;
+            return Ok(());
+        }
+        progress.step(Step::Upload, 0, prepared.placed.len());
+        if let Some(won) = make_the_truth(work, &prepared, until).await? {
+            progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
+            follow_the_switch(work, &prepared, (won, attempt), settlement).await;
+            return Ok(());
+        }
+        tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its generation");
+        errand.may_start_again()?;
+        candidates = prepared.candidates;
+        settlement.forget(&candidates);
+        settle::pause(bucket.store.as_ref(), attempt).await;
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("switching after {MAX_SWITCHES} tries"))
+        .hint("other writers keep publishing here; the packages stay in the inbox for the next run"))
 }
 
-/// A step of the line, for those who watch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
-    /// Reading headers.
-    Inspect,
-    /// Putting packages in place.
-    Admit,
-    /// Rendering and uploading metadata.
-    Upload,
-    /// Answering, and emptying the inbox.
-    Tidy,
+/// A generation that is the truth by now, its repomd.xml's ETag, and the signature that was put before it.
+type Won = (Generation, ETag, Option<Signature>);
+
+/// Render, sign, upload, switch. `None` when another writer was first. Nothing is switched to after `until`.
+async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> Result<Option<Won>> {
+    let Work { bucket, repository, pass: Pass { run, .. }, .. } = work;
+    let (state, generation) = next_generation(bucket, prepared, run).await?;
+    // First of all: what cannot be signed is not uploaded, run after run.
+    let signature = pair::sign(bucket, &generation.repomd_bytes, run.started).await?;
+    if let Some(taken_over) = &state.taken_over {
+        kept::note(bucket, repository, &taken_over.kept).await?;
+    }
+    upload(bucket, &state, &generation).await?;
+    let ready = Ready { generation: &generation, signature };
+    Ok(match switch(bucket, &state, ready, run, until).await? {
+        Switch::Won { etag, put } => Some((generation, etag, put)),
+        Switch::Lost => None,
+    })
 }
 
-/// Somebody who watches a run.
-pub trait Progress: Send + Sync + fmt::Debug {
-    /// `done` of `total` packages have passed `step`.
-    fn step(&self, step: Step, done: usize, total: usize);
+/// Mirror, answer and tidy, after a switch that was won.
+async fn follow_the_switch(
+    work: Work<'_>,
+    prepared: &Prepared,
+    (won, attempt): (Won, u32),
+    settlement: &mut Settlement,
+) {
+    let mut report = repository_report(&prepared.state, attempt);
+    report.revision_after = Some(won.0.catalog.revision);
+    report.packages = won.0.catalog.entries.len() as u64;
+    settlement.repository = Some(report);
+    let mut apart = Settlement::default();
+    let keep = keep(work, won, &mut apart);
+    let answer = answer(work.bucket, work.pass, prepared, settlement);
+    if work.bucket.mirror_rules.is_on(work.repository) {
+        // Nobody is told that clients see it before the list of mirrors says so.
+        keep.await;
+        answer.await;
+    } else {
+        future::join(keep, answer).await;
+    }
+    settlement.went_wrong_too(apart);
 }
 
-/// Nobody watches.
-#[derive(Debug, Clone, Copy)]
-pub struct Unwatched;
-
-impl Progress for Unwatched {
-    fn step(&self, _step: Step, _done: usize, _total: usize) {}
-}
-
-/// What is thought of a batch.
-struct Judged {
-    accepted: BTreeMap<RepositoryDir, Vec<Candidate>>,
-    rejections: Vec<Rejection>,
-    /// How many of the batch were looked at.
-    count: usize,
-    /// What was put off: it takes long to read.
-    long: Vec<Dropped>,
-}
-
-/// What the steps of one run share.
-#[derive(Debug, Clone, Copy)]
-struct Pass<'a> {
-    run: RunId,
-    progress: &'a dyn Progress,
-    /// When the inbox was listed.
-    listed: Instant,
+/// Mirror, answer and tidy, where clients see already what was wanted.
+async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, settlement: &mut Settlement) {
+    let Work { bucket, memory, .. } = work;
+    memory.note_retention(bucket, &prepared.state);
+    // Whoever switched to this generation may have died before its copy was made.
+    if let Err(error) = keep_copy_of_current(bucket, &prepared.state).await {
+        settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+    }
+    follow_up(work, prepared.truth(), until, settlement).await;
+    answer(bucket, work.pass, prepared, settlement).await;
 }
 
 /// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
@@ -142,33 +184,11 @@ struct Pass<'a> {
 pub struct Publisher {
     bucket: Bucket,
     counted: Arc<Counted>,
-    known: Mutex<BTreeMap<RepositoryDir, State>>,
-    retention_due: Mutex<BTreeMap<RepositoryDir, Option<Timestamp>>>,
-    swept: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
-    /// Where a path waits for nothing but a sweep.
-    sweep_wanted: Mutex<BTreeSet<RepositoryDir>>,
-    /// What was found to have no receipt, and in which state of its repository.
-    unanswered: Mutex<BTreeMap<RepositoryDir, leftover::Unanswered>>,
+    memory: Memory,
+    pending: Pending,
     leases: Leases,
-    /// What takes long to read.
-    long: LongReads,
-    archived: Archived,
     /// Whether other instances work beside this one.
     shares: bool,
-    /// Where the mirror is not that of the truth yet, or the truth lacks what it is made from.
-    mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
-    /// When every repository was last looked up, to retire and to sweep where nothing arrives.
-    looked_round: Mutex<LookedRound>,
-}
-
-/// When the bucket's repositories were last listed, for each purpose.
-#[derive(Debug, Default)]
-struct LookedRound {
-    retire: Option<Timestamp>,
-    sweep: Option<Timestamp>,
-    /// What no repository has for itself was last swept.
-    sweep_shared: Option<Timestamp>,
-    mend: Option<Timestamp>,
 }
 
 impl Publisher {
@@ -178,17 +198,10 @@ impl Publisher {
         Ok(Self {
             bucket: Bucket::new(Arc::new(Paced::new(Arc::clone(&counted) as Arc<dyn Store>)), policy)?,
             counted,
-            known: Mutex::default(),
-            retention_due: Mutex::default(),
-            swept: Mutex::default(),
-            sweep_wanted: Mutex::default(),
-            unanswered: Mutex::default(),
+            memory: Memory::default(),
+            pending: Pending::default(),
             leases: Leases::default(),
-            long: LongReads::default(),
-            archived: Archived::default(),
             shares: false,
-            mirrors_owed: Mutex::default(),
-            looked_round: Mutex::default(),
         })
     }
 
@@ -235,56 +248,40 @@ impl Publisher {
         let dropped = listed.dropped;
         report.found(dropped.iter().map(Dropped::key));
         // What is empty comes behind, out of order, and is never long.
-        self.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
+        self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
         // Without conditional writes there is no lease, and one writer by agreement.
-        let shares = !dropped.is_empty() && self.bucket.abilities().await?.conditional_put && self.shares;
+        let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
-        self.mend_where_due(run, began + STALE_AFTER, &mut report).await;
-        let mirrors_owed: Vec<RepositoryDir> = std::mem::take(&mut *lock(&self.mirrors_owed)).into_iter().collect();
+        mend_where_due(&self.bucket, &self.memory, (run, began + STALE_AFTER), &mut report).await;
+        let mirrors_owed = std::mem::take(&mut *lock(&self.memory.mirrors_owed));
         if shares {
-            self.publish_shares(dropped, pass, &mut report).await;
+            let sharing = Sharing { bucket: &self.bucket, leases: &self.leases, line: self };
+            publish_shares(sharing, dropped, pass, &mut report).await;
         } else {
             self.batches(&dropped, pass, &mut report).await;
         }
-        self.follow_where_owed(mirrors_owed, pass, &mut report).await;
+        self.settle_owed(mirrors_owed, pass, &mut report).await;
         self.retire_where_due(pass, &mut report).await;
-        self.sweep_where_due(run, &mut report).await;
+        sweep_where_due(&self.bucket, &self.memory, run, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
-        self.name_uploaders(&mut report);
-        if self.is_news(&report).await
-            && let Err(error) = history::write(&self.bucket, &report).await
-        {
-            report.fault("writing the history", &error);
+        history::name_uploaders(&self.bucket, &mut report);
+        if history::is_news(&self.bucket, &report).await {
+            self.keep_in_history(&mut report).await;
         }
         Ok(report)
+    }
+
+    async fn keep_in_history(&self, report: &mut Report) {
+        if let Err(error) = history::write(&self.bucket, report).await {
+            report.fault("writing the history", &error);
+        }
     }
 
     /// Reads what takes long beside the runs, for as long as this is polled: without it a run reads that
     /// itself, after all else. `call` calls for a run, when something was read.
     pub async fn read_long(&self, call: impl Fn()) {
         // No run waits for a call that is made here.
-        self.long.attend(&self.bucket.beside_runs(), call).await;
-    }
-
-    /// Says who uploaded what was answered, as far as it was heard.
-    fn name_uploaders(&self, report: &mut Report) {
-        let published = report.published.iter().map(|published| (&published.inbox_key, &published.etag));
-        let rejected = report.rejected.iter().map(|rejected| (&rejected.inbox_key, &rejected.etag));
-        let uploaders = &self.bucket.uploaders;
-        let known = published
-            .chain(rejected)
-            .filter_map(|(key, etag)| Some((key.clone(), uploaders.of(key, &ETag::new(etag.as_str()))?)));
-        report.uploaders = known.collect();
-    }
-
-    /// Whether the report says anything that the newest record does not: a file that cannot be read
-    /// would else fill the history, minute by minute.
-    async fn is_news(&self, report: &Report) -> bool {
-        if report.changed() || report.errors.is_empty() {
-            return report.changed();
-        }
-        let newest = history::load(&self.bucket, 1).await.unwrap_or_default();
-        newest.first().is_none_or(|newest| newest.errors != report.errors)
+        self.pending.long.attend(&self.bucket.beside_runs(), call).await;
     }
 
     /// Judges and publishes what was dropped, some at a time; last what takes long to read, unless somebody
@@ -298,10 +295,10 @@ impl Publisher {
             rest = &rest[judged..];
         }
         long.sort_by_key(|dropped| dropped.object.size_bytes);
-        if self.long.are_attended() {
+        if self.pending.long.are_attended() {
             for dropped in long {
                 report.wait(&dropped, long::BEING_READ.to_owned());
-                self.long.want(dropped, pass.run.started);
+                self.pending.long.want(dropped, pass.run.started);
             }
             return;
         }
@@ -321,12 +318,13 @@ impl Publisher {
         pass: Pass<'_>,
         report: &mut Report,
     ) -> (usize, Vec<Dropped>) {
-        let Judged { accepted, mut rejections, count, long } = self.judge(batch, inspector, pass, report).await;
+        let Judged { accepted, mut rejections, count, long } =
+            judge((&self.bucket, &self.pending), batch, inspector, pass, report).await;
         // What is good goes first: junk must not keep it waiting.
         for settlement in self.settle_all(accepted, pass).await {
-            rejections.extend(self.take_in(settlement, report));
+            rejections.extend(self.tell(settlement, report));
         }
-        self.quarantine(rejections, report).await;
+        quarantine_all(&self.bucket, rejections, report).await;
         (count, long)
     }
 
@@ -340,300 +338,160 @@ impl Publisher {
         let settling: Vec<_> = work
             .into_iter()
             .map(|(repository, candidates)| async move {
-                self.settle(Work { repository: &repository, errand: &Errand::Publish, pass }, candidates).await
+                self.settle(self.work(&repository, &Errand::Publish, pass), candidates).await
             })
             .collect();
         futures::stream::iter(settling).buffered(self.bucket.policy.concurrency).collect().await
     }
 
-    /// What is known of a file, or a look at it.
-    async fn verdict(&self, dropped: &Dropped, inspector: &Inspector, run: RunId) -> Result<Verdict> {
-        if let Some(known) = self.archived.verdict(dropped, run.started) {
-            return Ok(known);
+    /// Publishes `candidates` into `repository` and retires what is old. A failure leaves
+    /// everything in the inbox and is told in the settlement.
+    async fn settle(&self, work: Work<'_>, candidates: Vec<Candidate>) -> Settlement {
+        let Work { repository, pass: Pass { run, .. }, .. } = work;
+        let keys: Vec<String> = candidates.iter().map(|candidate| candidate.dropped.key().to_owned()).collect();
+        let mut settlement = Settlement::default();
+        if let Err(error) = Box::pin(commit(work, candidates, &mut settlement)).await {
+            let line = format!("publishing {repository}: {}", error.chain());
+            tracing::error!(run.id = %run.id, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
+            if !keys.is_empty() {
+                settlement.trouble.undone(&line);
+            }
+            settlement.errors.push(line);
+            let done = |key: &String| settlement.published.iter().any(|published| published.inbox_key == *key);
+            let left: Vec<Waiting> = keys
+                .into_iter()
+                .filter(|key| !done(key))
+                .map(|inbox_key| Waiting { inbox_key, reason: error.chain() })
+                .collect();
+            settlement.waiting = left;
+            // What was about to be set aside is judged again next time.
+            settlement.conflicts.clear();
+            lock(&self.memory.known).remove(repository);
         }
-        let verdict = match self.long.take(dropped) {
-            Some(verdict) => verdict,
-            None if self.long.are_at(dropped) => Ok(Verdict::Long(dropped.clone())),
-            None => inspector.inspect(dropped.clone()).await,
-        };
-        match verdict {
-            Err(error) if error.kind() == ErrorKind::Archived => Ok(self.archived.note(dropped, run.started)),
-            verdict => verdict,
-        }
+        settlement
     }
 
-    /// Verdicts on a batch.
-    async fn judge(&self, batch: &[Dropped], inspector: &Inspector, pass: Pass<'_>, report: &mut Report) -> Judged {
-        let Pass { run, progress, .. } = pass;
-        let inspections: Vec<_> =
-            batch.iter().map(|dropped| async move { (dropped, self.verdict(dropped, inspector, run).await) }).collect();
-        let mut verdicts = futures::stream::iter(inspections).buffered(self.bucket.policy.concurrency);
-        let (mut accepted, mut rejections, mut done) = (BTreeMap::<_, Vec<_>>::new(), Vec::new(), 0);
-        let (mut long, mut held) = (Vec::new(), leftover::Held::of(&self.bucket));
-        let mut bytes = 0;
-        while bytes < BATCH_BYTES
-            && let Some((dropped, verdict)) = verdicts.next().await
-        {
-            done += 1;
-            progress.step(Step::Inspect, done, batch.len());
-            match verdict {
-                Ok(Verdict::Accept(candidate)) => {
-                    bytes +=
-                        Document::ALL.map(|document| candidate.fragments.get(document).len()).iter().sum::<usize>();
-                    accepted.entry(candidate.repository.clone()).or_default().push(*candidate);
-                }
-                Ok(Verdict::Reject(rejection)) => rejections.push(rejection),
-                Ok(Verdict::Wait { dropped, why }) => report.wait(&dropped, why),
-                Ok(Verdict::Long(dropped)) => long.push(dropped),
-                Ok(Verdict::Held { dropped, why }) => held.add(&dropped, why, report),
-                Ok(Verdict::Gone) => {}
-                Err(error) => {
-                    report.fault(&format!("inspecting {}", dropped.key()), &error);
-                    report.wait(dropped, error.chain());
-                }
-            }
-        }
-        held.tell(report);
-        Judged { accepted, rejections, count: done, long }
+    fn work<'a>(&'a self, repository: &'a RepositoryDir, errand: &'a Errand, pass: Pass<'a>) -> Work<'a> {
+        Work { bucket: &self.bucket, memory: &self.memory, repository, errand, pass }
     }
 
     /// Adds a repository's settlement to the report. Gives what it turned down, to be quarantined.
-    fn take_in(&self, settlement: Settlement, report: &mut Report) -> Vec<Rejection> {
-        let Settlement {
-            repository,
-            published,
-            conflicts,
-            waiting,
-            gone: _,
-            leftovers: _,
-            retired,
-            removed,
-            replaced,
-            errors,
-            trouble,
-            sweep,
-        } = settlement;
-        lock(&self.sweep_wanted).extend(sweep);
-        report.repositories.extend(repository);
-        report.published.extend(published);
-        for waiting in waiting {
-            report.leave(waiting);
-        }
-        report.retired.extend(retired);
-        report.removed.extend(removed);
-        report.replaced.extend(replaced);
-        for line in errors {
-            report.note_error(line);
-        }
-        report.trouble.and(trouble);
-        conflicts
+    fn tell(&self, settlement: Settlement, report: &mut Report) -> Vec<Rejection> {
+        let (rejections, sweep) = settlement.tell(report);
+        lock(&self.memory.sweep_wanted).extend(sweep);
+        rejections
     }
 
-    /// Settles repositories to which nothing was dropped, and adds that to the report. Answers which of them
-    /// had errors.
-    async fn settle_undropped(&self, repositories: &[RepositoryDir], pass: Pass<'_>, report: &mut Report) -> Vec<bool> {
-        let work = repositories.iter().map(|repository| (repository.clone(), Vec::new()));
-        let settlements = self.settle_all(work, pass).await;
-        let failed = settlements.iter().map(|settlement| !settlement.errors.is_empty()).collect();
-        let mut rejections = Vec::new();
-        for settlement in settlements {
-            rejections.extend(self.take_in(settlement, report));
-        }
-        self.quarantine(rejections, report).await;
-        failed
-    }
-
-    /// Sets aside what was turned down.
-    async fn quarantine(&self, rejections: Vec<Rejection>, report: &mut Report) {
-        let moves: Vec<_> = rejections
-            .iter()
-            .map(|rejection| async move { (rejection, tidy::quarantine(&self.bucket, rejection).await) })
-            .collect();
-        let mut moves = futures::stream::iter(moves).buffered(self.bucket.policy.concurrency);
-        while let Some((rejection, moved)) = moves.next().await {
-            match moved {
-                Ok(Some(record)) => report.rejected.push(record),
-                Ok(None) => {}
-                Err(error) => {
-                    let line = report.fault(&format!("setting {} aside", rejection.dropped.key()), &error);
-                    report.trouble.unfinished(&error, &line);
-                    report.wait(&rejection.dropped, error.chain());
-                }
-            }
-        }
+    /// Makes the mirrors that are missing where nothing else was to do: by a generation that has what is
+    /// needed if need be.
+    async fn settle_owed(&self, owed: BTreeSet<RepositoryDir>, pass: Pass<'_>, report: &mut Report) {
+        let failed = self.settle_undropped(owed, pass, report).await;
+        lock(&self.memory.mirrors_owed).extend(failed);
     }
 
     /// Retention runs whether or not the inbox has work: in every repository where, by what the
     /// last look said, something is due.
     async fn retire_where_due(&self, pass: Pass<'_>, report: &mut Report) {
-        if self.bucket.policy.retention.is_none() {
-            return;
+        match retention_due_at(&self.bucket, &self.memory, pass.run.started).await {
+            Ok(due) => drop(self.settle_undropped(due, pass, report).await),
+            Err(error) => drop(report.fault("looking for repositories with old versions", &error)),
         }
-        let due = match self.retention_due_at(pass.run.started).await {
-            Ok(due) => due,
-            Err(error) => {
-                report.fault("looking for repositories with old versions", &error);
-                return;
-            }
-        };
-        // Where something arrived the plan has looked at what is old already.
-        let planned: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
-        let due: Vec<_> = due.into_iter().filter(|repository| !planned.contains(repository.as_str())).collect();
-        self.settle_undropped(&due, pass, report).await;
     }
 
-    /// The repositories to look at for retention: all of them the first time, and from time to
-    /// time those that other instances have made.
-    async fn retention_due_at(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-        let last = lock(&self.looked_round).retire;
-        if last.is_none_or(|last| self.interval_is_over(last, now)) {
-            for repository in sweep::repositories(&self.bucket).await? {
-                lock(&self.retention_due).entry(repository).or_insert(Some(Timestamp::MIN));
-            }
-            lock(&self.looked_round).retire = Some(now);
+    /// Settles those of these repositories that this run has not settled yet, which looks at all that is due there, and
+    /// adds that to the report. Answers which of them had errors.
+    async fn settle_undropped(
+        &self,
+        repositories: impl IntoIterator<Item = RepositoryDir>,
+        pass: Pass<'_>,
+        report: &mut Report,
+    ) -> Vec<RepositoryDir> {
+        let settled: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
+        let rest = repositories.into_iter().filter(|repository| !settled.contains(repository.as_str()));
+        let rest: Vec<RepositoryDir> = rest.collect();
+        let settlements = self.settle_all(rest.iter().map(|repository| (repository.clone(), Vec::new())), pass).await;
+        let failed = rest.into_iter().zip(&settlements).filter(|(_, settlement)| !settlement.errors.is_empty());
+        let failed = failed.map(|(repository, _)| repository).collect();
+        let mut rejections = Vec::new();
+        for settlement in settlements {
+            rejections.extend(self.tell(settlement, report));
         }
-        let due = lock(&self.retention_due);
-        Ok(due
-            .iter()
-            .filter(|(_, at)| at.is_some_and(|at| at <= now))
-            .map(|(repository, _)| repository.clone())
-            .collect())
+        quarantine_all(&self.bucket, rejections, report).await;
+        failed
     }
 
-    fn interval_is_over(&self, last: Timestamp, now: Timestamp) -> bool {
-        let interval = jiff::SignedDuration::try_from(self.bucket.policy.sweep_interval);
-        // Also when the clock was set back: else nobody would look for as long.
-        now.duration_since(last).abs() >= interval.unwrap_or(jiff::SignedDuration::MAX)
+    /// Takes packages out of a repository. Paths that it does not have are an error, and then
+    /// nothing is changed; they are fetchable for the grace period still.
+    pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
+        let state = state_of(&self.bucket, &self.memory, repository, run).await?;
+        if let Some(unknown) = hrefs.iter().find(|href| state.catalog.entries.position(href).is_none()) {
+            return Err(Error::new(ErrorKind::Conflict, format!("removing {unknown:?} from {repository}"))
+                .because("the repository has no package at that path")
+                .hint("`yrm package search` shows the paths"));
+        }
+        self.errand(repository, Vec::new(), &Errand::Remove(hrefs), run).await
     }
 
-    /// The repositories where something waits to be swept although nothing arrives any more.
-    /// Looked up once an interval, the first time an interval after the start, so that an idle
-    /// run asks for nothing but the inbox.
-    async fn sweep_owed(&self, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-        let last = *lock(&self.looked_round).sweep.get_or_insert(now);
-        if !self.interval_is_over(last, now) {
-            return Ok(Vec::new());
-        }
-        let owed = sweep::owed(&self.bucket, now).await?;
-        lock(&self.looked_round).sweep = Some(now);
-        Ok(owed)
+    /// Makes a repository hold again what it held in an earlier generation.
+    pub async fn roll_back(&self, repository: &RepositoryDir, revision: u64, run: RunId) -> Result<Report> {
+        self.errand(repository, Vec::new(), &Errand::RollBack(revision), run).await
     }
 
-    /// Sweeps the repositories that this run changed and those that are owed a sweep, each at
-    /// most once an interval.
-    async fn sweep_where_due(&self, run: RunId, report: &mut Report) {
-        let mut due: Vec<RepositoryDir> = report
-            .repositories
-            .iter()
-            .filter(|repository| repository.revision_before != repository.revision_after)
-            .map(|repository| RepositoryDir::new(&repository.repository))
-            .collect();
-        due.extend(std::mem::take(&mut *lock(&self.sweep_wanted)));
-        match self.sweep_owed(run.started).await {
-            Ok(owed) => due.extend(owed),
-            Err(error) => drop(report.fault("looking for repositories to sweep", &error)),
-        }
-        due.sort_unstable();
-        due.dedup();
-        let sweeps: Vec<_> = due
-            .into_iter()
-            .map(|repository| async move {
-                let last = lock(&self.swept).get(&repository).copied();
-                let due = sweep::sweep_if_due(&self.bucket, &repository, last, run.started).await;
-                (repository, due)
-            })
-            .collect();
-        let mut sweeps = futures::stream::iter(sweeps).buffered(self.bucket.policy.concurrency);
-        let mut newest = None;
-        while let Some((repository, due)) = sweeps.next().await {
-            match due {
-                Ok(Due::Theirs) => {}
-                Ok(Due::NotYet(last)) => drop(lock(&self.swept).insert(repository, last)),
-                Ok(Due::Swept(swept)) => {
-                    report.swept += swept.deleted;
-                    newest = newest.max(Some(swept.at));
-                    lock(&self.swept).insert(repository, swept.at);
-                }
-                Err(error) => drop(report.fault(&format!("sweeping {repository}"), &error)),
+    /// Puts packages of one folder into another too, without moving their bytes. What the other has
+    /// already is a success; one that it has with other bytes is an error, and the rest is promoted.
+    pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
+        let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
+        for promotion in promotions {
+            let candidate = promoted(&self.bucket, &self.memory, promotion, run).await?;
+            match wanted.iter_mut().find(|(repository, _)| *repository == candidate.repository) {
+                Some((_, candidates)) => candidates.push(candidate),
+                None => wanted.push((candidate.repository.clone(), vec![candidate])),
             }
         }
-        if let Some(now) = newest
-            && let Err(error) = self.sweep_shared(now).await
-        {
-            report.fault("sweeping what all repositories share", &error);
+        let mut report = Report::new(run.id, run.started);
+        for (repository, candidates) in wanted {
+            let one = self.errand(&repository, candidates, &Errand::Publish, run).await?;
+            report.published.extend(one.published);
+            report.retired.extend(one.retired);
+            report.repositories.extend(one.repositories);
+            for line in one.errors {
+                report.note_error(line);
+            }
         }
+        Ok(report)
     }
 
-    /// Where repositories were swept: what they share too, once an interval.
-    async fn sweep_shared(&self, now: Timestamp) -> Result<()> {
-        let last = lock(&self.looked_round).sweep_shared;
-        if last.is_none_or(|last| self.interval_is_over(last, now)) {
-            sweep::sweep_shared(&self.bucket, now).await?;
-            lock(&self.looked_round).sweep_shared = Some(now);
+    /// One errand, told in the history like a run.
+    async fn errand(
+        &self,
+        repository: &RepositoryDir,
+        candidates: Vec<Candidate>,
+        errand: &Errand,
+        run: RunId,
+    ) -> Result<Report> {
+        abilities(&self.bucket).await?;
+        let used = self.usage();
+        let mut settlement = Settlement::default();
+        let began = Instant::now();
+        let work = self.work(repository, errand, Pass { run, progress: &Unwatched, listed: began });
+        Box::pin(commit(work, candidates, &mut settlement)).await?;
+        if let Some(conflict) = settlement.conflicts.first() {
+            let doing = format!("promoting {}", conflict.dropped.key());
+            return Err(Error::new(ErrorKind::Conflict, doing).because(conflict.message.clone()));
         }
-        Ok(())
+        let mut report = Report::new(run.id, run.started);
+        let rejections = self.tell(settlement, &mut report);
+        quarantine_all(&self.bucket, rejections, &mut report).await;
+        report.finish(began.elapsed(), self.usage() - used);
+        if report.did_work() {
+            self.keep_in_history(&mut report).await;
+        }
+        Ok(report)
     }
 }
 
-impl Report {
-    fn new(run: Ulid, started: Timestamp) -> Self {
-        Self {
-            run,
-            started,
-            duration_ms: 0,
-            inbox_keys: Vec::new(),
-            skipped_keys: Vec::new(),
-            published: Vec::new(),
-            rejected: Vec::new(),
-            waiting: Vec::new(),
-            retired: Vec::new(),
-            removed: Vec::new(),
-            replaced: Vec::new(),
-            repositories: Vec::new(),
-            swept: 0,
-            uploaders: BTreeMap::new(),
-            errors: Vec::new(),
-            usage: Usage::default(),
-            left_out: Counts::default(),
-            trouble: Trouble::default(),
-            beyond: KeySet::default(),
-        }
+impl share::Publish for Publisher {
+    async fn publish(&self, dropped: &[Dropped], pass: Pass<'_>, report: &mut Report) {
+        self.batches(dropped, pass, report).await;
     }
-
-    fn wait(&mut self, dropped: &Dropped, reason: String) {
-        self.leave(Waiting { inbox_key: dropped.key().to_owned(), reason });
-    }
-
-    /// Notes what went wrong, and gives it back; the run goes on. What goes wrong for thousands is logged for the first.
-    fn fault(&mut self, doing: &str, error: &Error) -> String {
-        let line = format!("{doing}: {}", error.chain());
-        if self.note_error(line.clone()) {
-            tracing::error!(run.id = %self.run, kind = error.kind().name(), hint = error.hint_text(), "part of the run failed: {line:?}");
-        }
-        line
-    }
-
-    fn finish(&mut self, took: std::time::Duration, usage: Usage) {
-        self.duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        self.usage = usage;
-        self.skip();
-        self.published.sort_by(|a, b| a.inbox_key.cmp(&b.inbox_key));
-    }
-
-    /// Whether anything changed. A file that waits, run after run, is no change.
-    pub fn changed(&self) -> bool {
-        let lists = [self.published.len(), self.rejected.len(), self.retired.len(), self.removed.len()];
-        let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        lists.iter().sum::<usize>() > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
-    }
-
-    /// Whether anything changed or went wrong.
-    pub fn did_work(&self) -> bool {
-        self.changed() || !self.errors.is_empty()
-    }
-}
-
-/// A lock whose holder panicked still guards a plain map that can be read again from the store.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

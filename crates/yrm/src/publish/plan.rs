@@ -8,12 +8,11 @@ use jiff::Timestamp;
 use rpmmd::evr::EvrRef;
 use rpmmd::nevra::Nevra;
 
-use super::catalog::{Catalog, Staying};
-use super::gate::Gate;
-use super::verdict::{Candidate, Standing};
-use crate::config::{Level, OnConflict, Retention};
+use crate::bucket::catalog::{Catalog, Staying};
+use crate::bucket::keeping::{FolderRules, Kept};
+use crate::bucket::verdict::{Candidate, Standing};
+use crate::config::OnConflict;
 use crate::retention::{self, Module, Version};
-use crate::store::key::RepositoryDir;
 
 /// What is to happen. The numbers are indexes of candidates, or of the catalog's entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -43,32 +42,6 @@ pub struct Replacement {
     pub entries: Vec<usize>,
     /// Whether it goes under a path of its own: bytes never change under one.
     pub goes_apart: bool,
-}
-
-/// Which of the configuration's rules holds where in one repository.
-#[derive(Debug, Clone, Copy)]
-pub struct FolderRules<'a> {
-    /// The rules.
-    pub gate: &'a Gate,
-    /// The repository.
-    pub repository: &'a RepositoryDir,
-}
-
-impl FolderRules<'_> {
-    /// The number of the rule that holds for the package at `href`.
-    pub fn of(self, href: &str) -> Option<usize> {
-        self.gate.rule_of(&self.path(href))
-    }
-
-    /// Whether a package at `href` must have a signature that counts.
-    pub fn require(self, href: &str) -> bool {
-        self.gate.demands(&self.path(href)).level == Level::Require
-    }
-
-    /// A package's path below the inbox, or below `repo/`.
-    pub fn path(self, href: &str) -> String {
-        self.repository.path_of(href)
-    }
 }
 
 impl Plan {
@@ -369,74 +342,32 @@ fn wanted(catalog: &Catalog, candidates: &[Candidate], plan: &Plan) -> HashSet<u
     plan.already.iter().filter_map(|&at| published_as(catalog, &candidates[at])).collect()
 }
 
-/// A repository as retention looks at it.
-#[derive(Debug, Clone, Copy)]
-pub struct Kept<'a> {
-    /// What it holds.
-    pub catalog: &'a Catalog,
-    /// Whose folders are whose.
-    pub rules: FolderRules<'a>,
-    /// Whether its metadata offers modules. Where it offers none, no client knows of a stream, and nobody
-    /// need look whether a package is of one.
-    pub offers_modules: bool,
-    /// What is kept.
-    pub retention: Retention,
+/// What retention takes out, once it is known which candidates are in place: only those count as newer
+/// versions. Who drops a package again is told that it is published: it leaves in a later run.
+pub fn retirements(
+    kept: Kept<'_>,
+    candidates: &[Candidate],
+    plan: &Plan,
+    placed: &[usize],
+    now: Timestamp,
+) -> Vec<usize> {
+    let wanted = wanted(kept.catalog, candidates, plan);
+    let mut leaving = retiring(kept, candidates, placed, now);
+    leaving.retain(|at| !wanted.contains(at));
+    leaving
 }
 
-impl Kept<'_> {
-    /// What retention takes out, once it is known which candidates are in place: only those count as newer
-    /// versions. Who drops a package again is told that it is published: it leaves in a later run.
-    pub fn retirements(self, candidates: &[Candidate], plan: &Plan, placed: &[usize], now: Timestamp) -> Vec<usize> {
-        let wanted = wanted(self.catalog, candidates, plan);
-        let mut leaving = self.retiring(candidates, placed, now);
-        leaving.retain(|at| !wanted.contains(at));
-        leaving
-    }
-
-    /// Retention looks at the repository as it will be: what arrives counts, and never leaves.
-    fn retiring(self, candidates: &[Candidate], admit: &[usize], now: Timestamp) -> Vec<usize> {
-        let arriving = admit.iter().map(|&at| {
-            let Candidate { nevra: Nevra { name, evr, arch }, href, module, .. } = &candidates[at];
-            let (rule, module) = (self.rules.of(href), Module::of_label(module));
-            Version { name, arch, evr: evr.borrowed(), first_published: Timestamp::MAX, rule, module }
-        });
-        let all: Vec<Version<'_>> = self.versions().chain(arriving).collect();
-        let mut leaving = retention::retire(&all, self.retention, now);
-        leaving.retain(|&at| at < self.catalog.entries.len());
-        leaving
-    }
-
-    /// The entries whose module must be known before it can be said what leaves now. Looks at every package.
-    pub fn unread(self, now: Timestamp) -> Vec<usize> {
-        if !self.offers_modules {
-            return Vec::new();
-        }
-        retention::unread(&self.versions().collect::<Vec<_>>(), self.retention, now)
-    }
-
-    /// When retention next has something to do in this repository. Looks at every package.
-    pub fn next_retirement(self) -> Option<Timestamp> {
-        retention::next_retirement(&self.versions().collect::<Vec<_>>(), self.retention)
-    }
-
-    fn versions(&self) -> impl Iterator<Item = Version<'_>> {
-        let entries = &self.catalog.entries;
-        // Packages of one folder mostly lie side by side.
-        let mut known: Option<(&str, Option<usize>)> = None;
-        (0..entries.len()).map(move |at| {
-            let (name, evr, arch) = entries.nevra(at);
-            let href = entries.href(at);
-            let folder = href.rsplit_once('/').map_or("", |(folder, _)| folder);
-            let rule = known.filter(|(last, _)| *last == folder).map_or_else(|| self.rules.of(href), |(_, rule)| rule);
-            known = Some((folder, rule));
-            let module = match entries.module(at) {
-                Some(label) => Module::of_label(label),
-                None if self.offers_modules => Module::Unread,
-                None => Module::None,
-            };
-            Version { name, arch, evr, first_published: entries.get(at).first_published(), rule, module }
-        })
-    }
+/// Retention looks at the repository as it will be: what arrives counts, and never leaves.
+fn retiring(kept: Kept<'_>, candidates: &[Candidate], admit: &[usize], now: Timestamp) -> Vec<usize> {
+    let arriving = admit.iter().map(|&at| {
+        let Candidate { nevra: Nevra { name, evr, arch }, href, module, .. } = &candidates[at];
+        let (rule, module) = (kept.rules.of(href), Module::of_label(module));
+        Version { name, arch, evr: evr.borrowed(), first_published: Timestamp::MAX, rule, module }
+    });
+    let all: Vec<Version<'_>> = kept.versions().chain(arriving).collect();
+    let mut leaving = retention::retire(&all, kept.retention, now);
+    leaving.retain(|&at| at < kept.catalog.entries.len());
+    leaving
 }
 
 /// Where packages of the next generation come from.
@@ -489,8 +420,8 @@ mod tests {
     use rpmmd::compress::Compression;
 
     use super::*;
-    use crate::publish::catalog::Entries;
-    use crate::publish::catalog::tests::{catalog, entry};
+    use crate::bucket::catalog::Entries;
+    use crate::bucket::catalog::tests::{catalog, entry};
 
     #[test]
     fn what_stays_side_by_side_is_one_range_and_what_leaves_parts_it() {

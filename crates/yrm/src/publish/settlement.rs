@@ -4,38 +4,40 @@ use std::collections::HashSet;
 
 use rpmmd::checksum::Sha256;
 
-use super::admit::Admission;
-use super::inbox::Dropped;
-use super::report::{Published, RepositoryReport, Retired, Trouble, Waiting, Way};
-use super::verdict::{Candidate, Rejection, Verdict};
+use super::commit::admit::Admission;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::receipt::Answered;
+use crate::bucket::report::{Published, Report, RepositoryReport, Retired, Trouble, Waiting, Way};
+use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, Result};
 use crate::store::key::RepositoryDir;
 
 /// What became of one repository's part.
 #[derive(Debug, Default)]
-pub(super) struct Settlement {
-    pub(super) repository: Option<RepositoryReport>,
-    pub(super) published: Vec<Published>,
-    pub(super) conflicts: Vec<Rejection>,
-    pub(super) waiting: Vec<Waiting>,
-    pub(super) gone: usize,
-    /// Uploads that were published, and are there still although their packages have been taken out.
-    pub(super) leftovers: Vec<Dropped>,
-    pub(super) retired: Vec<Retired>,
-    pub(super) removed: Vec<Retired>,
-    pub(super) replaced: Vec<Retired>,
-    pub(super) errors: Vec<String>,
-    pub(super) trouble: Trouble,
+pub(crate) struct Settlement {
+    pub(crate) repository: Option<RepositoryReport>,
+    pub(crate) published: Vec<Published>,
+    pub(crate) conflicts: Vec<Rejection>,
+    pub(crate) waiting: Vec<Waiting>,
+    pub(crate) gone: usize,
+    /// Uploads that have their answer and are there still: published ones whose packages have been taken out, and
+    /// rejected ones that would be published now.
+    pub(crate) leftovers: Vec<(Dropped, Answered)>,
+    pub(crate) retired: Vec<Retired>,
+    pub(crate) removed: Vec<Retired>,
+    pub(crate) replaced: Vec<Retired>,
+    pub(crate) errors: Vec<String>,
+    pub(crate) trouble: Trouble,
     /// The repository, when a path in it waits for nothing but a sweep.
-    pub(super) sweep: Option<RepositoryDir>,
+    pub(crate) sweep: Option<RepositoryDir>,
 }
 
 impl Settlement {
-    pub(super) fn wait(&mut self, dropped: &Dropped, reason: String) {
+    pub(crate) fn wait(&mut self, dropped: &Dropped, reason: String) {
         self.waiting.push(Waiting { inbox_key: dropped.key().to_owned(), reason });
     }
 
-    pub(super) fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
+    pub(crate) fn turned_away(&mut self, dropped: &Dropped, verdict: Verdict) {
         match verdict {
             Verdict::Wait { why, .. } | Verdict::Held { why, .. } => self.wait(dropped, why),
             Verdict::Reject(rejection) => self.conflicts.push(rejection),
@@ -44,7 +46,7 @@ impl Settlement {
     }
 
     /// A candidate that did not get to its place.
-    pub(super) fn held_up(&mut self, candidate: &Candidate, admission: Result<Admission>) {
+    pub(crate) fn held_up(&mut self, candidate: &Candidate, admission: Result<Admission>) {
         let dropped = &candidate.dropped;
         match admission {
             Ok(Admission::Wait(reason)) => self.wait(dropped, reason),
@@ -54,7 +56,7 @@ impl Settlement {
                     self.sweep = Some(candidate.repository.clone());
                 }
             }
-            Ok(Admission::Answered) => self.leftovers.push(dropped.clone()),
+            Ok(Admission::Answered) => self.leftovers.push((dropped.clone(), Answered::Published)),
             Ok(Admission::Placed(_) | Admission::Gone) => self.gone += 1,
             Err(error) => {
                 tracing::error!(
@@ -73,7 +75,7 @@ impl Settlement {
 
     /// Takes out candidates for which something could not be read: one of them holds up nobody else. The
     /// errors are in the candidates' order, and there may be several for one.
-    pub(super) fn leave_out(&mut self, candidates: &mut Vec<Candidate>, mut unread: Vec<(usize, Error)>) {
+    pub(crate) fn leave_out(&mut self, candidates: &mut Vec<Candidate>, mut unread: Vec<(usize, Error)>) {
         unread.dedup_by_key(|(at, _)| *at);
         // Backwards, so that removing one leaves the indexes of those still to do alone.
         for (at, error) in unread.into_iter().rev() {
@@ -83,13 +85,46 @@ impl Settlement {
     }
 
     /// Adds what went wrong beside the rest.
-    pub(super) fn went_wrong_too(&mut self, apart: Self) {
+    pub(crate) fn went_wrong_too(&mut self, apart: Self) {
         self.errors.extend(apart.errors);
         self.trouble.and(apart.trouble);
     }
 
+    /// Adds all of it to the report of a run. Gives what it turned down, to be quarantined, and the repository, when a path
+    /// in it waits for nothing but a sweep.
+    pub(crate) fn tell(self, report: &mut Report) -> (Vec<Rejection>, Option<RepositoryDir>) {
+        let Self {
+            repository,
+            published,
+            conflicts,
+            waiting,
+            gone: _,
+            leftovers: _,
+            retired,
+            removed,
+            replaced,
+            errors,
+            trouble,
+            sweep,
+        } = self;
+        let repositories = repository.into_iter().collect();
+        let empty = Report::new(report.run, report.started);
+        report.absorb(Report {
+            published,
+            waiting,
+            retired,
+            removed,
+            replaced,
+            repositories,
+            errors,
+            trouble,
+            ..empty
+        });
+        (conflicts, sweep)
+    }
+
     /// After a lost switch everything is judged again, except what has left the line already.
-    pub(super) fn forget(&mut self, again: &[Candidate]) {
+    pub(crate) fn forget(&mut self, again: &[Candidate]) {
         let again: HashSet<&str> = again.iter().map(|candidate| candidate.dropped.key()).collect();
         self.conflicts.retain(|rejection| !again.contains(rejection.dropped.key()));
         self.waiting.retain(|waiting| !again.contains(waiting.inbox_key.as_str()));
@@ -97,7 +132,7 @@ impl Settlement {
 }
 
 /// The report of one package that clients can install.
-pub(super) fn published(candidate: &Candidate, pkgid: Sha256, way: Way) -> Published {
+pub(crate) fn published(candidate: &Candidate, pkgid: Sha256, way: Way) -> Published {
     let signed = candidate.signed.as_ref();
     Published {
         inbox_key: candidate.dropped.key().to_owned(),

@@ -15,8 +15,9 @@ use rpmmd::repodata::ReadRange as _;
 use serde::{Deserialize, Serialize};
 
 use super::body::Body;
-use super::probe::ProbeRow;
-use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, ProbeRow, PutIf, Read, Reused, Store, Stored,
+};
 use crate::config::Folders;
 use crate::error::Result;
 

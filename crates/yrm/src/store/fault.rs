@@ -20,8 +20,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 
 use super::body::Body;
-use super::probe::ProbeRow;
-use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, ProbeRow, PutIf, Read, Reused, Store, Stored,
+};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -21,11 +21,11 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repodata::ReadRange as _;
 
 use super::body::Body;
+use super::contract::clip;
 use super::key::MAX_KEY_BYTES;
-use super::probe::ProbeRow;
 use super::{
-    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
-    Stored, clip,
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, ProbeRow, PutIf, Read, Reused,
+    Store, Stored,
 };
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};

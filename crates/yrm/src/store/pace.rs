@@ -18,8 +18,9 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use super::body::Body;
-use super::probe::ProbeRow;
-use super::{Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored};
+use super::{
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, ProbeRow, PutIf, Read, Reused, Store, Stored,
+};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 

@@ -14,7 +14,7 @@ use serde::Serialize;
 
 use super::body::Body;
 use super::key::Key;
-use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, PutIf, Reused, Store, Stored, settle};
+use super::{Abilities, Attributes, Copy, ETag, Object, Outcome, ProbeRow, PutIf, Reused, Store, Stored, settle};
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -28,17 +28,6 @@ pub struct ProbeReport {
     pub rows: Vec<ProbeRow>,
     /// What the rows add up to.
     pub abilities: Abilities,
-}
-
-/// One thing that was tried.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ProbeRow {
-    /// What the store should do.
-    pub name: &'static str,
-    /// Whether it did.
-    pub ok: bool,
-    /// What was seen.
-    pub seen: String,
 }
 
 /// A row's result: `Err` when the store refused the call itself, or (`Unavailable`) gave no clear

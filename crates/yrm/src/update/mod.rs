@@ -19,7 +19,7 @@ use rpmmd::checksum::Sha256;
 
 use self::place::{Draft, Place};
 use self::release::{MAX_MANIFEST_BYTES, MAX_PROGRAM_BYTES, MAX_SIGNATURE_BYTES, Names};
-pub use self::succession::inherited;
+pub use self::succession::{Staged, inherited};
 use crate::config::{BucketUrl, Config, SelfUpdate};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sched::Stop;
@@ -81,15 +81,6 @@ impl From<Error> for Trouble {
     fn from(error: Error) -> Self {
         Self::Failed(error)
     }
-}
-
-/// A program that was verified and tried, and waits to take over.
-#[derive(Debug)]
-pub struct Staged {
-    place: Place,
-    program: PathBuf,
-    digest: Sha256,
-    version: String,
 }
 
 /// Whether the program that runs has proved itself.

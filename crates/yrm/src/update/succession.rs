@@ -9,16 +9,26 @@ use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rpmmd::checksum::Sha256;
 use rustix::net::sockopt::socket_acceptconn;
 
-use super::Staged;
+use super::place::Place;
 use crate::error::{Error, ErrorKind, Result};
 
 /// The program that runs, whatever became of its file.
 pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
+
+/// A program that was verified and tried, and waits to take over.
+#[derive(Debug)]
+pub struct Staged {
+    pub(super) place: Place,
+    pub(super) program: PathBuf,
+    pub(super) digest: Sha256,
+    pub(super) version: String,
+}
 
 impl Staged {
     /// Replaces this program by the new one. Returns only if neither that nor, in its place,

@@ -33,7 +33,7 @@ fn everything_wrong_with_the_configuration_is_said_at_once_and_exits_2() {
       grace (--grace): "soon" is not a duration (write a number with s, m, h or d, such as 90s, 5m, 72h or 60d)
       concurrency (yrm.toml): "0" is not a whole number from 1 to 256
       listen (YRM_LISTEN): "here" is not an address and port (such as 127.0.0.1:5000 or [::1]:5000)
-    hint: yrm config show tells where each value came from; docs/config.md explains them
+    hint: yrm config show tells where each value came from; docs/reference/settings.md explains them
     "#);
 }
 
@@ -45,7 +45,7 @@ fn an_error_is_one_json_object_on_stderr_when_json_is_asked_for() {
     exit 2
     --- stdout
     --- stderr
-    {"error":{"kind":"config","message":"reading the configuration: bucket (--bucket): \"x/y\" may be a directory or a bucket with a prefix (write ./x/y for the directory or s3://x/y for the bucket)","hint":"yrm config show tells where each value came from; docs/config.md explains them","exit_code":2}}
+    {"error":{"kind":"config","message":"reading the configuration: bucket (--bucket): \"x/y\" may be a directory or a bucket with a prefix (write ./x/y for the directory or s3://x/y for the bucket)","hint":"yrm config show tells where each value came from; docs/reference/settings.md explains them","exit_code":2}}
     "#);
 }
 

@@ -248,7 +248,7 @@ async fn a_large_package_is_published_without_moving_its_payload() {
     assert_eq!(run(&publisher).await.published.len(), 1_000);
 
     let fresh = yrm::publish::Publisher::new(store, super::publish::world::policy()).unwrap();
-    fresh.bucket().abilities().await.unwrap();
+    yrm::publish::abilities::abilities(fresh.bucket()).await.unwrap();
     for (how, publisher) in [("warm", &publisher), ("cold", &fresh)] {
         let large = Rpm::new(format!("large-{how}"), "1", "1", "noarch").payload(vec![7; 5_000_000]);
         upload(&bucket, &format!("inbox/large-{how}.rpm"), large.build()).await;
@@ -256,7 +256,7 @@ async fn a_large_package_is_published_without_moving_its_payload() {
         let report = run(publisher).await;
         println!("5 MB into 1,000 packages, {how}: {}", figure(&bucket).await);
         assert_eq!(report.published.len(), 1);
-        assert_eq!(report.published[0].way, Some(yrm::publish::report::Way::InStore));
+        assert_eq!(report.published[0].way, Some(yrm::bucket::report::Way::InStore));
         let moved = report.usage.bytes_in + report.usage.bytes_out;
         assert!(moved < 1_000_000, "{moved} bytes for a package whose payload the store can copy itself");
     }

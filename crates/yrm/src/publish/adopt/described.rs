@@ -19,12 +19,12 @@ use rpmmd::repodata::{Document, Fragments, Location, PackageStream, PackageXml, 
 use rpmmd::repomd::{Record, Repomd};
 use serde::{Deserialize, Serialize};
 
-use super::batch_packages;
+use super::batch::batch_packages;
+use crate::bucket::catalog::Entry;
+use crate::bucket::href;
+use crate::bucket::report::Names;
+use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::{Bucket, aside};
-use crate::publish::catalog::Entry;
-use crate::publish::href;
-use crate::publish::report::Names;
 use crate::store::Object;
 use crate::store::body::{Body, Spool};
 use crate::store::key::{Key, RepositoryDir};

@@ -6,13 +6,13 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::described::Described;
+use crate::bucket::catalog::Entries;
+use crate::bucket::generations;
+use crate::bucket::href::is_outside;
+use crate::bucket::listing::list_all;
+use crate::bucket::report::Names;
+use crate::bucket::{Bucket, Share};
 use crate::error::Result;
-use crate::publish::bucket::{Bucket, Share};
-use crate::publish::catalog::Entries;
-use crate::publish::href::is_outside;
-use crate::publish::inbox::list_all;
-use crate::publish::report::Names;
-use crate::publish::sweep;
 use crate::store::Object;
 use crate::store::key::{self, Key, RepositoryDir};
 
@@ -64,7 +64,8 @@ impl Folder {
     fn of(prefix: String, mut objects: Vec<Object>) -> Self {
         // It is, but for stores that list in an order of their own.
         objects.sort_by(|a, b| a.key.cmp(&b.key));
-        let nested = objects.iter().filter_map(|object| sweep::inner_repository(&object.key[prefix.len()..])).collect();
+        let nested =
+            objects.iter().filter_map(|object| generations::inner_repository(&object.key[prefix.len()..])).collect();
         Self { prefix, objects, nested }
     }
 
@@ -98,7 +99,7 @@ impl Folder {
         let is_its =
             located.is_some_and(|(dir, href)| dir == *repository && href.to_ascii_lowercase().ends_with(".rpm"));
         let href = &object.key[self.prefix.len()..];
-        is_its && object.size_bytes > 0 && !sweep::folders(href).any(|folder| self.nested.contains(folder))
+        is_its && object.size_bytes > 0 && !generations::folders(href).any(|folder| self.nested.contains(folder))
     }
 
     /// All its packages.

@@ -3,8 +3,10 @@
 //! or not at all, that package's header is read. What it does not name stays out; only a repository without any
 //! metadata is made from the files in its folder. Never deletes, and never takes a refusal for absence.
 
+mod batch;
 mod described;
 mod folder;
+pub(super) mod kept;
 mod taking;
 
 use std::collections::HashSet;
@@ -20,36 +22,22 @@ use rpmmd::repomd::{Record, Repomd};
 use self::described::{Described, Told};
 use self::folder::{Folder, Parts, There};
 use self::taking::{Found, Taking};
-use super::bucket::{Bucket, aside, guard_loss};
-use super::catalog::Entry;
-use super::href;
-use super::inbox::{Dropped, list_all};
-use super::inspect::{Inspector, describe_at, learn_pkgid, read_header};
-use super::kept::Kept;
-use super::observe::{Current, State, load_catalog};
-use super::report::{Adoption, Names};
-use super::signed::is_ours;
-use super::verdict::{Candidate, Verdict};
+use super::guard::guard_loss;
+use super::inspect::read::{Inspector, describe_at, learn_pkgid, read_header};
+use super::inspect::signed::is_ours;
+use crate::bucket::catalog::Entry;
+use crate::bucket::href;
+use crate::bucket::inbox::Dropped;
+use crate::bucket::kept::Kept;
+use crate::bucket::listing::list_all;
+use crate::bucket::observe::load_catalog;
+use crate::bucket::report::{Adoption, Names};
+use crate::bucket::state::{Current, State, TakenOver};
+use crate::bucket::verdict::{Candidate, Verdict};
+use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
 use crate::store::key::{self, RepositoryDir};
-
-/// Packages that one thread works on while others are read: enough for some blocks.
-const BATCH_PER_THREAD: usize = 96;
-
-/// Packages that go through together.
-fn batch_packages() -> usize {
-    BATCH_PER_THREAD * rayon::current_num_threads()
-}
-
-/// What was taken over, told with the generation that comes of it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TakenOver {
-    /// For the report.
-    pub told: Adoption,
-    /// What no sweep may take.
-    pub kept: Kept,
-}
 
 /// The state of a repository without repomd.xml: the last generation when there was one, what
 /// lies in its folder when there was none, and empty only when there is nothing.
@@ -217,7 +205,7 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     };
     let damaged = || {
         Error::new(ErrorKind::Corrupt, format!("restoring {repository} from {}", newest.key))
-            .hint("repomd.xml and the last generation's copy are both unusable; docs/bucket.md says how to start again")
+            .hint("repomd.xml and the last generation's copy are both unusable; docs/tasks/restore.md says how to start again")
     };
     let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
     let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;

@@ -7,11 +7,11 @@ use rpmmd::compress::Compression;
 use rpmmd::repodata::{Build, Document, Fragments, RenderError, RenderOptions};
 use zstd::bulk::Decompressor;
 
-use super::batch_packages;
+use super::batch::batch_packages;
 use super::described::Described;
+use crate::bucket::catalog::{Catalog, Entries, Entry};
+use crate::bucket::state::Rerendered;
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::catalog::{Catalog, Entries, Entry};
-use crate::publish::observe::Rerendered;
 use crate::store::Object;
 use crate::store::body::Spool;
 

@@ -10,24 +10,21 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repodata::Document;
 use rpmmd::repomd::{AnyChecksum, Record, Repomd};
 
+use crate::bucket::Bucket;
+use crate::bucket::catalog::FileLayout;
+use crate::bucket::listing::list_all;
+use crate::bucket::mirrorlist::{REPOMD, SIGNATURE};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::bucket::Bucket;
-use crate::publish::catalog::FileLayout;
-use crate::publish::inbox::list_all;
-use crate::publish::pair;
+use crate::publish::commit::pair;
+use crate::publish::copying;
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Copied, Settled};
 use crate::store::{Copy, PutIf};
 
-/// Where repomd.xml lies in the folder.
-pub(crate) const REPOMD: &str = "repodata/repomd.xml";
-/// Where its signature lies.
-pub(crate) const SIGNATURE: &str = "repodata/repomd.xml.asc";
-
 /// What lies in a folder.
 #[derive(Debug)]
-pub(super) struct Contents {
-    pub(super) folder: MirrorFolder,
+pub(crate) struct Contents {
+    pub(crate) folder: MirrorFolder,
     repomd: Bytes,
     /// What is copied from the repository: the hrefs, and the sizes as far as they are known.
     copied: BTreeMap<String, Option<u64>>,
@@ -35,7 +32,7 @@ pub(super) struct Contents {
 
 impl Contents {
     /// Of the folder that is derived from a generation, in which primary is cut like this.
-    pub(super) fn of(folder: &MirrorFolder, flat: &Repomd, primary: &FileLayout) -> Result<Self> {
+    pub(crate) fn of(folder: &MirrorFolder, flat: &Repomd, primary: &FileLayout) -> Result<Self> {
         let repomd = derived(flat, primary)?;
         let copied = repomd.records.iter().filter(|record| record.base.is_none());
         let copied = copied.map(|record| (record.href.clone(), record.size)).collect();
@@ -43,7 +40,7 @@ impl Contents {
     }
 
     /// Puts all of it where it belongs; what is there stays.
-    pub(super) async fn put(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
+    pub(crate) async fn put(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
         let copies: Vec<_> = self.copied.keys().map(|href| self.copy(bucket, repository, href)).collect();
         let copies = futures::stream::iter(copies).buffer_unordered(bucket.policy.concurrency).try_collect::<Vec<()>>();
         futures::future::try_join(copies, self.put_pair(bucket, repository, at)).await.map(drop)
@@ -80,7 +77,7 @@ impl Contents {
         let Some(source) = store.head(&from).await? else { return Err(missing()) };
         let key = Key::MirrorFile { repository, folder: &self.folder, href };
         let (target, attributes) = (bucket.path(key), key.attributes());
-        match bucket.copy(Copy::of(&source, &target, &attributes)).await? {
+        match copying::copy(bucket, Copy::of(&source, &target, &attributes)).await? {
             Copied::Done(_) | Copied::Found(_) => Ok(()),
             Copied::Occupied(there) if there.size_bytes == source.size_bytes => Ok(()),
             Copied::Occupied(_) => {
@@ -92,7 +89,7 @@ impl Contents {
     }
 
     /// Whether all of it is there, by one listing.
-    pub(super) async fn are_there(&self, bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
+    pub(crate) async fn are_there(&self, bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
         let prefix = bucket.path(Key::MirrorFile { repository, folder: &self.folder, href: "" });
         let listed = list_all(bucket.store.as_ref(), &prefix).await?;
         let there: BTreeMap<&str, u64> =

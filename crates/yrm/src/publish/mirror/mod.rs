@@ -9,95 +9,29 @@
 //! With the mode off the object goes before repomd.xml changes: it never names what is long over.
 
 mod folder;
-pub(super) mod left;
 
-pub(crate) use self::folder::{REPOMD, SIGNATURE};
-
-use std::collections::BTreeSet;
-use std::fmt::Write as _;
-
-use bytes::Bytes;
-use globset::GlobMatcher;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
-use super::bucket::Bucket;
-use super::catalog::{Catalog, FileLayout};
-use super::observe::load_catalog;
-use super::report::Report;
-use super::repository::Work;
+use super::abilities::abilities;
+use super::commit::tidy;
+use super::memory::{Memory, lock};
+use super::pass::{Pass, RunId, Work};
 use super::settlement::Settlement;
-use super::{Pass, Publisher, RunId, lock, tidy};
-use crate::config::{self, Policy, rules};
+use crate::bucket::Bucket;
+use crate::bucket::catalog::{Catalog, FileLayout};
+use crate::bucket::mirrorlist::read;
+use crate::bucket::observe::load_catalog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Put, Settled, TRIES};
-use crate::store::{ETag, PutIf, Read};
-
-/// Where the mode is on, and how clients reach what is published.
-#[derive(Debug, Clone, Default)]
-pub struct MirrorRules {
-    on: bool,
-    rules: Vec<(Vec<GlobMatcher>, Option<bool>)>,
-    public_urls: Vec<String>,
-}
-
-impl MirrorRules {
-    /// From the configuration; a glob that does not parse is a configuration error.
-    pub fn new(policy: &Policy) -> Result<Self> {
-        let wrong = |what| Error::new(ErrorKind::Config, "reading a rule").because(what);
-        let globs = |rule: &config::Rule| {
-            let globs = rule.folders.iter().map(|text| rules::folder_globs(text)).collect::<Result<Vec<_>, String>>();
-            globs.map(|globs| (globs.concat(), rule.mirrorlist)).map_err(wrong)
-        };
-        let rules = policy.trust.rules.iter().map(globs).collect::<Result<_>>()?;
-        Ok(Self { on: policy.mirrors.on, rules, public_urls: policy.mirrors.public_urls.clone() })
-    }
-
-    /// Whether the mode is on in a repository: the first rule for its folder, or for one above it, says so.
-    pub fn is_on(&self, repository: &RepositoryDir) -> bool {
-        let dir = repository.as_str();
-        let above = dir.match_indices('/').map(|(at, _)| &dir[..at]);
-        let folders: Vec<&str> = std::iter::once("").chain(above).chain([dir]).collect();
-        let fits = |globs: &[GlobMatcher]| globs.iter().any(|glob| folders.iter().any(|folder| glob.is_match(folder)));
-        let rule = self.rules.iter().find(|(globs, _)| fits(globs));
-        rule.and_then(|(_, on)| *on).unwrap_or(self.on)
-    }
-
-    /// Whether it is on in any.
-    pub fn is_on_anywhere(&self) -> bool {
-        self.on || self.rules.iter().any(|(_, on)| *on == Some(true))
-    }
-
-    /// The list of mirrors that names `folder`: a line for each address of ours.
-    fn list(&self, repository: &RepositoryDir, folder: &MirrorFolder) -> Bytes {
-        let dir = match repository.as_str() {
-            "" => String::new(),
-            dir => format!("{}/", in_url(dir)),
-        };
-        let lines = self.public_urls.iter().map(|url| format!("{url}/{dir}repodata/{folder}/\n"));
-        lines.collect::<String>().into()
-    }
-}
-
-/// A path as it stands in a URL.
-fn in_url(path: &str) -> String {
-    let mut url = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
-            url.push(char::from(byte));
-        } else {
-            write!(url, "%{byte:02X}").expect("a String takes any text");
-        }
-    }
-    url
-}
+use crate::store::{ETag, PutIf};
 
 /// A generation that is the truth, as far as its mirror is made from it.
 #[derive(Debug, Clone)]
-pub(super) struct Truth {
+pub(crate) struct Truth {
     etag: ETag,
     sha256: Sha256,
     repomd: Repomd,
@@ -108,7 +42,7 @@ pub(super) struct Truth {
 
 impl Truth {
     /// Of a repomd.xml that was read or put, and the catalog that belongs to it.
-    pub(super) fn new(etag: &ETag, bytes: &[u8], repomd: &Repomd, catalog: &Catalog) -> Self {
+    pub(crate) fn new(etag: &ETag, bytes: &[u8], repomd: &Repomd, catalog: &Catalog) -> Self {
         Self {
             etag: etag.clone(),
             sha256: Sha256::of(bytes),
@@ -133,7 +67,7 @@ const KEY_ID_DIGITS: usize = 16;
 
 /// What came of making a mirror current.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Followed {
+pub(crate) enum Followed {
     /// It is derived from the truth.
     Current,
     /// The truth was made with the mode off: the next generation has what is needed.
@@ -144,25 +78,17 @@ pub(super) enum Followed {
 
 /// How a mirror is made current.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Terms {
+pub(crate) struct Terms {
     /// When signatures are made.
-    pub(super) at: Timestamp,
+    pub(crate) at: Timestamp,
     /// Nothing is named any more after this: the sweep may then be about to take it.
-    pub(super) until: Instant,
+    pub(crate) until: Instant,
     /// Whether a folder that is named already is looked through.
-    pub(super) look_inside: bool,
-}
-
-/// A list over this size is none of ours.
-const MAX_LIST_BYTES: u64 = 1 << 16;
-
-/// Reads a repository's list of mirrors.
-pub(crate) async fn read(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Read>> {
-    bucket.store.get(&bucket.path(Key::Mirrorlist { repository }), Some(0..MAX_LIST_BYTES)).await
+    pub(crate) look_inside: bool,
 }
 
 /// Makes the mirror that of the truth. `known` is what was the truth just now.
-pub(super) async fn follow(
+pub(crate) async fn follow(
     bucket: &Bucket,
     repository: &RepositoryDir,
     mut known: Option<Truth>,
@@ -195,7 +121,7 @@ pub(super) async fn follow(
             return Ok(Followed::Current);
         }
         contents.put(bucket, repository, terms.at).await?;
-        bucket.abilities().await?;
+        abilities(bucket).await?;
         let condition = there.map_or(PutIf::Absent, |there| PutIf::Matches(there.object.etag));
         let put = Put { key: &path, bytes: &list, attributes: &attributes, condition: &condition };
         if settle::put_until(store, put, Some(terms.until)).await? == Settled::Lost {
@@ -222,7 +148,7 @@ async fn look(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<Trut
 }
 
 /// With the mode off: removes a list of mirrors that would name what is over. One that is not ours stays.
-pub(super) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Result<()> {
+pub(crate) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Result<()> {
     let Some(there) = read(bucket, repository).await? else { return Ok(()) };
     if MirrorFolder::named_by(&there.bytes).is_none() {
         return Ok(());
@@ -232,57 +158,40 @@ pub(super) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Resul
     tidy::delete_seen(bucket, &path, &there.object.etag).await
 }
 
-impl Publisher {
-    /// After a commit, or where nothing was to be changed: makes the mirror that of `truth`. What fails is
-    /// told, and done by the next run.
-    pub(super) async fn follow(
-        &self,
-        work: Work<'_>,
-        truth: Option<Truth>,
-        until: Instant,
-        settlement: &mut Settlement,
-    ) {
-        let Work { repository, pass: Pass { run, .. }, .. } = work;
-        if !self.bucket.mirror_rules.is_on(repository) {
-            return;
-        }
-        let terms = Terms { at: run.started, until, look_inside: false };
-        match follow(&self.bucket, repository, truth, terms).await {
-            Ok(Followed::Current | Followed::Nothing) => {}
-            Ok(Followed::Lacking) => drop(lock(&self.mirrors_owed).insert(repository.clone())),
-            Err(error) => {
-                lock(&self.mirrors_owed).insert(repository.clone());
-                tracing::warn!(run.id = %run.id, %repository, error = error.chain(),
-                    "published, but mirrorlist does not name it yet; the next run sees to it");
-                settlement.errors.push(format!("making the mirror of {repository}: {}", error.chain()));
-            }
-        }
+/// After a commit, or where nothing was to be changed: makes the mirror that of `truth`. What fails is
+/// told, and done by the next run.
+pub(crate) async fn follow_up(work: Work<'_>, truth: Option<Truth>, until: Instant, settlement: &mut Settlement) {
+    let Work { bucket, memory, repository, pass: Pass { run, .. }, .. } = work;
+    if !bucket.mirror_rules.is_on(repository) {
+        return;
     }
-
-    /// Looks at a repository's mirror, in and out.
-    pub(super) async fn look_at_mirror(&self, repository: &RepositoryDir, run: RunId, until: Instant) -> Result<()> {
-        if !self.bucket.mirror_rules.is_on(repository) {
-            return Ok(());
-        }
-        let terms = Terms { at: run.started, until, look_inside: true };
-        if follow(&self.bucket, repository, None, terms).await? == Followed::Lacking {
-            lock(&self.mirrors_owed).insert(repository.clone());
-        }
-        Ok(())
-    }
-
-    /// Makes the mirrors that are missing where nothing else was to do: by a generation that has what is
-    /// needed if need be.
-    pub(super) async fn follow_where_owed(&self, owed: Vec<RepositoryDir>, pass: Pass<'_>, report: &mut Report) {
-        let settled: BTreeSet<String> = report.repositories.iter().map(|settled| settled.repository.clone()).collect();
-        let owed: Vec<_> = owed.into_iter().filter(|repository| !settled.contains(repository.as_str())).collect();
-        for (repository, failed) in owed.iter().zip(self.settle_undropped(&owed, pass, report).await) {
-            if failed {
-                lock(&self.mirrors_owed).insert(repository.clone());
-            }
+    let terms = Terms { at: run.started, until, look_inside: false };
+    match follow(bucket, repository, truth, terms).await {
+        Ok(Followed::Current | Followed::Nothing) => {}
+        Ok(Followed::Lacking) => drop(lock(&memory.mirrors_owed).insert(repository.clone())),
+        Err(error) => {
+            lock(&memory.mirrors_owed).insert(repository.clone());
+            tracing::warn!(run.id = %run.id, %repository, error = error.chain(),
+                "published, but mirrorlist does not name it yet; the next run sees to it");
+            settlement.errors.push(format!("making the mirror of {repository}: {}", error.chain()));
         }
     }
 }
 
-#[cfg(test)]
-mod tests;
+/// Looks at a repository's mirror, in and out.
+pub(crate) async fn look_at_mirror(
+    bucket: &Bucket,
+    memory: &Memory,
+    repository: &RepositoryDir,
+    run: RunId,
+    until: Instant,
+) -> Result<()> {
+    if !bucket.mirror_rules.is_on(repository) {
+        return Ok(());
+    }
+    let terms = Terms { at: run.started, until, look_inside: true };
+    if follow(bucket, repository, None, terms).await? == Followed::Lacking {
+        lock(&memory.mirrors_owed).insert(repository.clone());
+    }
+    Ok(())
+}

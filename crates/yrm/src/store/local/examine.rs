@@ -13,8 +13,8 @@ use super::temp::Temp;
 use super::tree::{KeyPath, Tree};
 use crate::config::Folders;
 use crate::error::Result;
+use crate::store::ProbeRow;
 use crate::store::key::QUARANTINE_PREFIX;
-use crate::store::probe::ProbeRow;
 
 /// The facts, one row each.
 pub(super) fn rows(tree: &Tree, folders: &Folders) -> Result<Vec<ProbeRow>> {

@@ -6,19 +6,18 @@
 //! fit, the first ones are kept, and it is read again for the next.
 
 mod left_out;
+mod object;
 mod walk;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::left_out::Told;
+pub(super) use self::object::object;
 use self::walk::Walk;
-use super::tree::{Identity, KeyPath, Tree};
+use super::tree::{KeyPath, Tree};
 use crate::error::Result;
 use crate::store::{Object, PAGE_OBJECTS, Page};
-
-/// What of the store's own is no object: temporary files, files being deleted, the lock.
-pub(super) const HIDDEN: [&str; 3] = [".yrm/tmp/", ".yrm/aside/", ".yrm/lock"];
 
 /// Listings whose walk is kept between two pages; the oldest one beyond them begins anew.
 const MAX_WALKS: usize = 4;
@@ -111,19 +110,6 @@ pub(super) fn page(tree: &Tree, listings: &Listings, prefix: &str, after: Option
 /// The first page's worth of files below `folder` (a key prefix that ends with `/`), the store's own included.
 pub(super) fn own_files(tree: &Tree, folder: &str) -> Result<Vec<Object>> {
     Ok(Walk::of_our_own(folder, WALK_BYTES).page(tree, PAGE_OBJECTS)?.objects)
-}
-
-/// A file as an object. A directory keeps no user metadata and no checksum.
-pub(super) fn object(key: String, identity: Identity) -> Object {
-    Object {
-        key,
-        etag: identity.etag(),
-        size_bytes: identity.size_bytes,
-        modified: identity.modified(),
-        since: identity.since(),
-        sha256: None,
-        user: std::collections::BTreeMap::new(),
-    }
 }
 
 /// A lock whose holder panicked guards what can be made again.

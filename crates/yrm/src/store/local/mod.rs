@@ -14,7 +14,9 @@ mod examine;
 mod leftovers;
 mod listing;
 mod lock;
+mod readers;
 mod rights;
+mod startup;
 mod temp;
 mod tree;
 
@@ -36,9 +38,9 @@ use self::lock::Lock;
 use self::temp::{Landing, Temp, open_file};
 use self::tree::{Identity, KeyPath, Tree, failure, io_failure, stat_at};
 use super::body::Body;
-use super::probe::ProbeRow;
+use super::contract::clip;
 use super::{
-    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored, clip,
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, ProbeRow, PutIf, Read, Reused, Store, Stored,
 };
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +65,7 @@ impl DirectoryStore {
     /// left in `.yrm`; a directory that cannot be written to can still be read.
     pub fn open(root: impl Into<PathBuf>) -> Result<Self> {
         let tree = Tree::open(&root.into())?;
-        if let Err(error) = leftovers::tidy(&tree) {
+        if let Err(error) = startup::tidy(&tree) {
             tracing::warn!(root = %tree.path().display(), error = error.chain(), "leftovers stay in .yrm");
         }
         Ok(Self { tree: Arc::new(tree), listings: Arc::default() })

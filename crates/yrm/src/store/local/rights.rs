@@ -8,7 +8,6 @@ use rustix::process::geteuid;
 
 use super::tree::{KeyPath, Tree, failure};
 use crate::error::Result;
-use crate::store::key::{QUARANTINE_PREFIX, SIGNED_PREFIX};
 
 /// Why a delete of `path` would fail: a folder that may not be written to, a sticky one of somebody else, a file
 /// system that is read-only. `None` when nothing is in the way, and when nothing is there.
@@ -39,29 +38,6 @@ pub(super) fn delete_hindrance(tree: &Tree, path: KeyPath<'_>) -> Result<Option<
             geteuid().as_raw()
         ))),
         Err(errno) => Err(failure(errno, doing())),
-    }
-}
-
-/// Who is to read a file, whatever this process's umask says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Readers {
-    /// A web server that runs as somebody else, and whoever else installs from there.
-    Everybody,
-    /// State that others are shown: the answers to uploads, the history.
-    AsTheUmaskSays,
-    /// Nobody else: what was not judged yet, or was turned away.
-    Owner,
-}
-
-/// Who is to read what lies under `key`.
-pub(super) fn readers_of(key: &str) -> Readers {
-    const OWN: [&str; 3] = [".yrm/tmp", SIGNED_PREFIX, QUARANTINE_PREFIX];
-    if OWN.iter().any(|own| key.starts_with(own)) {
-        Readers::Owner
-    } else if key.starts_with(".yrm/") {
-        Readers::AsTheUmaskSays
-    } else {
-        Readers::Everybody
     }
 }
 

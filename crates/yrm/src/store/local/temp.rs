@@ -16,7 +16,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::lock::Lock;
-use super::rights::{Readers, readers_of};
+use super::readers::{Readers, readers_of};
 use super::tree::{Identity, KeyPath, Tree, failure, io_failure, irregular, stat_at};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::{Body, LocalFile};

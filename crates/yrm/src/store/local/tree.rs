@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-use super::rights::{Readers, readers_of};
+use super::readers::{Readers, readers_of};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 use crate::store::key::MAX_KEY_BYTES;

@@ -11,8 +11,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use rpmmd::repodata::ReadRange as _;
 
 use super::answer::Answer;
+use super::client::{Limits, S3Store};
 use super::multipart::UPLOADS_AT_ONCE;
-use super::{Limits, S3Store};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::body::Body;
 use crate::store::{Assembled, Attributes, Object, Outcome, PutIf, Reused, Store as _};

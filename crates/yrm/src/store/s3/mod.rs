@@ -9,6 +9,7 @@
 
 mod answer;
 mod assemble;
+mod client;
 mod multipart;
 mod rights;
 mod spelling;
@@ -18,166 +19,32 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::retry::RetryConfig;
-use aws_sdk_s3::config::timeout::TimeoutConfig;
-use aws_sdk_s3::config::{Builder, Region, RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::operation::get_object::GetObjectOutput;
 use aws_sdk_s3::primitives::DateTime;
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumMode, EncodingType, MetadataDirective, RequestPayer, TaggingDirective,
-};
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumMode, EncodingType, MetadataDirective, TaggingDirective};
 use bytes::Bytes;
 use jiff::Timestamp;
-use rpmmd::checksum::Sha256;
 
 use self::answer::Answer;
+pub use self::client::{Limits, S3Store};
+use self::client::{copying, sha256_of, stored, user_metadata};
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
-use self::written::{Headers, say};
+use self::written::say;
 use super::body::Body;
-use super::probe::ProbeRow;
 use super::{
-    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, PutIf, Read, Reused, Store,
-    Stored,
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, ProbeRow, PutIf, Read, Reused,
+    Store, Stored,
 };
-use crate::aws::chain;
-use crate::config::access_point::AccessPoint;
-use crate::config::{Folders, S3Config, Written};
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 
 /// A read whose body breaks off starts again so often in all; the SDK repeats only what fails
 /// before the body.
 const BODY_ATTEMPTS: u32 = 3;
 
-/// Bytes that are hashed on the spot; more goes where blocking is allowed.
-const HASH_AT_ONCE_BYTES: usize = 256 << 10;
-
-/// Where S3's ways of storing change, and how long an answer may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Limits {
-    /// A file over this size is uploaded in parts.
-    pub single_put_bytes: u64,
-    /// An object over this size is copied in parts: S3 takes 5 GiB in one call.
-    pub single_copy_bytes: u64,
-    /// Bytes of an uploaded part, at least: S3 wants 5 MiB, and at most 10,000 parts.
-    pub part_bytes: u64,
-    /// Bytes of a copied part, at least.
-    pub copy_part_bytes: u64,
-    /// A body up to this size is sent in one call, even if the store has most of it.
-    pub single_assemble_bytes: u64,
-    /// Bytes of every part but the last, at least: S3's own limit.
-    pub min_part_bytes: u64,
-    /// How long the store may keep silent.
-    pub read_timeout: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            single_put_bytes: 64 << 20,
-            single_copy_bytes: 5 << 30,
-            part_bytes: 16 << 20,
-            copy_part_bytes: 512 << 20,
-            single_assemble_bytes: 16 << 20,
-            min_part_bytes: 5 << 20,
-            read_timeout: Duration::from_mins(1),
-        }
-    }
-}
-
-/// A bucket in S3, or a prefix of one.
-#[derive(Debug, Clone)]
-pub struct S3Store {
-    /// Retries: reads and what has no condition.
-    patient: Client,
-    /// Never retries: what has a condition.
-    once: Client,
-    bucket: String,
-    /// Empty, or ends with a slash.
-    prefix: String,
-    limits: Limits,
-    /// What is said with every object that is written.
-    written: Arc<Written>,
-    /// Whether we say that we pay.
-    payer: Option<RequestPayer>,
-}
-
 impl S3Store {
-    /// The bucket (or access point) `name`, below `prefix` (may be empty), reached as `config` says and otherwise
-    /// as the SDK's own chain of environment, profiles and instance roles says. Sends nothing.
-    pub async fn connect(name: &str, prefix: &str, config: &S3Config) -> Result<Self> {
-        let shared = chain::shared(config).await?;
-        let mut builder = Builder::from(&shared).force_path_style(config.path_style);
-        if let Some(point) = AccessPoint::of(name) {
-            builder = builder.region(Region::new(point.region.to_owned()));
-        } else if shared.region().is_none() {
-            // Other stores than AWS's have no regions, but signatures want one.
-            if config.endpoint.is_none() && shared.endpoint_url().is_none() {
-                return Err(Error::new(ErrorKind::Config, format!("finding the region of the bucket {name}"))
-                    .hint("give --region, AWS_REGION or a profile with a region"));
-            }
-            builder = builder.region(Region::from_static("us-east-1"));
-        }
-        Ok(Self::with_client(builder, name, prefix, Limits::default()).saying(config))
-    }
-
-    /// The same bucket, with what `config` has said with every request.
-    #[must_use]
-    pub fn saying(self, config: &S3Config) -> Self {
-        let payer = config.requester_pays.then_some(RequestPayer::Requester);
-        Self { written: Arc::new(config.written.clone()), payer, ..self }
-    }
-
-    /// The bucket (or access point) `name`, below `prefix`, through a client that is configured but for retries,
-    /// timeouts and checksums.
-    pub fn with_client(builder: Builder, name: &str, prefix: &str, limits: Limits) -> Self {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(Duration::from_secs(5))
-            .read_timeout(limits.read_timeout)
-            .operation_attempt_timeout(Duration::from_mins(10))
-            .build();
-        // Our puts carry their own SHA-256; the SDK's default, a checksum trailer, fails on stores
-        // that are not AWS's (Garage).
-        let config = builder
-            .timeout_config(timeouts)
-            .retry_config(RetryConfig::standard())
-            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
-            .build();
-        let once = config.to_builder().retry_config(RetryConfig::disabled()).build();
-        let prefix = prefix.trim_matches('/');
-        Self {
-            patient: Client::from_conf(config),
-            once: Client::from_conf(once),
-            bucket: name.to_owned(),
-            prefix: if prefix.is_empty() { String::new() } else { format!("{prefix}/") },
-            limits,
-            written: Arc::default(),
-            payer: None,
-        }
-    }
-
-    fn headers(&self, attributes: &Attributes) -> Headers {
-        Headers::of(&self.written, attributes.class)
-    }
-
-    fn full(&self, key: &str) -> String {
-        format!("{}{key}", self.prefix)
-    }
-
-    /// The client and the headers that a condition needs.
-    fn conditional(&self, condition: &PutIf) -> (&Client, Option<String>, Option<String>) {
-        match condition {
-            PutIf::Always => (&self.patient, None, None),
-            PutIf::Absent => (&self.once, Some("*".to_owned()), None),
-            PutIf::Matches(etag) => (&self.once, None, Some(quoted(etag))),
-        }
-    }
-
     async fn copy_at_once(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
         let doing = copying(copy);
         let attributes = copy.attributes;
@@ -420,18 +287,6 @@ impl Store for S3Store {
     }
 }
 
-fn copying(copy: Copy<'_>) -> String {
-    format!("copying {:?} to {:?}", copy.source.key, copy.target)
-}
-
-/// A success must name what it made; one that does not is looked at.
-fn stored(etag_text: Option<&str>, sha256: Option<Sha256>, doing: &str) -> Outcome<Stored> {
-    match etag_text {
-        Some(text) => Outcome::Done(Stored { etag: etag(text), sha256, since: None }),
-        None => Outcome::Ambiguous(Error::new(ErrorKind::Unavailable, doing).because("the answer has no ETag")),
-    }
-}
-
 /// An object from an answer's parts. A part that is missing is an error, never a default: a
 /// missing time would look ancient to the sweep.
 fn object(key: String, etag_text: Option<&str>, size: Option<i64>, modified: Option<&DateTime>) -> Result<Object> {
@@ -459,19 +314,4 @@ fn no_bytes(object: Object) -> Read {
 
 fn user(metadata: Option<&HashMap<String, String>>) -> BTreeMap<String, String> {
     metadata.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-fn user_metadata(attributes: &Attributes) -> Option<HashMap<String, String>> {
-    let user = &attributes.user;
-    (!user.is_empty()).then(|| user.iter().map(|(name, value)| (name.clone(), value.clone())).collect())
-}
-
-async fn sha256_of(bytes: &Bytes) -> Result<Sha256> {
-    if bytes.len() <= HASH_AT_ONCE_BYTES {
-        return Ok(Sha256::of(bytes));
-    }
-    let bytes = bytes.clone();
-    tokio::task::spawn_blocking(move || Sha256::of(&bytes))
-        .await
-        .map_err(|error| Error::new(ErrorKind::Internal, "hashing an object").because(error))
 }

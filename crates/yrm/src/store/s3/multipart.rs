@@ -15,9 +15,9 @@ use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use super::answer::Answer;
+use super::client::{S3Store, copying, sha256_of, stored, user_metadata};
 use super::spelling::{copy_source, digest, quoted};
 use super::written::say;
-use super::{S3Store, copying, sha256_of, stored, user_metadata};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Attributes, Copy, Object, Outcome, PutIf, Stored};
 

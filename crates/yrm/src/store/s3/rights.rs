@@ -3,11 +3,13 @@
 //! AWS mostly names the right that is missing. Where it does not, the same call is tried again without one of the
 //! settings: the one without which it works is the one whose right is missing.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::answer::{Answer, right_in};
+use super::client::S3Store;
 use super::written::Headers;
-use super::{Arc, S3Store};
 use crate::config::{Encryption, Folders, ObjectClass, Written};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::Key;

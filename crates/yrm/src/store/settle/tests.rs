@@ -8,9 +8,9 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::config::Folders;
+use crate::store::ProbeRow;
 use crate::store::body::Body;
 use crate::store::memory::MemoryStore;
-use crate::store::probe::ProbeRow;
 use crate::store::{Abilities, Assembled, Page, Read, Reused};
 
 /// What goes wrong with the next conditional call.

@@ -12,9 +12,9 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
 use yrm::config::Repositories;
-use yrm::publish::sweep;
 use yrm::store::fault::{Call, Fate, Turn};
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::judge::Who;
 use super::stories::Story;
@@ -190,7 +190,7 @@ async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, ho
         if how_long > GRACE {
             tokio::time::sleep(how_long.saturating_sub(HOUR)).await;
             let other = world.calm(Who::Manager(1));
-            for repository in sweep::repositories(other.bucket()).await.unwrap() {
+            for repository in yrm::bucket::generations::repositories(other.bucket()).await.unwrap() {
                 sweep::sweep(other.bucket(), &repository).await.unwrap();
             }
         }

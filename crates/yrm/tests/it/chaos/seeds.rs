@@ -18,7 +18,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use yrm::config::{OnConflict, Policy, Repositories};
 use yrm::publish::Unwatched;
-use yrm::publish::errand::Promotion;
+use yrm::publish::operations::errand::Promotion;
 use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};

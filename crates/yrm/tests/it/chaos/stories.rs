@@ -9,11 +9,12 @@ use rpmmd::compress::decompress;
 use rpmmd::repomd::{AnyChecksum, Repomd};
 use yrm::config::{Policy, Repositories};
 use yrm::error::Result;
-use yrm::publish::errand::Promotion;
-use yrm::publish::{Publisher, sweep};
+use yrm::publish::Publisher;
+use yrm::publish::operations::errand::Promotion;
 use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
+use yrm::upkeep::sweep;
 
 use super::judge::Who;
 use super::world::{GRACE, HOUR, Signing, World, modular, policy, retaining, rpm, two_rules_and_all_that_removes};

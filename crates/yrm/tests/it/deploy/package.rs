@@ -60,11 +60,14 @@ fn every_verb_has_a_man_page_and_the_pages_say_what_help_says() {
     let directory = TempDir::new().unwrap();
     succeed(yrm(directory.path()).args(["man", "--dir", "man"]));
     let pages = files_below(directory.path(), "man");
-    let documented = read(&workspace().join("docs/cli.md"));
+    let documented = read(&workspace().join("docs/reference/command-line.md"));
     for verb in ["serve", "run", "publish", "check", "package-remove", "repo-log", "config-init", "completions", "man"]
     {
         assert!(pages.contains(&format!("yrm-{verb}.1")), "{verb}: {pages:?}");
-        assert!(documented.contains(&format!("`yrm {}", verb.replace('-', " "))), "docs/cli.md lacks {verb}");
+        assert!(
+            documented.contains(&format!("`yrm {}", verb.replace('-', " "))),
+            "docs/reference/command-line.md lacks {verb}"
+        );
     }
     assert!(pages.iter().all(|page| !page.contains("help")), "{pages:?}");
     let serve = read(&directory.path().join("man/yrm-serve.1"));

@@ -420,8 +420,8 @@ fn named<'a>(document: &'a str, known: &'a Value) -> BTreeSet<&'a str> {
 #[test]
 fn the_document_goes_from_nothing_to_dnf_install_in_ten_commands_of_this_stack() {
     let template = template();
-    let document = read(&workspace().join("docs/aws.md"));
-    let block = document.split("```sh\n").nth(1).unwrap().split("```").next().unwrap();
+    let document = read(&workspace().join("docs/tasks/install-on-aws.md"));
+    let block = document.split("```sh no-run\n").nth(1).unwrap().split("```").next().unwrap();
     let commands: Vec<&str> = block.lines().collect();
     assert!(commands.len() <= 10, "{} commands", commands.len());
     assert!(commands.last().unwrap().contains("dnf install"));
@@ -436,7 +436,7 @@ fn the_document_goes_from_nothing_to_dnf_install_in_ten_commands_of_this_stack()
     }
     let outputs = named(&document, &template["Outputs"]);
     for output in ["NotifyCommand", "ReleaseCommand", "UpdateCommand", "PublisherRoleArn", "ClientPolicyArn"] {
-        assert!(outputs.contains(output), "docs/aws.md does not say what {output} is for");
+        assert!(outputs.contains(output), "docs/tasks/install-on-aws.md does not say what {output} is for");
     }
     assert!(block.contains("OutputKey=='RepoFile'") && template["Outputs"].get("RepoFile").is_some());
     let alarms = template["Resources"].as_object().unwrap();
@@ -444,6 +444,6 @@ fn the_document_goes_from_nothing_to_dnf_install_in_ten_commands_of_this_stack()
         let row = document
             .lines()
             .find(|line| line.starts_with("| ") && line.split('|').nth(1).unwrap().contains(name.as_str()));
-        assert!(row.is_some(), "docs/aws.md does not say what to do about {name}");
+        assert!(row.is_some(), "docs/tasks/install-on-aws.md does not say what to do about {name}");
     }
 }

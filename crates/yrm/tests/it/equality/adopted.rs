@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use rpmmd::compress::Compression;
+use yrm::bucket::report::Report;
 use yrm::check::{Depth, check};
-use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::local::DirectoryStore;
 

@@ -11,11 +11,11 @@ use aws_sdk_s3::types::{
 use forge::Rpm;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use yrm::bucket::receipt::digest_of;
 use yrm::config::QueueAddress;
 use yrm::error::ErrorKind;
 use yrm::events::queue::Queue as _;
 use yrm::events::sqs::SqsQueue;
-use yrm::publish::receipt::digest_of;
 use yrm::store::ETag;
 
 use crate::cli::yrm;
@@ -209,13 +209,13 @@ async fn the_answer_and_the_history_say_who_uploaded() {
     let quarantined = told.keys("quarantine/").await;
     let record = quarantined.iter().find(|key| key.contains(".json")).unwrap();
     assert_eq!(told.json(record).await["uploader"], "AWS:AROAEXAMPLE:ci-7");
-    let bucket = yrm::publish::bucket::Bucket::new(
+    let bucket = yrm::bucket::Bucket::new(
         std::sync::Arc::new(server().store(&told.bucket, "", yrm::store::s3::Limits::default())),
         crate::publish::world::policy(),
     );
     let etag = ETag::new(answer["published"]["etag"].as_str().unwrap());
-    let read = yrm::publish::receipt::read(&bucket.unwrap(), "a.rpm", &etag).await.unwrap();
-    assert!(matches!(read, Some(yrm::publish::receipt::Receipt::Published(_))), "{read:?}");
+    let read = yrm::bucket::receipt::read(&bucket.unwrap(), "a.rpm", &etag).await.unwrap();
+    assert!(matches!(read, Some(yrm::bucket::receipt::Receipt::Published(_))), "{read:?}");
 }
 
 /// Uploads that are measured.

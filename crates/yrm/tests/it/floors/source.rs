@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 pub(super) struct Source {
     /// Relative to the crate's `src`.
     pub(super) path: String,
-    code: String,
+    pub(super) code: String,
 }
 
 impl Source {

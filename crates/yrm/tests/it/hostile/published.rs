@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::sync::atomic::Ordering;
 
+use yrm::bucket::report::{Rejected, Report};
 use yrm::config::Policy;
-use yrm::publish::report::{Rejected, Report};
 
 use super::corpus::{self, Expected};
 use crate::equality::assert_well_formed;

@@ -31,7 +31,7 @@ impl Removal {
     }
 }
 
-/// A sweep: `publish/sweep.rs`, with the current generation as the only one that is retained.
+/// A sweep: `upkeep/sweep.rs`, with the current generation as the only one that is retained.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub(super) struct Sweep {
     /// What was listed and is old.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
+use yrm::bucket::report::{Report, Way};
 use yrm::check::{Depth, check};
-use yrm::publish::report::{Report, Way};
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::local::DirectoryStore;
 

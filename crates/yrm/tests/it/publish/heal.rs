@@ -1,8 +1,8 @@
 //! Damage to what is stored, and metadata made by something else: healed from the packages, or
 //! stopped loudly.
 
-use yrm::publish::sweep;
 use yrm::store::Store as _;
+use yrm::upkeep::sweep;
 
 use super::world::{DAY, World, policy, put, rpm};
 
@@ -72,6 +72,19 @@ async fn a_missing_repomd_is_restored_and_never_read_as_an_empty_repository() {
     world.drop_rpm("c.rpm", &rpm("c", "1")).await;
     world.run().await;
     assert_eq!(world.hrefs("").await, ["c.rpm", "x/a.rpm", "x/b.rpm"]);
+    world.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_missing_repomd_is_restored_by_a_package_that_is_published_already() {
+    let mut world = with_two_packages().await;
+    world.remove(REPOMD).await;
+    world.restart();
+    world.drop_rpm("x/a.rpm", &rpm("a", "1")).await;
+    let report = world.run().await;
+    // Nobody is told that it can be installed where it cannot.
+    assert_eq!((report.published.len(), report.errors.len()), (1, 0), "{report:#?}");
+    assert_eq!(world.hrefs("").await, ["x/a.rpm", "x/b.rpm"]);
     world.assert_clean().await;
 }
 

@@ -6,9 +6,10 @@ use futures::FutureExt as _;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::Compression;
 use yrm::config::{Policy, Repositories, Retention};
-use yrm::publish::{Publisher, sweep};
+use yrm::publish::Publisher;
 use yrm::store::Store as _;
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::world::{Call, DAY, Effect, World, policy, put, rpm};
 
@@ -18,7 +19,7 @@ fn per_folder(world: &World) -> Publisher {
     Publisher::new(world.memory.clone(), Policy { repositories: Repositories::Depth(1), ..policy() }).unwrap()
 }
 
-fn codes(report: &yrm::publish::report::Report) -> Vec<(&str, &str)> {
+fn codes(report: &yrm::bucket::report::Report) -> Vec<(&str, &str)> {
     report.rejected.iter().map(|rejected| (rejected.inbox_key.as_str(), rejected.code.as_str())).collect()
 }
 

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use yrm::config::{Policy, Retention};
-use yrm::publish::{RunId, Unwatched, sweep};
+use yrm::publish::{RunId, Unwatched};
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::world::{DAY, World, policy, rpm};
 

@@ -92,6 +92,29 @@ async fn a_leftover_whose_bytes_were_dropped_anew_is_not_taken_out() {
 }
 
 #[tokio::test]
+async fn what_was_rejected_and_cannot_leave_the_inbox_is_not_published_later() {
+    let world = published(policy()).await;
+    world.drop_bytes("z/a.rpm", Bytes::from(rpm("a", "1").summary("another build").build())).await;
+    let report = world.run().await;
+    assert!(report.errors.iter().any(|error| error.contains("inbox/z/a.rpm")), "{report:#?}");
+    // What it was in conflict with goes, and it has its answer.
+    world.publisher.remove(&RepositoryDir::new(""), vec!["a.rpm".to_owned()], run_id(&world)).await.unwrap();
+    for _ in 0..2 {
+        let report = world.run().await;
+        let reason = &report.waiting.iter().find(|waiting| waiting.inbox_key == "inbox/z/a.rpm").unwrap().reason;
+        assert!(reason.contains("it was rejected and lies in quarantine"), "{reason}");
+        assert_eq!(world.hrefs("").await, ["b.rpm"]);
+    }
+    world.hooked.keeps_uploads.store(false, Ordering::Relaxed);
+    world.run().await;
+    assert_eq!((world.hrefs("").await, world.inbox()), (vec!["b.rpm".to_owned()], vec![]));
+    // Uploaded anew it is another upload.
+    world.drop_bytes("z/a.rpm", Bytes::from(rpm("a", "1").summary("another build").build())).await;
+    world.run().await;
+    assert_eq!(world.hrefs("").await, ["b.rpm", "z/a.rpm"]);
+}
+
+#[tokio::test]
 async fn a_rollback_is_not_undone_by_what_cannot_leave_the_inbox() {
     let world = published(policy()).await;
     let first = world.packages("").await.len();

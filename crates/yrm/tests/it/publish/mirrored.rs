@@ -264,7 +264,7 @@ async fn a_folder_stays_for_grace_after_the_list_went_on_however_late_that_was()
     assert_eq!(folder(&world).await, second, "the list could not be put");
     let other = publisher(&world, mirrored(), &[0]);
     world.advance(5 * DAY);
-    yrm::publish::sweep::sweep(other.bucket(), &repository).await.unwrap();
+    yrm::upkeep::sweep::sweep(other.bucket(), &repository).await.unwrap();
     assert_eq!(hrefs_at(&world, "").await, ["a.rpm", "b.rpm"]);
     assert!(world.bytes("repo/b.rpm").await.is_some(), "G3: the list names a folder that names it");
     assert!(world.bytes(&format!("{first}repodata/repomd.xml")).await.is_some(), "noted only now");
@@ -338,7 +338,7 @@ async fn removing_rolling_back_and_taking_over_reach_the_list() {
     let repository = RepositoryDir::new("");
     let before = world.run_by(&world.publisher).await;
     assert!(before.repositories.is_empty());
-    let log = yrm::publish::rollback::generations(world.publisher.bucket(), &repository).await.unwrap();
+    let log = yrm::bucket::log::generations(world.publisher.bucket(), &repository).await.unwrap();
     world.publisher.remove(&repository, vec!["a.rpm".to_owned()], run()).await.unwrap();
     assert_current(&world, "after a removal").await;
     world.publisher.roll_back(&repository, log[0].revision, run()).await.unwrap();

@@ -2,9 +2,10 @@
 
 use forge::Value;
 use rpmmd::compress::Compression;
+use yrm::bucket::history;
+use yrm::bucket::receipt::{self, Receipt};
+use yrm::bucket::report::Report;
 use yrm::config::Repositories;
-use yrm::publish::receipt::{self, Receipt};
-use yrm::publish::{history, report::Report};
 use yrm::store::Store as _;
 
 use super::world::{World, policy, rpm};
@@ -88,7 +89,7 @@ async fn bad_files_are_set_aside_with_a_reason_while_good_ones_publish() {
         assert!(rejected.quarantine_key.starts_with("quarantine/") && !rejected.quarantine_key.contains(".."));
         assert!(world.bytes(&rejected.quarantine_key).await.is_some(), "nothing is lost: {}", rejected.quarantine_key);
         let record = world.bytes(&format!("{}.json", rejected.quarantine_key)).await.unwrap();
-        assert_eq!(serde_json::from_slice::<yrm::publish::report::Rejected>(&record).unwrap(), *rejected);
+        assert_eq!(serde_json::from_slice::<yrm::bucket::report::Rejected>(&record).unwrap(), *rejected);
     }
     world.assert_clean().await;
 }

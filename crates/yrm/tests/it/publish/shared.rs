@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
+use yrm::bucket::report::Report;
 use yrm::config::{Policy, Repositories};
 use yrm::publish::Publisher;
-use yrm::publish::lease::LIFETIME;
-use yrm::publish::report::Report;
 use yrm::store::fault::{Fate, FaultStore, Turn};
 use yrm::store::{Attributes, PutIf, Store};
+use yrm::upkeep::lease::LIFETIME;
 
 use super::world::{Call, Effect, World, policy, rpm};
 

@@ -5,11 +5,13 @@ use rpmmd::checksum::Sha256;
 use rpmmd::compress::decompress;
 use rpmmd::repodata::Document;
 use rpmmd::repomd::{AnyChecksum, Record, Repomd};
+use yrm::bucket::history;
+use yrm::bucket::report::{Adoption, Report};
 use yrm::config::{Policy, Repositories, Retention};
-use yrm::publish::report::{Adoption, Report};
-use yrm::publish::{Publisher, history, sweep};
+use yrm::publish::Publisher;
 use yrm::store::Store as _;
 use yrm::store::key::RepositoryDir;
+use yrm::upkeep::sweep;
 
 use super::world::{DAY, World, policy, put, rpm};
 

@@ -17,16 +17,16 @@ use rpmmd::package::Package;
 use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
 use ulid::Ulid;
+use yrm::bucket::report::Report;
 use yrm::check::{Depth, Findings, check};
 use yrm::config::{Folders, Policy, Repositories};
 use yrm::error::{Error, ErrorKind, Result};
-use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
+use yrm::store::ProbeRow;
 use yrm::store::body::Body;
 pub(crate) use yrm::store::fault::Verb as Call;
 use yrm::store::fault::{Fate, FaultStore, Turn};
 use yrm::store::memory::MemoryStore;
-use yrm::store::probe::ProbeRow;
 use yrm::store::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
 };

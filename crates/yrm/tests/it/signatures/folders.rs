@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use forge::Rpm as Package;
+use yrm::bucket::report::Report;
 use yrm::config::{KeyringPlace, Level, OnConflict, Policy, Retention, Rule, SignPackages, SignWith, Trust};
 use yrm::openpgp::key::SecretKey;
 use yrm::openpgp::sign;
-use yrm::publish::errand::Promotion;
-use yrm::publish::report::Report;
+use yrm::publish::operations::errand::Promotion;
 use yrm::publish::{Publisher, RunId};
 use yrm::store::Store;
 

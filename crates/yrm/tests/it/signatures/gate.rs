@@ -3,15 +3,15 @@
 use std::path::PathBuf;
 
 use forge::Rpm as Package;
+use yrm::bucket::Bucket;
+use yrm::bucket::receipt::{self, Receipt};
+use yrm::bucket::report::Report;
 use yrm::check::{Depth, check};
 use yrm::config::{KeyringPlace, Level, Policy, Repositories, Rule, Trust};
 use yrm::error::ErrorKind;
 use yrm::publish::Publisher;
 use yrm::publish::RunId;
-use yrm::publish::bucket::Bucket;
-use yrm::publish::errand::Promotion;
-use yrm::publish::receipt::{self, Receipt};
-use yrm::publish::report::Report;
+use yrm::publish::operations::errand::Promotion;
 
 use super::corpus::world;
 use super::signers::{Signer, Signers};

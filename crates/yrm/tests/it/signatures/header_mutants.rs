@@ -15,8 +15,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use rpmmd::compress::Compression;
+use yrm::bucket::report::Report;
 use yrm::config::{KeyringPlace, Level, Policy, Repositories, Trust};
-use yrm::publish::report::Report;
 
 use super::corpus::world;
 use super::layout::Layout;

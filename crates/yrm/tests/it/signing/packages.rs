@@ -142,14 +142,14 @@ async fn signing_a_large_package_on_s3_sends_its_beginning_only() {
     let trust = Trust { sign_packages: SignPackages::Always, ..Trust::default() };
     let store = std::sync::Arc::new(server().store(&bucket, "", Limits::default()));
     let publisher = Publisher::new(store, Policy { trust, ..policy() }).unwrap().with_signer(Some(signer));
-    publisher.bucket().abilities().await.unwrap();
+    yrm::publish::abilities::abilities(publisher.bucket()).await.unwrap();
     let large = Rpm::new("large", "1", "1", "noarch").payload(vec![7; 20_000_000]).build();
     let put = server().client().put_object().bucket(&bucket).key("inbox/large.rpm");
     put.body(large.clone().into()).send().await.unwrap();
     server().reset_requests(&bucket).await;
     let report = publisher.run(yrm::serve::new_run(), &Unwatched).await.unwrap();
     assert_eq!((report.errors.as_slice(), report.published.len()), (&[][..], 1), "{report:?}");
-    let yrm::publish::report::Usage { bytes_in, bytes_out, reads, writes } = report.usage;
+    let yrm::bucket::report::Usage { bytes_in, bytes_out, reads, writes } = report.usage;
     println!(
         "20 MB signed and published on S3: {bytes_in} bytes received, {bytes_out} bytes sent, {reads} reads, {writes} \
          writes; requests: {}",

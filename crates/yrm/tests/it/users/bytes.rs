@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use jiff::Timestamp;
+use yrm::bucket::report::Report;
 use yrm::config::{Policy, SignPackages, SignWith};
 use yrm::openpgp::key::{Algorithm, SecretKey, generate};
 use yrm::openpgp::sign::Signer;
-use yrm::publish::report::Report;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::fault::{Call, FaultStore, Turn, Verb};
 use yrm::store::local::DirectoryStore;

@@ -6,9 +6,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use yrm::publish::{Publisher, sweep};
+use yrm::publish::Publisher;
 use yrm::store::key::RepositoryDir;
 use yrm::store::local::DirectoryStore;
+use yrm::upkeep::sweep;
 
 use crate::publish::world::policy;
 

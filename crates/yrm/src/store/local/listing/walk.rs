@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::left_out::{LeftOut, kind_name};
-use super::{HIDDEN, object};
+use super::object::{HIDDEN, object};
 use crate::error::{ErrorKind, Result};
 use crate::store::key::MAX_KEY_BYTES;
 use crate::store::local::leftovers;

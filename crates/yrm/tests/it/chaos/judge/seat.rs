@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use yrm::config::Folders;
 use yrm::error::Result;
+use yrm::store::ProbeRow;
 use yrm::store::body::Body;
-use yrm::store::probe::ProbeRow;
 use yrm::store::{
     Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, PutIf, Read, Reused, Store, Stored,
 };

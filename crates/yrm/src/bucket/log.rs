@@ -1,0 +1,33 @@
+//! The generations that a repository can show, for people.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::observe::load_catalog;
+use super::{Bucket, generations as copies};
+use crate::error::Result;
+use crate::store::key::RepositoryDir;
+
+/// A generation whose copy is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Generation {
+    /// `<revision>`.
+    pub revision: u64,
+    /// When it was switched to.
+    pub since: Timestamp,
+    /// How many packages it holds, if its catalog is there.
+    pub packages: Option<usize>,
+}
+
+/// The generations of a repository whose copies are kept, newest first.
+pub async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Generation>> {
+    let mut log = Vec::new();
+    for (revision, object) in copies::generations(bucket, repository).await?.copies {
+        let Some(copy) = bucket.store.get(&object.key, None).await? else { continue };
+        let catalog = load_catalog(bucket, repository, &copy.bytes).await?;
+        let packages = catalog.map(|catalog| catalog.entries.len());
+        log.push(Generation { revision, since: object.modified, packages });
+    }
+    log.sort_by_key(|generation| std::cmp::Reverse(generation.revision));
+    Ok(log)
+}

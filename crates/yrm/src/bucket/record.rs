@@ -1,0 +1,30 @@
+//! Records as they lie in the bucket: JSON for people and programs.
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::Bucket;
+use crate::error::{Error, ErrorKind, Result};
+use crate::store::ETag;
+use crate::store::key::Key;
+
+/// A record, with who uploaded what it is about, if that is known.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Attributed<T> {
+    #[serde(flatten)]
+    pub(crate) record: T,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uploader: Option<String>,
+}
+
+/// A record about what was dropped at `path`, as bytes, with its uploader if that is known.
+pub fn attributed(bucket: &Bucket, path: &str, etag: &ETag, record: &impl Serialize) -> Result<Bytes> {
+    let uploader = bucket.uploaders.of(&bucket.path(Key::Inbox { path }), etag);
+    to_json(&Attributed { record, uploader })
+}
+
+/// One of our records as bytes.
+pub fn to_json(value: &impl Serialize) -> Result<Bytes> {
+    let bytes = serde_json::to_vec_pretty(value);
+    bytes.map(Bytes::from).map_err(|source| Error::new(ErrorKind::Internal, "writing a record as JSON").because(source))
+}

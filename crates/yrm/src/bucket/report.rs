@@ -1,0 +1,322 @@
+//! What a run did: the one value that the CLI, the API, the history and the metrics render.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use ulid::Ulid;
+
+pub use super::counts::{Counts, KeySet};
+pub use crate::store::counted::Usage;
+
+/// One run. A run with an empty inbox has empty lists. Lists that grow with what waits hold the first
+/// things, and [`Report::counts`] says how many there are ([`super::bounds`]).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// The run's id; sortable by time.
+    pub run: Ulid,
+    /// When it started.
+    pub started: Timestamp,
+    /// How long it took.
+    pub duration_ms: u64,
+    /// Every inbox key that was work (folder markers and empty keys are not).
+    pub inbox_keys: Vec<String>,
+    /// The inbox keys that were not published: rejected or left for a later run.
+    pub skipped_keys: Vec<String>,
+    /// What was published, in the order of the keys.
+    pub published: Vec<Published>,
+    /// What was set aside, and why.
+    pub rejected: Vec<Rejected>,
+    /// What was left in the inbox for a later run, and why.
+    pub waiting: Vec<Waiting>,
+    /// What retention took out of a repository.
+    pub retired: Vec<Retired>,
+    /// What an operator took out of a repository.
+    #[serde(default)]
+    pub removed: Vec<Retired>,
+    /// What made room for a package of the same path or name.
+    #[serde(default)]
+    pub replaced: Vec<Retired>,
+    /// The repositories that were looked at.
+    pub repositories: Vec<RepositoryReport>,
+    /// Objects the sweep deleted.
+    pub swept: u64,
+    /// Who uploaded what was published or set aside, by inbox key, as far as the queue has told.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub uploaders: BTreeMap<String, String>,
+    /// What went wrong, one line each; everything else went on.
+    pub errors: Vec<String>,
+    /// What it cost.
+    pub usage: Usage,
+    /// How many things its lists leave out.
+    #[serde(default, skip_serializing_if = "Counts::is_nothing")]
+    pub left_out: Counts,
+    /// What makes a service unready.
+    #[serde(default, skip_serializing_if = "Trouble::is_none")]
+    pub trouble: Trouble,
+    /// The keys of the inbox that are not listed; not kept.
+    #[serde(skip)]
+    pub beyond: KeySet,
+}
+
+impl Report {
+    /// Of a run that has done nothing yet.
+    pub(crate) fn new(run: Ulid, started: Timestamp) -> Self {
+        Self {
+            run,
+            started,
+            duration_ms: 0,
+            inbox_keys: Vec::new(),
+            skipped_keys: Vec::new(),
+            published: Vec::new(),
+            rejected: Vec::new(),
+            waiting: Vec::new(),
+            retired: Vec::new(),
+            removed: Vec::new(),
+            replaced: Vec::new(),
+            repositories: Vec::new(),
+            swept: 0,
+            uploaders: BTreeMap::new(),
+            errors: Vec::new(),
+            usage: Usage::default(),
+            left_out: Counts::default(),
+            trouble: Trouble::default(),
+            beyond: KeySet::default(),
+        }
+    }
+
+    /// Whether anything changed. A file that waits, run after run, is no change.
+    pub fn changed(&self) -> bool {
+        let lists = [self.published.len(), self.rejected.len(), self.retired.len(), self.removed.len()];
+        let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
+        lists.iter().sum::<usize>() > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
+    }
+
+    /// Whether anything changed or went wrong.
+    pub fn did_work(&self) -> bool {
+        self.changed() || !self.errors.is_empty()
+    }
+}
+
+/// Work that could not be done although nothing is wrong with what was uploaded: the first reason of each kind.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trouble {
+    /// A sound package was not published, or what follows that was not finished. The next run may do it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undone: Option<String>,
+    /// What has its answer could not be deleted, and was refused rather than cut off.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub undeleted: Option<String>,
+}
+
+/// A package that clients can now install.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Where it came from.
+    pub inbox_key: String,
+    /// The ETag of the bytes that were published.
+    pub etag: String,
+    /// The repository's folder.
+    pub repository: String,
+    /// Its path in the repository.
+    pub href: String,
+    /// Name, EVR and architecture.
+    pub nevra: String,
+    /// SHA-256 of the published file.
+    pub pkgid: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Whether these bytes were at this path before.
+    pub already_there: bool,
+    /// How its SHA-256 was learned; older records do not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub way: Option<Way>,
+    /// The primary key that signed what was uploaded, where signatures are looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// The primary key that it was signed with here, before it was published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed_with: Option<String>,
+    /// SHA-256 of the file as it was uploaded, where that is not what is published.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploaded_sha256: Option<String>,
+    /// What is wrong with it nevertheless.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub remarks: Vec<Remark>,
+}
+
+/// How a package's SHA-256 was learned: what of its bytes came through yrm.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// The store has hashed it: only its header was read.
+    InStore,
+    /// All of it was read: the store cannot hash what it copies, or somebody had to look inside.
+    Read,
+}
+
+/// What would have kept a package out if the policy were stricter.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remark {
+    /// The reason code, such as `E_UNSIGNED`.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+}
+
+/// A file that was moved to quarantine. This is also the quarantine record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rejected {
+    /// Where it came from.
+    pub inbox_key: String,
+    /// The ETag of the bytes that were rejected.
+    pub etag: String,
+    /// The reason code, such as `E_TRUNCATED`.
+    pub code: String,
+    /// What is wrong.
+    pub message: String,
+    /// What to do about it.
+    pub hint: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// SHA-256, when it was known.
+    pub sha256: Option<String>,
+    /// Where it is now.
+    pub quarantine_key: String,
+    /// When the store first had it.
+    pub first_seen: Timestamp,
+}
+
+/// A file that stays in the inbox for now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The key.
+    pub inbox_key: String,
+    /// Why, and until when.
+    pub reason: String,
+}
+
+/// A package that retention took out of the metadata.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Retired {
+    /// The repository's folder.
+    pub repository: String,
+    /// Its path in the repository.
+    pub href: String,
+    /// Name, EVR and architecture.
+    pub nevra: String,
+}
+
+/// What happened to one repository.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RepositoryReport {
+    /// Its folder.
+    pub repository: String,
+    /// The revision found.
+    pub revision_before: Option<u64>,
+    /// The revision left: the same when nothing changed.
+    pub revision_after: Option<u64>,
+    /// Packages it now holds.
+    pub packages: u64,
+    /// Times the switch was tried.
+    pub attempts: u32,
+    /// Whether its metadata was made by something else and taken over.
+    pub adopted: bool,
+    /// What was taken over, and what was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
+}
+
+/// What taking over a repository brought to light.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// Packages that were taken over.
+    pub packages: u64,
+    /// Packages that its metadata named and that are not there.
+    pub missing: Names,
+    /// Packages that are there and that nobody could install.
+    pub unreadable: Names,
+    /// Files in its folder that its metadata did not name: they are still there, and still not offered.
+    pub not_offered: Names,
+    /// Other metadata files that its repomd.xml named and that were dropped from it, and why.
+    pub dropped_records: Vec<String>,
+}
+
+impl fmt::Display for Adoption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "took over {} packages", self.packages)?;
+        for (names, what) in [
+            (&self.missing, "that the metadata named are missing"),
+            (&self.unreadable, "cannot be read as packages and were left out"),
+            (&self.not_offered, "were not offered and stay out"),
+        ] {
+            if !names.is_empty() {
+                write!(f, "; {} files {what}: {names}", names.count)?;
+            }
+        }
+        for record in &self.dropped_records {
+            write!(f, "; dropped {record}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Names of things, the first few in full and all of them counted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Names {
+    /// How many there are.
+    pub count: u64,
+    /// The first of them.
+    pub first: Vec<String>,
+}
+
+/// Names that are told in full.
+const NAMES_TOLD: usize = 20;
+
+impl Names {
+    /// One more.
+    pub fn add(&mut self, name: String) {
+        self.count += 1;
+        if self.first.len() < NAMES_TOLD {
+            self.first.push(name);
+        }
+    }
+
+    /// These and others.
+    #[must_use]
+    pub fn and(mut self, others: &Self) -> Self {
+        self.count += others.count;
+        let room = NAMES_TOLD.saturating_sub(self.first.len());
+        self.first.extend(others.first.iter().take(room).cloned());
+        self
+    }
+
+    /// How many.
+    pub fn len(&self) -> usize {
+        usize::try_from(self.count).unwrap_or(usize::MAX)
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+impl FromIterator<String> for Names {
+    fn from_iter<I: IntoIterator<Item = String>>(names: I) -> Self {
+        let mut all = Self::default();
+        names.into_iter().for_each(|name| all.add(name));
+        all
+    }
+}
+
+impl fmt::Display for Names {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.first.join(", "))?;
+        match self.len() - self.first.len() {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
+}

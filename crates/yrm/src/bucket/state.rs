@@ -1,0 +1,204 @@
+//! One generation of a repository, as it was read, and what a run may know of it besides.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use rpmmd::block::Layout;
+use rpmmd::compress::Compression;
+use rpmmd::repomd::Repomd;
+
+use super::catalog::Catalog;
+use super::gate::Gate;
+use super::keeping::{self, FolderRules};
+use super::kept::Kept;
+use super::report::Adoption;
+use super::signature::Signature;
+use crate::config::Retention;
+use crate::store::ETag;
+use crate::store::body::Body;
+use crate::store::key::RepositoryDir;
+
+/// What a repository's repomd.xml calls the document that offers modules.
+const MODULES_RECORD: &str = "modules";
+
+/// One generation, as read.
+#[derive(Debug, Clone)]
+pub struct State {
+    /// The repository.
+    pub repository: RepositoryDir,
+    /// The truth, if there is one yet.
+    pub current: Option<Current>,
+    /// What it holds.
+    pub catalog: Arc<Catalog>,
+    /// The packages' XML.
+    pub source: Source,
+    /// What lies beside repomd.xml as its signature.
+    pub signature: Option<Signature>,
+    /// What taking it over brought to light, where it was.
+    pub taken_over: Option<Arc<TakenOver>>,
+    /// When retention next has something to do, once that was looked up.
+    next_retirement: Arc<OnceLock<Option<Timestamp>>>,
+    /// Whether the catalog knows more than the one that is stored.
+    has_learnt: bool,
+}
+
+/// The repomd.xml that was read.
+#[derive(Debug, Clone)]
+pub struct Current {
+    /// What the switch is conditional on; `None` when repomd.xml itself is missing and this is
+    /// the last generation's copy, to be put back.
+    pub etag: Option<ETag>,
+    /// Its bytes.
+    pub bytes: Bytes,
+    /// What they say.
+    pub repomd: Repomd,
+    /// Whether its copy is known to lie among the generations.
+    pub copied: bool,
+}
+
+/// Where the XML of the packages that stay comes from.
+#[derive(Debug, Clone)]
+pub enum Source {
+    /// The published files of this generation, cut as the catalog says.
+    Published,
+    /// The files of an earlier generation, to which the repository is rolled back.
+    Earlier(Box<Earlier>),
+    /// Rendered anew, in files that nobody else sees: the repository was adopted. Primary, filelists
+    /// and other, in that order, of the catalog's entries.
+    Adopted(Arc<[Rerendered; 3]>),
+}
+
+/// An earlier generation.
+#[derive(Debug, Clone)]
+pub struct Earlier {
+    /// Its repomd.xml.
+    pub bytes: Bytes,
+    /// What that says.
+    pub repomd: Repomd,
+}
+
+/// A document of an adopted repository.
+#[derive(Debug)]
+pub struct Rerendered {
+    /// The file.
+    pub body: Body,
+    /// How it is cut.
+    pub layout: Layout,
+}
+
+impl State {
+    /// A generation that is published.
+    pub fn published(repository: RepositoryDir, current: Current, catalog: Catalog) -> Self {
+        let mut state = Self::fresh(repository, catalog.compression);
+        (state.current, state.catalog) = (Some(current), Arc::new(catalog));
+        state
+    }
+
+    /// The same, with the signature that lies beside it.
+    #[must_use]
+    pub fn beside(self, signature: Option<Signature>) -> Self {
+        Self { signature, ..self }
+    }
+
+    /// The same repository, described anew from its packages.
+    #[must_use]
+    pub fn adopt(self, catalog: Catalog, files: [Rerendered; 3]) -> Self {
+        let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(files)));
+        Self { catalog, source, next_retirement: Arc::default(), ..self }
+    }
+
+    /// The same, with what taking it over brought to light.
+    #[must_use]
+    pub fn telling(self, taken_over: TakenOver) -> Self {
+        Self { taken_over: Some(Arc::new(taken_over)), ..self }
+    }
+
+    /// The same repository, holding again what an earlier generation held.
+    #[must_use]
+    pub fn roll_back(self, earlier: Earlier, catalog: Catalog) -> Self {
+        // Counted from the present: a revision never comes twice.
+        let catalog = Catalog { revision: self.catalog.revision, ..catalog };
+        let source = Source::Earlier(Box::new(earlier));
+        Self { catalog: Arc::new(catalog), source, next_retirement: Arc::default(), ..self }
+    }
+
+    /// The same generation, with what was learnt of its packages' modules.
+    #[must_use]
+    pub fn labelled(self, labels: &[(usize, String)]) -> Self {
+        let mut catalog = Catalog::clone(&self.catalog);
+        catalog.entries = catalog.entries.labelled(labels);
+        Self { catalog: Arc::new(catalog), next_retirement: Arc::default(), has_learnt: true, ..self }
+    }
+
+    /// The repomd.xml that names the files of the catalog, if there is one.
+    pub fn described_by(&self) -> Option<(&Bytes, &Repomd)> {
+        match &self.source {
+            Source::Earlier(earlier) => Some((&earlier.bytes, &earlier.repomd)),
+            Source::Published | Source::Adopted(_) => {
+                self.current.as_ref().map(|current| (&current.bytes, &current.repomd))
+            }
+        }
+    }
+
+    /// The repository as retention looks at it.
+    pub(crate) fn kept<'a>(&'a self, gate: &'a Gate, retention: Retention) -> keeping::Kept<'a> {
+        let repomd = self.described_by().map(|(_, repomd)| repomd);
+        keeping::Kept {
+            catalog: &self.catalog,
+            rules: FolderRules { gate, repository: &self.repository },
+            offers_modules: repomd.is_some_and(|repomd| repomd.record(MODULES_RECORD).is_some()),
+            retention,
+        }
+    }
+
+    /// When retention next has something to do. Every package is looked at once a generation.
+    pub fn next_retirement(&self, kept: keeping::Kept<'_>) -> Option<Timestamp> {
+        *self.next_retirement.get_or_init(|| kept.next_retirement())
+    }
+
+    /// A repository that does not exist yet.
+    pub fn fresh(repository: RepositoryDir, compression: Compression) -> Self {
+        let catalog = Arc::new(Catalog::empty(compression));
+        Self {
+            repository,
+            current: None,
+            catalog,
+            source: Source::Published,
+            signature: None,
+            taken_over: None,
+            next_retirement: Arc::default(),
+            has_learnt: false,
+        }
+    }
+
+    /// The revision found.
+    pub fn revision(&self) -> Option<u64> {
+        self.current.as_ref().map(|_| self.catalog.revision)
+    }
+
+    /// Whether there was ever a generation here, or something that was taken over for one.
+    pub fn has_ever_published(&self) -> bool {
+        self.current.is_some() || self.adopted()
+    }
+
+    /// Whether metadata made by something else was taken over.
+    pub fn adopted(&self) -> bool {
+        matches!(self.source, Source::Adopted(_))
+    }
+
+    /// Whether this is not what clients see: the next generation differs although nothing comes or
+    /// goes, or what was learnt would have to be learnt again.
+    pub fn is_news(&self) -> bool {
+        !matches!(self.source, Source::Published) || self.has_learnt
+    }
+}
+
+/// What was taken over, told with the generation that comes of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TakenOver {
+    /// For the report.
+    pub told: Adoption,
+    /// What no sweep may take.
+    pub kept: Kept,
+}

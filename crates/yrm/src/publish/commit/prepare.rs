@@ -1,0 +1,123 @@
+//! Plan and admit: what is at hand before the switch.
+
+use std::collections::BTreeMap;
+
+use super::admit::Placed;
+use super::place::{admit_all, confirm};
+use crate::bucket::report::RepositoryReport;
+use crate::bucket::state::State;
+use crate::bucket::verdict::{Candidate, Reason, Rejection};
+use crate::error::Result;
+use crate::publish::clock;
+use crate::publish::leftover::{plan_unanswered, take_out_leftovers};
+use crate::publish::mirror::Truth;
+use crate::publish::operations::errand::Errand;
+use crate::publish::pass::Work;
+use crate::publish::plan::{Conflict, Plan, retirements};
+use crate::publish::settlement::Settlement;
+
+/// What is at hand before the switch.
+pub(crate) struct Prepared {
+    pub(crate) state: State,
+    pub(crate) plan: Plan,
+    /// The candidates, and which of them are in place.
+    pub(crate) candidates: Vec<Candidate>,
+    pub(crate) placed: BTreeMap<usize, Placed>,
+    /// Those of the plan's `already` that really are.
+    pub(crate) already: Vec<usize>,
+}
+
+impl Prepared {
+    /// The entries that are not in the next generation.
+    pub(crate) fn leaving(&self) -> Vec<usize> {
+        self.plan.leaving(|candidate| self.placed.contains_key(&candidate))
+    }
+
+    /// Whether clients see already what was wanted. With mirrors they do not while the generation lacks
+    /// what its own folder is made from.
+    pub(crate) fn is_unchanged(&self, mirrored: bool) -> bool {
+        let lacking = mirrored && self.state.current.is_some() && self.state.catalog.mirror.is_none();
+        // What has no ETag is the last generation's copy: clients find nothing until it is put back.
+        let lost = self.state.current.as_ref().is_some_and(|current| current.etag.is_none());
+        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking && !lost
+    }
+
+    /// The generation that was found, as a mirror is made from it.
+    pub(crate) fn truth(&self) -> Option<Truth> {
+        let current = self.state.current.as_ref()?;
+        Some(Truth::new(current.etag.as_ref()?, &current.bytes, &current.repomd, &self.state.catalog))
+    }
+}
+
+/// Plans, and puts in place what the plan admits. `in_place` is where an earlier try put some.
+pub(crate) async fn prepare(
+    work: Work<'_>,
+    state: State,
+    mut candidates: Vec<Candidate>,
+    in_place: &mut BTreeMap<String, Placed>,
+    settlement: &mut Settlement,
+) -> Result<Prepared> {
+    let Work { bucket, errand, .. } = work;
+    let mut plan = match errand {
+        Errand::Publish => plan_unanswered(work, &state, &mut candidates, settlement).await?,
+        Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
+        Errand::RollBack(_) => Plan::default(),
+    };
+    let placed = admit_all(work, &plan, &mut candidates, in_place, settlement).await;
+    plan.retire = due(work, &state, &plan, (&candidates, &placed)).await?;
+    let already = confirm(bucket, &state, &plan, &candidates, settlement).await;
+    leave_out(&plan, &candidates, &placed, settlement);
+    take_out_leftovers(bucket, settlement).await;
+    in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
+    Ok(Prepared { state, plan, candidates, placed, already })
+}
+
+/// The entries that retention takes out, now that it is known which candidates are in place.
+async fn due(
+    work: Work<'_>,
+    state: &State,
+    plan: &Plan,
+    (candidates, placed): (&[Candidate], &BTreeMap<usize, Placed>),
+) -> Result<Vec<usize>> {
+    let Work { bucket, errand, .. } = work;
+    // Nobody has seen yet what was taken over: nothing leaves with it.
+    let (Errand::Publish, Some(rule), false) = (errand, bucket.policy.retention, state.adopted()) else {
+        return Ok(Vec::new());
+    };
+    let newer: Vec<usize> = placed.keys().copied().collect();
+    let kept = state.kept(&bucket.gate, rule);
+    let due_at = |now| retirements(kept, candidates, plan, &newer, now);
+    // The local clock may be ahead: the store's is asked before anything leaves by it.
+    let some_may_be_due = !due_at(work.pass.run.started).is_empty();
+    if some_may_be_due { clock::store_clock(bucket).await.map(due_at) } else { Ok(Vec::new()) }
+}
+
+/// Says what of the plan's candidates waits, and what conflicts.
+fn leave_out(plan: &Plan, candidates: &[Candidate], placed: &BTreeMap<usize, Placed>, settlement: &mut Settlement) {
+    for &at in &plan.later {
+        settlement.wait(&candidates[at].dropped, "it replaces another file of this run, in the next".to_owned());
+    }
+    for Conflict { candidate, with, message } in &plan.conflicts {
+        let sha256 = candidates[*candidate].uploaded_sha256();
+        let dropped = candidates[*candidate].dropped.clone();
+        if with.is_some_and(|with| !placed.contains_key(&with)) {
+            settlement.wait(&dropped, "another file of the same name and version is before it".to_owned());
+            continue;
+        }
+        let message = message.clone();
+        settlement.conflicts.push(Rejection { dropped, reason: Reason::Conflict, message, sha256 });
+    }
+}
+
+/// The report of a repository that was only looked at yet.
+pub(crate) fn repository_report(state: &State, attempts: u32) -> RepositoryReport {
+    RepositoryReport {
+        repository: state.repository.as_str().to_owned(),
+        revision_before: state.revision(),
+        revision_after: state.revision(),
+        packages: state.catalog.entries.len() as u64,
+        attempts,
+        adopted: state.adopted(),
+        adoption: state.taken_over.as_ref().map(|taken_over| taken_over.told.clone()),
+    }
+}

@@ -1,0 +1,55 @@
+//! What only files can tell of candidates and what is published already: read before the plan, which then only computes.
+
+use super::modules::learn_modules;
+use super::read::{Inspector, learn_pkgid};
+use super::recognize::recognize;
+use super::standing::weigh;
+use crate::bucket::state::State;
+use crate::bucket::verdict::Candidate;
+use crate::publish::operations::errand::Errand;
+use crate::publish::pass::Work;
+use crate::publish::plan::undecided;
+use crate::publish::settlement::Settlement;
+
+/// Looks at candidates beside what their repository holds. What cannot be read is left out and holds up nobody else.
+pub(crate) async fn look_beside(
+    work: Work<'_>,
+    mut state: State,
+    candidates: Vec<Candidate>,
+    settlement: &mut Settlement,
+) -> (State, Vec<Candidate>) {
+    // What is taken over is not pruned yet: its modules are for the next run to learn.
+    if *work.errand == Errand::Publish && !state.adopted() {
+        state = learn_modules(work.bucket, state, work.pass.run.started, settlement).await;
+    }
+    let candidates = learn_pkgids(work, &state, candidates, settlement).await;
+    let candidates = weigh(work, &state, candidates, settlement).await;
+    let candidates = recognize(work, &state, candidates, settlement).await;
+    (state, candidates)
+}
+
+/// Reads whole those files whose path or name is taken: only their bytes can tell.
+async fn learn_pkgids(
+    work: Work<'_>,
+    state: &State,
+    mut candidates: Vec<Candidate>,
+    settlement: &mut Settlement,
+) -> Vec<Candidate> {
+    let inspector = Inspector::new(work.bucket.clone(), work.pass.run.started);
+    // Backwards, so that removing one leaves the indexes of those still to do alone.
+    for at in undecided(&state.catalog, &candidates).into_iter().rev() {
+        match learn_pkgid(&inspector, &candidates[at].dropped).await {
+            Ok(Ok(pkgid)) => candidates[at].pkgid = Some(pkgid),
+            Ok(Err(verdict)) => {
+                let candidate = candidates.remove(at);
+                settlement.turned_away(&candidate.dropped, verdict);
+            }
+            // One file that cannot be read holds up nobody else.
+            Err(error) => {
+                let candidate = candidates.remove(at);
+                settlement.held_up(&candidate, Err(error));
+            }
+        }
+    }
+    candidates
+}

@@ -1,0 +1,15 @@
+//! What is thought of an upload: read, judged by the gate's rules, described, and told apart from what is published
+//! already. Reads only; the signature that a package may get here is made, and nobody has it yet.
+
+mod archived;
+pub(crate) mod beside;
+mod check;
+mod describe;
+mod held;
+pub(crate) mod judge;
+pub(crate) mod long;
+mod modules;
+pub mod read;
+mod recognize;
+pub(crate) mod signed;
+mod standing;

@@ -1,0 +1,49 @@
+//! What operators want of a repository: take packages out, go back to an earlier generation, put
+//! packages of one folder into another. They go down the same line as what the inbox brings, and
+//! win or lose the same switch.
+
+use super::rollback;
+use crate::bucket::Bucket;
+use crate::bucket::state::State;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What is wanted of one repository.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Errand {
+    /// Publish what was dropped, and retire what is old.
+    Publish,
+    /// Take out the packages at these paths.
+    Remove(Vec<String>),
+    /// Hold again what the generation with this revision held.
+    RollBack(u64),
+}
+
+impl Errand {
+    /// The state that the next generation is made from.
+    pub(crate) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
+        match self {
+            Self::Publish | Self::Remove(_) => Ok(state),
+            Self::RollBack(revision) => rollback::to(bucket, state, *revision).await,
+        }
+    }
+
+    /// Whether it is still wanted when another writer was first. What was published meanwhile would
+    /// be lost by going back: that is the operator's to decide.
+    pub(crate) fn may_start_again(&self) -> Result<()> {
+        match self {
+            Self::Publish | Self::Remove(_) => Ok(()),
+            Self::RollBack(revision) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
+                .because("somebody published meanwhile")
+                .hint("nothing was changed; look at `yrm repo log` and try again")),
+        }
+    }
+}
+
+/// A package to put into another folder.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promotion {
+    /// Its path below `repo/` now.
+    pub from: String,
+    /// Its path below `repo/` then.
+    pub to: String,
+}

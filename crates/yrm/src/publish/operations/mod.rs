@@ -1,0 +1,7 @@
+//! What operators want of a bucket: to take packages out, to go back to an earlier generation, to put packages of one
+//! folder into another too, to let out of quarantine.
+
+pub mod errand;
+pub(crate) mod promote;
+pub mod release;
+pub mod rollback;

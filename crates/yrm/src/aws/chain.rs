@@ -15,7 +15,6 @@ use crate::authorities::Authorities;
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
 
-
 /// What the chain says, where `config` says nothing.
 pub(crate) async fn shared(config: &S3Config) -> Result<SdkConfig> {
     load(config, config.region.as_deref(), config.endpoint.as_deref()).await

@@ -14,7 +14,7 @@ pub(crate) mod refusal;
 #[cfg(not(feature = "aws"))]
 mod without;
 
-#[cfg(feature = "aws")]
-pub(crate) use self::{call::Service, chain::authorities};
 #[cfg(not(feature = "aws"))]
 pub(crate) use self::without::{Service, authorities, missing};
+#[cfg(feature = "aws")]
+pub(crate) use self::{call::Service, chain::authorities};

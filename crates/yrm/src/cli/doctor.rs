@@ -13,8 +13,8 @@ use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::abilities::require_conditions;
 use crate::store::Store;
-use crate::store::probe::{ProbeReport, probe};
 use crate::store::door;
+use crate::store::probe::{ProbeReport, probe};
 use crate::store::rights::Rights;
 
 /// What `doctor` takes.

@@ -1,6 +1,7 @@
 //! Records as they lie in the bucket: JSON for people and programs.
 
 use bytes::Bytes;
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::Bucket;
@@ -15,12 +16,15 @@ pub(crate) struct Attributed<T> {
     pub(crate) record: T,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) uploader: Option<String>,
+    /// When the upload that it answers came, by the store's clock: answers only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) uploaded: Option<Timestamp>,
 }
 
 /// A record about what was dropped at `path`, as bytes, with its uploader if that is known.
 pub fn attributed(bucket: &Bucket, path: &str, etag: &ETag, record: &impl Serialize) -> Result<Bytes> {
     let uploader = bucket.uploaders.of(&bucket.path(Key::Inbox { path }), etag);
-    to_json(&Attributed { record, uploader })
+    to_json(&Attributed { record, uploader, uploaded: None })
 }
 
 /// One of our records as bytes.

@@ -23,7 +23,7 @@ use crate::publish::abilities::abilities;
 use crate::publish::copying;
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
-use crate::store::{Copy, ETag};
+use crate::store::{Copy, ETag, Object};
 
 /// After this long the inbox is looked at again before anything is taken out of it: somebody may
 /// have published the file, and have dropped the same bytes anew after an operator removed them.
@@ -42,10 +42,15 @@ pub(crate) async fn published(
     }
     let answered_before = published.already_there && receipt::says_published(bucket, dropped).await?;
     let tidied = async {
-        if !answered_before {
-            answer::write(bucket, &dropped.path, dropped.etag(), &Receipt::Published(published.clone())).await?;
+        let is_late = listed.elapsed() > LOOK_AGAIN_AFTER;
+        let there = if is_late { bucket.store.head(dropped.key()).await? } else { None };
+        // Its answer would take the place of the one to the upload that came after it.
+        let is_dropped_anew =
+            there.as_ref().is_some_and(|there| there.etag == *dropped.etag() && there.modified != dropped.modified());
+        if !answered_before && !is_dropped_anew {
+            answer::write(bucket, dropped, &Receipt::Published(published.clone())).await?;
         }
-        if listed.elapsed() > LOOK_AGAIN_AFTER && is_another_upload(bucket, dropped).await? {
+        if is_late && there.is_none_or(|there| is_other(&there, dropped)) {
             return Ok(());
         }
         take_out(bucket, dropped).await
@@ -71,7 +76,11 @@ impl From<Error> for Untidied {
 /// Whether the inbox object is another than the one that was judged, be it of the same bytes.
 async fn is_another_upload(bucket: &Bucket, dropped: &Dropped) -> Result<bool> {
     let there = bucket.store.head(dropped.key()).await?;
-    Ok(there.is_none_or(|object| object.etag != *dropped.etag() || object.modified != dropped.modified()))
+    Ok(there.is_none_or(|there| is_other(&there, dropped)))
+}
+
+fn is_other(there: &Object, dropped: &Dropped) -> bool {
+    there.etag != *dropped.etag() || there.modified != dropped.modified()
 }
 
 /// Sets aside what was turned down, and tells it.
@@ -130,7 +139,7 @@ async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rej
     let (record_key, attributes) = (bucket.path(record), record.attributes());
     // One after the other: whoever finds the receipt relies on the record.
     settle::put_fixed(bucket.store.as_ref(), &record_key, &bytes, &attributes).await?;
-    answer::write(bucket, &dropped.path, dropped.etag(), &Receipt::Rejected(rejected.clone())).await?;
+    answer::write(bucket, dropped, &Receipt::Rejected(rejected.clone())).await?;
     take_out(bucket, dropped).await?;
     Ok(Some(rejected))
 }

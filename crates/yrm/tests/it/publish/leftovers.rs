@@ -115,6 +115,23 @@ async fn what_was_rejected_and_cannot_leave_the_inbox_is_not_published_later() {
 }
 
 #[tokio::test]
+async fn an_answer_that_is_written_late_is_about_its_own_upload() {
+    let world = World::new(policy());
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    world.drop_rpm("b.rpm", &rpm("b", "1")).await;
+    world.run().await;
+    world.publisher.remove(&RepositoryDir::new(""), vec!["a.rpm".to_owned()], run_id(&world)).await.unwrap();
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    // A publisher that slept writes its answers only now.
+    for key in world.memory.keys().into_iter().filter(|key| key.starts_with(".yrm/receipts/")) {
+        let bytes = world.bytes(&key).await.unwrap();
+        put(world.memory.as_ref(), &key, bytes).await;
+    }
+    world.run().await;
+    assert_eq!((world.hrefs("").await, world.inbox()), (vec!["a.rpm".to_owned(), "b.rpm".to_owned()], vec![]));
+}
+
+#[tokio::test]
 async fn a_rollback_is_not_undone_by_what_cannot_leave_the_inbox() {
     let world = published(policy()).await;
     let first = world.packages("").await.len();

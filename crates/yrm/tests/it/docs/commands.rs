@@ -39,7 +39,12 @@ const PAGE_SECONDS: &str = "180";
 const PRELUDE: &str = r#"
 set -eEu -o pipefail
 trap 'status=$?; echo "${BASH_SOURCE[0]##*/}:$LINENO: exit code $status: $BASH_COMMAND" >&2' ERR
-trap 'trap - ERR; set +eu; kill $(jobs -p) 2>/dev/null; gpgconf --kill all 2>/dev/null; wait' EXIT
+trap 'trap - ERR; set +eu; end_background; gpgconf --kill all 2>/dev/null; wait' EXIT
+# What runs in the background is a group of processes of its own: the shell that began it, and the program.
+end_background() {
+  local job
+  for job in $(jobs -p); do kill -- "-$job" 2>/dev/null || kill "$job" 2>/dev/null; done
+}
 
 # A directory bucket that yrm.toml names, with the sample packages published in it. With a folder, each folder
 # is a repository, and they are in this one.
@@ -136,7 +141,7 @@ fn opened(info: &str, before: &str) -> Result<Opened, String> {
     let run = |first: &str, last: String| Ok(Opened::Run { first: first.to_owned(), last });
     match info.split_once(' ').unwrap_or((info, "")) {
         ("sh", "") => run("", String::new()),
-        ("sh", "background") => run("{", "} >>background.log 2>&1 & is_ready".to_owned()),
+        ("sh", "background") => run("set -m; {", "} >>background.log 2>&1 & set +m; is_ready".to_owned()),
         ("sh", "no-run") if before.starts_with("<!-- no-run: ") => Ok(Opened::Skipped),
         ("sh", "no-run") => Err("the line above says no reason: <!-- no-run: … -->".to_owned()),
         ("sh", word) => match word.strip_prefix("exit=").and_then(|code| code.parse::<u8>().ok()) {

@@ -57,10 +57,10 @@ pub(crate) async fn answer_to(bucket: &Bucket, dropped: &Dropped) -> Result<Opti
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
     // An answer that cannot be read is none.
     let answer = serde_json::from_slice::<Attributed<Receipt>>(&read.bytes).ok();
-    // It may have been written late: when it was written says nothing where it says what it is about.
+    // It may have been written late: when it was written says nothing where it says what it is about. What came
+    // before that is not in the inbox any more, and only a listing of long ago still has it.
     let is_about_it = |answer: &Attributed<Receipt>| {
-        let by_time = answer.uploaded.map_or(dropped.modified() <= read.object.modified, |at| at == dropped.modified());
-        by_time || !bucket.store.uploads_are_atomic()
+        dropped.modified() <= answer.uploaded.unwrap_or(read.object.modified) || !bucket.store.uploads_are_atomic()
     };
     let answer = answer.filter(is_about_it);
     Ok(answer.map(|answer| match answer.record {

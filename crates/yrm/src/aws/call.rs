@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use super::chain::{authorities, beside};
+use super::chain::{authorities, beside, shared};
 use super::named::{Named, Speaks};
 use super::refusal::{Failure, Refusal};
 use crate::authorities::Authorities;
@@ -63,6 +63,20 @@ impl Service {
     pub(crate) async fn of(named: &'static Named, config: &S3Config, region: Option<&str>) -> Result<Self> {
         let shared = beside(config, region).await?;
         Self::with(named, &shared, &authorities(config).await?)
+    }
+
+    /// The service where the bucket is, by the setting `endpoint` too; in `region`, else the configured one. Other
+    /// servers than AWS's need none.
+    pub(crate) async fn with_the_bucket(
+        named: &'static Named,
+        config: &S3Config,
+        region: Option<&str>,
+    ) -> Result<Self> {
+        let mut chain = shared(config).await?;
+        if let Some(region) = region {
+            chain = chain.into_builder().region(aws_types::region::Region::new(region.to_owned())).build();
+        }
+        Self::with(named, &chain, &authorities(config).await?)
     }
 
     /// The service by what the chain says.

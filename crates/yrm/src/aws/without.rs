@@ -35,6 +35,14 @@ impl Service {
         Err(missing(named.id))
     }
 
+    pub(crate) async fn with_the_bucket(
+        named: &'static Named,
+        config: &S3Config,
+        region: Option<&str>,
+    ) -> Result<Self> {
+        Self::of(named, config, region).await
+    }
+
     pub(crate) fn at(self, _origin: &str) -> Self {
         match self.0 {}
     }

@@ -37,7 +37,7 @@ impl SqsQueue {
             QueueAddress::Url(url) => region_of(url),
             QueueAddress::Arn { region, .. } => Some(region.as_str()),
         };
-        let mut service = Service::of(&SQS, bucket, region).await?.patient(LONG_POLL + ANSWER);
+        let mut service = Service::with_the_bucket(&SQS, bucket, region).await?.patient(LONG_POLL + ANSWER);
         if let QueueAddress::Url(url) = address {
             service = service.at(origin(url));
         }

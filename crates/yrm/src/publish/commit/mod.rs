@@ -2,7 +2,7 @@
 //! missing, and whoever looks next finishes what a crash has left.
 
 pub mod admit;
-mod answer;
+pub(crate) mod answer;
 pub(crate) mod answers;
 pub mod copies;
 pub(crate) mod keep;

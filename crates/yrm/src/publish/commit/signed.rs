@@ -3,7 +3,6 @@
 use bytes::BytesMut;
 use rpmmd::checksum::{Sha256, Sha256Stream};
 
-use super::tidy::delete_seen;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt;
 use crate::bucket::verdict::{Candidate, Signed};
@@ -11,6 +10,7 @@ use crate::bucket::{Bucket, HASH_PIECE_BYTES, aside};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::abilities::abilities;
 use crate::publish::copying;
+use crate::publish::copying::delete_seen;
 use crate::store::body::Body;
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied, TRIES};

@@ -19,7 +19,6 @@ use crate::bucket::report::{Published, Rejected, Report};
 use crate::bucket::verdict::Rejection;
 use crate::bucket::{receipt, record};
 use crate::error::{Error, Result};
-use crate::publish::abilities::abilities;
 use crate::publish::copying;
 use crate::store::key::Key;
 use crate::store::settle::{self, Copied};
@@ -162,18 +161,7 @@ pub(crate) async fn take_out_leftover(bucket: &Bucket, dropped: &Dropped) -> Res
 
 /// Deletes the inbox object if it is still the one that was judged.
 pub(crate) async fn take_out(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
-    delete_seen(bucket, dropped.key(), dropped.etag()).await
-}
-
-/// Deletes an object if it is still the one that was seen.
-pub(crate) async fn delete_seen(bucket: &Bucket, key: &str, etag: &ETag) -> Result<()> {
-    let store = bucket.store.as_ref();
-    // A store that would delete whatever is there is asked first.
-    if !abilities(bucket).await?.conditional_delete && store.head(key).await?.is_none_or(|object| object.etag != *etag)
-    {
-        return Ok(());
-    }
-    settle::delete_settled(store, key, etag).await.map(drop)
+    copying::delete_seen(bucket, dropped.key(), dropped.etag()).await
 }
 
 /// The id under which an upload is quarantined: of the time it arrived and what it is, so that

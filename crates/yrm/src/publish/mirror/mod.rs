@@ -16,7 +16,7 @@ use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
 use super::abilities::abilities;
-use super::commit::tidy;
+use super::copying;
 use super::memory::{Memory, lock};
 use super::pass::{Pass, RunId, Work};
 use super::settlement::Settlement;
@@ -155,7 +155,7 @@ pub(crate) async fn remove(bucket: &Bucket, repository: &RepositoryDir) -> Resul
     }
     let path = bucket.path(Key::Mirrorlist { repository });
     tracing::warn!(%repository, "mirrorlist is off: {path} is removed, for it would not name what is published now");
-    tidy::delete_seen(bucket, &path, &there.object.etag).await
+    copying::delete_seen(bucket, &path, &there.object.etag).await
 }
 
 /// After a commit, or where nothing was to be changed: makes the mirror that of `truth`. What fails is

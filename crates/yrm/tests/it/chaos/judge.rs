@@ -4,6 +4,7 @@
 //! It knows nothing of how the publisher works: it reads repomd.xml and primary as a client would,
 //! and keeps its own books of what was uploaded, published, removed and retired.
 
+mod leaving;
 pub(crate) mod mirrors;
 mod seat;
 mod signed;
@@ -43,6 +44,8 @@ pub(crate) enum Who {
     RollingBack { repository: String, revision: u64 },
     /// An operator who puts packages of one folder into another.
     Promoting,
+    /// An operator who gives back to the inbox what is in quarantine.
+    Releasing,
 }
 
 /// One generation, as a client reads it.
@@ -276,7 +279,8 @@ impl Judge {
     /// Whether a write may go to this key at all (G10).
     fn confined(&self, who: &Who, what: &str, key: &str) {
         let allowed = ["repo/", "quarantine/", ".yrm/"];
-        let may = allowed.iter().any(|prefix| key.starts_with(prefix));
+        let gives_back = *who == Who::Releasing && what == "copy" && key.starts_with("inbox/");
+        let may = gives_back || allowed.iter().any(|prefix| key.starts_with(prefix));
         if !may {
             self.broken(format!("G10: {who:?} wrote outside: {what} {key}"));
         }
@@ -297,6 +301,15 @@ impl Judge {
         }
     }
 
+    /// What an operator gave back was uploaded once more.
+    fn given_back(&self, key: &str) {
+        let (bytes, since) = (self.bytes(key).unwrap_or_default(), (self.clock)());
+        let (sha256, content) = (Sha256::of(&bytes), self.content(&bytes));
+        let mut books = self.books();
+        books.inbox.insert(key.to_owned(), Upload { sha256, content, since, answered: false });
+        books.uploaded.insert(content, since);
+    }
+
     fn after_write(&self, who: &Who, what: &str, key: &str) {
         let digest = self.bytes(key).map(|bytes| Sha256::of(&bytes).to_string()[..8].to_owned());
         let line = format!("{} {who:?} {what} {key} {}", (self.clock)(), digest.unwrap_or_default());
@@ -307,6 +320,9 @@ impl Judge {
         }
         if what != "delete" {
             self.no_mirror_has_changed(who, key);
+        }
+        if what == "copy" && key.starts_with("inbox/") {
+            self.given_back(key);
         }
         if key.starts_with(".yrm/receipts/") && what == "put" {
             self.answered(key);
@@ -369,6 +385,7 @@ impl Judge {
             let wanted = match who {
                 Who::Removing { repository: of, hrefs } => of == repository && hrefs.contains(href),
                 Who::RollingBack { repository: of, .. } => of == repository,
+                Who::Releasing => false,
                 Who::Manager(_) | Who::Promoting => {
                     let rule = self.policy.retention;
                     rule.is_some_and(|rule| may_retire(named, &all, rule, generation.since))
@@ -393,7 +410,7 @@ impl Judge {
             let anew = uploaded.is_some_and(|at| gone.is_none_or(|gone| *at >= gone.at || gone.pending));
             let wanted = match who {
                 Who::Manager(_) => anew,
-                Who::Removing { .. } => false,
+                Who::Removing { .. } | Who::Releasing => false,
                 Who::RollingBack { revision, .. } => {
                     history.iter().any(|old| old.revision == *revision && old.packages.get(*href) == Some(named))
                 }
@@ -468,77 +485,6 @@ impl Judge {
     fn is_secure(&self, repository: &str, href: &str) -> bool {
         let path = key_of(repository, href);
         !self.policy.trust.rules.is_empty() && path.starts_with(&format!("repo/{SECURE}/"))
-    }
-
-    /// Before an object goes: whether it may (G1 in the inbox, G3 elsewhere).
-    fn before_delete(&self, who: &Who, key: &str) -> Vec<String> {
-        if key.starts_with("inbox/") { self.may_leave_the_inbox(who, key) } else { self.may_be_swept(who, key) }
-    }
-
-    /// What leaves the inbox is published, was published since it came, or lies in quarantine.
-    fn may_leave_the_inbox(&self, who: &Who, key: &str) -> Vec<String> {
-        let books = self.books();
-        let Some(upload) = books.inbox.get(key) else { return Vec::new() };
-        let published = books.generations.values().any(|generations| {
-            // In one that was made, or still current, when the file came.
-            let mut superseded = None;
-            generations.iter().rev().any(|generation| {
-                let in_time = superseded.is_none_or(|superseded| superseded >= upload.since);
-                superseded = Some(generation.since);
-                in_time && generation.packages.values().any(|named| named.content == upload.content)
-            })
-        });
-        drop(books);
-        let path = key.strip_prefix("inbox/").unwrap_or(key);
-        let prefix = format!("quarantine/{path}.");
-        let aside: Vec<String> = self.memory.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect();
-        let quarantined = aside.iter().any(|key| {
-            self.bytes(key).is_some_and(|bytes| {
-                Some(Sha256::of(&bytes)) == self.books().inbox.get(&format!("inbox/{path}")).map(|upload| upload.sha256)
-            }) && aside.contains(&format!("{key}.json"))
-        });
-        if published || quarantined {
-            return Vec::new();
-        }
-        vec![format!("G1: {who:?} deleted {key}, which is neither published nor in quarantine")]
-    }
-
-    /// What is swept is named by no generation that a reader may hold, and is older than the grace.
-    fn may_be_swept(&self, who: &Who, key: &str) -> Vec<String> {
-        let (now, grace) = ((self.clock)(), SignedDuration::try_from(self.policy.grace).unwrap());
-        if !key.starts_with("repo/") && !key.starts_with(".yrm/") {
-            return vec![format!("G10: {who:?} deleted outside: {key}")];
-        }
-        if !key.starts_with("repo/") {
-            return Vec::new();
-        }
-        if list_of(key).is_some() {
-            return Vec::new();
-        }
-        // The signature of one generation is no use with the next.
-        if key.ends_with(SIGNATURE) && !is_in_a_folder(key) {
-            let wrong = self.key.is_some();
-            return wrong.then(|| format!("G7: {who:?} removed {key}, and signing is on")).into_iter().collect();
-        }
-        let mut broken = self.may_a_mirror_lose(who, key, now, grace);
-        if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
-            broken.push(format!("G3: {who:?} swept {key}, which is younger than the grace period"));
-        }
-        for (repository, generations) in &self.books().generations {
-            for (at, generation) in generations.iter().enumerate() {
-                let over = generations.get(at + 1).is_some_and(|next| now.duration_since(next.since) >= grace);
-                let beside = generation.packages.keys().filter(|href| href.starts_with("../"));
-                let names = generation.files.contains(key)
-                    || beside.into_iter().any(|href| key_of(repository, href) == key)
-                    || key
-                        .strip_prefix(&key_of(repository, ""))
-                        .is_some_and(|href| generation.packages.contains_key(href));
-                if names && !over {
-                    broken.push(format!("G3: {who:?} swept {key}, which generation {} names", generation.revision));
-                }
-            }
-        }
-        broken
     }
 }
 

@@ -7,10 +7,12 @@ use bytes::Bytes;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::decompress;
 use rpmmd::repomd::{AnyChecksum, Repomd};
+use yrm::bucket::quarantine;
 use yrm::config::{Policy, Repositories};
 use yrm::error::Result;
 use yrm::publish::Publisher;
 use yrm::publish::operations::errand::Promotion;
+use yrm::publish::operations::release;
 use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
@@ -37,6 +39,8 @@ pub(crate) enum Story {
     LoseState,
     /// A package was published and removed again, and its upload could not be taken out of the inbox.
     Leftover,
+    /// What stood against a rejected package is gone, and it is given back to the inbox.
+    Release,
     /// The first change after mirrorlist mode was turned off.
     MirrorOff,
     /// In one repository a folder for whose packages a rule asks for signatures, and one for which none does.
@@ -46,7 +50,7 @@ pub(crate) enum Story {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -61,6 +65,7 @@ impl Story {
         Self::TwoRules,
         Self::LoseState,
         Self::Leftover,
+        Self::Release,
     ];
 
     /// Those in which mirrorlist mode does something of its own.
@@ -82,6 +87,7 @@ impl Story {
         let repository = String::new();
         match self {
             Self::Promote => Who::Promoting,
+            Self::Release => Who::Releasing,
             Self::Remove => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned()] },
             Self::RollBack => Who::RollingBack { repository, revision: world.judge.revisions("")[0] },
             _ => Who::Manager(0),
@@ -138,6 +144,11 @@ impl Story {
             }
             Self::LoseState => lost(world).await,
             Self::Leftover => leftover(world).await,
+            Self::Release => {
+                world.drop_rpm("x/a.rpm", &rpm("a", "1", 7)).await;
+                world.run_by(&calm).await.unwrap();
+                remove_the_first(world).await;
+            }
             Self::TakeOver | Self::TakeOverBeside | Self::TwoRules | Self::Promote | Self::Remove => {}
         }
     }
@@ -161,6 +172,14 @@ impl Story {
                 publisher.roll_back(&repository, first, run).await.map(drop)
             }
             Self::Sweep => sweep::sweep(publisher.bucket(), &repository).await.map(drop),
+            Self::Release => {
+                let bucket = publisher.bucket();
+                let kept = quarantine::with_records(bucket, quarantine::list(bucket).await?).await?;
+                for kept in kept.iter().filter(|kept| kept.file.is_some()) {
+                    release::release(bucket, kept).await?;
+                }
+                Ok(())
+            }
             _ => world.run_by(publisher).await.map(drop),
         }
     }
@@ -179,6 +198,7 @@ impl Story {
             Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
             Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
             Self::Replace | Self::Remove => vec!["b-1.rpm"],
+            Self::Release => vec!["b-1.rpm", "x/a.rpm"],
             Self::Sweep => vec!["a-1.rpm", "b-1.rpm", "c-1.rpm"],
             Self::TwoRules => {
                 vec!["m-10.rpm", "m-12.rpm", "open/a-2.rpm", "open/c-2.rpm", "secure/a-1.rpm", "secure/b-1.rpm"]
@@ -317,9 +337,7 @@ async fn beside(world: &World) {
 
 /// An operator has taken a package out, and then all but the repository's own files is lost, and one of these.
 async fn lost(world: &World) {
-    let who = Who::Removing { repository: String::new(), hrefs: vec!["a-1.rpm".to_owned()] };
-    let run = world.run_id(jiff::SignedDuration::ZERO);
-    world.calm(who).remove(&RepositoryDir::new(""), vec!["a-1.rpm".to_owned()], run).await.unwrap();
+    remove_the_first(world).await;
     lose_state(world).await;
     let memory = Arc::clone(&world.judge.memory);
     let is_filelists = |key: &String| key.starts_with("repo/repodata/") && key.contains("-filelists.xml");
@@ -328,6 +346,12 @@ async fn lost(world: &World) {
         memory.delete(&key, &object.etag).await.unwrap();
     }
     world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+}
+
+async fn remove_the_first(world: &World) {
+    let who = Who::Removing { repository: String::new(), hrefs: vec!["a-1.rpm".to_owned()] };
+    let run = world.run_id(jiff::SignedDuration::ZERO);
+    world.calm(who).remove(&RepositoryDir::new(""), vec!["a-1.rpm".to_owned()], run).await.unwrap();
 }
 
 async fn lose_state(world: &World) {

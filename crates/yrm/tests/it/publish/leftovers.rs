@@ -6,8 +6,10 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use futures::FutureExt as _;
 use ulid::Ulid;
+use yrm::bucket::quarantine;
 use yrm::config::{OnConflict, Policy};
 use yrm::publish::RunId;
+use yrm::publish::operations::release;
 use yrm::store::key::RepositoryDir;
 use yrm::store::memory::MemoryStore;
 
@@ -112,6 +114,49 @@ async fn what_was_rejected_and_cannot_leave_the_inbox_is_not_published_later() {
     world.drop_bytes("z/a.rpm", Bytes::from(rpm("a", "1").summary("another build").build())).await;
     world.run().await;
     assert_eq!(world.hrefs("").await, ["b.rpm", "z/a.rpm"]);
+}
+
+/// Has a package rejected, and then takes away what spoke against it.
+async fn wrongly_rejected(world: &World) {
+    world.drop_bytes("z/a.rpm", Bytes::from(rpm("a", "1").summary("another build").build())).await;
+    let report = world.run().await;
+    assert_eq!(report.rejected.len(), 1, "{report:#?}");
+    world.publisher.remove(&RepositoryDir::new(""), vec!["a.rpm".to_owned()], run_id(world)).await.unwrap();
+}
+
+/// What an operator does with all that is in quarantine.
+async fn release_all(world: &World) {
+    let bucket = world.publisher.bucket();
+    for kept in quarantine::with_records(bucket, quarantine::list(bucket).await.unwrap()).await.unwrap() {
+        release::release(bucket, &kept).await.unwrap();
+    }
+    assert!(quarantine::list(bucket).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_released_within_the_second_of_its_upload_is_judged_anew() {
+    let world = World::new(policy());
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    world.run().await;
+    let then = world.now();
+    wrongly_rejected(&world).await;
+    // S3 tells times in whole seconds.
+    world.back_to(then);
+    release_all(&world).await;
+    let report = world.run().await;
+    assert_eq!((world.hrefs("").await, report.errors), (vec!["z/a.rpm".to_owned()], vec![]));
+    world.assert_clean().await;
+}
+
+#[tokio::test]
+async fn what_is_released_before_it_could_leave_the_inbox_is_judged_anew() {
+    let world = published(policy()).await;
+    wrongly_rejected(&world).await;
+    release_all(&world).await;
+    world.hooked.keeps_uploads.store(false, Ordering::Relaxed);
+    world.run().await;
+    assert_eq!(world.hrefs("").await, ["b.rpm", "z/a.rpm"]);
+    world.assert_clean().await;
 }
 
 #[tokio::test]

@@ -1,0 +1,102 @@
+//! Whether an object may go: out of the inbox, out of quarantine, out of the repository.
+
+use std::path::Path;
+
+use jiff::SignedDuration;
+use rpmmd::checksum::Sha256;
+
+use super::mirrors::{is_in_a_folder, list_of};
+use super::{Judge, SIGNATURE, Who, key_of};
+
+impl Judge {
+    /// Before an object goes: whether it may (G1 in the inbox, G3 elsewhere).
+    pub(super) fn before_delete(&self, who: &Who, key: &str) -> Vec<String> {
+        if key.starts_with("inbox/") {
+            self.may_leave_the_inbox(who, key)
+        } else if *who == Who::Releasing && key.starts_with("quarantine/") {
+            self.may_leave_quarantine(who, key)
+        } else {
+            self.may_be_swept(who, key)
+        }
+    }
+
+    /// What leaves quarantine lies in the inbox, or something came of it since it lay there again.
+    fn may_leave_quarantine(&self, who: &Who, key: &str) -> Vec<String> {
+        let Some(content) = self.bytes(key).map(|bytes| self.content(&bytes)) else { return Vec::new() };
+        let books = self.books();
+        let waits = books.inbox.values().any(|upload| upload.content == content);
+        let was_published = books.generations.values().flatten().any(|generation| {
+            let given_back = books.uploaded.get(&content);
+            given_back.is_some_and(|at| generation.since >= *at)
+                && generation.packages.values().any(|named| named.content == content)
+        });
+        let is_kept = waits || was_published || Path::new(key).extension().is_some_and(|end| end == "json");
+        (!is_kept).then(|| format!("G1: {who:?} deleted {key}, which is not in the inbox")).into_iter().collect()
+    }
+
+    /// What leaves the inbox is published, was published since it came, or lies in quarantine.
+    fn may_leave_the_inbox(&self, who: &Who, key: &str) -> Vec<String> {
+        let books = self.books();
+        let Some(upload) = books.inbox.get(key) else { return Vec::new() };
+        let published = books.generations.values().any(|generations| {
+            // In one that was made, or still current, when the file came.
+            let mut superseded = None;
+            generations.iter().rev().any(|generation| {
+                let in_time = superseded.is_none_or(|superseded| superseded >= upload.since);
+                superseded = Some(generation.since);
+                in_time && generation.packages.values().any(|named| named.content == upload.content)
+            })
+        });
+        drop(books);
+        let path = key.strip_prefix("inbox/").unwrap_or(key);
+        let prefix = format!("quarantine/{path}.");
+        let aside: Vec<String> = self.memory.keys().into_iter().filter(|key| key.starts_with(&prefix)).collect();
+        let quarantined = aside.iter().any(|key| {
+            self.bytes(key).is_some_and(|bytes| {
+                Some(Sha256::of(&bytes)) == self.books().inbox.get(&format!("inbox/{path}")).map(|upload| upload.sha256)
+            }) && aside.contains(&format!("{key}.json"))
+        });
+        if published || quarantined {
+            return Vec::new();
+        }
+        vec![format!("G1: {who:?} deleted {key}, which is neither published nor in quarantine")]
+    }
+
+    /// What is swept is named by no generation that a reader may hold, and is older than the grace.
+    fn may_be_swept(&self, who: &Who, key: &str) -> Vec<String> {
+        let (now, grace) = ((self.clock)(), SignedDuration::try_from(self.policy.grace).unwrap());
+        if !key.starts_with("repo/") && !key.starts_with(".yrm/") {
+            return vec![format!("G10: {who:?} deleted outside: {key}")];
+        }
+        if !key.starts_with("repo/") {
+            return Vec::new();
+        }
+        if list_of(key).is_some() {
+            return Vec::new();
+        }
+        // The signature of one generation is no use with the next.
+        if key.ends_with(SIGNATURE) && !is_in_a_folder(key) {
+            let wrong = self.key.is_some();
+            return wrong.then(|| format!("G7: {who:?} removed {key}, and signing is on")).into_iter().collect();
+        }
+        let mut broken = self.may_a_mirror_lose(who, key, now, grace);
+        if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
+            broken.push(format!("G3: {who:?} swept {key}, which is younger than the grace period"));
+        }
+        for (repository, generations) in &self.books().generations {
+            for (at, generation) in generations.iter().enumerate() {
+                let over = generations.get(at + 1).is_some_and(|next| now.duration_since(next.since) >= grace);
+                let beside = generation.packages.keys().filter(|href| href.starts_with("../"));
+                let names = generation.files.contains(key)
+                    || beside.into_iter().any(|href| key_of(repository, href) == key)
+                    || key
+                        .strip_prefix(&key_of(repository, ""))
+                        .is_some_and(|href| generation.packages.contains_key(href));
+                if names && !over {
+                    broken.push(format!("G3: {who:?} swept {key}, which generation {} names", generation.revision));
+                }
+            }
+        }
+        broken
+    }
+}

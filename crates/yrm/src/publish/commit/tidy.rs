@@ -129,9 +129,9 @@ async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rej
         quarantine_key,
         first_seen: dropped.modified(),
     };
-    if another_try && is_answered(bucket, &rejected, &dropped.path).await {
+    if another_try && let Some(said) = answer_of(bucket, &rejected, &dropped.path).await {
         take_out(bucket, dropped).await?;
-        return Ok(Some(rejected));
+        return Ok(Some(said));
     }
     let record = Key::QuarantineRecord { path: &dropped.path, id };
     let bytes = record::attributed(bucket, &dropped.path, dropped.etag(), &rejected)?;
@@ -143,11 +143,13 @@ async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rej
     Ok(Some(rejected))
 }
 
-/// Whether an earlier try has said so already, and only the inbox object was left to take out: an idle run writes
-/// nothing.
-async fn is_answered(bucket: &Bucket, rejected: &Rejected, path: &str) -> bool {
-    let answer = receipt::read(bucket, path, &ETag::new(rejected.etag.as_str())).await;
-    matches!(answer, Ok(Some(Receipt::Rejected(said))) if said == *rejected)
+/// What an earlier try has answered this very upload: that stands, whatever another publisher would say of it. Only the
+/// inbox object is left to take out, and an idle run writes nothing.
+async fn answer_of(bucket: &Bucket, rejected: &Rejected, path: &str) -> Option<Rejected> {
+    match receipt::read(bucket, path, &ETag::new(rejected.etag.as_str())).await {
+        Ok(Some(Receipt::Rejected(said))) if said.quarantine_key == rejected.quarantine_key => Some(said),
+        _ => None,
+    }
 }
 
 /// Takes out an upload that was published before, and whose package has been removed since. Somebody may have

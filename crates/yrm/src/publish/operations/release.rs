@@ -8,7 +8,6 @@
 use crate::bucket::Bucket;
 use crate::bucket::quarantine::{Kept, origin_path};
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::abilities::abilities;
 use crate::publish::commit::answer;
 use crate::publish::copying::{self, delete_seen};
 use crate::store::Copy;
@@ -22,18 +21,13 @@ pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
     let key = Key::Inbox { path: &path };
     let target = bucket.path(key);
     let doing = || format!("releasing {}", kept.key);
-    let there = bucket.store.head(&target).await?;
-    // A store that would overwrite is asked first.
-    if there.is_some() && !abilities(bucket).await?.conditional_copy {
-        return Err(newer(doing(), &target));
+    if bucket.store.head(&target).await?.is_some() {
+        return Err(occupied(doing(), &target));
     }
-    // What is there may be the same upload, which could not be taken out.
-    for etag in there.iter().map(|there| &there.etag).chain([&file.etag]) {
-        answer::withdraw(bucket, &path, etag).await?;
-    }
+    answer::withdraw(bucket, &path, &file.etag).await?;
     match copying::copy(bucket, Copy::of(file, &target, &key.attributes())).await? {
         Copied::Done(_) | Copied::Found(_) => {}
-        Copied::Occupied(_) => return Err(newer(doing(), &target)),
+        Copied::Occupied(_) => return Err(occupied(doing(), &target)),
         Copied::SourceChanged | Copied::SourceMissing => {
             return Err(Error::new(ErrorKind::Conflict, doing())
                 .because("somebody else released or dropped it")
@@ -44,10 +38,12 @@ pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
     Ok(target)
 }
 
-fn newer(doing: String, target: &str) -> Error {
+fn occupied(doing: String, target: &str) -> Error {
     Error::new(ErrorKind::Conflict, doing)
-        .because(format!("{target} holds a newer upload"))
-        .hint("nothing was changed; wait until that is published or rejected, and try again")
+        .because(format!(
+            "{target} holds an upload: a newer one, or this one, if it could not be taken out of the inbox"
+        ))
+        .hint("nothing was changed; `yrm status` shows why it waits; try again when it has left the inbox")
 }
 
 /// Throws a file and its record away.

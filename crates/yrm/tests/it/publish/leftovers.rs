@@ -7,9 +7,12 @@ use bytes::Bytes;
 use futures::FutureExt as _;
 use ulid::Ulid;
 use yrm::bucket::quarantine;
+use yrm::bucket::receipt::{self, Receipt};
 use yrm::config::{OnConflict, Policy};
-use yrm::publish::RunId;
+use yrm::error::ErrorKind;
 use yrm::publish::operations::release;
+use yrm::publish::{Publisher, RunId};
+use yrm::store::Store;
 use yrm::store::key::RepositoryDir;
 use yrm::store::memory::MemoryStore;
 
@@ -120,7 +123,7 @@ async fn what_was_rejected_and_cannot_leave_the_inbox_is_not_published_later() {
 async fn wrongly_rejected(world: &World) {
     world.drop_bytes("z/a.rpm", Bytes::from(rpm("a", "1").summary("another build").build())).await;
     let report = world.run().await;
-    assert_eq!(report.rejected.len(), 1, "{report:#?}");
+    assert_eq!(quarantine::list(world.publisher.bucket()).await.unwrap().len(), 1, "{report:#?}");
     world.publisher.remove(&RepositoryDir::new(""), vec!["a.rpm".to_owned()], run_id(world)).await.unwrap();
 }
 
@@ -149,11 +152,17 @@ async fn what_is_released_within_the_second_of_its_upload_is_judged_anew() {
 }
 
 #[tokio::test]
-async fn what_is_released_before_it_could_leave_the_inbox_is_judged_anew() {
+async fn what_could_not_leave_the_inbox_is_released_when_it_has() {
     let world = published(policy()).await;
     wrongly_rejected(&world).await;
-    release_all(&world).await;
+    let bucket = world.publisher.bucket();
+    let kept = quarantine::with_records(bucket, quarantine::list(bucket).await.unwrap()).await.unwrap();
+    let before = states(&world);
+    let refused = release::release(bucket, &kept[0]).await.unwrap_err();
+    assert_eq!((refused.kind(), states(&world)), (ErrorKind::Conflict, before), "{refused:?}");
     world.hooked.keeps_uploads.store(false, Ordering::Relaxed);
+    world.run().await;
+    release_all(&world).await;
     world.run().await;
     assert_eq!(world.hrefs("").await, ["b.rpm", "z/a.rpm"]);
     world.assert_clean().await;
@@ -234,6 +243,27 @@ async fn what_was_set_aside_and_cannot_leave_the_inbox_is_not_written_again() {
     assert!(after > before);
     world.run().await;
     assert_eq!(states(&world), after, "an idle run writes nothing");
+}
+
+#[tokio::test]
+async fn publishers_who_judge_otherwise_do_not_answer_in_turns() {
+    let world = World::new(policy());
+    world.hooked.keeps_uploads.store(true, Ordering::Relaxed);
+    world.drop_bytes("junk.rpm", "no package, but long enough to be looked at").await;
+    let stricter = Policy { max_package_bytes: 10, ..policy() };
+    let stricter = Publisher::new(Arc::clone(&world.hooked) as Arc<dyn Store>, stricter).unwrap();
+    let report = world.run_by(&stricter).await;
+    world.run().await;
+    let before = states(&world);
+    for _ in 0..2 {
+        world.run_by(&stricter).await;
+        world.run().await;
+    }
+    assert_eq!(states(&world), before, "the first answer stands, and an idle run writes nothing");
+    assert!(report.waiting.iter().any(|waiting| waiting.inbox_key == "inbox/junk.rpm"), "{report:#?}");
+    let etag = world.memory.head("inbox/junk.rpm").await.unwrap().unwrap().etag;
+    let answer = receipt::read(world.publisher.bucket(), "junk.rpm", &etag).await.unwrap();
+    assert!(matches!(answer, Some(Receipt::Rejected(rejected)) if rejected.code == "E_TOO_LARGE"));
 }
 
 #[tokio::test]

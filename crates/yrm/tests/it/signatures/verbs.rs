@@ -108,10 +108,7 @@ fn what_is_in_quarantine_is_listed_shown_released_and_dropped() {
     fs::write(at.join("b/inbox/el9/plain.rpm"), b"a newer upload").unwrap();
     let (code, out, err) = said(&output(at, &["quarantine", "release", id]));
     assert_eq!(code, 4, "{out}{err}");
-    assert!(
-        err.contains("inbox/el9/plain.rpm holds a newer upload") && err.contains("hint: nothing was changed"),
-        "{err}"
-    );
+    assert!(err.contains("inbox/el9/plain.rpm holds an upload") && err.contains("hint: nothing was changed"), "{err}");
     assert_eq!(fs::read(at.join("b/inbox/el9/plain.rpm")).unwrap(), b"a newer upload");
     fs::remove_file(at.join("b/inbox/el9/plain.rpm")).unwrap();
 

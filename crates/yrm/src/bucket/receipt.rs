@@ -31,13 +31,9 @@ pub fn digest_of(path: &str, etag: &ETag) -> Sha256 {
 pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Receipt>> {
     let key = bucket.path(Key::Receipt { digest: digest_of(path, etag) });
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(None) };
-    parse(&key, &read.bytes).map(Some)
-}
-
-/// The answer in these bytes.
-pub(crate) fn parse(key: &str, bytes: &[u8]) -> Result<Receipt> {
-    serde_json::from_slice::<Attributed<Receipt>>(bytes)
-        .map(|answer| answer.record)
+    let receipt = serde_json::from_slice::<Attributed<Receipt>>(&read.bytes);
+    receipt
+        .map(|answer| Some(answer.record))
         .map_err(|source| Error::new(ErrorKind::Corrupt, format!("reading the receipt {key}")).because(source))
 }
 

@@ -134,19 +134,17 @@ fn say(context: &Context, (changes, outcome): Changes) -> Result<()> {
 }
 
 async fn release(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
-    let mut changes = Vec::new();
-    for kept in files {
-        let (moved, state) = if dry_run {
-            (quarantine::origin(bucket, kept), "would be released")
-        } else {
-            (release::release(bucket, kept).await, "released")
-        };
-        match moved {
-            Ok(key) => changes.push(Change { quarantine_key: kept.key.clone(), state, inbox_key: Some(key) }),
-            Err(error) => return (changes, Err(error)),
-        }
-    }
-    (changes, Ok(()))
+    let (moved, outcome) = if dry_run {
+        let keys: Result<Vec<String>> = files.iter().map(|kept| quarantine::origin(bucket, kept)).collect();
+        keys.map_or_else(|error| (Vec::new(), Err(error)), |keys| (keys, Ok(())))
+    } else {
+        release::release(bucket, files, Timestamp::now()).await
+    };
+    let state = if dry_run { "would be released" } else { "released" };
+    let changes = files.iter().zip(moved);
+    let changes =
+        changes.map(|(kept, key)| Change { quarantine_key: kept.key.clone(), state, inbox_key: Some(key) }).collect();
+    (changes, outcome)
 }
 
 async fn drop_all(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {

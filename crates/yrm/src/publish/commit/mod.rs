@@ -2,7 +2,7 @@
 //! missing, and whoever looks next finishes what a crash has left.
 
 pub mod admit;
-pub(crate) mod answer;
+mod answer;
 pub(crate) mod answers;
 pub mod copies;
 pub(crate) mod keep;

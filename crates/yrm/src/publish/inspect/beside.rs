@@ -1,7 +1,8 @@
 //! What only files can tell of candidates and what is published already: read before the plan, which then only computes.
 
+use super::again::learn_pkgid;
 use super::modules::learn_modules;
-use super::read::{Inspector, learn_pkgid};
+use super::read::Inspector;
 use super::recognize::recognize;
 use super::standing::weigh;
 use crate::bucket::state::State;

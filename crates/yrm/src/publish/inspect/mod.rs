@@ -1,6 +1,7 @@
 //! What is thought of an upload: read, judged by the gate's rules, described, and told apart from what is published
 //! already. Reads only; the signature that a package may get here is made, and nobody has it yet.
 
+pub(crate) mod again;
 mod archived;
 pub(crate) mod beside;
 mod check;

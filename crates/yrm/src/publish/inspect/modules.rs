@@ -6,8 +6,9 @@ use futures::StreamExt as _;
 use jiff::Timestamp;
 use rpmmd::header::{HeaderFile, Parsed};
 
+use super::again::read_header;
 use super::describe::label_of;
-use super::read::{Inspector, read_header};
+use super::read::Inspector;
 use crate::bucket::Bucket;
 use crate::bucket::catalog::Entry;
 use crate::bucket::inbox::Dropped;

@@ -72,8 +72,8 @@ pub struct Inspector {
 }
 
 /// A file from its start to the end of its header, and its share of the room.
-struct Prefix {
-    bytes: Bytes,
+pub(super) struct Prefix {
+    pub(super) bytes: Bytes,
     _room: Option<OwnedSemaphorePermit>,
 }
 
@@ -88,7 +88,7 @@ struct Passing {
 
 /// What wants to see a file's bytes.
 #[derive(Default)]
-struct Asked {
+pub(super) struct Asked {
     check: Option<Check>,
     draft: Option<Draft>,
 }
@@ -396,13 +396,13 @@ impl Inspector {
     }
 
     /// Whether a package can have this path: the key and its last part are not too long.
-    fn fits(&self, repository: &RepositoryDir, href: &str) -> bool {
+    pub(super) fn fits(&self, repository: &RepositoryDir, href: &str) -> bool {
         let target = Key::Package { repository, href }.path(&self.bucket.policy.folders);
         target.len() <= key::MAX_KEY_BYTES
     }
 
     /// The file from its start to the end of its header.
-    async fn read_header(&self, dropped: &Dropped) -> Result<Prefix, Stop> {
+    pub(super) async fn read_header(&self, dropped: &Dropped) -> Result<Prefix, Stop> {
         let mut have = BytesMut::new();
         let mut room = None;
         let mut want = FIRST_GUESS_BYTES.min(dropped.object.size_bytes);
@@ -435,7 +435,12 @@ impl Inspector {
     }
 
     /// The SHA-256 of the whole file, and a check of the payload on the way.
-    async fn digest(&self, dropped: &Dropped, prefix: &Bytes, asked: Asked) -> Result<(Sha256, Asked), Stop> {
+    pub(super) async fn digest(
+        &self,
+        dropped: &Dropped,
+        prefix: &Bytes,
+        asked: Asked,
+    ) -> Result<(Sha256, Asked), Stop> {
         let whole = HeaderFile::parse_prefix(prefix).map_err(|error| refuse(&error))?;
         let Parsed::Ready(file) = whole else {
             return Err(Stop::Fault(Error::new(ErrorKind::Internal, "hashing a file whose header was not read")));
@@ -520,102 +525,9 @@ impl Inspector {
     }
 }
 
-/// Learns the SHA-256 of a candidate that the store could not tell.
-pub async fn learn_pkgid(inspector: &Inspector, dropped: &Dropped) -> Result<Result<Sha256, Verdict>> {
-    let learned = async {
-        let prefix = inspector.read_header(dropped).await?;
-        inspector.digest(dropped, &prefix.bytes, Asked::default()).await.map(|(pkgid, _)| pkgid)
-    };
-    judged(dropped, learned.await)
-}
-
-/// A file from its start to the end of its header; `None` when it is not there as it was seen, or no package.
-pub async fn read_header(inspector: &Inspector, dropped: &Dropped) -> Result<Option<Bytes>> {
-    match inspector.read_header(dropped).await {
-        Ok(prefix) => Ok(Some(prefix.bytes)),
-        Err(Stop::Fault(error)) => Err(error),
-        Err(Stop::Gone | Stop::Long | Stop::Wait(_) | Stop::Held(_) | Stop::Reject(..)) => Ok(None),
-    }
-}
-
-/// Describes a published package under a path that is not the one its key has. Nobody is asked who signed it.
-pub async fn describe_at(
-    inspector: &Inspector,
-    dropped: &Dropped,
-    repository: &RepositoryDir,
-    href: &str,
-) -> Result<Verdict> {
-    let described = async {
-        let prefix = inspector.read_header(dropped).await?;
-        let file = File { dropped, prefix: &prefix.bytes, size_bytes: dropped.object.size_bytes };
-        describe(file, repository.clone(), href)
-    };
-    Ok(match judged(dropped, described.await)? {
-        Ok(candidate) => Verdict::Accept(Box::new(candidate)),
-        Err(verdict) => verdict,
-    })
-}
-
 /// The first bytes of the file that is published for this candidate, given those of the one that came.
-fn published_prefix(candidate: &Candidate, prefix: &Bytes) -> Bytes {
+pub(super) fn published_prefix(candidate: &Candidate, prefix: &Bytes) -> Bytes {
     let Some(signed) = &candidate.signed else { return prefix.clone() };
     let from = usize::try_from(signed.from).unwrap_or(usize::MAX).min(prefix.len());
     [&signed.start[..], &prefix[from..]].concat().into()
-}
-
-/// The same candidate under the paths that its bytes alone can have, one after the other: its metadata
-/// may be large, and the first path will mostly do.
-pub struct OwnPaths<'a> {
-    candidate: &'a Candidate,
-    prefix: Prefix,
-    pkgid: Sha256,
-    hrefs: std::vec::IntoIter<String>,
-}
-
-impl<'a> OwnPaths<'a> {
-    /// Of `candidate`, whose header is read again.
-    pub async fn of(inspector: &Inspector, candidate: &'a Candidate) -> Result<Result<Self, Verdict>> {
-        let dropped = &candidate.dropped;
-        let read = async {
-            let prefix = inspector.read_header(dropped).await?;
-            let pkgid = match candidate.pkgid {
-                Some(pkgid) => pkgid,
-                None => inspector.digest(dropped, &prefix.bytes, Asked::default()).await?.0,
-            };
-            let prefix = Prefix { bytes: published_prefix(candidate, &prefix.bytes), ..prefix };
-            let hrefs = candidate.own_hrefs_of(pkgid).filter(|href| inspector.fits(&candidate.repository, href));
-            let hrefs = hrefs.collect::<Vec<_>>().into_iter();
-            Ok(Self { candidate, prefix, pkgid, hrefs })
-        };
-        judged(dropped, read.await)
-    }
-}
-
-impl Iterator for OwnPaths<'_> {
-    type Item = Result<Result<Candidate, Verdict>>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (candidate, href) = (self.candidate, self.hrefs.next()?);
-        let (dropped, size_bytes) = (&candidate.dropped, candidate.size_bytes());
-        let file = File { dropped, prefix: &self.prefix.bytes, size_bytes };
-        let renamed = describe(file, candidate.repository.clone(), &href);
-        let (signing, signed) = (candidate.signing.clone(), candidate.signed.clone());
-        let renamed = renamed.map(|renamed| Candidate { pkgid: Some(self.pkgid), signing, signed, ..renamed });
-        Some(judged(&candidate.dropped, renamed))
-    }
-}
-
-/// What came of a further look at a file that was accepted before.
-fn judged<T>(dropped: &Dropped, outcome: Result<T, Stop>) -> Result<Result<T, Verdict>> {
-    Ok(match outcome {
-        Ok(found) => Ok(found),
-        Err(Stop::Fault(error)) => return Err(error),
-        Err(Stop::Gone) => Err(Verdict::Gone),
-        Err(Stop::Long) => Err(Verdict::Long(dropped.clone())),
-        Err(Stop::Wait(why)) => Err(Verdict::Wait { dropped: dropped.clone(), why }),
-        Err(Stop::Held(why)) => Err(Verdict::Held { dropped: dropped.clone(), why }),
-        Err(Stop::Reject(reason, message)) => {
-            Err(Verdict::Reject(Rejection { dropped: dropped.clone(), reason, message, sha256: None }))
-        }
-    })
 }

@@ -5,7 +5,8 @@
 use rpmmd::checksum::Sha256;
 use rpmmd::header::{HeaderFile, Parsed};
 
-use super::read::{Inspector, read_header};
+use super::again::read_header;
+use super::read::Inspector;
 use super::signed::is_ours;
 use crate::bucket::catalog::Entry;
 use crate::bucket::inbox::Dropped;

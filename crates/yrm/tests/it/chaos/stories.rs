@@ -175,10 +175,8 @@ impl Story {
             Self::Release => {
                 let bucket = publisher.bucket();
                 let kept = quarantine::with_records(bucket, quarantine::list(bucket).await?).await?;
-                for kept in kept.iter().filter(|kept| kept.file.is_some()) {
-                    release::release(bucket, kept).await?;
-                }
-                Ok(())
+                let kept: Vec<_> = kept.into_iter().filter(|kept| kept.file.is_some()).collect();
+                release::release(bucket, &kept, run.started).await.1
             }
             _ => world.run_by(publisher).await.map(drop),
         }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::FutureExt as _;
@@ -128,41 +129,44 @@ async fn wrongly_rejected(world: &World) {
 }
 
 /// What an operator does with all that is in quarantine.
-async fn release_all(world: &World) {
+async fn release_all(world: &World) -> yrm::error::Result<()> {
     let bucket = world.publisher.bucket();
-    for kept in quarantine::with_records(bucket, quarantine::list(bucket).await.unwrap()).await.unwrap() {
-        release::release(bucket, &kept).await.unwrap();
-    }
-    assert!(quarantine::list(bucket).await.unwrap().is_empty());
+    let kept = quarantine::with_records(bucket, quarantine::list(bucket).await.unwrap()).await.unwrap();
+    release::release(bucket, &kept, world.now()).await.1
 }
 
-#[tokio::test]
-async fn what_is_released_within_the_second_of_its_upload_is_judged_anew() {
+#[tokio::test(start_paused = true)]
+async fn a_release_waits_until_the_second_of_the_upload_is_over() {
     let world = World::new(policy());
     world.drop_rpm("a.rpm", &rpm("a", "1")).await;
     world.run().await;
-    let then = world.now();
     wrongly_rejected(&world).await;
+    let began = tokio::time::Instant::now();
+    release_all(&world).await.unwrap();
     // S3 tells times in whole seconds.
-    world.back_to(then);
-    release_all(&world).await;
-    let report = world.run().await;
-    assert_eq!((world.hrefs("").await, report.errors), (vec!["z/a.rpm".to_owned()], vec![]));
+    assert!(began.elapsed() > Duration::from_secs(1));
+    world.run().await;
+    assert_eq!(world.hrefs("").await, ["z/a.rpm"]);
     world.assert_clean().await;
+    // One that came long ago need not wait.
+    world.drop_bytes("junk.rpm", "no package, but long enough to be looked at").await;
+    world.run().await;
+    world.advance(DAY);
+    let began = tokio::time::Instant::now();
+    release_all(&world).await.unwrap();
+    assert_eq!(began.elapsed(), Duration::ZERO);
 }
 
 #[tokio::test]
 async fn what_could_not_leave_the_inbox_is_released_when_it_has() {
     let world = published(policy()).await;
     wrongly_rejected(&world).await;
-    let bucket = world.publisher.bucket();
-    let kept = quarantine::with_records(bucket, quarantine::list(bucket).await.unwrap()).await.unwrap();
     let before = states(&world);
-    let refused = release::release(bucket, &kept[0]).await.unwrap_err();
+    let refused = release_all(&world).await.unwrap_err();
     assert_eq!((refused.kind(), states(&world)), (ErrorKind::Conflict, before), "{refused:?}");
     world.hooked.keeps_uploads.store(false, Ordering::Relaxed);
     world.run().await;
-    release_all(&world).await;
+    release_all(&world).await.unwrap();
     world.run().await;
     assert_eq!(world.hrefs("").await, ["b.rpm", "z/a.rpm"]);
     world.assert_clean().await;

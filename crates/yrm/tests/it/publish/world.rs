@@ -92,11 +92,6 @@ impl World {
         self.clock.fetch_add(i64::try_from(by.as_secs()).unwrap(), Ordering::Relaxed);
     }
 
-    /// What follows happens at this time, as far as the store tells times.
-    pub(crate) fn back_to(&self, time: Timestamp) {
-        self.clock.store(time.as_second(), Ordering::Relaxed);
-    }
-
     /// What an uploader does.
     pub(crate) async fn drop_bytes(&self, path: &str, bytes: impl Into<Bytes>) -> ETag {
         put(self.memory.as_ref(), &format!("inbox/{path}"), bytes).await

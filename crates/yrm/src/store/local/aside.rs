@@ -48,7 +48,7 @@ fn new_name(leaf: &str) -> String {
 }
 
 /// Deletes `path` if its ETag is still `if_match`.
-pub(super) fn delete(tree: &Tree, path: KeyPath<'_>, if_match: &ETag, _lock: &Lock) -> Result<Outcome<()>> {
+pub(super) fn delete(tree: &Tree, path: KeyPath<'_>, if_match: &ETag, _lock: &Lock<'_>) -> Result<Outcome<()>> {
     let Some(folder) = tree.folder_of(path)? else { return Ok(Outcome::Missing) };
     match stat_at(&folder, path.leaf, path.key)? {
         None => return Ok(Outcome::Missing),

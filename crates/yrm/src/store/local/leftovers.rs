@@ -47,7 +47,7 @@ pub(super) fn settle(tree: &Tree, folders: &BTreeSet<String>) -> Result<bool> {
     Ok(back > 0)
 }
 
-fn restore(folder: &OwnedFd, name: &str, _lock: &Lock) -> Back {
+fn restore(folder: &OwnedFd, name: &str, _lock: &Lock<'_>) -> Back {
     let Some(leaf) = aside::had_name(name) else { return Back::There };
     let is_empty = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).is_ok_and(|stat| stat.st_size == 0);
     // Nothing had been moved onto it yet.

@@ -1,6 +1,7 @@
 //! The lock of everything that compares and then replaces, between processes.
 //!
 //! Nobody waits for it without end: any process that may open the file can hold it, be it frozen or a stranger's.
+//! The kernel's lock has no queue that ends, so who wants it looks again and again; of one process's threads only one does.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use rustix::fs::{FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::tree::{KeyPath, Tree, failure};
+use super::turns::Turn;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Looks at the lock before it counts as held for good: holders do a few system calls, so that takes milliseconds.
@@ -21,19 +23,25 @@ const LONGEST_PAUSE_MS: u64 = 20;
 /// Only yrm's own user: who can open the file can hold the lock.
 const MODE: Mode = Mode::RUSR.union(Mode::WUSR);
 
+/// How long a thread waits for its turn: as long as the one before it may need to learn that the lock is held for good.
+const LONGEST_TURN: Duration = Duration::from_secs(10);
+
 /// The lock; released when dropped, also by a process that dies.
 #[derive(Debug)]
-pub(super) struct Lock {
+pub(super) struct Lock<'a> {
     _file: OwnedFd,
+    /// Dropped last: whoever is next finds the lock free.
+    _turn: Turn<'a>,
 }
 
-impl Lock {
+impl<'a> Lock<'a> {
     /// Waits for the lock, for about five seconds: its holders do a few system calls and no I/O on file contents.
-    pub(super) fn take(tree: &Tree) -> Result<Self> {
+    pub(super) fn take(tree: &'a Tree) -> Result<Self> {
         let file = open(tree)?;
+        let Some(turn) = tree.turns.wait(LONGEST_TURN) else { return Err(held(&file)) };
         for _ in 0..TRIES {
             if try_lock(&file)? {
-                return Ok(Self { _file: file });
+                return Ok(Self { _file: file, _turn: turn });
             }
             std::thread::sleep(Duration::from_millis(rand::random_range(0..=LONGEST_PAUSE_MS)));
         }
@@ -41,9 +49,10 @@ impl Lock {
     }
 
     /// The lock, if nobody has it.
-    pub(super) fn take_free(tree: &Tree) -> Result<Option<Self>> {
+    pub(super) fn take_free(tree: &'a Tree) -> Result<Option<Self>> {
         let file = open(tree)?;
-        Ok(try_lock(&file)?.then_some(Self { _file: file }))
+        let Some(turn) = tree.turns.wait(Duration::ZERO) else { return Ok(None) };
+        Ok(try_lock(&file)?.then_some(Self { _file: file, _turn: turn }))
     }
 }
 

@@ -19,6 +19,7 @@ mod rights;
 mod startup;
 mod temp;
 mod tree;
+mod turns;
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};

@@ -26,7 +26,7 @@ pub(super) fn tidy(tree: &Tree) -> Result<()> {
 }
 
 /// Puts back what an older yrm left in `.yrm/aside`, and removes its folders.
-fn restore_old(tree: &Tree, lock: &Lock) -> Result<()> {
+fn restore_old(tree: &Tree, lock: &Lock<'_>) -> Result<()> {
     for object in listing::own_files(tree, OLD_ASIDE)? {
         if let Err(error) = restore_one_old(tree, &object.key, lock) {
             tracing::warn!(key = object.key, error = error.chain(), "a file that a deletion moved aside stays there");
@@ -38,7 +38,7 @@ fn restore_old(tree: &Tree, lock: &Lock) -> Result<()> {
     Ok(())
 }
 
-fn restore_one_old(tree: &Tree, aside_key: &str, _lock: &Lock) -> Result<()> {
+fn restore_one_old(tree: &Tree, aside_key: &str, _lock: &Lock<'_>) -> Result<()> {
     let aside_path = KeyPath::own(aside_key)?;
     let path = KeyPath::parse(&aside_key[OLD_ASIDE.len()..])?;
     let Some(from) = tree.folder_of(aside_path)? else { return Ok(()) };

@@ -12,6 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::readers::{Readers, readers_of};
+use super::turns::Turns;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::ETag;
 use crate::store::key::MAX_KEY_BYTES;
@@ -32,6 +33,8 @@ pub(super) struct Tree {
     path: PathBuf,
     device: u64,
     inode: u64,
+    /// Whose turn it is to take the lock, among our own threads.
+    pub(super) turns: Turns,
 }
 
 /// A key, taken apart: every part is an ordinary name.
@@ -85,7 +88,7 @@ impl Tree {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Directory {
             return Err(Error::new(ErrorKind::Config, doing()).hint("it is not a directory"));
         }
-        Ok(Self { path: path.to_owned(), device: stat.st_dev, inode: stat.st_ino })
+        Ok(Self { path: path.to_owned(), device: stat.st_dev, inode: stat.st_ino, turns: Turns::default() })
     }
 
     /// Where it is.

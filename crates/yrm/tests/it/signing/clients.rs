@@ -10,7 +10,6 @@ use tempfile::TempDir;
 
 use super::gpg::Gpg;
 use crate::cli::yrm;
-use crate::s3_server::server;
 
 /// `yrm` in `folder`; what it printed as JSON.
 pub(super) fn json(command: &mut Command) -> Value {
@@ -224,41 +223,50 @@ fn clients_follow_when_the_key_is_changed() {
     Client::new(&service.1, "yrm").assert_installs_greeter();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dnf_installs_what_is_signed_from_s3() {
-    let folder = TempDir::new().unwrap();
-    let bucket = server().make_bucket().await;
-    json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
-    for (name, bytes) in samples() {
-        let put = server().client().put_object().bucket(&bucket).key(format!("inbox/{name}"));
-        put.body(bytes.into()).send().await.unwrap();
+#[cfg(feature = "aws")]
+mod on_s3 {
+    use super::*;
+    use crate::s3_server::server;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn dnf_installs_what_is_signed_from_s3() {
+        let folder = TempDir::new().unwrap();
+        let bucket = server().make_bucket().await;
+        json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
+        for (name, bytes) in samples() {
+            let put = server().client().put_object().bucket(&bucket).key(format!("inbox/{name}"));
+            put.body(bytes.into()).send().await.unwrap();
+        }
+        let on_bucket = |verb: &[&str]| {
+            let mut command = yrm(folder.path());
+            command
+                .envs(server().environment())
+                .env("YRM_PATH_STYLE", "true")
+                .env("YRM_BUCKET", format!("s3://{bucket}"));
+            command.env("YRM_SIGNING_KEY", "signing.key").args(verb);
+            command
+        };
+        let report = json(&mut on_bucket(&["run"]));
+        assert_eq!(report["errors"], Value::Array(Vec::new()));
+        let client = Client::new(&format!("{}/{bucket}/repo", server().endpoint()), &bucket);
+        client.assert_installs_greeter();
+        let head = |key: &str| server().client().head_object().bucket(&bucket).key(format!("repo/{key}")).send();
+        for (key, kind) in [
+            ("repodata/repomd.xml.asc".to_owned(), "application/pgp-signature"),
+            (format!("RPM-GPG-KEY-{bucket}"), "application/pgp-keys"),
+        ] {
+            let object = head(&key).await.unwrap();
+            assert_eq!((object.cache_control(), object.content_type()), (Some("no-cache"), Some(kind)), "{key}");
+        }
+        let check = json(&mut on_bucket(&["check", "--deep"]));
+        assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()));
+        // An idle run in a new process looks at the pair and writes nothing.
+        let report = json(&mut on_bucket(&["run"]));
+        assert_eq!(report["usage"]["writes"], 0, "{}", report["usage"]);
+        server().client().delete_object().bucket(&bucket).key("repo/repodata/repomd.xml.asc").send().await.unwrap();
+        client.dnf(&["clean", "all"]);
+        assert!(!client.dnf(&["makecache", "--refresh"]).status.success(), "no signature at all");
+        json(&mut on_bucket(&["run"]));
+        client.assert_reads("what the next run mended");
     }
-    let on_bucket = |verb: &[&str]| {
-        let mut command = yrm(folder.path());
-        command.envs(server().environment()).env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
-        command.env("YRM_SIGNING_KEY", "signing.key").args(verb);
-        command
-    };
-    let report = json(&mut on_bucket(&["run"]));
-    assert_eq!(report["errors"], Value::Array(Vec::new()));
-    let client = Client::new(&format!("{}/{bucket}/repo", server().endpoint()), &bucket);
-    client.assert_installs_greeter();
-    let head = |key: &str| server().client().head_object().bucket(&bucket).key(format!("repo/{key}")).send();
-    for (key, kind) in [
-        ("repodata/repomd.xml.asc".to_owned(), "application/pgp-signature"),
-        (format!("RPM-GPG-KEY-{bucket}"), "application/pgp-keys"),
-    ] {
-        let object = head(&key).await.unwrap();
-        assert_eq!((object.cache_control(), object.content_type()), (Some("no-cache"), Some(kind)), "{key}");
-    }
-    let check = json(&mut on_bucket(&["check", "--deep"]));
-    assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()));
-    // An idle run in a new process looks at the pair and writes nothing.
-    let report = json(&mut on_bucket(&["run"]));
-    assert_eq!(report["usage"]["writes"], 0, "{}", report["usage"]);
-    server().client().delete_object().bucket(&bucket).key("repo/repodata/repomd.xml.asc").send().await.unwrap();
-    client.dnf(&["clean", "all"]);
-    assert!(!client.dnf(&["makecache", "--refresh"]).status.success(), "no signature at all");
-    json(&mut on_bucket(&["run"]));
-    client.assert_reads("what the next run mended");
 }

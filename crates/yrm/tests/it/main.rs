@@ -16,6 +16,7 @@ mod hostile;
 mod index;
 mod model;
 mod notices;
+mod operations;
 mod outside_world;
 mod processes;
 mod publish;

@@ -37,9 +37,10 @@ impl Verbosity {
     fn filter(self) -> &'static str {
         match self {
             // What the service would log about a run, the verb itself shows.
-            Self::Quiet => "warn,yrm::serve=off",
-            Self::Normal => "warn,yrm=info",
-            Self::Verbose => "info,yrm=debug",
+            // What AWS's libraries warn of is Debug output, and what comes of it is told by whoever asked them.
+            Self::Quiet => "warn,yrm::serve=off,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
+            Self::Normal => "warn,yrm=info,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
+            Self::Verbose => "info,yrm=debug,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
             // The HTTP and TLS layers' own debug lines print headers, and headers hold signatures.
             Self::Debug => {
                 "debug,yrm=trace,hyper=info,hyper_util=info,h2=info,rustls=info,aws_sigv4=info,\

@@ -239,6 +239,21 @@ async fn without_credentials_the_program_says_so_in_words() {
 }
 
 #[tokio::test]
+async fn a_machine_without_a_region_is_told_so_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    // Something answers there, and it is no instance's metadata.
+    for verbosity in [&[][..], &["-v"]] {
+        let mut command = crate::cli::yrm(directory.path());
+        command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_EC2_METADATA_SERVICE_ENDPOINT", server().endpoint());
+        let output = command.args(["run", "--bucket", "s3://my-bucket"]).args(verbosity).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("finding the region of the bucket my-bucket"), "{told}");
+        assert_in_words(&told);
+    }
+}
+
+#[tokio::test]
 async fn doctor_leaves_nothing_in_the_bucket() {
     let bucket = server().make_bucket().await;
     let directory = tempfile::tempdir().unwrap();

@@ -284,6 +284,7 @@ pub(crate) mod tests {
             waiting: vec![],
             retired: vec![],
             removed: vec![],
+            restored: Vec::new(),
             replaced: vec![],
             repositories: vec![],
             swept: 0,

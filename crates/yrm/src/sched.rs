@@ -100,6 +100,24 @@ impl Signals {
     }
 }
 
+/// SIGHUP, which ends nothing from now on: whoever moves log files away sends it.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Listens from now on.
+    pub fn listen() -> Result<Self> {
+        let listened = signal(SignalKind::hangup());
+        listened.map(Self).map_err(|error| Error::new(ErrorKind::Internal, "listening for signals").because(error))
+    }
+
+    /// Returns at the next of them.
+    pub async fn next(&mut self) {
+        // Nothing ends the stream.
+        self.0.recv().await;
+    }
+}
+
 /// How long after a ring a run waits for more: a burst of uploads is one run.
 pub const QUIET: Duration = Duration::from_millis(200);
 /// A burst that does not end is waited for no longer than this.

@@ -75,7 +75,7 @@ pub async fn pass(
             report.rejected.iter().for_each(|rejected| metrics::package_rejected(&rejected.code));
         }
         Err(error) => {
-            let hint = error.hint_text().unwrap_or_default();
+            let hint = error.hint_text();
             tracing::error!(run.id = %run.id, kind = error.kind().name(), hint, "the run failed: {}", error.chain());
             metrics::run_failed(error.kind().name());
         }
@@ -219,7 +219,7 @@ fn tell(report: &Report) {
     // A file that waits to be complete is seen by every run: no news.
     let (done, set_aside) = (report.published.len() + report.retired.len(), report.rejected.len());
     let worked = done + set_aside + report.errors.len() > 0 || report.swept > 0;
-    let (published, rejected, waiting) = (report.published.len(), report.rejected.len(), report.counts().waiting);
+    let Counts { published, rejected, waiting, .. } = report.counts();
     let duration_ms = report.duration_ms;
     if worked {
         tracing::info!(run.id = %report.run, published, rejected, waiting, retired = report.retired.len(), swept = report.swept, duration_ms, "run done");

@@ -6,6 +6,7 @@ mod rotating;
 
 use std::io::IsTerminal as _;
 use std::path::Path;
+use std::sync::OnceLock;
 
 use tracing_subscriber::fmt::layer;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -36,9 +37,10 @@ impl Verbosity {
     fn filter(self) -> &'static str {
         match self {
             // What the service would log about a run, the verb itself shows.
-            Self::Quiet => "warn,yrm::serve=off",
-            Self::Normal => "warn,yrm=info",
-            Self::Verbose => "info,yrm=debug",
+            // What AWS's libraries warn of is Debug output, and what comes of it is told by whoever asked them.
+            Self::Quiet => "warn,yrm::serve=off,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
+            Self::Normal => "warn,yrm=info,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
+            Self::Verbose => "info,yrm=debug,aws_config=error,aws_runtime=error,aws_smithy_runtime=error",
             // The HTTP and TLS layers' own debug lines print headers, and headers hold signatures.
             Self::Debug => {
                 "debug,yrm=trace,hyper=info,hyper_util=info,h2=info,rustls=info,aws_sigv4=info,\
@@ -71,6 +73,18 @@ pub struct Logging<'a> {
     pub file: Option<&'a Path>,
 }
 
+/// The log file, once there is one.
+static FILE: OnceLock<Lines> = OnceLock::new();
+
+/// Goes on in a new log file where the present one was moved away, as logrotate does. Without a log file nothing happens.
+pub fn reopen() {
+    let Some(file) = FILE.get() else { return };
+    match file.reopen() {
+        Ok(()) => tracing::info!("the log file was opened anew"),
+        Err(error) => tracing::warn!(%error, "the log file cannot be opened anew; the log goes on where it was"),
+    }
+}
+
 /// Starts logging. Called once, before anything that logs.
 pub fn start(logging: &Logging<'_>) -> Result<()> {
     let (seen, kept) = (filter(logging, logging.verbosity)?, filter(logging, logging.verbosity.in_a_file())?);
@@ -81,10 +95,14 @@ pub fn start(logging: &Logging<'_>) -> Result<()> {
     };
     let is_terminal = std::io::stderr().is_terminal();
     let stderr = writer(logging.format, is_terminal, Lines::to(Sink::Stderr, spelling)).with_filter(seen);
-    let to_file =
-        file.map(|file| writer(logging.format, false, Lines::to(Sink::File(file), spelling)).with_filter(kept));
+    let file = file.map(|file| Lines::to(Sink::File(file), spelling));
+    let to_file = file.clone().map(|lines| writer(logging.format, false, lines).with_filter(kept));
     // A second start (tests in one process) keeps the first: no reason to fail.
-    drop(Registry::default().with(stderr).with(to_file).try_init());
+    if Registry::default().with(stderr).with(to_file).try_init().is_ok()
+        && let Some(file) = file
+    {
+        drop(FILE.set(file));
+    }
     Ok(())
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
+use aws_credential_types::provider::error::CredentialsError;
 use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
@@ -21,7 +22,7 @@ use tokio::sync::Mutex;
 
 use super::chain::{authorities, beside, shared};
 use super::named::{Named, Speaks};
-use super::refusal::{Failure, Refusal};
+use super::refusal::{Failure, NO_CREDENTIALS, Refusal};
 use crate::authorities::Authorities;
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -238,9 +239,10 @@ impl Service {
             return Ok(credentials.clone());
         }
         let missing = |said: String| Refusal { failure: Failure::NoCredentials, code: String::new(), said };
-        let provider = self.credentials.as_ref().ok_or_else(|| missing("nobody says who is asking".to_owned()))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| {
-            missing(Error::new(ErrorKind::Denied, "finding out who is asking").because(error).chain())
+        let provider = self.credentials.as_ref().ok_or_else(|| missing(NO_CREDENTIALS.to_owned()))?;
+        let credentials = provider.provide_credentials().await.map_err(|error| match error {
+            CredentialsError::CredentialsNotLoaded(_) => missing(NO_CREDENTIALS.to_owned()),
+            error => missing(Error::new(ErrorKind::Denied, "finding out who is asking").because(error).chain()),
         })?;
         let renew_at = match credentials.expiry() {
             Some(expiry) => expiry.checked_sub(RENEW_BEFORE).unwrap_or(now),

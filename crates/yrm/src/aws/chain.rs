@@ -1,13 +1,14 @@
 //! The SDK's own chain of environment, profiles and instance roles. Whatever is asked, it is asked with the same
 //! credentials.
 
+use std::error::Error as StdError;
 use std::fmt::Debug;
 use std::path::PathBuf;
 
 use aws_config::SdkConfig;
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::config::{BehaviorVersion, Region};
-use aws_sdk_s3::error::SdkError;
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_types::service_config::ServiceConfigKey;
 
 use super::http::http_client;
@@ -80,4 +81,89 @@ pub(crate) fn names_credentials<E: Debug>(error: &SdkError<E, HttpResponse>) -> 
     text.contains("CredentialsNotLoaded")
         || text.contains("CredentialsProviderError")
         || text.contains("ProviderError(")
+}
+
+/// What an error of the SDK says, for people. Its own words end in the Debug output of a record.
+pub(crate) fn in_words<E: ProvideErrorMetadata + StdError + 'static>(error: &SdkError<E, HttpResponse>) -> String {
+    let status = error.raw_response().map(|response| response.status().as_u16());
+    match error {
+        SdkError::TimeoutError(_) => "there was no answer in time".to_owned(),
+        SdkError::DispatchFailure(_) => format!("there is no connection: {}", root_of(error)),
+        SdkError::ConstructionFailure(_) => format!("the request cannot be made: {}", root_of(error)),
+        SdkError::ResponseError(_) => match status {
+            Some(status) => format!("the answer cannot be read (status {status}): {}", root_of(error)),
+            None => format!("the answer cannot be read: {}", root_of(error)),
+        },
+        _ => answered(error.code(), error.message(), status),
+    }
+}
+
+/// What a service said, before its own code for it.
+fn answered(code: Option<&str>, message: Option<&str>, status: Option<u16>) -> String {
+    let code = code.filter(|code| !code.is_empty());
+    let plain = match code {
+        Some("SlowDown" | "ServiceUnavailable" | "Throttling" | "ThrottlingException" | "TooManyRequests") => {
+            Some("the store asks for fewer requests")
+        }
+        Some("NoSuchBucket") => Some("there is no such bucket"),
+        Some("AccessDenied") => Some("access is denied"),
+        Some("InternalError") => Some("the store has a fault of its own"),
+        Some("ExpiredToken") => Some("the credentials have expired"),
+        Some(_) | None => None,
+    };
+    let message = message.map(|message| message.trim().trim_end_matches('.')).filter(|message| !message.is_empty());
+    match (plain, code, message) {
+        (Some(plain), Some(code), _) => format!("{plain} ({code})"),
+        (_, Some(code), Some(message)) => format!("{message} ({code})"),
+        (_, Some(code), None) => format!("the store answered {code}"),
+        (_, None, Some(message)) => message.to_owned(),
+        (_, None, None) => match status {
+            Some(status) => format!("the store answered with status {status}"),
+            None => "the store's answer says nothing".to_owned(),
+        },
+    }
+}
+
+/// The innermost cause, which says what happened; those around it say only where.
+fn root_of(error: &dyn StdError) -> String {
+    let mut root = error;
+    while let Some(cause) = root.source() {
+        root = cause;
+    }
+    root.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_store_answers_is_told_in_words_with_its_code() {
+        for (code, message, status, expected) in [
+            (
+                Some("SlowDown"),
+                Some("Please reduce your request rate."),
+                Some(503),
+                "the store asks for fewer requests (SlowDown)",
+            ),
+            (
+                Some("NoSuchBucket"),
+                Some("The specified bucket does not exist"),
+                Some(404),
+                "there is no such bucket (NoSuchBucket)",
+            ),
+            (Some("AccessDenied"), None, Some(403), "access is denied (AccessDenied)"),
+            (
+                Some("EntityTooSmall"),
+                Some("Your proposed upload is too small."),
+                Some(400),
+                "Your proposed upload is too small (EntityTooSmall)",
+            ),
+            (Some("Strange"), Some(" "), Some(400), "the store answered Strange"),
+            (None, None, Some(500), "the store answered with status 500"),
+            (Some(""), None, None, "the store's answer says nothing"),
+        ] {
+            assert_eq!(answered(code, message, status), expected);
+        }
+    }
 }

@@ -7,6 +7,9 @@ use crate::error::ErrorKind;
 /// What to do when nobody says who is asking.
 pub(crate) const GIVE_CREDENTIALS: &str = "give credentials: AWS_ACCESS_KEY_ID and its secret, a profile, or a role";
 
+/// The cause, when nobody said who is asking.
+pub(crate) const NO_CREDENTIALS: &str = "no credentials were found";
+
 /// What became of a call, as far as its error tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Failure {

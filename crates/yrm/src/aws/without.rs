@@ -20,7 +20,6 @@ pub(crate) fn missing(what: &str) -> Error {
 }
 
 /// Whom HTTPS believes beside the machine's own authorities.
-#[expect(clippy::unused_async, reason = "with AWS the profile is read")]
 pub(crate) async fn authorities(config: &S3Config) -> Result<Authorities> {
     config.ca_bundle.as_ref().map_or_else(|| Ok(Authorities::default()), |path| Authorities::read(path))
 }

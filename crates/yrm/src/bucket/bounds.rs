@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::counts::{Counts, KeySet};
 use super::inbox::Dropped;
-use super::report::{Report, Trouble, Usage, Waiting};
+use super::report::{Published, Report, Trouble, Usage, Waiting};
 use crate::error::{Error, ErrorKind};
 
 /// Things that a list of a report holds at most, where it grows with what waits; and of every list in a
@@ -25,15 +25,18 @@ impl Report {
     /// How many things its lists stand for.
     pub fn counts(&self) -> Counts {
         let more = &self.left_out;
+        let already_there = already_there(&self.published);
         Counts {
             inbox_keys: self.inbox_keys.len() + more.inbox_keys,
             skipped_keys: self.skipped_keys.len() + more.skipped_keys,
-            published: self.published.len() + more.published,
+            published: self.published.len() - already_there + more.published,
+            already_there: already_there + more.already_there,
             rejected: self.rejected.len() + more.rejected,
             waiting: self.waiting.len() + more.waiting,
             retired: self.retired.len() + more.retired,
             removed: self.removed.len() + more.removed,
             replaced: self.replaced.len() + more.replaced,
+            restored: self.restored.len() + more.restored,
             repositories: self.repositories.len() + more.repositories,
             errors: self.errors.len() + more.errors,
         }
@@ -97,6 +100,7 @@ impl Report {
             retired,
             removed,
             replaced,
+            restored,
             repositories,
             swept,
             errors,
@@ -121,6 +125,7 @@ impl Report {
         self.retired.extend(retired);
         self.removed.extend(removed);
         self.replaced.extend(replaced);
+        self.restored.extend(restored);
         self.repositories.extend(repositories);
         self.swept += swept;
         for line in errors {
@@ -150,9 +155,14 @@ impl Report {
         let repositories = first(&self.repositories, &mut room, &mut left_out.repositories);
         let removed = first(&self.removed, &mut room, &mut left_out.removed);
         let replaced = first(&self.replaced, &mut room, &mut left_out.replaced);
+        let restored = first(&self.restored, &mut room, &mut left_out.restored);
         let retired = first(&self.retired, &mut room, &mut left_out.retired);
         let rejected = first(&self.rejected, &mut room, &mut left_out.rejected);
-        let published = first(&self.published, &mut room, &mut left_out.published);
+        let mut unlisted = 0;
+        let published = first(&self.published, &mut room, &mut unlisted);
+        let unlisted_there = already_there(&self.published[published.len()..]);
+        left_out.published += unlisted - unlisted_there;
+        left_out.already_there += unlisted_there;
         let waiting = first(&self.waiting, &mut room, &mut left_out.waiting);
         let skipped_keys = first(&self.skipped_keys, &mut room, &mut left_out.skipped_keys);
         let inbox_keys = first(&self.inbox_keys, &mut room, &mut left_out.inbox_keys);
@@ -172,6 +182,7 @@ impl Report {
             retired,
             removed,
             replaced,
+            restored,
             repositories,
             swept: self.swept,
             uploaders,
@@ -182,6 +193,11 @@ impl Report {
             beyond: KeySet::default(),
         }
     }
+}
+
+/// How many of these were where they are before.
+fn already_there(published: &[Published]) -> usize {
+    published.iter().filter(|published| published.already_there).count()
 }
 
 /// The first things of `list` as far as there is room; counts the others.

@@ -13,8 +13,10 @@ pub struct Counts {
     pub inbox_keys: usize,
     /// Inbox keys that were not published.
     pub skipped_keys: usize,
-    /// Packages published.
+    /// Packages published that were not there before.
     pub published: usize,
+    /// Packages that were there already, with these bytes.
+    pub already_there: usize,
     /// Files set aside.
     pub rejected: usize,
     /// Files left for a later run.
@@ -25,6 +27,8 @@ pub struct Counts {
     pub removed: usize,
     /// Packages that made room for others.
     pub replaced: usize,
+    /// Packages that a rollback brought back.
+    pub restored: usize,
     /// Repositories looked at.
     pub repositories: usize,
     /// Things that went wrong.

@@ -163,6 +163,9 @@ impl Gate {
             let Some(read) = store.get(&object.key, None).await? else { continue };
             keyring.add(Keyring::parse(&read.bytes).map_err(|why| no_keys(doing(&object.key), why))?);
         }
+        if objects.is_empty() && keyring.is_empty() {
+            return Err(no_files(doing(&self.folders.join(", "))));
+        }
         if keyring.is_empty() {
             return Err(no_keys(doing(&self.folders.join(", ")), NoKeys::Empty));
         }
@@ -264,11 +267,20 @@ fn read_path(path: &Path) -> Result<Keyring> {
             .because(message)
             .hint("name the folder that holds the keys alone"));
     }
+    if files.is_empty() {
+        return Err(no_files(doing()));
+    }
     let mut keyring = Keyring::default();
     for file in &files {
         keyring.add(read_file(file)?);
     }
     if keyring.is_empty() { Err(no_keys(doing(), NoKeys::Empty)) } else { Ok(keyring) }
+}
+
+fn no_files(doing: String) -> Error {
+    Error::new(ErrorKind::Config, doing)
+        .because("the folder is empty")
+        .hint("put the public keys into it that packages may be signed with: `gpg --armor --export KEYID > team.asc`")
 }
 
 fn read_file(path: &Path) -> Result<Keyring> {

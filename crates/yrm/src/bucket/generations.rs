@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use super::Bucket;
 use super::listing::list_all;
-use crate::error::Result;
+use super::locate::Locator;
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{self, RepositoryDir};
+use crate::store::key::{self, Key, RepositoryDir};
 
 /// Every repository that has ever committed a generation.
 pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
@@ -20,6 +21,38 @@ pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     found.sort();
     found.dedup();
     Ok(found)
+}
+
+/// Repositories that are named where one is wanted that there is not.
+const NAMED: usize = 20;
+
+/// The repository that an operator names by its folder below `repo/`; `/`, `.` and nothing are the root repository, and
+/// `repo/el9` is `el9`. One that there is not is an error that names those there are.
+pub async fn repository_named(bucket: &Bucket, name: &str) -> Result<RepositoryDir> {
+    let there = repositories(bucket).await?;
+    let bare = name.trim_matches('/').split('/').filter(|part| *part != ".").collect::<Vec<_>>().join("/");
+    let repo = bucket.policy.folders.repo.as_str();
+    let below = bare.strip_prefix(repo).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+    let sound = |dir: &&str| dir.trim_matches('/').is_empty() || key::is_plain_path(dir.trim_matches('/'));
+    for dir in [Some(bare.as_str()), below].into_iter().flatten().filter(sound).map(RepositoryDir::new) {
+        let is_root = dir.as_str().is_empty() && matches!(*bucket.locator, Locator::Single);
+        if is_root || there.contains(&dir) {
+            return Ok(dir);
+        }
+        // One that another program made, and that no run has taken over yet.
+        if bucket.store.head(&bucket.path(Key::Repomd { repository: &dir })).await?.is_some() {
+            return Ok(dir);
+        }
+    }
+    let named: Vec<String> = there.iter().take(NAMED).map(ToString::to_string).collect();
+    let hint = match (named.len(), there.len() - named.len()) {
+        (0, _) => "there is no repository yet".to_owned(),
+        (_, 0) => format!("the repositories are: {}", named.join(", ")),
+        (_, more) => format!("the repositories are: {} and {more} more", named.join(", ")),
+    };
+    Err(Error::new(ErrorKind::Conflict, format!("looking for the repository {name:?}"))
+        .because("there is no repository in that folder")
+        .hint(hint))
 }
 
 /// What is kept of a repository's generations.

@@ -38,6 +38,9 @@ pub struct Report {
     /// What made room for a package of the same path or name.
     #[serde(default)]
     pub replaced: Vec<Retired>,
+    /// What a rollback brought back.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restored: Vec<Retired>,
     /// The repositories that were looked at.
     pub repositories: Vec<RepositoryReport>,
     /// Objects the sweep deleted.
@@ -75,6 +78,7 @@ impl Report {
             retired: Vec::new(),
             removed: Vec::new(),
             replaced: Vec::new(),
+            restored: Vec::new(),
             repositories: Vec::new(),
             swept: 0,
             uploaders: BTreeMap::new(),
@@ -88,9 +92,10 @@ impl Report {
 
     /// Whether anything changed. A file that waits, run after run, is no change.
     pub fn changed(&self) -> bool {
-        let lists = [self.published.len(), self.rejected.len(), self.retired.len(), self.removed.len()];
+        let came = self.published.len() + self.rejected.len() + self.restored.len();
+        let left = self.retired.len() + self.removed.len() + self.replaced.len();
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        lists.iter().sum::<usize>() > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
+        came + left > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
     }
 
     /// Whether anything changed or went wrong.

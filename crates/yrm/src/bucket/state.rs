@@ -76,6 +76,8 @@ pub struct Earlier {
     pub bytes: Bytes,
     /// What that says.
     pub repomd: Repomd,
+    /// What the repository holds until it is rolled back.
+    pub instead_of: Arc<Catalog>,
 }
 
 /// A document of an adopted repository.

@@ -3,6 +3,7 @@
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::{Args, Subcommand, ValueEnum};
 use jiff::Timestamp;
@@ -14,7 +15,7 @@ use super::flags::{Flags, ForSigning};
 use super::output::{table, time};
 use crate::bucket::{generations, signature};
 use crate::check::signature::{Keys, Verdict, published};
-use crate::config::{Config, KeyPlace, SigningConfig, Source, place};
+use crate::config::{Config, KeyPlace, SignWith, SigningConfig, Source, place};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::key::{Algorithm, Made, PublicKey, generate};
 use crate::openpgp::sign::{Signer, passphrase, read_passphrase};
@@ -196,6 +197,10 @@ async fn list(context: &Context) -> Result<u8> {
     let signer = signer(&config).await?;
     let fetched = published(&open_bucket(&config).await?).await?;
     let configured: Vec<PublicKey> = signer.iter().flat_map(Signer::public_keys).cloned().collect();
+    let signs_all = config.signing.as_ref().is_some_and(|signing| signing.with == SignWith::All);
+    let places = config.signing.iter().flat_map(|signing| &signing.keys);
+    // Keys tell whole seconds; of two that were made within one the files tell which is the newer.
+    let ages: Vec<_> = configured.iter().zip(places).map(|(key, place)| (key.created(), written(place))).collect();
     let row = |key: &PublicKey| Row {
         fingerprint: key.fingerprint(),
         algorithm: key.algorithm(),
@@ -204,7 +209,9 @@ async fn list(context: &Context) -> Result<u8> {
         user_id: key.user_id(),
         role: match configured.iter().position(|configured| configured.fingerprint() == key.fingerprint()) {
             Some(0) => "signs",
-            Some(_) => "next",
+            Some(_) if signs_all => "signs",
+            Some(at) if ages[at] > ages[0] => "next",
+            Some(_) => "earlier",
             None => "published only",
         },
         published: fetched.iter().any(|fetched| fetched.fingerprint() == key.fingerprint()),
@@ -216,6 +223,14 @@ async fn list(context: &Context) -> Result<u8> {
         context.output.hint("signing is off; `yrm key generate` makes a key, and docs/tasks/sign-metadata.md goes on");
     }
     Ok(DONE)
+}
+
+/// When a key's file was written.
+fn written(place: &KeyPlace) -> Option<SystemTime> {
+    match place {
+        KeyPlace::File(path) => std::fs::metadata(path).and_then(|metadata| metadata.modified()).ok(),
+        KeyPlace::Kms(_) => None,
+    }
 }
 
 fn human(rows: &[Row]) -> String {
@@ -278,7 +293,7 @@ async fn made(args: &RotateArgs, signing: &SigningConfig, config: &Config, conte
     };
     let made = new_key(&args.new, passphrase.as_deref(), context)?;
     tell(&made, &args.new.out, context)?;
-    Ok(KeyPlace::File(std::path::absolute(&args.new.out).unwrap_or_else(|_| args.new.out.clone())))
+    Ok(KeyPlace::File(args.new.out.clone()))
 }
 
 /// A key that is there already, if it signs and is not one of the present ones.
@@ -319,9 +334,13 @@ async fn promote(context: &Context) -> Result<u8> {
 /// Writes the keys into the configuration file if they stand there on a line of their own, or says what
 /// to write.
 fn set_keys(keys: &[KeyPlace], context: &Context) -> Result<()> {
-    let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
-    let line = format!("signing-key = {}", toml::Value::from(names.clone()));
+    let absolute: Vec<KeyPlace> = keys.iter().map(absolute).collect();
+    let line = |keys: &[KeyPlace]| {
+        let names: Vec<String> = keys.iter().map(ToString::to_string).collect();
+        format!("signing-key = {}", toml::Value::from(names))
+    };
     if let Some(Source::File(path)) = context.low.get("signing-key").map(|value| &value.source) {
+        let line = line(&as_in_file(&absolute, path, context));
         let failed = |error| Error::new(ErrorKind::Config, format!("changing {}", path.display())).because(error);
         let text = std::fs::read_to_string(path).map_err(failed)?;
         if let Some(changed) = with_line(&text, &line) {
@@ -330,8 +349,30 @@ fn set_keys(keys: &[KeyPlace], context: &Context) -> Result<()> {
             return Ok(());
         }
     }
-    context.output.say(&format!("Now set {line}, or YRM_SIGNING_KEY={}", names.join(",")));
+    let names: Vec<String> = absolute.iter().map(ToString::to_string).collect();
+    context.output.say(&format!("Now set {}, or YRM_SIGNING_KEY={}", line(&absolute), names.join(",")));
     Ok(())
+}
+
+/// The same place, wherever it is named.
+fn absolute(key: &KeyPlace) -> KeyPlace {
+    match key {
+        KeyPlace::File(path) => KeyPlace::File(std::path::absolute(path).unwrap_or_else(|_| path.clone())),
+        KeyPlace::Kms(_) => key.clone(),
+    }
+}
+
+/// The keys as the configuration file names them: relative to its folder, where it names one so already.
+fn as_in_file(keys: &[KeyPlace], file: &Path, context: &Context) -> Vec<KeyPlace> {
+    let typed = context.low.get("signing-key").and_then(|value| place::keys(&value.text).ok()).unwrap_or_default();
+    let is_relative = |key: &KeyPlace| matches!(key, KeyPlace::File(path) if path.is_relative());
+    let folder = file.parent().and_then(|folder| std::path::absolute(Path::new(".").join(folder)).ok());
+    let Some(folder) = folder.filter(|_| typed.iter().any(is_relative)) else { return keys.to_vec() };
+    let named = |key: &KeyPlace| match key {
+        KeyPlace::File(path) => KeyPlace::File(path.strip_prefix(&folder).unwrap_or(path).to_owned()),
+        KeyPlace::Kms(_) => key.clone(),
+    };
+    keys.iter().map(named).collect()
 }
 
 /// `text` with the one line that sets signing-key replaced; `None` when there is not exactly one, or its

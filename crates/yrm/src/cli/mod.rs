@@ -27,6 +27,7 @@ mod status;
 use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::context::{Context, DONE, REJECTED};
 use self::flags::{Flags, ForBucket, Grouped as _};
@@ -113,8 +114,29 @@ enum Verb {
     Man(completions::ManArgs),
 }
 
-/// Does what was typed; answers the exit code.
-pub async fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
+/// Does what was typed; answers the exit code. The runtime is made here and not in `main`: whoever waits for a future
+/// compiles all of it, and so the whole program would be compiled once more into the binary's own crate.
+pub fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .expect("the system gives a process its threads");
+    runtime.block_on(async { survive_file_size_limits() });
+    let code = runtime.block_on(perform(cli, environment));
+    // Work that was abandoned on the blocking pool must not hold up the end.
+    runtime.shutdown_background();
+    code
+}
+
+/// Past a limit on the size of files (`ulimit -f`) the kernel sends a signal that ends a process. With a handler
+/// in its place the write fails instead, and that is told like any other error.
+fn survive_file_size_limits() {
+    let xfsz = SignalKind::from_raw(rustix::process::Signal::XFSZ.as_raw());
+    // The handler stays when nobody listens. Without one all goes on as well, but for that limit.
+    drop(signal(xfsz));
+}
+
+async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     let output = Output::new(cli.shared.output);
     if let Err(error) = cli.suits_the_verb() {
         output.error(&error);

@@ -8,6 +8,7 @@ use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::run;
 use crate::bucket::Bucket;
+use crate::bucket::generations::repository_named;
 use crate::bucket::{generations, observe};
 use crate::config::Config;
 use crate::error::Result;
@@ -43,6 +44,9 @@ pub(super) struct SearchArgs {
     /// Part of a path or of a name; everything without it
     #[arg(default_value = "")]
     text: String,
+    /// Only in this repository: its folder below `repo/`, or / for the root repository
+    #[arg(long = "in", value_name = "DIR")]
+    repository: Option<String>,
 }
 
 /// What `package remove` takes.
@@ -67,7 +71,7 @@ pub(super) struct PromoteArgs {
     /// Its path below `repo/`
     #[arg(value_name = "PATH")]
     from: String,
-    /// Its new path below `repo/`
+    /// Its new path below `repo/`; a folder, with a slash at its end, keeps the file's name
     #[arg(long, value_name = "PATH")]
     to: String,
     #[command(flatten)]
@@ -97,7 +101,11 @@ pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8>
 async fn search(args: &SearchArgs, config: &Config, context: &Context) -> Result<u8> {
     let bucket = open_bucket(config).await?;
     let mut rows = Vec::new();
-    for repository in generations::repositories(&bucket).await? {
+    let repositories = match &args.repository {
+        Some(name) => vec![repository_named(&bucket, name).await?],
+        None => generations::repositories(&bucket).await?,
+    };
+    for repository in repositories {
         rows.extend(rows_of(&bucket, &repository).await?);
     }
     rows.retain(|row| row.path.contains(&args.text) || row.nevra.contains(&args.text));
@@ -129,20 +137,32 @@ fn human(rows: &[Row]) -> String {
 }
 
 async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
-    let repository = RepositoryDir::new(&args.repository);
+    let publisher = publisher(config).await?;
+    let repository = repository_named(publisher.bucket(), &args.repository).await?;
     if args.dry_run {
-        let mut rows = rows_of(&open_bucket(config).await?, &repository).await?;
+        publisher.removable(&repository, &args.paths, new_run()).await?;
+        let mut rows = rows_of(publisher.bucket(), &repository).await?;
         rows.retain(|row| args.paths.contains(&row.path));
         context.output.data(&rows, |rows| human(rows))?;
         return Ok(DONE);
     }
-    let report = publisher(config).await?.remove(&repository, args.paths.clone(), new_run()).await?;
+    let report = publisher.remove(&repository, args.paths.clone(), new_run()).await?;
     context.output.data(&report, run::summary)?;
     Ok(DONE)
 }
 
+/// The new path: a folder, which ends with a slash, gets the package under the name that it has.
+fn target(from: &str, to: &str) -> String {
+    let name = from.rsplit('/').next().unwrap_or(from);
+    match to.strip_suffix('/').map(|folder| folder.trim_matches('/')) {
+        None => to.to_owned(),
+        Some("" | ".") => name.to_owned(),
+        Some(folder) => format!("{folder}/{name}"),
+    }
+}
+
 async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Result<u8> {
-    let promotion = Promotion { from: args.from.clone(), to: args.to.clone() };
+    let promotion = Promotion { from: args.from.clone(), to: target(&args.from, &args.to) };
     let report = publisher(config).await?.promote(&[promotion], new_run()).await?;
     context.output.data(&report, run::summary)?;
     Ok(DONE)

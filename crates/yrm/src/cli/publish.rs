@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
@@ -13,10 +14,12 @@ use super::output::table;
 use super::run::remark;
 use crate::bucket::Bucket;
 use crate::bucket::receipt::{self, Receipt};
-use crate::config::parse;
+use crate::config::{Config, Policy, Rule, Trust, parse};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::inspect::preview::{Preview, preview};
 use crate::store::ETag;
-use crate::store::key::{Key, MAX_KEY_BYTES, is_publishable_path};
+use crate::store::key::{Key, MAX_KEY_BYTES, RepositoryDir, is_publishable_path};
+use crate::store::memory::MemoryStore;
 
 /// Between two looks at the receipts: at first, and at most.
 const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(5));
@@ -36,7 +39,7 @@ pub(super) struct PublishArgs {
     /// With --wait: for how long
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
-    /// Only say what would be put where
+    /// Only read the files and say what would be put where; exit code 7 when one would be rejected
     #[arg(long)]
     dry_run: bool,
 }
@@ -54,9 +57,38 @@ struct Delivery {
     etag: Option<ETag>,
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     receipt: Option<Receipt>,
+    /// With --dry-run.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    forecast: Option<Forecast>,
     /// Below the inbox.
     #[serde(skip)]
     path: String,
+}
+
+/// What would become of a file, as far as the file itself tells.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Forecast {
+    Published { repository: RepositoryDir, href: String, nevra: String },
+    Rejected { code: &'static str, message: String, hint: &'static str },
+}
+
+/// Judges the files without a bucket: nothing is asked of one.
+fn look_ahead(config: &Config, deliveries: &mut [Delivery]) -> Result<()> {
+    // Names are for their folders or not; whose signatures count is told by keys that may be the publisher's alone.
+    let rules = config.policy.trust.rules.iter();
+    let rules = rules.map(|rule| Rule { keys: Vec::new(), signatures: None, sign_packages: None, ..rule.clone() });
+    let trust = Trust { rules: rules.collect(), ..Trust::default() };
+    let bucket = Bucket::new(Arc::new(MemoryStore::new()), Policy { trust, ..config.policy.clone() })?;
+    for delivery in deliveries {
+        delivery.forecast = Some(match preview(&bucket, &delivery.file, &delivery.path)? {
+            Ok(Preview { repository, href, nevra }) => {
+                Forecast::Published { repository, href, nevra: nevra.to_string() }
+            }
+            Err((reason, message)) => Forecast::Rejected { code: reason.code(), message, hint: reason.hint() },
+        });
+    }
+    Ok(())
 }
 
 /// Uploads, then waits if asked to.
@@ -64,8 +96,10 @@ pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8>
     let config = context.config()?;
     let mut deliveries = args.deliveries(&config.policy.folders)?;
     if args.dry_run {
+        look_ahead(&config, &mut deliveries)?;
         context.output.data(&deliveries, |deliveries| rows(deliveries))?;
-        return Ok(DONE);
+        let rejected = deliveries.iter().any(|delivery| matches!(delivery.forecast, Some(Forecast::Rejected { .. })));
+        return Ok(if rejected { REJECTED } else { DONE });
     }
     let bucket = open_bucket(&config).await?;
     for delivery in &mut deliveries {
@@ -118,7 +152,14 @@ impl PublishArgs {
             if !taken.insert(inbox_key.clone()) {
                 return refuse("another of the files has the same name");
             }
-            deliveries.push(Delivery { file: file.clone(), inbox_key, etag: None, receipt: None, path });
+            deliveries.push(Delivery {
+                file: file.clone(),
+                inbox_key,
+                etag: None,
+                receipt: None,
+                forecast: None,
+                path,
+            });
         }
         Ok(deliveries)
     }
@@ -172,7 +213,15 @@ fn rows(deliveries: &[Delivery]) -> String {
                 ("rejected", format!("{}: {} ({})", file.code, file.message, file.hint))
             }
             (None, Some(_)) => ("in the inbox", String::new()),
-            (None, None) => ("would be uploaded", String::new()),
+            (None, None) => match &delivery.forecast {
+                Some(Forecast::Published { repository, href, nevra }) => {
+                    ("would be published", format!("{nevra} at {}", repository.path_of(href)))
+                }
+                Some(Forecast::Rejected { code, message, hint }) => {
+                    ("would be rejected", format!("{code}: {message} ({hint})"))
+                }
+                None => ("not uploaded", String::new()),
+            },
         };
         [Path::display(&delivery.file).to_string(), delivery.inbox_key.clone(), state.to_owned(), detail]
     };

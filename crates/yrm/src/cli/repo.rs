@@ -6,10 +6,10 @@ use super::context::{Context, DONE, open_bucket, publisher};
 use super::output::{table, time};
 use super::package::Rules;
 use super::run;
+use crate::bucket::generations::repository_named;
 use crate::bucket::log::{Generation, generations};
 use crate::error::Result;
 use crate::serve::new_run;
-use crate::store::key::RepositoryDir;
 
 /// What can be done with a repository.
 #[derive(Debug, Subcommand)]
@@ -46,12 +46,13 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
     match verb {
         RepoVerb::Log(args) => {
             let bucket = open_bucket(&config).await?;
-            let log = generations(&bucket, &RepositoryDir::new(&args.repository)).await?;
+            let log = generations(&bucket, &repository_named(&bucket, &args.repository).await?).await?;
             context.output.data(&log, |log| human(log))?;
         }
         RepoVerb::Rollback(args) => {
-            let repository = RepositoryDir::new(&args.repository);
-            let report = publisher(&config).await?.roll_back(&repository, args.revision, new_run()).await?;
+            let publisher = publisher(&config).await?;
+            let repository = repository_named(publisher.bucket(), &args.repository).await?;
+            let report = publisher.roll_back(&repository, args.revision, new_run()).await?;
             context.output.data(&report, run::summary)?;
         }
     }

@@ -71,7 +71,9 @@ pub(super) fn summary(report: &Report) -> String {
     let retired =
         report.retired.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
     list("Retired", table(["package", "path in the repository"], retired), report.retired.len());
-    for (title, gone) in [("Removed", &report.removed), ("Replaced", &report.replaced)] {
+    for (title, gone) in
+        [("Removed", &report.removed), ("Replaced", &report.replaced), ("Brought back", &report.restored)]
+    {
         let rows = gone.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
         list(title, table(["package", "path in the repository"], rows), gone.len());
     }
@@ -82,12 +84,17 @@ pub(super) fn summary(report: &Report) -> String {
     list("Taken over", table(["repository", "what was found"], rows.clone()), rows.len());
     let errors = report.errors.iter().map(|error| [error.clone()]);
     list("Errors", table(["what went wrong"], errors), report.errors.len());
+    let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
     parts.push(format!(
-        "{} published, {} rejected, {} waiting, {} retired, {} swept, in {}\n",
-        report.published.len(),
-        report.rejected.len(),
+        "{} published, {}{} rejected, {} waiting, {}{}{}{} retired, {} swept, in {}\n",
+        counts.published,
+        some(counts.already_there, "there already"),
+        counts.rejected,
         counts.waiting,
-        report.retired.len(),
+        some(counts.removed, "removed"),
+        some(counts.replaced, "replaced"),
+        some(counts.restored, "brought back"),
+        counts.retired,
         report.swept,
         duration(report.duration_ms),
     ));

@@ -22,9 +22,10 @@ use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::abilities::abilities;
 use crate::publish::{Publisher, Unwatched};
-use crate::sched::{self, Signals, Stop, Stopper};
+use crate::sched::{self, Hangups, Signals, Stop, Stopper};
 use crate::secrets;
 use crate::serve::{self, Farewell, Told};
+use crate::telemetry;
 use crate::update::{self, Probation, Staged, Watch};
 
 /// Runs in a row that may fail before it is told: the next one often heals it.
@@ -46,6 +47,8 @@ pub(super) struct ServeArgs {
 /// Builds the world and runs it. The one place where all parts meet.
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let mut config = context.config()?;
+    // What comes before the service listens ends nothing either.
+    let _before = Hangups::listen()?;
     secrets::fetch_all(&mut config).await?;
     let publisher = publisher(&config).await?.sharing(config.service.share);
     let listener = match update::inherited(config.service.listen)? {
@@ -72,6 +75,7 @@ pub(super) async fn run_service(
     listening: impl AsyncFnOnce(std::net::SocketAddr) -> Result<()>,
 ) -> Result<Option<Staged>> {
     let mut signals = Signals::listen()?;
+    let mut hangups = Hangups::listen()?;
     let recorder = metrics::install();
     let listen = listener.local_addr().unwrap_or(config.service.listen);
     let board = serve::board(config.service.interval);
@@ -100,8 +104,9 @@ pub(super) async fn run_service(
         );
     }
     let told = Told { board: &board, outside, events: events.as_ref(), reader: Some(publisher) };
-    let ((), (), (), (), outcome, heard) = tokio::join!(
+    let ((), (), (), (), (), outcome, heard) = tokio::join!(
         wait_for_signal(&mut signals, &signalled, &stopper, stop.clone()),
+        reopen_log_at_hangup(&mut hangups, stop.clone()),
         http::answer(listener, faces, stop.clone()),
         serve::tell_systemd(stop.clone(), farewell),
         wait_for_release(watch.as_mut(), &staged, &stopper, stop.clone()),
@@ -136,6 +141,16 @@ async fn wait_for_signal(signals: &mut Signals, signalled: &OnceCell<&'static st
     drop(signalled.set(signal));
     stopper.stop();
     tracing::info!(signal, "stopping");
+}
+
+/// Whoever moves the log file away, as logrotate does, says so by SIGHUP.
+async fn reopen_log_at_hangup(hangups: &mut Hangups, mut stop: Stop) {
+    loop {
+        tokio::select! {
+            () = hangups.next() => telemetry::reopen(),
+            () = stop.requested() => return,
+        }
+    }
 }
 
 /// Waits for a release that can take over; then no further run starts.

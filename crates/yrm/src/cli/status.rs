@@ -8,14 +8,18 @@ use super::context::{Context, DONE, open_bucket};
 use super::flags::{Flags, ForRepositories};
 use super::output::{safe, table, time};
 use crate::bucket::Bucket;
+use crate::bucket::generations::repository_named;
 use crate::bucket::report::Report;
 use crate::bucket::{generations, history, inbox, observe};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, RepositoryDir};
 
 /// What `status` takes.
 #[derive(Debug, Args)]
 pub(super) struct StatusArgs {
+    /// Only this repository: its folder below `repo/`, or / for the root repository
+    #[arg(long = "in", value_name = "DIR")]
+    repository: Option<String>,
     #[command(flatten)]
     pub(super) repositories: Flags<ForRepositories>,
 }
@@ -48,12 +52,16 @@ struct Inbox {
 }
 
 /// Reads only.
-pub(super) async fn status(_args: &StatusArgs, context: &Context) -> Result<u8> {
+pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8> {
     let config = context.config()?;
     let bucket = open_bucket(&config).await?;
     let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders, Timestamp::now()).await?.dropped;
     let mut repositories = Vec::new();
-    for repository in generations::repositories(&bucket).await? {
+    let wanted = match &args.repository {
+        Some(name) => vec![repository_named(&bucket, name).await?],
+        None => generations::repositories(&bucket).await?,
+    };
+    for repository in wanted {
         repositories.push(repository_status(&bucket, repository).await?);
     }
     let status = Status {
@@ -67,7 +75,25 @@ pub(super) async fn status(_args: &StatusArgs, context: &Context) -> Result<u8> 
         last_run: history::load(&bucket, 1).await?.into_iter().next(),
     };
     context.output.data(&status, human)?;
+    let is_lost = !status.repositories.is_empty() && status.repositories.iter().all(|one| one.published.is_none());
+    if is_lost && args.repository.is_none() {
+        look_for_the_folder(&bucket).await?;
+    }
     Ok(DONE)
+}
+
+/// Where something was published, and there is nothing of it, the whole folder may be missing, or be called otherwise.
+async fn look_for_the_folder(bucket: &Bucket) -> Result<()> {
+    let folder = format!("{}/", bucket.policy.folders.repo);
+    if !bucket.store.list(&folder, None).await?.objects.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("looking at the folder {folder}"))
+        .because("the bucket has no such folder, and something has been published")
+        .hint(
+            "is it the folder that clients install from (--repo)? If its files were deleted, docs/tasks/restore.md brings \
+             them back",
+        ))
 }
 
 async fn repository_status(bucket: &Bucket, repository: RepositoryDir) -> Result<RepositoryStatus> {

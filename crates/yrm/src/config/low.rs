@@ -47,6 +47,16 @@ impl Source {
     }
 }
 
+impl Source {
+    /// A path as it was said here: in a file it is relative to that file's folder, elsewhere to the present one.
+    pub(super) fn locate(&self, path: PathBuf) -> PathBuf {
+        match self {
+            Self::File(file) => file.parent().map_or_else(|| path.clone(), |folder| folder.join(&path)),
+            Self::Default | Self::SharedVariable(_) | Self::Variable(_) | Self::Flag(_) => path,
+        }
+    }
+}
+
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -8,11 +8,11 @@ use super::access_point::AccessPoint;
 use super::complaint::Complaint;
 use super::low::Low;
 use super::parse;
-use super::place::{self, Secret, SecretPlace, sound_key};
+use super::place::{self, KeyPlace, Secret, SecretPlace, sound_key};
 use super::problem::Problem;
 use super::rules;
 use super::settings::Kind;
-use super::trust::{Level, SignPackages, Trust};
+use super::trust::{KeyringPlace, Level, SignPackages, Trust};
 use super::written::{self, Written};
 use super::{
     BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, Policy, Retention, S3Config,
@@ -99,7 +99,11 @@ impl Reading<'_> {
                 hint: Some("give --bucket ./dir or --bucket s3://name, or set it in yrm.toml or YRM_BUCKET".to_owned()),
             });
         }
-        self.optional("bucket", parse::bucket)?.ok_or(Wrong)
+        let bucket = self.optional("bucket", parse::bucket)?.ok_or(Wrong)?;
+        Ok(match bucket {
+            BucketUrl::Directory(path) => BucketUrl::Directory(self.located("bucket", path)),
+            BucketUrl::S3 { .. } => bucket,
+        })
     }
 
     fn s3(&mut self) -> Result<S3Config, Wrong> {
@@ -115,7 +119,7 @@ impl Reading<'_> {
             endpoint: endpoint?,
             profile: profile?,
             path_style: path_style?,
-            ca_bundle: ca_bundle?.map(PathBuf::from),
+            ca_bundle: ca_bundle?.map(|path| self.located("ca-bundle", PathBuf::from(path))),
             requester_pays: requester_pays?,
             written: written?,
         })
@@ -189,6 +193,11 @@ impl Reading<'_> {
         let with = self.required("sign-with", parse::sign_with);
         let name = self.optional("key-name", parse::key_name);
         let (keys, passphrase, with, name) = (keys?, passphrase?, with?, name?);
+        let keys = keys.map(|keys| keys.into_iter().map(|key| self.located_key(key)).collect());
+        let passphrase = passphrase.map(|place| match place {
+            SecretPlace::File(path) => SecretPlace::File(self.located("signing-passphrase-file", path)),
+            SecretPlace::Aws(_) => place,
+        });
         let of_bucket = || match bucket {
             Some(url @ BucketUrl::S3 { .. }) => url.short_name(),
             Some(BucketUrl::Directory(_)) | None => "yrm".to_owned(),
@@ -206,7 +215,7 @@ impl Reading<'_> {
         let trust = Trust {
             signatures: signatures?,
             sign_packages: sign_packages?,
-            keyrings: keyrings?.unwrap_or_default(),
+            keyrings: keyrings?.unwrap_or_default().into_iter().map(|place| self.located_keyring(place)).collect(),
             rules: self.low.rules.clone(),
         };
         let wrong = rules::check(&trust, folders);
@@ -222,7 +231,8 @@ impl Reading<'_> {
     fn cache(&mut self) -> Result<CacheConfig, Wrong> {
         let folder = self.optional("cache-dir", nonempty);
         let limit_bytes = self.required("cache-size", parse::size);
-        let folders = folder?.map_or_else(|| self.low.usual_caches.clone(), |folder| vec![PathBuf::from(folder)]);
+        let named = folder?.map(|folder| vec![self.located("cache-dir", PathBuf::from(folder))]);
+        let folders = named.unwrap_or_else(|| self.low.usual_caches.clone());
         Ok(CacheConfig { folders, limit_bytes: limit_bytes? })
     }
 
@@ -279,7 +289,7 @@ impl Reading<'_> {
             share: share?,
             listen: listen?,
             self_update: self_update?,
-            log_file: log_file?,
+            log_file: log_file?.map(|path| self.located("log-file", path)),
             log_format: log_format?,
         })
     }
@@ -418,11 +428,33 @@ impl Reading<'_> {
             (_, Some(file)) => file,
         };
         let read = place::secret(&file.text).and_then(|place| match place {
-            SecretPlace::File(path) => read_secret(&path),
+            SecretPlace::File(path) => read_secret(&file.source.locate(path)),
             SecretPlace::Aws(secret) => Ok(Secret::Kept(secret)),
         });
         let place = format!("{file_name} ({})", file.source);
         read.map(Some).map_err(|complaint| self.complain(place, complaint))
+    }
+
+    /// A path that the setting `name` holds, by where it was said.
+    fn located(&self, name: &str, path: PathBuf) -> PathBuf {
+        match self.low.get(name) {
+            Some(value) => value.source.locate(path),
+            None => path,
+        }
+    }
+
+    fn located_key(&self, key: KeyPlace) -> KeyPlace {
+        match key {
+            KeyPlace::File(path) => KeyPlace::File(self.located("signing-key", path)),
+            KeyPlace::Kms(_) => key,
+        }
+    }
+
+    fn located_keyring(&self, place: KeyringPlace) -> KeyringPlace {
+        match place {
+            KeyringPlace::Path(path) => KeyringPlace::Path(self.located("keyring", path)),
+            KeyringPlace::Bucket(_) => place,
+        }
     }
 
     fn required<T>(&mut self, name: &'static str, parse: impl Fn(&str) -> Result<T, Complaint>) -> Result<T, Wrong> {
@@ -513,6 +545,7 @@ pub fn template(bucket: Option<&str>) -> String {
             .to_owned(),
         "# A line such as #name = ... holds the built-in default or an example; take the # away to change it."
             .to_owned(),
+        "# Paths are relative to the folder of this file.".to_owned(),
     ];
     for setting in settings::SETTINGS {
         let chosen = bucket.filter(|_| setting.name == "bucket");

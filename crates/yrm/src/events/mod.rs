@@ -262,7 +262,7 @@ impl Health {
         if self.failing == Some(kind) {
             tracing::debug!(call, kind = kind.name(), "the queue still fails: {}", error.chain());
         } else {
-            let hint = error.hint_text().unwrap_or_default();
+            let hint = error.hint_text();
             tracing::error!(
                 call,
                 kind = kind.name(),

@@ -157,10 +157,12 @@ impl Signer {
 
 fn from_file(path: &Path, passphrase: Option<&str>) -> Result<SecretKey> {
     SecretKey::read(&read_file(path)?, passphrase).map_err(|error| {
-        let hint = error.hint_text().unwrap_or_default().to_owned();
-        Error::new(ErrorKind::Config, format!("reading the signing key {}", path.display()))
-            .because(error.chain())
-            .hint(hint)
+        let told =
+            Error::new(ErrorKind::Config, format!("reading the signing key {}", path.display())).because(error.chain());
+        match error.hint_text() {
+            Some(hint) => told.hint(hint),
+            None => told,
+        }
     })
 }
 

@@ -58,7 +58,7 @@ pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Report, Waiting};
+use crate::bucket::report::{Report, Retired, Waiting};
 use crate::bucket::signature::Signature;
 use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
@@ -420,15 +420,27 @@ impl Publisher {
         failed
     }
 
+    /// The packages that [`Self::remove`] would take out; the same error where it would take out none. Changes nothing.
+    pub async fn removable(&self, repository: &RepositoryDir, hrefs: &[String], run: RunId) -> Result<Vec<Retired>> {
+        let state = state_of(&self.bucket, &self.memory, repository, run).await?;
+        let entries = &state.catalog.entries;
+        let found = |href: &String| {
+            let entry = entries.position(href).map(|at| entries.get(at)).ok_or_else(|| {
+                Error::new(ErrorKind::Conflict, format!("removing {href:?} from {repository}"))
+                    .because("the repository has no package at that path")
+                    .hint("nothing was changed; `yrm package search` shows the paths")
+            })?;
+            let nevra = entry.nevra().to_string();
+            Ok(Retired { repository: repository.as_str().to_owned(), href: href.clone(), nevra })
+        };
+        let distinct: BTreeSet<&String> = hrefs.iter().collect();
+        distinct.into_iter().map(found).collect()
+    }
+
     /// Takes packages out of a repository. Paths that it does not have are an error, and then
     /// nothing is changed; they are fetchable for the grace period still.
     pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
-        let state = state_of(&self.bucket, &self.memory, repository, run).await?;
-        if let Some(unknown) = hrefs.iter().find(|href| state.catalog.entries.position(href).is_none()) {
-            return Err(Error::new(ErrorKind::Conflict, format!("removing {unknown:?} from {repository}"))
-                .because("the repository has no package at that path")
-                .hint("`yrm package search` shows the paths"));
-        }
+        self.removable(repository, &hrefs, run).await?;
         self.errand(repository, Vec::new(), &Errand::Remove(hrefs), run).await
     }
 
@@ -453,6 +465,7 @@ impl Publisher {
             let one = self.errand(&repository, candidates, &Errand::Publish, run).await?;
             report.published.extend(one.published);
             report.retired.extend(one.retired);
+            report.replaced.extend(one.replaced);
             report.repositories.extend(one.repositories);
             for line in one.errors {
                 report.note_error(line);
@@ -483,7 +496,8 @@ impl Publisher {
         let rejections = self.tell(settlement, &mut report);
         quarantine_all(&self.bucket, rejections, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
-        if report.did_work() {
+        // A rollback stands there even where it only brought back an earlier order of the same packages.
+        if report.did_work() || matches!(errand, Errand::RollBack(_)) {
             self.keep_in_history(&mut report).await;
         }
         Ok(report)

@@ -26,6 +26,7 @@ pub(crate) struct Settlement {
     pub(crate) retired: Vec<Retired>,
     pub(crate) removed: Vec<Retired>,
     pub(crate) replaced: Vec<Retired>,
+    pub(crate) restored: Vec<Retired>,
     pub(crate) errors: Vec<String>,
     pub(crate) trouble: Trouble,
     /// The repository, when a path in it waits for nothing but a sweep.
@@ -103,6 +104,7 @@ impl Settlement {
             retired,
             removed,
             replaced,
+            restored,
             errors,
             trouble,
             sweep,
@@ -115,6 +117,7 @@ impl Settlement {
             retired,
             removed,
             replaced,
+            restored,
             repositories,
             errors,
             trouble,

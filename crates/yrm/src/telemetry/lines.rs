@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash as _, Hasher as _};
 use std::io::{self, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use tracing::callsite::Identifier;
@@ -43,15 +43,23 @@ impl Sink {
 }
 
 /// The lines of one log.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Lines {
     spelling: Spelling,
-    log: Mutex<(Sink, Restraint)>,
+    log: Arc<Mutex<(Sink, Restraint)>>,
 }
 
 impl Lines {
     pub(super) fn to(sink: Sink, spelling: Spelling) -> Self {
-        Self { spelling, log: Mutex::new((sink, Restraint::default())) }
+        Self { spelling, log: Arc::new(Mutex::new((sink, Restraint::default()))) }
+    }
+
+    /// Goes on in a new file where the present one was moved away.
+    pub(super) fn reopen(&self) -> io::Result<()> {
+        match &mut self.log.lock().unwrap_or_else(PoisonError::into_inner).0 {
+            Sink::Stderr => Ok(()),
+            Sink::File(file) => file.reopen(),
+        }
     }
 
     fn put(&self, kind: Option<&Identifier>, line: &[u8]) {

@@ -36,6 +36,12 @@ impl Rotating {
         self.file.write_all(line)
     }
 
+    /// Opens the file of that name, which may be another one by now, or none yet.
+    pub(super) fn reopen(&mut self) -> io::Result<()> {
+        self.file = append_to(&self.path)?;
+        Ok(())
+    }
+
     fn rotate(&mut self, ours: &Metadata) -> io::Result<()> {
         let is_ours = |there: &Metadata| (there.dev(), there.ino()) == (ours.dev(), ours.ino());
         let moved = match std::fs::metadata(&self.path) {

@@ -100,7 +100,7 @@ pub async fn begin(config: &Config) -> Option<(Watch, Probation)> {
             Some((watch, probation))
         }
         Err(error) => {
-            let hint = error.hint_text().unwrap_or_default();
+            let hint = error.hint_text();
             tracing::error!(kind = error.kind().name(), hint, "new releases are not looked for: {}", error.chain());
             None
         }
@@ -285,8 +285,8 @@ impl Watch {
     /// and a failure that stays the same is no news.
     fn complain(&mut self, trouble: &Trouble) {
         let (kind, why, hint) = match trouble {
-            Trouble::Refused { why, hint, .. } => ("refused", why.clone(), *hint),
-            Trouble::Failed(error) => (error.kind().name(), error.chain(), error.hint_text().unwrap_or_default()),
+            Trouble::Refused { why, hint, .. } => ("refused", why.clone(), Some(*hint)),
+            Trouble::Failed(error) => (error.kind().name(), error.chain(), error.hint_text()),
         };
         if self.complaint.as_ref() == Some(&why) {
             tracing::debug!(kind, "still no update: {why}");

@@ -79,6 +79,46 @@ fn config_init_writes_a_sound_file_once() {
 }
 
 #[test]
+fn paths_in_the_file_are_relative_to_its_folder_and_others_to_the_working_directory() {
+    let directory = TempDir::new().unwrap();
+    let (conf, work) = (directory.path().join("conf"), directory.path().join("work"));
+    std::fs::create_dir_all(conf.join("bucket/inbox")).unwrap();
+    std::fs::create_dir_all(work.join("other/inbox")).unwrap();
+    let toml = "bucket = \"./bucket\"\nlog-file = \"log\"\nsigning-key = \"keys/signing.key\"\n\
+                signing-passphrase-file = \"keys/passphrase\"\nkeyring = \"keys/team\"\nsignatures = \"warn\"\n\
+                notify-webhook-file = \"hook\"\nnotify-secret-file = \"secret\"\n";
+    std::fs::write(conf.join("yrm.toml"), toml).unwrap();
+    std::fs::create_dir_all(conf.join("keys/team")).unwrap();
+    std::fs::write(conf.join("keys/passphrase"), "open sesame").unwrap();
+    std::fs::write(conf.join("hook"), "http://127.0.0.1:1/").unwrap();
+    std::fs::write(conf.join("secret"), "of-both").unwrap();
+    let ask = |arguments: &[&str]| {
+        let output = yrm(&work).args(arguments).output().unwrap();
+        let told = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        (output.status.code().unwrap(), told)
+    };
+    let made = ask(&["key", "generate", "--algorithm", "ed25519", "--out", "../conf/keys/signing.key"]);
+    assert_eq!(made.0, 0, "{}", made.1);
+    std::fs::copy(conf.join("keys/signing.key.pub"), conf.join("keys/team/ours.asc")).unwrap();
+    let package = |name: &str| forge::Rpm::new(name, "1", "1", "noarch").build();
+    std::fs::write(conf.join("bucket/inbox/a.rpm"), package("a")).unwrap();
+    std::fs::write(work.join("other/inbox/b.rpm"), package("b")).unwrap();
+    for drop in [conf.join("bucket/inbox/a.rpm"), work.join("other/inbox/b.rpm")] {
+        let file = std::fs::File::options().write(true).open(drop).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+
+    let run = ask(&["run", "--config", "../conf/yrm.toml"]);
+    assert!(run.0 == 0 && run.1.contains("1 published"), "{run:?}");
+    assert!(conf.join("bucket/repo/a.rpm").exists() && conf.join("bucket/repo/repodata/repomd.xml.asc").exists());
+    assert!(conf.join("log").exists());
+    // What is typed is meant from here.
+    let run = ask(&["run", "--config", "../conf/yrm.toml", "--bucket", "./other", "--log-file", "log"]);
+    assert!(run.0 == 0 && run.1.contains("1 published"), "{run:?}");
+    assert!(work.join("other/repo/b.rpm").exists() && work.join("log").exists());
+}
+
+#[test]
 fn an_uploaders_key_cannot_steer_the_terminal() {
     let directory = TempDir::new().unwrap();
     let inbox = directory.path().join("b/inbox");

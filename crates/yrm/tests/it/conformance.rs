@@ -21,11 +21,13 @@ macro_rules! conformance {
                 super::$behaviour(&yrm::store::local::DirectoryStore::open(root.path()).unwrap()).await;
             })*
         }
+        #[cfg(feature = "aws")]
         mod s3 {
             $(#[tokio::test] async fn $behaviour() {
                 super::$behaviour(&crate::s3_server::server().make_store().await).await;
             })*
         }
+        #[cfg(feature = "aws")]
         mod s3_below_a_prefix {
             $(#[tokio::test] async fn $behaviour() {
                 let server = crate::s3_server::server();

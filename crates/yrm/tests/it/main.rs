@@ -1,5 +1,6 @@
 //! Tests of the whole, in one binary.
 
+#![cfg_attr(not(feature = "aws"), expect(dead_code, reason = "some helpers are for tests on S3 alone"))]
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
 mod chaos;
@@ -15,18 +16,29 @@ mod hostile;
 mod index;
 mod model;
 mod notices;
+mod operations;
 mod outside_world;
 mod processes;
 mod publish;
+#[cfg(feature = "aws")]
 mod s3_faults;
+#[cfg(feature = "aws")]
 mod s3_server;
+#[cfg(feature = "aws")]
 mod s3_settings;
+#[cfg(feature = "aws")]
 mod s3_whole;
+#[cfg(feature = "aws")]
 mod secrets;
 mod service;
 mod signatures;
 mod signing;
+#[cfg(feature = "aws")]
 mod updates;
 mod users;
 mod web;
+#[cfg(feature = "aws")]
 mod wire;
+#[cfg(not(feature = "aws"))]
+mod without_aws;
+mod workspace;

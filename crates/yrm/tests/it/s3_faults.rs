@@ -193,6 +193,80 @@ async fn a_missing_bucket_or_endpoint_is_never_an_empty_bucket() {
     assert_eq!(store.list("", None).await.unwrap_err().kind(), ErrorKind::Unavailable);
 }
 
+/// Rust's own way to show a value, which is nobody's language.
+fn assert_in_words(text: &str) {
+    for debug in ["{ ", "Error(", "Some(", "unhandled error", "service error", "dispatch failure", "hint=\"\""] {
+        assert!(!text.contains(debug), "{debug:?} in {text}");
+    }
+}
+
+#[tokio::test]
+async fn what_s3_answers_is_told_in_words() {
+    let (bucket, store) = bucket().await;
+    for (kind, expected) in
+        [("slowdown", "asks for fewer requests (SlowDown)"), ("403", "AccessDenied"), ("500", "Internal")]
+    {
+        server().break_next(kind, &format!("^PUT /{bucket}/{kind}"), 10).await;
+        let put = store.put(kind, Bytes::new(), &Attributes::default(), PutIf::Absent).await;
+        let told = match put {
+            Ok(Outcome::Ambiguous(error)) | Err(error) => error.chain(),
+            other => panic!("{other:?}"),
+        };
+        assert!(told.contains(expected), "{kind}: {told}");
+        assert_in_words(&told);
+    }
+    let store = server().store("no-such-bucket-here", "", Limits::default());
+    let told = store.list("", None).await.unwrap_err().chain();
+    assert_eq!(told, "listing \"\": there is no such bucket (NoSuchBucket)");
+    let nowhere = server().client_config().endpoint_url("http://127.0.0.1:1");
+    let told = S3Store::with_client(nowhere, "bucket", "", Limits::default()).list("", None).await.unwrap_err().chain();
+    assert!(told.contains("there is no connection: ") && told.contains("Connection refused"), "{told}");
+    assert_in_words(&told);
+}
+
+#[tokio::test]
+async fn without_credentials_the_program_says_so_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = crate::cli::yrm(directory.path());
+    let known = ["AWS_ENDPOINT_URL", "AWS_REGION", "AWS_EC2_METADATA_DISABLED", "AWS_CONFIG_FILE"];
+    command.envs(server().environment().into_iter().filter(|(name, _)| known.contains(name)));
+    command.env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null");
+    let output = command.args(["run", "--path-style", "--bucket", "s3://my-bucket"]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert!(told.contains("no credentials were found") && told.contains("hint: give credentials"), "{told}");
+    assert_in_words(&told);
+}
+
+#[tokio::test]
+async fn a_machine_without_a_region_is_told_so_in_words() {
+    let directory = tempfile::tempdir().unwrap();
+    // Something answers there, and it is no instance's metadata.
+    for verbosity in [&[][..], &["-v"]] {
+        let mut command = crate::cli::yrm(directory.path());
+        command.env("AWS_CONFIG_FILE", "/dev/null").env("AWS_EC2_METADATA_SERVICE_ENDPOINT", server().endpoint());
+        let output = command.args(["run", "--bucket", "s3://my-bucket"]).args(verbosity).output().unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{told}");
+        assert!(told.contains("finding the region of the bucket my-bucket"), "{told}");
+        assert_in_words(&told);
+    }
+}
+
+#[tokio::test]
+async fn doctor_leaves_nothing_in_the_bucket() {
+    let bucket = server().make_bucket().await;
+    let directory = tempfile::tempdir().unwrap();
+    let mut command = crate::cli::yrm(directory.path());
+    command.envs(server().environment()).args(["doctor", "--path-style", "--bucket", &format!("s3://{bucket}")]);
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let left = server().client().list_objects_v2().bucket(&bucket).send().await.unwrap();
+    assert!(left.contents().is_empty(), "{left:?}");
+    let uploads = server().client().list_multipart_uploads().bucket(&bucket).send().await.unwrap();
+    assert!(uploads.uploads().is_empty(), "{uploads:?}");
+}
+
 #[tokio::test]
 async fn what_is_stored_beside_the_bytes_survives_and_a_copy_replaces_it() {
     let (bucket, store) = bucket().await;

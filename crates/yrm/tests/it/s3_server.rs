@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -18,6 +17,7 @@ use yrm::aws::http::http_client;
 use yrm::store::s3::{Limits, S3Store};
 
 use crate::web::web;
+use crate::workspace::{python, workspace};
 
 const ACCESS_KEY: &str = "test";
 const REGION: &str = "us-east-1";
@@ -33,16 +33,6 @@ pub(crate) struct S3Server {
 pub(crate) fn server() -> &'static S3Server {
     static SERVER: OnceLock<S3Server> = OnceLock::new();
     SERVER.get_or_init(S3Server::start)
-}
-
-/// The workspace.
-pub(crate) fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap()
-}
-
-/// The Python of the virtual environment that `scripts/test` makes.
-pub(crate) fn python() -> PathBuf {
-    std::env::var_os("YRM_TEST_PYTHON").map_or_else(|| workspace().join(".test/venv/bin/python"), PathBuf::from)
 }
 
 impl S3Server {

@@ -80,11 +80,15 @@ impl Serve {
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 
+    fn signal(&self, signal: rustix::process::Signal) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, signal).unwrap();
+    }
+
     /// SIGTERM; the exit code and how long it took.
     pub(crate) fn terminate(mut self) -> (Option<i32>, Duration) {
         let asked = Instant::now();
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.signal(rustix::process::Signal::TERM);
         (self.child.wait().unwrap().code(), asked.elapsed())
     }
 }
@@ -127,6 +131,55 @@ async fn the_service_publishes_answers_stops_within_ten_seconds_and_remembers() 
     let expected: [&[&str]; 2] = [&["inbox/el9/a+b.rpm", "inbox/junk.rpm"], &[]];
     assert_eq!(keys(&history, "inboxKeys"), expected);
     assert_eq!(again.terminate().0, Some(0));
+}
+
+#[test]
+fn a_hangup_opens_the_log_file_anew_and_ends_nothing() {
+    let directory = TempDir::new().unwrap();
+    let (log, moved) = (directory.path().join("yrm.log"), directory.path().join("yrm.log.1"));
+    let published = |path: &Path| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        ["a", "b", "c"].map(|name| text.contains(&format!("published: \\\"{name}.rpm\\\"")))
+    };
+    let drop = |name: &str| {
+        let bytes = forge::Rpm::new(name, "1", "1", "noarch").build();
+        drop_file(directory.path(), &format!("{name}.rpm"), &bytes);
+    };
+    drop("a");
+    let arguments = ["serve", "-b", "./b", "--listen", "127.0.0.1:0", "-t", "1", "--log-format", "json", "-v"];
+    let mut serve = Serve::spawn(yrm(directory.path()).args(arguments).args(["--log-file", "yrm.log"]));
+    serve.logged("published: \"a.rpm\"");
+    // As logrotate does: moved away, and then the signal.
+    std::fs::rename(&log, &moved).unwrap();
+    serve.signal(rustix::process::Signal::HUP);
+    serve.logged("the log file was opened anew");
+    drop("b");
+    serve.logged("published: \"b.rpm\"");
+    // What stderr has, the file has: it is written second.
+    drop("c");
+    serve.logged("published: \"c.rpm\"");
+    assert_eq!(published(&moved), [true, false, false]);
+    assert_eq!(published(&log)[..2], [false, true]);
+    // Where it cannot be opened anew the log goes on in the old file.
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    serve.signal(rustix::process::Signal::HUP);
+    serve.logged("the log file cannot be opened anew");
+    assert_eq!(serve.terminate().0, Some(0));
+}
+
+#[tokio::test]
+async fn a_hangup_without_a_log_file_ends_nothing() {
+    let directory = TempDir::new().unwrap();
+    std::fs::create_dir_all(directory.path().join("b/inbox")).unwrap();
+    let mut serve = Serve::start(directory.path());
+    for _ in 0..3 {
+        serve.signal(rustix::process::Signal::HUP);
+    }
+    drop_file(directory.path(), "a.rpm", &forge::Rpm::new("a", "1", "1", "noarch").build());
+    assert_eq!(serve.get("/livez").await.0, 200);
+    assert!(serve.child.try_wait().unwrap().is_none());
+    assert_eq!(serve.terminate().0, Some(0));
 }
 
 #[test]

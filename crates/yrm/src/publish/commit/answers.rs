@@ -7,8 +7,10 @@ use super::place::entry_of;
 use super::prepare::Prepared;
 use super::tidy;
 use crate::bucket::Bucket;
+use crate::bucket::catalog::{Entries, Entry};
 use crate::bucket::inbox::Dropped;
 use crate::bucket::report::{Published, Retired, Waiting};
+use crate::bucket::state::Source;
 use crate::publish::pass::{Pass, Step};
 use crate::publish::settlement::{Settlement, published};
 
@@ -45,20 +47,26 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
     }
     let Prepared { state, plan, placed, .. } = prepared;
     let entries = &state.catalog.entries;
-    let left = |leaving: &[usize]| {
-        let entries = leaving.iter().map(|&at| entries.get(at));
-        entries
-            .map(|entry| Retired {
-                repository: state.repository.as_str().to_owned(),
-                href: entry.href.to_string(),
-                nevra: entry.nevra().to_string(),
-            })
-            .collect()
+    let told = |entry: Entry<'_>| Retired {
+        repository: state.repository.as_str().to_owned(),
+        href: entry.href.to_string(),
+        nevra: entry.nevra().to_string(),
     };
+    let left = |leaving: &[usize]| leaving.iter().map(|&at| told(entries.get(at))).collect();
     let replaced: Vec<usize> = plan.replaced(|candidate| placed.contains_key(&candidate)).collect();
     settlement.retired = left(&plan.retire);
     settlement.removed = left(&plan.remove);
     settlement.replaced = left(&replaced);
+    if let Source::Earlier(earlier) = &state.source {
+        let (before, after) = (&earlier.instead_of.entries, entries);
+        settlement.removed = before.iter().filter(|entry| !holds(after, entry)).map(told).collect();
+        settlement.restored = after.iter().filter(|entry| !holds(before, entry)).map(told).collect();
+    }
+}
+
+/// Whether the same bytes are at the same path there.
+fn holds(entries: &Entries, entry: &Entry<'_>) -> bool {
+    entries.at(&entry.href).is_some_and(|there| there.pkgid() == entry.pkgid())
 }
 
 /// What clients can install of what was dropped.

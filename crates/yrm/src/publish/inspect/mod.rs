@@ -10,6 +10,7 @@ mod held;
 pub(crate) mod judge;
 pub(crate) mod long;
 mod modules;
+pub mod preview;
 pub mod read;
 mod recognize;
 pub(crate) mod signed;

@@ -29,9 +29,9 @@ use crate::publish::clock;
 use crate::store::key::{self, Key, RepositoryDir};
 
 /// Enough for the headers of nine packages in ten.
-const FIRST_GUESS_BYTES: u64 = 64 << 10;
+pub(super) const FIRST_GUESS_BYTES: u64 = 64 << 10;
 /// Times the reader may ask for more before the file is called hostile.
-const MAX_HEADER_READS: usize = 8;
+pub(super) const MAX_HEADER_READS: usize = 8;
 /// How long a file in a directory may look unfinished before it is judged: it may still be
 /// being copied in.
 const SETTLE: jiff::SignedDuration = jiff::SignedDuration::from_secs(10);
@@ -363,7 +363,7 @@ impl Inspector {
     }
 
     /// The repository and the href for the key, if the key can be a path.
-    fn place(&self, dropped: &Dropped) -> Result<(RepositoryDir, String), Stop> {
+    pub(super) fn place(&self, dropped: &Dropped) -> Result<(RepositoryDir, String), Stop> {
         let path = dropped.path.as_str();
         let bad = |what: &str| Stop::Reject(Reason::BadKey, what.to_owned());
         if !key::is_plain_path(path) {

@@ -3,6 +3,7 @@
 //! the sweep does not come near is taken.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 use rpmmd::repomd::Repomd;
@@ -47,7 +48,8 @@ pub(crate) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<S
             return Err(damaged(format!("{href}, which it names, is gone")));
         }
     }
-    Ok(state.roll_back(Earlier { bytes: copy.bytes, repomd }, catalog))
+    let instead_of = Arc::clone(&state.catalog);
+    Ok(state.roll_back(Earlier { bytes: copy.bytes, repomd, instead_of }, catalog))
 }
 
 /// A generation is safe to go back to while less than half the grace period has passed since

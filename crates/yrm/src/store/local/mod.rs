@@ -4,8 +4,8 @@
 //! exclusive between processes: `Absent` by the link call, everything that compares first by a
 //! lock on `.yrm/lock`. Uploaders are other users, who know no lock and keep files open: a copy is hashed while it
 //! is written and gets its name only if it is what was judged; see `aside` for deletes. Symbolic links are never followed. User metadata, content types and cache
-//! control are not kept: a directory has no place for them. Folders are never removed, for an
-//! uploader may be about to write there.
+//! control are not kept: a directory has no place for them. Folders are never removed but those of
+//! the probe, for an uploader may be about to write there.
 //!
 //! It never deletes what it did not compare, and never takes a path that leaves the root.
 
@@ -52,6 +52,9 @@ const READ_ATTEMPTS: u32 = 3;
 /// A file of at least this length may be shared instead of copied where [`Copy::may_share`] says so: copying less
 /// takes well under a second.
 const SHARED_FROM_BYTES: u64 = 64 << 20;
+
+/// Where the probe writes: nobody else does, and nothing of it is to stay.
+const PROBE: &str = ".yrm/probe";
 
 /// A bucket in a directory.
 #[derive(Debug, Clone)]
@@ -236,7 +239,9 @@ impl Store for DirectoryStore {
                 return Ok(Outcome::Missing);
             }
             let lock = Lock::take(tree)?;
-            aside::delete(tree, path, &if_match, &lock)
+            let outcome = aside::delete(tree, path, &if_match, &lock)?;
+            tree.remove_empty_folders_of(path, PROBE)?;
+            Ok(outcome)
         })
         .await
     }

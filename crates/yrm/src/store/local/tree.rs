@@ -20,6 +20,9 @@ use crate::store::key::MAX_KEY_BYTES;
 /// Folders above a file, at most: each costs an open file while it is walked.
 pub(super) const MAX_DEPTH: usize = 64;
 
+/// Times a folder is made anew because one above it was removed meanwhile.
+const MAKE_ATTEMPTS: u32 = 8;
+
 /// What a key of the store's own, `.yrm/aside/<key>`, may have more than another in bytes …
 pub(super) const OWN_BYTES: usize = 16;
 /// … and in parts.
@@ -125,6 +128,19 @@ impl Tree {
 
     /// The folder that holds `path`, made when there is none.
     pub(super) fn make_folder_of(&self, path: KeyPath<'_>) -> Result<OwnedFd> {
+        for _ in 1..MAKE_ATTEMPTS {
+            if let Some(folder) = self.try_to_make_folder_of(path)? {
+                return Ok(folder);
+            }
+        }
+        self.try_to_make_folder_of(path)?.ok_or_else(|| {
+            let doing = format!("creating the folder of {:?}", path.key);
+            Error::new(ErrorKind::Unavailable, doing).because("the folders above it vanish while it is made")
+        })
+    }
+
+    /// The same; `None` when a folder above it vanished meanwhile.
+    fn try_to_make_folder_of(&self, path: KeyPath<'_>) -> Result<Option<OwnedFd>> {
         let mut folder = self.root()?;
         for name in path.folders() {
             if let Some(next) = open_folder(&folder, name, path.key)? {
@@ -136,6 +152,7 @@ impl Tree {
                 Ok(()) => rustix::fs::fsync(&folder).map_err(|errno| failure(errno, doing()))?,
                 // Another writer's, who may be about to open it.
                 Err(Errno::EXIST) => {}
+                Err(Errno::NOENT) => return Ok(None),
                 Err(errno) => return Err(failure(errno, doing())),
             }
             folder = open_folder(&folder, name, path.key)?
@@ -144,7 +161,23 @@ impl Tree {
                 open_to_everybody(&folder);
             }
         }
-        Ok(folder)
+        Ok(Some(folder))
+    }
+
+    /// Removes the folders that `path` lies in below `top`, and `top` itself, from the innermost on, as far as they are
+    /// empty. Only for folders of the store's own: elsewhere an uploader may be about to write.
+    pub(super) fn remove_empty_folders_of(&self, path: KeyPath<'_>, top: &str) -> Result<()> {
+        let mut folders = path.folders;
+        while folders == top || folders.strip_prefix(top).is_some_and(|below| below.starts_with('/')) {
+            let folder = KeyPath::parse(folders)?;
+            let Some(above) = self.folder_of(folder)? else { return Ok(()) };
+            // What is not empty stays, and so do those above it.
+            if rustix::fs::unlinkat(&above, folder.leaf, AtFlags::REMOVEDIR).is_err() {
+                return Ok(());
+            }
+            folders = folder.folders;
+        }
+        Ok(())
     }
 }
 

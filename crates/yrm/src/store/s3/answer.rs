@@ -3,8 +3,8 @@
 use aws_sdk_s3::config::http::HttpResponse;
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
-use crate::aws::chain::names_credentials;
-use crate::aws::refusal::GIVE_CREDENTIALS;
+use crate::aws::chain::{in_words, names_credentials};
+use crate::aws::refusal::{GIVE_CREDENTIALS, NO_CREDENTIALS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Outcome;
 
@@ -31,16 +31,17 @@ pub(super) enum Answer {
 impl Answer {
     /// Sorts an SDK error. The code in the body counts before the status: a copy or a completion
     /// may carry an error in a body whose status is 200.
-    pub(super) fn of<E>(error: SdkError<E, HttpResponse>, doing: impl Into<String>) -> Self
+    pub(super) fn of<E>(error: &SdkError<E, HttpResponse>, doing: impl Into<String>) -> Self
     where
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let status = error.raw_response().map(|response| response.status().as_u16());
         let not_built = matches!(error, SdkError::ConstructionFailure(_));
-        let no_credentials = status.is_none() && names_credentials(&error);
+        let no_credentials = status.is_none() && names_credentials(error);
         let code = error.code().unwrap_or_default().to_owned();
-        let (right, region) = (error.message().and_then(right_in).map(str::to_owned), region_in(&error));
-        let failed = |kind: ErrorKind| Error::new(kind, doing).because(error);
+        let (right, region) = (error.message().and_then(right_in).map(str::to_owned), region_in(error));
+        let words = if no_credentials { NO_CREDENTIALS.to_owned() } else { in_words(error) };
+        let failed = |kind: ErrorKind| Error::new(kind, doing).because(words);
         match (code.as_str(), status) {
             ("NoSuchBucket", _) => Self::Failed(failed(ErrorKind::Config).hint("check the bucket's name and region")),
             ("PreconditionFailed", _) | (_, Some(412)) => Self::Lost,

@@ -66,7 +66,7 @@ impl S3Store {
             .set_metadata(user_metadata(attributes));
         let output = match say!(call, self.headers(attributes)).send().await {
             Ok(output) => output,
-            Err(error) => return Answer::of(error, &doing).outcome(&doing),
+            Err(error) => return Answer::of(&error, &doing).outcome(&doing),
         };
         let result = output.copy_object_result();
         let sha256 = result.and_then(|result| whole_sha256(result.checksum_sha256(), result.checksum_type()));
@@ -89,7 +89,7 @@ impl S3Store {
         let mut output = match answer {
             Ok(output) => output,
             Err(error) => {
-                return match Answer::of(error, &doing) {
+                return match Answer::of(&error, &doing) {
                     Answer::PastEnd => Ok(Got::PastEnd),
                     other => other.absent::<()>(&doing).map(|_| Got::Absent),
                 };
@@ -127,7 +127,7 @@ impl Store for S3Store {
             .set_continuation_token(after.map(str::to_owned))
             .send()
             .await;
-        let output = answer.map_err(|error| Answer::of(error, &doing).error(&doing))?;
+        let output = answer.map_err(|error| Answer::of(&error, &doing).error(&doing))?;
         let mut objects = Vec::with_capacity(output.contents().len());
         for entry in output.contents() {
             let text = entry.key().unwrap_or_default();
@@ -161,7 +161,7 @@ impl Store for S3Store {
             .await;
         let output = match answer {
             Ok(output) => output,
-            Err(error) => return Answer::of(error, &doing).absent(&doing),
+            Err(error) => return Answer::of(&error, &doing).absent(&doing),
         };
         let head = object(key.to_owned(), output.e_tag(), output.content_length(), output.last_modified())?;
         let sha256 = whole_sha256(output.checksum_sha256(), output.checksum_type());
@@ -203,7 +203,7 @@ impl Store for S3Store {
             .body(bytes.into());
         let output = match say!(call, self.headers(attributes)).send().await {
             Ok(output) => output,
-            Err(error) => return Answer::of(error, &doing).outcome(&doing),
+            Err(error) => return Answer::of(&error, &doing).outcome(&doing),
         };
         let sha256 = whole_sha256(output.checksum_sha256(), output.checksum_type());
         Ok(stored(output.e_tag(), sha256, &doing))
@@ -261,7 +261,7 @@ impl Store for S3Store {
         let call = self.once.delete_object().bucket(&self.bucket).set_request_payer(self.payer.clone());
         match call.key(self.full(key)).if_match(quoted(if_match)).send().await {
             Ok(_) => Ok(Outcome::Done(())),
-            Err(error) => Answer::of(error, &doing).outcome(&doing),
+            Err(error) => Answer::of(&error, &doing).outcome(&doing),
         }
     }
 

@@ -106,7 +106,7 @@ impl S3Store {
             .set_cache_control(attributes.cache_control.map(str::to_owned))
             .set_metadata(user_metadata(attributes));
         let answer = say!(call, self.headers(attributes)).send().await;
-        let output = answer.map_err(|error| Answer::of(error, doing).error(doing))?;
+        let output = answer.map_err(|error| Answer::of(&error, doing).error(doing))?;
         let id = output.upload_id().map(str::to_owned);
         id.ok_or_else(|| Error::new(ErrorKind::Unavailable, doing).because("the answer has no upload id"))
     }
@@ -155,7 +155,7 @@ impl S3Store {
             .body(bytes.into())
             .send()
             .await;
-        let output = answer.map_err(|error| Answer::of(error, format!("uploading a part of {key:?}")))?;
+        let output = answer.map_err(|error| Answer::of(&error, format!("uploading a part of {key:?}")))?;
         let part = CompletedPart::builder().part_number(number).checksum_sha256(sha256);
         Ok(part.set_e_tag(output.e_tag().map(str::to_owned)).build())
     }
@@ -183,7 +183,7 @@ impl S3Store {
             .copy_source_range(format!("bytes={}-{}", range.start, range.end - 1))
             .send()
             .await;
-        let output = answer.map_err(|error| Answer::of(error, format!("copying a part to {target:?}")))?;
+        let output = answer.map_err(|error| Answer::of(&error, format!("copying a part to {target:?}")))?;
         let result = output.copy_part_result();
         let etag = result.and_then(|result| result.e_tag()).map(str::to_owned);
         // S3 has computed it. A store that has not does not ask for it at the end either.
@@ -216,7 +216,7 @@ impl S3Store {
         match answer {
             // A checksum of parts is composite: nobody knows the whole object's SHA-256.
             Ok(output) => Ok(stored(output.e_tag(), None, doing)),
-            Err(error) => Answer::of(error, doing).outcome(doing),
+            Err(error) => Answer::of(&error, doing).outcome(doing),
         }
     }
 
@@ -225,7 +225,7 @@ impl S3Store {
         const DOING: &str = "aborting an upload in parts";
         let call = self.patient.abort_multipart_upload().bucket(&self.bucket).set_request_payer(self.payer.clone());
         let answer = call.key(self.full(key)).upload_id(upload).send().await;
-        answer.map(drop).map_err(|error| Answer::of(error, DOING).error(DOING))
+        answer.map(drop).map_err(|error| Answer::of(&error, DOING).error(DOING))
     }
 
     /// After an ambiguous completion too: had it applied, there is no upload left to abort.

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use super::{deploy, read, said, succeed, venv};
 use crate::cli::yrm;
-use crate::s3_server::{server, workspace};
+use crate::s3_server::server;
+use crate::workspace::workspace;
 
 /// `x86_64` or `aarch64`, as `uname -m` says.
 pub(super) const ARCH: &str = std::env::consts::ARCH;
@@ -227,21 +228,4 @@ async fn with_a_release_key_only_what_it_signed_is_installed() {
     assert!(configuration().contains(&expected), "{}", configuration());
     let file = machine.root().join("etc/yrm/yrm.toml");
     succeed(yrm(machine.directory.path()).args(["config", "check", "--config"]).arg(file));
-}
-
-#[test]
-fn a_release_says_what_is_missing_before_it_builds_anything() {
-    let release =
-        |arguments: &[&str]| Command::new(workspace().join("scripts/release")).args(arguments).output().unwrap();
-    for (arguments, why) in [
-        (&["--arch", "x86_64"][..], "say where to"),
-        (&["--bucket"], "needs a value"),
-        (&["--bucket", "b", "--arch", "sparc"], "x86_64 or aarch64, not sparc"),
-        (&["--to", "b"], "there is no --to"),
-        (&["--bucket", "b", "--out", "o"], "exclude each other"),
-    ] {
-        let output = release(arguments);
-        assert_eq!(output.status.code(), Some(2));
-        assert!(said(&output).contains(why), "{}", said(&output));
-    }
 }

@@ -1,8 +1,11 @@
 //! What stands around the program: the stack and its roles, a machine's boot, units, packages.
 
+#[cfg(feature = "aws")]
 mod boot;
+#[cfg(feature = "aws")]
 mod cloud;
 mod package;
+#[cfg(feature = "aws")]
 mod stack;
 mod template;
 mod terraform;
@@ -11,7 +14,7 @@ mod units;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use crate::s3_server::{python, workspace};
+use crate::workspace::{python, workspace};
 
 /// A file of `deploy/`.
 fn deploy(path: &str) -> PathBuf {

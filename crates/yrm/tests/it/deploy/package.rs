@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use super::{deploy, read, said, succeed};
 use crate::cli::yrm;
-use crate::s3_server::workspace;
+use crate::workspace::workspace;
 
 fn files_below(root: &Path, folder: &str) -> Vec<String> {
     let mut found: Vec<String> = std::fs::read_dir(root.join(folder))
@@ -86,4 +86,21 @@ fn the_container_is_built_by_the_compiler_that_everything_is_built_by() {
     assert!(recipe.contains(&format!("rust:{channel} ")), "deploy/Containerfile is not built by {channel}");
     let last = recipe.rsplit("FROM ").next().unwrap();
     assert!(last.lines().next().unwrap().ends_with(":nonroot"), "the container runs as root");
+}
+
+#[test]
+fn a_release_says_what_is_missing_before_it_builds_anything() {
+    let release =
+        |arguments: &[&str]| Command::new(workspace().join("scripts/release")).args(arguments).output().unwrap();
+    for (arguments, why) in [
+        (&["--arch", "x86_64"][..], "say where to"),
+        (&["--bucket"], "needs a value"),
+        (&["--bucket", "b", "--arch", "sparc"], "x86_64 or aarch64, not sparc"),
+        (&["--to", "b"], "there is no --to"),
+        (&["--bucket", "b", "--out", "o"], "exclude each other"),
+    ] {
+        let output = release(arguments);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(said(&output).contains(why), "{}", said(&output));
+    }
 }

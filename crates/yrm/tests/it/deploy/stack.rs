@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::boot::{ARCH, systemctl};
 use super::cloud::{Caller, Cloud, is_allowed};
 use super::{read, said, succeed};
-use crate::s3_server::workspace;
+use crate::workspace::workspace;
 
 const BUCKET: &str = "my-rpms";
 const STACK: &str = "yum-repo-manager";

@@ -7,7 +7,7 @@ use std::process::Command;
 use serde_json::{Value, json};
 
 use super::{deploy, read, succeed, venv};
-use crate::s3_server::workspace;
+use crate::workspace::workspace;
 
 const PATH: &str = "cloudformation/yum-repo-manager.yaml";
 /// CloudFormation takes no longer template in a request.

@@ -2,4 +2,5 @@
 
 mod campaign;
 mod memory;
+#[cfg(feature = "aws")]
 mod wire;

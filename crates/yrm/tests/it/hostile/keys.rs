@@ -4,18 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use aws_sdk_s3::Client;
 use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
 use yrm::bucket::report::Report;
-use yrm::check::{Depth, check};
-use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::Store;
-use yrm::store::s3::Limits;
 
 use crate::equality::assert_well_formed;
 use crate::publish::world::{World, policy, rpm};
-use crate::s3_server::server;
 
 /// A path below the inbox, where a sound package lies; and whether that may be published.
 type Key = (String, bool);
@@ -155,40 +150,51 @@ async fn no_key_leads_outside_in_memory() {
     world.assert_clean().await;
 }
 
-async fn upload(client: &Client, bucket: &str, key: &str, bytes: Vec<u8>) {
-    client.put_object().bucket(bucket).key(key).body(bytes.into()).send().await.unwrap();
-}
+#[cfg(feature = "aws")]
+mod on_s3 {
+    use aws_sdk_s3::Client;
+    use yrm::check::{Depth, check};
+    use yrm::publish::{Publisher, RunId, Unwatched};
+    use yrm::store::s3::Limits;
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_key_leads_outside_over_http() {
-    let bucket = server().make_bucket().await;
-    let client = server().client();
-    // A newline is no part of any path that this server routes.
-    let keys: Vec<Key> = keys().into_iter().filter(|(path, _)| !path.contains('\n')).collect();
-    for key in BYSTANDERS {
-        upload(&client, &bucket, key, key.as_bytes().to_vec()).await;
-    }
-    for (number, (path, _)) in keys.iter().enumerate() {
-        upload(&client, &bucket, &format!("inbox/{path}"), package(number)).await;
-    }
-    let store = server().store(&bucket, "", Limits::default());
-    // The server holds every key as it was meant: what it had changed would prove nothing.
-    let listed = all_keys(&store, "inbox/").await;
-    assert_eq!(listed, keys.iter().map(|(path, _)| format!("inbox/{path}")).collect());
+    use super::*;
+    use crate::s3_server::server;
 
-    let publisher = Publisher::new(std::sync::Arc::new(store), policy()).unwrap();
-    let run = RunId { id: ulid::Ulid::new(), started: jiff::Timestamp::now() };
-    let report = publisher.run(run, &Unwatched).await.unwrap();
-    assert_answers(&report, &keys);
-    let left = all_keys(publisher.bucket().store.as_ref(), "").await;
-    assert_eq!(left.iter().filter(|key| !is_ours(key)).count(), BYSTANDERS.len(), "{left:?}");
-    for key in BYSTANDERS {
-        let body = client.get_object().bucket(&bucket).key(key).send().await.unwrap().body.collect().await.unwrap();
-        assert_eq!(body.to_vec(), key.as_bytes(), "{key:?} was touched");
+    async fn upload(client: &Client, bucket: &str, key: &str, bytes: Vec<u8>) {
+        client.put_object().bucket(bucket).key(key).body(bytes.into()).send().await.unwrap();
     }
-    assert_metadata(publisher.bucket().store.as_ref()).await;
-    let findings = check(publisher.bucket(), Depth::Deep).await.unwrap();
-    assert!(findings.clean(), "{findings:#?}");
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn no_key_leads_outside_over_http() {
+        let bucket = server().make_bucket().await;
+        let client = server().client();
+        // A newline is no part of any path that this server routes.
+        let keys: Vec<Key> = keys().into_iter().filter(|(path, _)| !path.contains('\n')).collect();
+        for key in BYSTANDERS {
+            upload(&client, &bucket, key, key.as_bytes().to_vec()).await;
+        }
+        for (number, (path, _)) in keys.iter().enumerate() {
+            upload(&client, &bucket, &format!("inbox/{path}"), package(number)).await;
+        }
+        let store = server().store(&bucket, "", Limits::default());
+        // The server holds every key as it was meant: what it had changed would prove nothing.
+        let listed = all_keys(&store, "inbox/").await;
+        assert_eq!(listed, keys.iter().map(|(path, _)| format!("inbox/{path}")).collect());
+
+        let publisher = Publisher::new(std::sync::Arc::new(store), policy()).unwrap();
+        let run = RunId { id: ulid::Ulid::new(), started: jiff::Timestamp::now() };
+        let report = publisher.run(run, &Unwatched).await.unwrap();
+        assert_answers(&report, &keys);
+        let left = all_keys(publisher.bucket().store.as_ref(), "").await;
+        assert_eq!(left.iter().filter(|key| !is_ours(key)).count(), BYSTANDERS.len(), "{left:?}");
+        for key in BYSTANDERS {
+            let body = client.get_object().bucket(&bucket).key(key).send().await.unwrap().body.collect().await.unwrap();
+            assert_eq!(body.to_vec(), key.as_bytes(), "{key:?} was touched");
+        }
+        assert_metadata(publisher.bucket().store.as_ref()).await;
+        let findings = check(publisher.bucket(), Depth::Deep).await.unwrap();
+        assert!(findings.clean(), "{findings:#?}");
+    }
 }
 
 async fn all_keys(store: &dyn Store, prefix: &str) -> BTreeSet<String> {

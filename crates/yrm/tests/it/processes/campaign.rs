@@ -7,7 +7,6 @@
 //! faults and the blows come in the same order. `YRM_CHAOS_PACKAGES` makes it longer.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -27,7 +26,6 @@ use super::ledger::{Holdings, Ledger, Tally, uploads};
 use super::place::{Among, Place};
 use super::proxy::{Fault, Proxy};
 use super::services::{Blows, Service, torment};
-use crate::s3_server::server;
 use crate::users::can_become_others;
 
 /// Packages of a campaign in `cargo test`.
@@ -56,13 +54,13 @@ const SERVICES: [&str; 2] = ["one", "two"];
 
 /// How large, and which.
 #[derive(Debug, Clone, Copy)]
-struct Scale {
+pub(super) struct Scale {
     packages: usize,
-    seed: u64,
+    pub(super) seed: u64,
 }
 
 impl Scale {
-    fn wanted() -> Self {
+    pub(super) fn wanted() -> Self {
         let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().expect("a number"));
         let packages = number("YRM_CHAOS_PACKAGES").map_or(PACKAGES, |packages| usize::try_from(packages).unwrap());
         Self { packages, seed: number("YRM_CHAOS_SEED").unwrap_or_else(|| u64::from(rand::random::<u32>())) }
@@ -302,7 +300,7 @@ impl Campaign<'_> {
 }
 
 #[expect(clippy::print_stdout, reason = "the seed and the figures belong into the test's record")]
-async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&Proxy>, scale: Scale) {
+pub(super) async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&Proxy>, scale: Scale) {
     let Scale { packages, seed } = scale;
     let replay = format!(
         "YRM_CHAOS_SEED={seed} YRM_CHAOS_PACKAGES={packages} cargo test -p yrm --test it processes::campaign::{name}"
@@ -355,16 +353,6 @@ async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&
     assert!(refreshes > 0 && downloads > 0 && generations > 1, "{replay}");
     let overtaken = overtaken_by.iter().any(|generations| *generations > 0);
     assert!(packages < LONG || overtaken, "{replay}: nothing happened while a service was stopped");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_on_s3() {
-    let (directory, scale) = (TempDir::new().unwrap(), Scale::wanted());
-    let place = Place::s3().await;
-    let upstream: SocketAddr = server().endpoint().strip_prefix("http://").unwrap().parse().unwrap();
-    let proxy = Proxy::start(upstream, scale.seed).await;
-    let name = "services_that_are_killed_and_stopped_lose_nothing_and_readers_never_fail_on_s3";
-    campaign(name, directory, &place, Some(&proxy), scale).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

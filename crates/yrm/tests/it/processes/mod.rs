@@ -5,6 +5,8 @@ mod chance;
 mod clients;
 mod evil;
 mod ledger;
+#[cfg(feature = "aws")]
+mod on_s3;
 mod place;
 mod proxy;
 mod services;

@@ -2,25 +2,36 @@
 //! directory. Never through `yrm`'s own store.
 
 use std::collections::BTreeSet;
+use std::fmt::Debug;
 use std::path::{Path, PathBuf};
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::operation::get_object::GetObjectError;
+use async_trait::async_trait;
 use axum::Router;
 use tokio::process::Command;
 use tower_http::services::ServeDir;
 
 use crate::cli::yrm;
-use crate::s3_server::server;
 use crate::users::{SERVICE, UPLOADER, set_mode};
 
 /// A bucket, and what belongs to it.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// A bucket of the test server.
-    S3 { client: Client, bucket: String },
+    /// A bucket on a server.
+    S3(Box<dyn Server>),
     /// A directory, and the address at which `repo/` is served.
     Directory { root: PathBuf, address: String, among: Among },
+}
+
+/// A bucket on a server, as uploaders and onlookers see it.
+#[async_trait]
+pub(super) trait Server: Debug + Send + Sync {
+    /// The bucket's own, over HTTP.
+    fn address(&self) -> String;
+    /// What a child process needs to find it.
+    fn environment(&self) -> Vec<(&'static str, String)>;
+    async fn upload(&self, key: &str, bytes: &[u8]);
+    async fn keys(&self, prefix: &str) -> BTreeSet<String>;
+    async fn read(&self, key: &str) -> Option<Vec<u8>>;
 }
 
 /// Whose programs there are.
@@ -33,11 +44,6 @@ pub(super) enum Among {
 }
 
 impl Place {
-    /// A new bucket on the test server.
-    pub(super) async fn s3() -> Self {
-        Self::S3 { client: server().client(), bucket: server().make_bucket().await }
-    }
-
     /// A new bucket in `directory`, read by clients from a web server that knows nothing of `yrm`.
     pub(super) async fn directory(directory: &Path, among: Among) -> Self {
         let root = directory.join("bucket");
@@ -62,7 +68,7 @@ impl Place {
     pub(super) fn root(&self) -> &Path {
         match self {
             Self::Directory { root, .. } => root,
-            Self::S3 { .. } => panic!("a bucket on a server is nowhere"),
+            Self::S3(_) => panic!("a bucket on a server is nowhere"),
         }
     }
 
@@ -82,7 +88,7 @@ impl Place {
     /// Where clients find the repository; ends with a slash.
     pub(super) fn repository_url(&self) -> String {
         match self {
-            Self::S3 { bucket, .. } => format!("{}/{bucket}/repo/", server().endpoint()),
+            Self::S3(bucket) => format!("{}/repo/", bucket.address()),
             Self::Directory { address, .. } => format!("http://{address}/repo/"),
         }
     }
@@ -95,14 +101,13 @@ impl Place {
                 command.current_dir(directory);
                 command
             }
-            Self::Directory { .. } | Self::S3 { .. } => yrm(directory),
+            Self::Directory { .. } | Self::S3(_) => yrm(directory),
         };
         command.env("YRM_CACHE_DIR", directory.join("cache"));
         match self {
-            Self::S3 { bucket, .. } => {
-                command.envs(server().environment());
+            Self::S3(bucket) => {
+                command.envs(bucket.environment());
                 command.envs(endpoint.map(|endpoint| ("AWS_ENDPOINT_URL", endpoint)));
-                command.env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
             }
             Self::Directory { root, .. } => {
                 command.env("YRM_BUCKET", root);
@@ -116,10 +121,7 @@ impl Place {
     /// Drops a file into the inbox, as a whole.
     pub(super) async fn upload(&self, path: &str, bytes: &[u8]) {
         match self {
-            Self::S3 { client, bucket } => {
-                let put = client.put_object().bucket(bucket).key(format!("inbox/{path}"));
-                put.body(bytes.to_vec().into()).send().await.unwrap();
-            }
+            Self::S3(bucket) => bucket.upload(&format!("inbox/{path}"), bytes).await,
             Self::Directory { root, among, .. } => {
                 let (draft, target) = (root.with_file_name("draft"), root.join("inbox").join(path));
                 let is_new = !target.parent().unwrap().exists();
@@ -140,27 +142,20 @@ impl Place {
 
     /// All keys below `prefix`, which ends with a slash.
     pub(super) async fn keys(&self, prefix: &str) -> BTreeSet<String> {
-        let mut keys = BTreeSet::new();
         match self {
-            Self::S3 { client, bucket } => {
-                let mut pages = client.list_objects_v2().bucket(bucket).prefix(prefix).into_paginator().send();
-                while let Some(page) = pages.next().await {
-                    keys.extend(page.unwrap().contents().iter().filter_map(|object| object.key().map(str::to_owned)));
-                }
+            Self::S3(bucket) => bucket.keys(prefix).await,
+            Self::Directory { root, .. } => {
+                let mut keys = BTreeSet::new();
+                files_below(root, prefix.trim_end_matches('/'), &mut keys);
+                keys
             }
-            Self::Directory { root, .. } => files_below(root, prefix.trim_end_matches('/'), &mut keys),
         }
-        keys
     }
 
     /// An object's bytes.
     pub(super) async fn read(&self, key: &str) -> Option<Vec<u8>> {
         match self {
-            Self::S3 { client, bucket } => match client.get_object().bucket(bucket).key(key).send().await {
-                Ok(object) => Some(object.body.collect().await.unwrap().to_vec()),
-                Err(error) if error.as_service_error().is_some_and(GetObjectError::is_no_such_key) => None,
-                Err(error) => panic!("reading {key}: {error:?}"),
-            },
+            Self::S3(bucket) => bucket.read(key).await,
             Self::Directory { root, .. } => match std::fs::read(root.join(key)) {
                 Ok(bytes) => Some(bytes),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,

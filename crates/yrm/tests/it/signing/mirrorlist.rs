@@ -10,7 +10,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use forge::Rpm;
 use jiff::Timestamp;
-use serde_json::Value;
 use tempfile::TempDir;
 use yrm::config::{Mirrors, Policy, SignWith};
 use yrm::openpgp::key::{PublicKey, SecretKey};
@@ -21,7 +20,6 @@ use yrm::store::local::DirectoryStore;
 use super::clients::{Client, Service, json};
 use crate::cli::yrm;
 use crate::publish::world::policy;
-use crate::s3_server::server;
 use crate::web::web;
 
 /// Generations that are published while clients read.
@@ -175,45 +173,57 @@ async fn through_a_hundred_generations_dnf_meets_no_gap() {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dnf_follows_the_list_from_s3_folder_by_folder() {
-    let folder = TempDir::new().unwrap();
-    let bucket = server().make_bucket().await;
-    json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
-    let base = format!("{}/{bucket}/repo", server().endpoint());
-    let rule = "[[rule]]\nfolder = \"c++ 9\"\nmirrorlist = true\n";
-    let toml = format!("repositories = \"per-folder\"\npublic-url = \"{base}\"\nsigning-key = \"signing.key\"\n{rule}");
-    std::fs::write(folder.path().join("yrm.toml"), toml).unwrap();
-    let on_bucket = |verb: &[&str]| {
-        let mut command = yrm(folder.path());
-        command.envs(server().environment()).env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
-        command.args(verb);
-        command
-    };
-    let upload = async |path: &str, bytes: Vec<u8>| {
-        let put = server().client().put_object().bucket(&bucket).key(format!("inbox/{path}"));
-        put.body(bytes.into()).send().await.unwrap();
-    };
-    let client =
-        Client::of(&format!("mirrorlist={base}/c%2B%2B%209/mirrorlist"), &format!("{base}/RPM-GPG-KEY-{bucket}"));
-    for number in 0..2 {
-        let (name, rpm) = package(number);
-        upload(&format!("c++ 9/deep/{name}"), rpm.build()).await;
-        upload(&format!("flat/{name}"), rpm.build()).await;
+#[cfg(feature = "aws")]
+mod on_s3 {
+    use serde_json::Value;
+
+    use super::*;
+    use crate::s3_server::server;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn dnf_follows_the_list_from_s3_folder_by_folder() {
+        let folder = TempDir::new().unwrap();
+        let bucket = server().make_bucket().await;
+        json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
+        let base = format!("{}/{bucket}/repo", server().endpoint());
+        let rule = "[[rule]]\nfolder = \"c++ 9\"\nmirrorlist = true\n";
+        let toml =
+            format!("repositories = \"per-folder\"\npublic-url = \"{base}\"\nsigning-key = \"signing.key\"\n{rule}");
+        std::fs::write(folder.path().join("yrm.toml"), toml).unwrap();
+        let on_bucket = |verb: &[&str]| {
+            let mut command = yrm(folder.path());
+            command
+                .envs(server().environment())
+                .env("YRM_PATH_STYLE", "true")
+                .env("YRM_BUCKET", format!("s3://{bucket}"));
+            command.args(verb);
+            command
+        };
+        let upload = async |path: &str, bytes: Vec<u8>| {
+            let put = server().client().put_object().bucket(&bucket).key(format!("inbox/{path}"));
+            put.body(bytes.into()).send().await.unwrap();
+        };
+        let client =
+            Client::of(&format!("mirrorlist={base}/c%2B%2B%209/mirrorlist"), &format!("{base}/RPM-GPG-KEY-{bucket}"));
+        for number in 0..2 {
+            let (name, rpm) = package(number);
+            upload(&format!("c++ 9/deep/{name}"), rpm.build()).await;
+            upload(&format!("flat/{name}"), rpm.build()).await;
+            let report = json(&mut on_bucket(&["run"]));
+            assert_eq!(report["errors"], Value::Array(Vec::new()));
+            let output = client.dnf(&["--refresh", "install", name.trim_end_matches(".noarch.rpm")]);
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        }
+        let head = |key: &str| server().client().head_object().bucket(&bucket).key(format!("repo/{key}")).send();
+        let list = head("c++ 9/mirrorlist").await.unwrap();
+        assert_eq!((list.cache_control(), list.content_type()), (Some("no-cache"), Some("text/plain; charset=utf-8")));
+        assert!(head("flat/mirrorlist").await.is_err(), "no rule says so");
+        let check = json(&mut on_bucket(&["check", "--deep", "--signing-key", "signing.key"]));
+        assert_eq!(check["repositories"].as_array().unwrap().len(), 2, "{check}");
+        for repository in check["repositories"].as_array().unwrap() {
+            assert_eq!(repository["problems"], Value::Array(Vec::new()));
+        }
         let report = json(&mut on_bucket(&["run"]));
-        assert_eq!(report["errors"], Value::Array(Vec::new()));
-        let output = client.dnf(&["--refresh", "install", name.trim_end_matches(".noarch.rpm")]);
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(report["usage"]["writes"], 0, "an idle run in a new process: {}", report["usage"]);
     }
-    let head = |key: &str| server().client().head_object().bucket(&bucket).key(format!("repo/{key}")).send();
-    let list = head("c++ 9/mirrorlist").await.unwrap();
-    assert_eq!((list.cache_control(), list.content_type()), (Some("no-cache"), Some("text/plain; charset=utf-8")));
-    assert!(head("flat/mirrorlist").await.is_err(), "no rule says so");
-    let check = json(&mut on_bucket(&["check", "--deep", "--signing-key", "signing.key"]));
-    assert_eq!(check["repositories"].as_array().unwrap().len(), 2, "{check}");
-    for repository in check["repositories"].as_array().unwrap() {
-        assert_eq!(repository["problems"], Value::Array(Vec::new()));
-    }
-    let report = json(&mut on_bucket(&["run"]));
-    assert_eq!(report["usage"]["writes"], 0, "an idle run in a new process: {}", report["usage"]);
 }

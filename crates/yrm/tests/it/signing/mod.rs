@@ -2,6 +2,7 @@
 
 mod clients;
 mod gpg;
+#[cfg(feature = "aws")]
 mod kms;
 mod mirrorlist;
 mod packages;

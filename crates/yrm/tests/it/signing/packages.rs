@@ -7,17 +7,10 @@ use std::process::Command;
 use forge::Rpm;
 use serde_json::Value;
 use tempfile::TempDir;
-use yrm::config::{Policy, SignPackages, SignWith, Trust};
-use yrm::openpgp::key::{Algorithm, SecretKey, generate};
-use yrm::openpgp::sign::Signer;
-use yrm::publish::{Publisher, Unwatched};
-use yrm::store::s3::Limits;
 
 use super::clients::{Client, Service, drop_samples, json, samples};
 use crate::cli::yrm;
 use crate::equality::{Reference, Repository};
-use crate::publish::world::policy;
-use crate::s3_server::server;
 
 /// Whether `rpmkeys`, in a database that knows this key file alone, takes the package and sees who signed.
 pub(super) fn rpmkeys_takes(key: &Path, package: &Path) -> (bool, String) {
@@ -104,74 +97,90 @@ fn dnf_refuses_what_is_not_signed() {
     assert!(!output.status.success(), "what the other tests install is signed, and this is not");
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn dnf_installs_signed_packages_from_s3() {
-    let folder = TempDir::new().unwrap();
-    let bucket = server().make_bucket().await;
-    let key = ["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"];
-    let made = json(yrm(folder.path()).args(key));
-    for (name, bytes) in samples() {
-        let put = server().client().put_object().bucket(&bucket).key(format!("inbox/{name}"));
-        put.body(bytes.into()).send().await.unwrap();
-    }
-    let on_bucket = |verb: &[&str]| {
-        let mut command = yrm(folder.path());
-        command.envs(server().environment()).env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
-        command.env("YRM_SIGNING_KEY", "signing.key").env("YRM_SIGN_PACKAGES", "always").args(verb);
-        command
-    };
-    let report = json(&mut on_bucket(&["run"]));
-    assert_eq!(report["errors"], Value::Array(Vec::new()));
-    let published = report["published"].as_array().unwrap();
-    assert!(published.iter().all(|package| package["signed_with"] == made["fingerprint"]), "{published:#?}");
-    let base = format!("{}/{bucket}/repo", server().endpoint());
-    Client::of_signed_packages(&base, &bucket).assert_installs_greeter();
-    let check = json(&mut on_bucket(&["check", "--deep"]));
-    assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()));
-    let report = json(&mut on_bucket(&["run"]));
-    assert_eq!(report["usage"]["writes"], 0, "{}", report["usage"]);
-}
+#[cfg(feature = "aws")]
+mod on_s3 {
+    use yrm::config::{Policy, SignPackages, SignWith, Trust};
+    use yrm::openpgp::key::{Algorithm, SecretKey, generate};
+    use yrm::openpgp::sign::Signer;
+    use yrm::publish::{Publisher, Unwatched};
+    use yrm::store::s3::Limits;
 
-#[expect(clippy::print_stdout, reason = "what signing costs belongs into the test's record")]
-#[tokio::test(flavor = "multi_thread")]
-async fn signing_a_large_package_on_s3_sends_its_beginning_only() {
-    let bucket = server().make_bucket().await;
-    let made = generate(Algorithm::Ed25519, "tests", jiff::Timestamp::now(), None).unwrap();
-    let key = SecretKey::read(made.secret.as_bytes(), None).unwrap();
-    let signer = Signer::new(vec![key], SignWith::First, "tests".to_owned()).unwrap();
-    let trust = Trust { sign_packages: SignPackages::Always, ..Trust::default() };
-    let store = std::sync::Arc::new(server().store(&bucket, "", Limits::default()));
-    let publisher = Publisher::new(store, Policy { trust, ..policy() }).unwrap().with_signer(Some(signer));
-    yrm::publish::abilities::abilities(publisher.bucket()).await.unwrap();
-    let large = Rpm::new("large", "1", "1", "noarch").payload(vec![7; 20_000_000]).build();
-    let put = server().client().put_object().bucket(&bucket).key("inbox/large.rpm");
-    put.body(large.clone().into()).send().await.unwrap();
-    server().reset_requests(&bucket).await;
-    let report = publisher.run(yrm::serve::new_run(), &Unwatched).await.unwrap();
-    assert_eq!((report.errors.as_slice(), report.published.len()), (&[][..], 1), "{report:?}");
-    let yrm::bucket::report::Usage { bytes_in, bytes_out, reads, writes } = report.usage;
-    println!(
-        "20 MB signed and published on S3: {bytes_in} bytes received, {bytes_out} bytes sent, {reads} reads, {writes} \
-         writes; requests: {}",
-        server().requests(&bucket).await["methods"]
-    );
-    assert!(bytes_in < 20_000_000 + (6 << 20), "read once, and what is sent: {bytes_in}");
-    assert!(bytes_out < 6 << 20, "{bytes_out}");
+    use super::*;
+    use crate::publish::world::policy;
+    use crate::s3_server::server;
 
-    let folder = TempDir::new().unwrap();
-    for (name, key) in [("large.rpm", "repo/large.rpm"), ("key", "repo/RPM-GPG-KEY-tests")] {
-        let object = server().client().get_object().bucket(&bucket).key(key).send().await.unwrap();
-        let bytes = object.body.collect().await.unwrap().to_vec();
-        std::fs::write(folder.path().join(name), bytes).unwrap();
+    #[tokio::test(flavor = "multi_thread")]
+    async fn dnf_installs_signed_packages_from_s3() {
+        let folder = TempDir::new().unwrap();
+        let bucket = server().make_bucket().await;
+        let key = ["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"];
+        let made = json(yrm(folder.path()).args(key));
+        for (name, bytes) in samples() {
+            let put = server().client().put_object().bucket(&bucket).key(format!("inbox/{name}"));
+            put.body(bytes.into()).send().await.unwrap();
+        }
+        let on_bucket = |verb: &[&str]| {
+            let mut command = yrm(folder.path());
+            command
+                .envs(server().environment())
+                .env("YRM_PATH_STYLE", "true")
+                .env("YRM_BUCKET", format!("s3://{bucket}"));
+            command.env("YRM_SIGNING_KEY", "signing.key").env("YRM_SIGN_PACKAGES", "always").args(verb);
+            command
+        };
+        let report = json(&mut on_bucket(&["run"]));
+        assert_eq!(report["errors"], Value::Array(Vec::new()));
+        let published = report["published"].as_array().unwrap();
+        assert!(published.iter().all(|package| package["signed_with"] == made["fingerprint"]), "{published:#?}");
+        let base = format!("{}/{bucket}/repo", server().endpoint());
+        Client::of_signed_packages(&base, &bucket).assert_installs_greeter();
+        let check = json(&mut on_bucket(&["check", "--deep"]));
+        assert_eq!(check["repositories"][0]["problems"], Value::Array(Vec::new()));
+        let report = json(&mut on_bucket(&["run"]));
+        assert_eq!(report["usage"]["writes"], 0, "{}", report["usage"]);
     }
-    let (takes, said) = rpmkeys_takes(&folder.path().join("key"), &folder.path().join("large.rpm"));
-    assert!(takes, "{said}");
-    let now = std::fs::read(folder.path().join("large.rpm")).unwrap();
-    assert_eq!(report.published[0].pkgid, rpmmd::checksum::Sha256::of(&now).to_string());
-    assert!(now[now.len() - 20_000_000..] == large[large.len() - 20_000_000..]);
-    let left = server().client().list_objects_v2().bucket(&bucket).prefix(".yrm/signed/").send().await.unwrap();
-    assert!(left.contents().is_empty());
-    assert!(yrm::check::check(publisher.bucket(), yrm::check::Depth::Deep).await.unwrap().clean());
+
+    #[expect(clippy::print_stdout, reason = "what signing costs belongs into the test's record")]
+    #[tokio::test(flavor = "multi_thread")]
+    async fn signing_a_large_package_on_s3_sends_its_beginning_only() {
+        let bucket = server().make_bucket().await;
+        let made = generate(Algorithm::Ed25519, "tests", jiff::Timestamp::now(), None).unwrap();
+        let key = SecretKey::read(made.secret.as_bytes(), None).unwrap();
+        let signer = Signer::new(vec![key], SignWith::First, "tests".to_owned()).unwrap();
+        let trust = Trust { sign_packages: SignPackages::Always, ..Trust::default() };
+        let store = std::sync::Arc::new(server().store(&bucket, "", Limits::default()));
+        let publisher = Publisher::new(store, Policy { trust, ..policy() }).unwrap().with_signer(Some(signer));
+        yrm::publish::abilities::abilities(publisher.bucket()).await.unwrap();
+        let large = Rpm::new("large", "1", "1", "noarch").payload(vec![7; 20_000_000]).build();
+        let put = server().client().put_object().bucket(&bucket).key("inbox/large.rpm");
+        put.body(large.clone().into()).send().await.unwrap();
+        server().reset_requests(&bucket).await;
+        let report = publisher.run(yrm::serve::new_run(), &Unwatched).await.unwrap();
+        assert_eq!((report.errors.as_slice(), report.published.len()), (&[][..], 1), "{report:?}");
+        let yrm::bucket::report::Usage { bytes_in, bytes_out, reads, writes } = report.usage;
+        println!(
+            "20 MB signed and published on S3: {bytes_in} bytes received, {bytes_out} bytes sent, {reads} reads, {writes} \
+             writes; requests: {}",
+            server().requests(&bucket).await["methods"]
+        );
+        assert!(bytes_in < 20_000_000 + (6 << 20), "read once, and what is sent: {bytes_in}");
+        assert!(bytes_out < 6 << 20, "{bytes_out}");
+
+        let folder = TempDir::new().unwrap();
+        for (name, key) in [("large.rpm", "repo/large.rpm"), ("key", "repo/RPM-GPG-KEY-tests")] {
+            let object = server().client().get_object().bucket(&bucket).key(key).send().await.unwrap();
+            let bytes = object.body.collect().await.unwrap().to_vec();
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let (takes, said) = rpmkeys_takes(&folder.path().join("key"), &folder.path().join("large.rpm"));
+        assert!(takes, "{said}");
+        let now = std::fs::read(folder.path().join("large.rpm")).unwrap();
+        assert_eq!(report.published[0].pkgid, rpmmd::checksum::Sha256::of(&now).to_string());
+        assert!(now[now.len() - 20_000_000..] == large[large.len() - 20_000_000..]);
+        let left = server().client().list_objects_v2().bucket(&bucket).prefix(".yrm/signed/").send().await.unwrap();
+        assert!(left.contents().is_empty());
+        assert!(yrm::check::check(publisher.bucket(), yrm::check::Depth::Deep).await.unwrap().clean());
+    }
 }
 
 #[test]

@@ -13,8 +13,9 @@ use rpmmd::checksum::Sha256;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::s3_server::{server, workspace};
+use crate::s3_server::server;
 use crate::service::Serve;
+use crate::workspace::workspace;
 
 const ARCH: &str = std::env::consts::ARCH;
 

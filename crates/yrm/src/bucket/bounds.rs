@@ -31,7 +31,7 @@ impl Report {
             published: self.published.len() + more.published,
             rejected: self.rejected.len() + more.rejected,
             waiting: self.waiting.len() + more.waiting,
-            retired: self.retired.len() + more.retired,
+            pruned: self.pruned.len() + more.pruned,
             removed: self.removed.len() + more.removed,
             replaced: self.replaced.len() + more.replaced,
             repositories: self.repositories.len() + more.repositories,
@@ -94,11 +94,11 @@ impl Report {
             published,
             rejected,
             waiting,
-            retired,
+            pruned,
             removed,
             replaced,
             repositories,
-            swept,
+            cleaned_up,
             errors,
             left_out,
             trouble,
@@ -107,6 +107,7 @@ impl Report {
             started: _,
             duration_ms: _,
             inbox_keys: _,
+            oldest_upload: _,
             skipped_keys: _,
             uploaders: _,
             usage: _,
@@ -118,11 +119,11 @@ impl Report {
             self.leave(waiting);
         }
         self.left_out.waiting += left_out.waiting;
-        self.retired.extend(retired);
+        self.pruned.extend(pruned);
         self.removed.extend(removed);
         self.replaced.extend(replaced);
         self.repositories.extend(repositories);
-        self.swept += swept;
+        self.cleaned_up += cleaned_up;
         for line in errors {
             self.note_error(line);
         }
@@ -150,7 +151,7 @@ impl Report {
         let repositories = first(&self.repositories, &mut room, &mut left_out.repositories);
         let removed = first(&self.removed, &mut room, &mut left_out.removed);
         let replaced = first(&self.replaced, &mut room, &mut left_out.replaced);
-        let retired = first(&self.retired, &mut room, &mut left_out.retired);
+        let pruned = first(&self.pruned, &mut room, &mut left_out.pruned);
         let rejected = first(&self.rejected, &mut room, &mut left_out.rejected);
         let published = first(&self.published, &mut room, &mut left_out.published);
         let waiting = first(&self.waiting, &mut room, &mut left_out.waiting);
@@ -165,15 +166,16 @@ impl Report {
             started: self.started,
             duration_ms: self.duration_ms,
             inbox_keys,
+            oldest_upload: self.oldest_upload,
             skipped_keys,
             published,
             rejected,
             waiting,
-            retired,
+            pruned,
             removed,
             replaced,
             repositories,
-            swept: self.swept,
+            cleaned_up: self.cleaned_up,
             uploaders,
             errors,
             usage: self.usage,

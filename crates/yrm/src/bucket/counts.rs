@@ -15,12 +15,13 @@ pub struct Counts {
     pub skipped_keys: usize,
     /// Packages published.
     pub published: usize,
-    /// Files set aside.
+    /// Files rejected.
     pub rejected: usize,
     /// Files left for a later run.
     pub waiting: usize,
-    /// Packages that retention took out.
-    pub retired: usize,
+    /// Packages pruned.
+    #[serde(alias = "retired")]
+    pub pruned: usize,
     /// Packages that an operator took out.
     pub removed: usize,
     /// Packages that made room for others.

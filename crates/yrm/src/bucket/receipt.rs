@@ -46,7 +46,7 @@ pub(crate) fn parse(key: &str, bytes: &[u8]) -> Result<Receipt> {
 pub(crate) enum Answered {
     /// It was published.
     Published,
-    /// It was set aside.
+    /// It was rejected.
     Rejected,
 }
 

@@ -1,4 +1,4 @@
-//! `yrm publish`: put packages into the inbox and, with `--wait`, learn what became of them.
+//! `yrm publish`: uploads packages into the inbox and, with `--wait`, waits for the answers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -27,13 +27,14 @@ pub(super) struct PublishArgs {
     /// RPM files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The folder below the inbox, and so below the repository folder
+    /// The folder below the inbox, and later below the repo folder
     #[arg(long, value_name = "DIR", default_value = "")]
     to: String,
-    /// Wait until each file is published or rejected; exit code 7 when one is rejected
+    /// Wait until each file is published or rejected; exit code 7 when one is
+    /// rejected
     #[arg(long)]
     wait: bool,
-    /// With --wait: for how long
+    /// With --wait: the longest time to wait
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
     /// Only say what would be put where
@@ -48,15 +49,47 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// What became of one file.
 #[derive(Debug, Serialize)]
 struct Delivery {
+    /// The file, as it was typed.
     file: PathBuf,
+    /// Where it is uploaded to.
     inbox_key: String,
+    /// What became of it.
+    state: State,
+    /// The upload's ETag; left out when nothing was uploaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<ETag>,
+    /// `published` or `rejected`, with the details; left out when there is no answer yet.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     receipt: Option<Receipt>,
     /// Below the inbox.
     #[serde(skip)]
     path: String,
+}
+
+/// What has become of a file by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// Nothing was done.
+    WouldBeUploaded,
+    /// It has no answer yet.
+    InTheInbox,
+    /// Clients can install it.
+    Published,
+    /// It is in quarantine.
+    Rejected,
+}
+
+impl State {
+    /// For people.
+    fn shown(self) -> &'static str {
+        match self {
+            Self::WouldBeUploaded => "would be uploaded",
+            Self::InTheInbox => "in the inbox",
+            Self::Published => "published",
+            Self::Rejected => "rejected",
+        }
+    }
 }
 
 /// Uploads, then waits if asked to.
@@ -72,6 +105,7 @@ pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8>
         let attributes = Key::Inbox { path: &delivery.path }.attributes();
         let stored = bucket.store.put_file(&delivery.inbox_key, &delivery.file, &attributes).await?;
         delivery.etag = Some(stored.etag);
+        delivery.state = State::InTheInbox;
         if context.output.is_watched() {
             context.output.say(&format!("uploaded {}", delivery.inbox_key));
         }
@@ -86,7 +120,7 @@ pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8>
         )
         .hint("the files are in the inbox; is `yrm serve` running on this bucket? `yrm run` does one pass"));
     }
-    let rejected = deliveries.iter().any(|delivery| matches!(delivery.receipt, Some(Receipt::Rejected(_))));
+    let rejected = deliveries.iter().any(|delivery| delivery.state == State::Rejected);
     Ok(if rejected { REJECTED } else { DONE })
 }
 
@@ -118,7 +152,14 @@ impl PublishArgs {
             if !taken.insert(inbox_key.clone()) {
                 return refuse("another of the files has the same name");
             }
-            deliveries.push(Delivery { file: file.clone(), inbox_key, etag: None, receipt: None, path });
+            deliveries.push(Delivery {
+                file: file.clone(),
+                inbox_key,
+                state: State::WouldBeUploaded,
+                etag: None,
+                receipt: None,
+                path,
+            });
         }
         Ok(deliveries)
     }
@@ -131,7 +172,7 @@ fn joined(to: &str, name: &str) -> String {
     }
 }
 
-/// Waits until every file has its answer; how many have none when the time is over.
+/// Waits until every file has its answer; how many have none when the time has passed.
 async fn wait(bucket: &Bucket, deliveries: &mut [Delivery], timeout: Duration) -> Result<usize> {
     let end = Instant::now() + timeout;
     let mut pause = LOOK_AGAIN.0;
@@ -139,6 +180,11 @@ async fn wait(bucket: &Bucket, deliveries: &mut [Delivery], timeout: Duration) -
         let mut unanswered = 0;
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.receipt.is_none()) {
             delivery.receipt = answer(bucket, delivery).await?;
+            delivery.state = match &delivery.receipt {
+                Some(Receipt::Published(_)) => State::Published,
+                Some(Receipt::Rejected(_)) => State::Rejected,
+                None => delivery.state,
+            };
             unanswered += usize::from(delivery.receipt.is_none());
         }
         let now = Instant::now();
@@ -163,18 +209,16 @@ async fn answer(bucket: &Bucket, delivery: &Delivery) -> Result<Option<Receipt>>
 
 fn rows(deliveries: &[Delivery]) -> String {
     let row = |delivery: &Delivery| {
-        let (state, detail) = match (&delivery.receipt, &delivery.etag) {
-            (Some(Receipt::Published(package)), _) => {
+        let detail = match &delivery.receipt {
+            Some(Receipt::Published(package)) => {
                 let remarks = package.remarks.iter().map(remark);
-                ("published", std::iter::once(package.nevra.clone()).chain(remarks).collect::<Vec<_>>().join("; "))
+                std::iter::once(package.nevra.clone()).chain(remarks).collect::<Vec<_>>().join("; ")
             }
-            (Some(Receipt::Rejected(file)), _) => {
-                ("rejected", format!("{}: {} ({})", file.code, file.message, file.hint))
-            }
-            (None, Some(_)) => ("in the inbox", String::new()),
-            (None, None) => ("would be uploaded", String::new()),
+            Some(Receipt::Rejected(file)) => format!("{}: {} ({})", file.code, file.message, file.hint),
+            None => String::new(),
         };
-        [Path::display(&delivery.file).to_string(), delivery.inbox_key.clone(), state.to_owned(), detail]
+        let state = delivery.state.shown().to_owned();
+        [Path::display(&delivery.file).to_string(), delivery.inbox_key.clone(), state, detail]
     };
     table(["file", "inbox key", "state", ""], deliveries.iter().map(row))
 }

@@ -68,9 +68,8 @@ pub(super) fn summary(report: &Report) -> String {
     let more = counts.waiting - report.waiting.len();
     let more = if more == 0 { String::new() } else { format!("and {more} more\n") };
     list("Waiting", format!("{}{more}", table(["file", "why"], waiting)), report.waiting.len());
-    let retired =
-        report.retired.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
-    list("Retired", table(["package", "path in the repository"], retired), report.retired.len());
+    let pruned = report.pruned.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
+    list("Pruned", table(["package", "path in the repository"], pruned), report.pruned.len());
     for (title, gone) in [("Removed", &report.removed), ("Replaced", &report.replaced)] {
         let rows = gone.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
         list(title, table(["package", "path in the repository"], rows), gone.len());
@@ -83,12 +82,12 @@ pub(super) fn summary(report: &Report) -> String {
     let errors = report.errors.iter().map(|error| [error.clone()]);
     list("Errors", table(["what went wrong"], errors), report.errors.len());
     parts.push(format!(
-        "{} published, {} rejected, {} waiting, {} retired, {} swept, in {}\n",
+        "{} published, {} rejected, {} waiting, {} pruned, {} cleaned up, in {}\n",
         report.published.len(),
         report.rejected.len(),
         counts.waiting,
-        report.retired.len(),
-        report.swept,
+        report.pruned.len(),
+        report.cleaned_up,
         duration(report.duration_ms),
     ));
     parts.concat()

@@ -112,7 +112,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
             follow_the_switch(work, &prepared, (won, attempt), settlement).await;
             return Ok(());
         }
-        tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its generation");
+        tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its revision");
         errand.may_start_again()?;
         candidates = prepared.candidates;
         settlement.forget(&candidates);
@@ -172,7 +172,7 @@ async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, set
     memory.note_retention(bucket, &prepared.state);
     // Whoever switched to this generation may have died before its copy was made.
     if let Err(error) = keep_copy_of_current(bucket, &prepared.state).await {
-        settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+        settlement.errors.push(format!("keeping a copy of the revision: {}", error.chain()));
     }
     follow_up(work, prepared.truth(), until, settlement).await;
     answer(bucket, work.pass, prepared, settlement).await;
@@ -247,6 +247,7 @@ impl Publisher {
         }
         let dropped = listed.dropped;
         report.found(dropped.iter().map(Dropped::key));
+        report.oldest_upload = dropped.iter().map(Dropped::modified).min();
         // What is empty comes behind, out of order, and is never long.
         self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
         // Without conditional writes there is no lease, and one writer by agreement.
@@ -452,7 +453,7 @@ impl Publisher {
         for (repository, candidates) in wanted {
             let one = self.errand(&repository, candidates, &Errand::Publish, run).await?;
             report.published.extend(one.published);
-            report.retired.extend(one.retired);
+            report.pruned.extend(one.pruned);
             report.repositories.extend(one.repositories);
             for line in one.errors {
                 report.note_error(line);

@@ -133,7 +133,7 @@ async fn share_one(sharing: Sharing<'_, impl Publish>, (repository, dropped): Sh
         match still_dropped(bucket, &repository, &dropped, pass).await {
             Ok(dropped) => line.publish(&dropped, pass, &mut report).await,
             Err(error) => {
-                report.fault(&format!("listing what was dropped for {repository}"), &error);
+                report.fault(&format!("listing the uploads for {repository}"), &error);
                 for dropped in &dropped {
                     report.wait(dropped, error.chain());
                 }

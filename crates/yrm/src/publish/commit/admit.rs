@@ -238,7 +238,7 @@ pub(crate) fn way_of(candidate: &Candidate) -> Way {
 fn taken(bucket: &Bucket, there: &Object, now: Timestamp) -> Admission {
     let free_by = there.since.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
     let reason = format!(
-        "{} holds an unpublished file that clients may still be reading; the sweep frees the path after {free_by}",
+        "{} holds an unpublished file that clients may still be reading; the clean-up frees the path after {free_by}",
         there.key
     );
     Admission::Taken { reason, overdue: free_by <= now }

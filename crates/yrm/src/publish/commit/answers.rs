@@ -8,7 +8,7 @@ use super::prepare::Prepared;
 use super::tidy;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Published, Retired, Waiting};
+use crate::bucket::report::{Published, TakenOut, Waiting};
 use crate::publish::pass::{Pass, Step};
 use crate::publish::settlement::{Settlement, published};
 
@@ -48,7 +48,7 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
     let left = |leaving: &[usize]| {
         let entries = leaving.iter().map(|&at| entries.get(at));
         entries
-            .map(|entry| Retired {
+            .map(|entry| TakenOut {
                 repository: state.repository.as_str().to_owned(),
                 href: entry.href.to_string(),
                 nevra: entry.nevra().to_string(),
@@ -56,7 +56,7 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
             .collect()
     };
     let replaced: Vec<usize> = plan.replaced(|candidate| placed.contains_key(&candidate)).collect();
-    settlement.retired = left(&plan.retire);
+    settlement.pruned = left(&plan.retire);
     settlement.removed = left(&plan.remove);
     settlement.replaced = left(&replaced);
 }

@@ -30,7 +30,7 @@ pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
         Copied::Occupied(_) => return Err(occupied(doing(), &target)),
         Copied::SourceChanged | Copied::SourceMissing => {
             return Err(Error::new(ErrorKind::Conflict, doing())
-                .because("somebody else released or dropped it")
+                .because("somebody else released or deleted it")
                 .hint("`yrm quarantine list` shows what is there now"));
         }
     }

@@ -135,7 +135,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A file to set aside, and why.
+/// A file to reject, and why.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     /// The file.

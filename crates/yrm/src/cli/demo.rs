@@ -82,8 +82,8 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     Box::pin(run_service(&config, &publisher, listener, async |listen| {
         context.output.say(&install(&format!("http://{listen}/repo")));
         context.output.say(&format!(
-            "\nDrop packages of your own into {}: each is published within {} seconds, or set aside in {} with \
-             the reason.\nWhat was done: http://{listen}/history\nCtrl-C stops the service; {} stays.",
+            "\nCopy packages of your own into {}: yrm publishes each within {} seconds, or moves it to {} with \
+             the reason.\nHistory: http://{listen}/history\nCtrl-C stops the service; {} stays.",
             inbox.display(),
             config.service.interval.as_secs(),
             dir.join("quarantine").display(),

@@ -60,7 +60,7 @@ pub(super) const VERBS: [Verb; 28] = [
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
         more: &[
-            "yrm serve -b s3://my-bucket --queue my-bucket-inbox-url",
+            "yrm serve -b s3://my-bucket --queue arn:aws:sqs:eu-west-1:123456789012:inbox",
             "yrm serve -b s3://my-bucket --signing-key awskms:alias/rpm-signing",
             "yrm serve -b s3://my-bucket --keep-at-least 10 --prune-age-days 60",
         ],

@@ -270,16 +270,14 @@ fn wants_json(words: &[OsString]) -> bool {
     texts.contains(&"--output=json") || texts.windows(2).any(|pair| pair == ["--output", "json"])
 }
 
-/// A mistake on the command line as an error of ours.
+/// A mistake on the command line as an error of ours: clap's first paragraph says what is wrong, a tip what was meant.
 fn mistake(error: &clap::Error) -> Error {
-    let whole = error.to_string();
-    // A command that is missing brings the whole help.
-    let is_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    let text = if is_help { "a command is missing" } else { whole.split("\n\n").next().unwrap_or_default() };
-    let tip = whole.lines().find_map(|line| line.trim().strip_prefix("tip: ")).filter(|_| !is_help);
-    let why: Vec<&str> = text.lines().map(|line| line.trim().trim_start_matches("error: ")).collect();
+    let text = error.to_string();
+    let why: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let why = why.join(" ");
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
     Error::new(ErrorKind::Config, "reading the command line")
-        .because(why.join(" "))
+        .because(why.trim_start_matches("error: ").to_owned())
         .hint(tip.unwrap_or("`yrm COMMAND -h` shows what a command takes"))
 }
 

@@ -51,8 +51,8 @@ pub(super) struct RemoveArgs {
     /// Paths in the repository, as `yrm package search` shows them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// The repository's folder below `repo/`; without it the one at `repo/` itself
-    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    /// The repository's folder below `repo/`; without it the root repository `/`
+    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
     /// Only show what would be removed
     #[arg(long)]

@@ -28,7 +28,7 @@ pub(super) struct PublishArgs {
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// The folder below the inbox, and later below the repo folder
-    #[arg(long, value_name = "DIR", default_value = "")]
+    #[arg(long, value_name = "DIR", default_value = "", hide_default_value = true)]
     to: String,
     /// Wait until each file is published or rejected; exit code 7 when one is
     /// rejected
@@ -37,7 +37,7 @@ pub(super) struct PublishArgs {
     /// With --wait: the longest time to wait
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
-    /// Only say what would be put where
+    /// Only show what would be uploaded where
     #[arg(long)]
     dry_run: bool,
 }

@@ -23,8 +23,8 @@ pub(super) enum RepoVerb {
 /// What `repo log` takes.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// The repository's folder below `repo/`; without it the one at `repo/` itself
-    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    /// The repository's folder below `repo/`; without it the root repository `/`
+    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
 }
 
@@ -33,8 +33,8 @@ pub(super) struct LogArgs {
 pub(super) struct RollbackArgs {
     /// The revision, as `yrm repo log` shows it
     revision: u64,
-    /// The repository's folder below `repo/`; without it the one at `repo/` itself
-    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    /// The repository's folder below `repo/`; without it the root repository `/`
+    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
     #[command(flatten)]
     pub(super) rules: Rules,

@@ -18,7 +18,7 @@ const LONGEST: usize = 200 << 10;
 
 /// Packages can be installed.
 pub const PUBLISHED: &str = "published";
-/// Files were set aside.
+/// Files were rejected.
 pub const REJECTED: &str = "rejected";
 /// Runs fail, as a whole or in part.
 pub const FAILING: &str = "failing";

@@ -285,7 +285,7 @@ impl Publisher {
         self.pending.long.attend(&self.bucket.beside_runs(), call).await;
     }
 
-    /// Judges and publishes what was dropped, some at a time; last what takes long to read, unless somebody
+    /// Judges and publishes what was uploaded, some at a time; last what takes long to read, unless somebody
     /// attends to that.
     async fn batches(&self, mut rest: &[Dropped], pass: Pass<'_>, report: &mut Report) {
         let mut long = Vec::new();
@@ -311,7 +311,7 @@ impl Publisher {
         }
     }
 
-    /// Judges and publishes some of what was dropped; how many, and which of them were put off.
+    /// Judges and publishes some of what was uploaded; how many, and which of them were put off.
     async fn batch(
         &self,
         batch: &[Dropped],
@@ -345,7 +345,7 @@ impl Publisher {
         futures::stream::iter(settling).buffered(self.bucket.policy.concurrency).collect().await
     }
 
-    /// Publishes `candidates` into `repository` and retires what is old. A failure leaves
+    /// Publishes `candidates` into `repository` and prunes what is old. A failure leaves
     /// everything in the inbox and is told in the settlement.
     async fn settle(&self, work: Work<'_>, candidates: Vec<Candidate>) -> Settlement {
         let Work { repository, pass: Pass { run, .. }, .. } = work;
@@ -365,7 +365,7 @@ impl Publisher {
                 .map(|inbox_key| Waiting { inbox_key, reason: error.chain() })
                 .collect();
             settlement.waiting = left;
-            // What was about to be set aside is judged again next time.
+            // What was about to be rejected is judged again next time.
             settlement.conflicts.clear();
             lock(&self.memory.known).remove(repository);
         }
@@ -462,7 +462,7 @@ impl Publisher {
         Ok(report)
     }
 
-    /// One errand, told in the history like a run.
+    /// One operation, told in the history like a run.
     async fn errand(
         &self,
         repository: &RepositoryDir,

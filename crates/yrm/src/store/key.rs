@@ -118,7 +118,7 @@ impl fmt::Display for MirrorFolder {
 /// One object of the bucket.
 #[derive(Debug, Clone, Copy)]
 pub enum Key<'a> {
-    /// What an uploader dropped at `path` below the inbox.
+    /// What an uploader put at `path` below the inbox.
     Inbox { path: &'a str },
     /// A published package.
     Package { repository: &'a RepositoryDir, href: &'a str },

@@ -247,8 +247,8 @@ fn a_mistake_on_the_command_line_is_one_json_object_when_json_is_asked_for() {
     "#);
     for (arguments, why) in [
         (&["publish", "--output", "json"][..], "required arguments were not provided: <FILE>..."),
-        (&["--output", "json"], "a command is missing"),
-        (&["package", "--output", "json"], "a command is missing"),
+        (&["--output", "json"], "'yrm' requires a subcommand"),
+        (&["package", "--output", "json"], "'yrm package' requires a subcommand"),
     ] {
         let output = yrm(directory.path()).args(arguments).output().unwrap();
         assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");

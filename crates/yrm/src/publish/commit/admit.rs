@@ -104,7 +104,7 @@ async fn copy_as_it_came(
     copying::copy(bucket, Copy { judged, modified, ..Copy::of(source, target, attributes) }).await
 }
 
-/// Sees to it that a package of the catalog, which was dropped again with the same bytes, can
+/// Sees to it that a package of the catalog, which was uploaded again with the same bytes, can
 /// still be fetched: what vanished from `repo/` is put back. `Placed` when it is there. The
 /// dropped file may be the only good copy left, so it never goes while anything else is.
 pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>) -> Result<Admission> {

@@ -61,7 +61,7 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
     settlement.replaced = left(&replaced);
 }
 
-/// What clients can install of what was dropped.
+/// What clients can install of what was uploaded.
 fn done(prepared: &Prepared) -> Vec<(&Dropped, Published)> {
     let Prepared { state, candidates, placed, already, .. } = prepared;
     let already = already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));

@@ -1,4 +1,4 @@
-//! What an operator does with what was set aside: give back, throw away.
+//! What an operator does with the files in quarantine: release, delete.
 //!
 //! A file goes back to the inbox only where nothing is, so that a newer upload stays; what was
 //! seen is what is copied and deleted. The next run judges it anew: the answer that it has is taken back first, or it
@@ -14,7 +14,7 @@ use crate::store::Copy;
 use crate::store::key::Key;
 use crate::store::settle::Copied;
 
-/// Puts a file back into the inbox and forgets why it was set aside. Answers where it is now.
+/// Puts a file back into the inbox and forgets why it was rejected. Answers where it is now.
 pub async fn release(bucket: &Bucket, kept: &Kept) -> Result<String> {
     let path = origin_path(bucket, kept)?;
     let file = kept.file.as_ref().expect("a file that is gone has no way back");

@@ -146,6 +146,7 @@ fn describe() {
 /// Whatever can be counted, and every value of a label that is a list of ours.
 fn begin_at_zero() {
     gauge!("yrm_build_info", "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!("yrm_repositories_left_out").set(0.0);
     for outcome in ["ok", "partial", "failed"] {
         counter!("yrm_runs_total", "outcome" => outcome).absolute(0);
     }

@@ -69,6 +69,8 @@ impl Width {
 
 /// A cell is not cut below this.
 const SHORTEST_CELL: usize = 6;
+/// How long a moment is ([`time`]).
+const MOMENT: usize = "2026-11-23 14:43:17 UTC".len();
 /// The blanks around a cell.
 const PADDING: usize = 2;
 
@@ -163,10 +165,11 @@ pub fn table<const N: usize>(head: [&str; N], rows: impl IntoIterator<Item = [St
 pub fn fitted<const N: usize>(width: Width, head: [&str; N], rows: impl IntoIterator<Item = [String; N]>) -> String {
     let mut rows: Vec<[String; N]> = rows.into_iter().map(|row| row.map(|cell| safe(&cell))).collect();
     if let Width::Columns(columns) = width {
-        let longest = widths(&head, &rows);
-        let cap = cap(&longest, columns);
-        for cell in rows.iter_mut().flatten() {
-            *cell = cut(cell, cap);
+        let caps = caps(&widths(&head, &rows), columns);
+        for row in &mut rows {
+            for (cell, cap) in row.iter_mut().zip(caps) {
+                *cell = cut(cell, cap);
+            }
         }
     }
     table(head, rows)
@@ -198,13 +201,20 @@ fn widths<const N: usize>(head: &[&str; N], rows: &[[String; N]]) -> [usize; N] 
     })
 }
 
-/// How long a cell may be so that all columns together fit.
-fn cap(widths: &[usize], columns: usize) -> usize {
+/// How long the cells of each column may be so that all columns together fit: where that is enough, only columns that
+/// are longer than a moment are cut.
+fn caps<const N: usize>(widths: &[usize; N], columns: usize) -> [usize; N] {
     // The blank after the last column is not printed.
-    let room = (columns + 1).saturating_sub(PADDING * widths.len());
-    let fits = |cap: &usize| widths.iter().map(|width| *width.min(cap)).sum::<usize>() <= room;
+    let room = (columns + 1).saturating_sub(PADDING * N);
     let longest = widths.iter().copied().max().unwrap_or(0);
-    (SHORTEST_CELL..=longest).rev().find(fits).unwrap_or(SHORTEST_CELL)
+    for spared in [MOMENT, 0] {
+        let capped = |cap: usize| widths.map(|width| if width <= spared { width } else { width.min(cap) });
+        let fits = |cap: &usize| capped(*cap).iter().sum::<usize>() <= room;
+        if let Some(cap) = (SHORTEST_CELL..=longest).rev().find(fits) {
+            return capped(cap);
+        }
+    }
+    [SHORTEST_CELL; N]
 }
 
 /// `text` in at most `cap` characters.
@@ -256,6 +266,13 @@ mod tests {
             "{cut}"
         );
         assert!(cut.lines().any(|line| line.chars().count() >= 58), "no room is given away: {cut}");
+        let moment = "2026-11-23 14:43:17 UTC";
+        let row = || [["why ".repeat(20), "path/".repeat(20), moment.to_owned()]];
+        for (columns, is_whole) in [(80, true), (50, true), (30, false), (12, false)] {
+            let cut = fitted(Width::Columns(columns), ["why", "file", "at"], row());
+            assert_eq!(cut.contains(moment), is_whole, "{columns}: {cut}");
+            assert!(columns < 20 || Width::Columns(columns).holds(&cut), "{columns}: {cut}");
+        }
     }
 
     #[test]

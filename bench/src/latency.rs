@@ -222,11 +222,11 @@ fn prune(names: usize) -> Result<[LatencyRow; 3]> {
         bucket.policy.retention = Some(Retention { keep_at_least: 1, older_than: DAY });
         let publisher = bucket.publisher()?;
         let (pruned, report) = bucket.run(&publisher, &prune).await?;
-        expect(&prune, report.retired.len(), names)?;
+        expect(&prune, report.pruned.len(), names)?;
         tokio::time::sleep(bucket.policy.grace + DAY).await;
         let (swept, report) = bucket.run(&publisher, &sweep).await?;
-        if report.swept < names as u64 {
-            return Err(format!("{sweep}: {} were", report.swept).into());
+        if report.cleaned_up < names as u64 {
+            return Err(format!("{sweep}: {} were", report.cleaned_up).into());
         }
         Ok([idle, pruned, swept])
     })

@@ -119,10 +119,10 @@ fn expect(report: &Report, step: &Step) -> Result<()> {
         Step::Add(paths) => (paths.len(), 0),
         Step::Retire => (0, 1),
     };
-    if report.published.len() == published && report.retired.len() == retired && report.errors.is_empty() {
+    if report.published.len() == published && report.pruned.len() == retired && report.errors.is_empty() {
         return Ok(());
     }
-    let (found, gone) = (report.published.len(), report.retired.len());
+    let (found, gone) = (report.published.len(), report.pruned.len());
     Err(format!("wanted {published} published and {retired} retired, not {found} and {gone}: {:?}", report.errors)
         .into())
 }

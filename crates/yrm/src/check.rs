@@ -69,8 +69,7 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
             Err(error) => {
                 let problems = vec![format!("it could not be checked: {}", error.chain())];
                 failed.push(error);
-                let repository = repository.as_str().to_owned();
-                RepositoryFindings { repository, problems, ..RepositoryFindings::default() }
+                RepositoryFindings { problems, ..RepositoryFindings::of(repository.clone()) }
             }
         });
     }
@@ -88,10 +87,10 @@ async fn check_repository(
     listed: &BTreeMap<String, Object>,
     depth: Depth,
 ) -> Result<RepositoryFindings> {
-    let mut found = RepositoryFindings { repository: repository.as_str().to_owned(), ..RepositoryFindings::default() };
+    let mut found = RepositoryFindings::of(repository.clone());
     let key = bucket.path(Key::Repomd { repository });
     let Some(read) = bucket.store.get(&key, None).await? else {
-        found.problems.push(format!("{key} is missing, and there were generations of this repository"));
+        found.problems.push(format!("{key} is missing, and this repository has earlier revisions"));
         return Ok(found);
     };
     let repomd = match Repomd::read(&read.bytes) {
@@ -101,7 +100,7 @@ async fn check_repository(
             return Ok(found);
         }
     };
-    found.revision.clone_from(&repomd.revision);
+    found.revision = repomd.revision.parse().ok();
     check_signature(bucket, repository, &read.bytes, keys, &mut found).await?;
     let mut files = BTreeMap::new();
     for record in &repomd.records {

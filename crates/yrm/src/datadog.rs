@@ -67,7 +67,7 @@ impl Datadog {
     pub fn offer(&self, gauges: Gauges) {
         if self.queue.try_send(gauges).is_err() {
             metrics::datadog_delivery(Delivery::Dropped);
-            tracing::warn!("the queue for datadog is full: this run's gauges are dropped");
+            tracing::warn!("the queue for datadog is full: this run's gauges are left out");
         }
     }
 

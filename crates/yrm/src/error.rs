@@ -28,6 +28,10 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Every kind.
+    pub const ALL: [Self; 7] =
+        [Self::Config, Self::Unavailable, Self::Conflict, Self::Denied, Self::Corrupt, Self::Archived, Self::Internal];
+
     /// The process's exit code for this kind; documented in docs/reference/exit-codes.md.
     pub fn exit_code(self) -> u8 {
         match self {

@@ -19,6 +19,7 @@ use crate::metrics::{self, RunFigures};
 use crate::notify::Notifier;
 use crate::publish::{Publisher, RunId};
 use crate::sched::{self, Bell, Ended, Stop, Stopper};
+use crate::store::key::RepositoryDir;
 
 /// For Datadog's last points and the last notices at the end. With [`sched::STOP_GRACE`] and
 /// [`crate::events::LAST_DELETIONS`] it stays under 10 seconds.
@@ -71,6 +72,7 @@ pub async fn pass(
     match &outcome {
         Ok(report) => {
             tell(report);
+            see_repositories(report);
             metrics::run_finished(&figures(report), Timestamp::now());
             report.rejected.iter().for_each(|rejected| metrics::package_rejected(&rejected.code));
         }
@@ -206,7 +208,7 @@ fn notify(states: &[NotifyState<'_>]) {
 
 fn tell(report: &Report) {
     for package in &report.published {
-        tracing::info!(run.id = %report.run, package.nevra = ?package.nevra, repository = ?package.repository, "published: {:?}", package.href);
+        tracing::info!(run.id = %report.run, package.nevra = ?package.nevra, repository = ?RepositoryDir::new(&package.repository).to_string(), "published: {:?}", package.href);
     }
     let remarks =
         report.published.iter().flat_map(|package| package.remarks.iter().map(move |remark| (package, remark)));
@@ -217,14 +219,24 @@ fn tell(report: &Report) {
         tracing::warn!(run.id = %report.run, key = ?rejected.inbox_key, code = rejected.code, quarantine = ?rejected.quarantine_key, "rejected: {:?}", rejected.message);
     }
     // A file that waits to be complete is seen by every run: no news.
-    let (done, set_aside) = (report.published.len() + report.retired.len(), report.rejected.len());
-    let worked = done + set_aside + report.errors.len() > 0 || report.swept > 0;
+    let (done, rejected_files) = (report.published.len() + report.pruned.len(), report.rejected.len());
+    let worked = done + rejected_files + report.errors.len() > 0 || report.cleaned_up > 0;
     let Counts { published, rejected, waiting, .. } = report.counts();
     let duration_ms = report.duration_ms;
     if worked {
-        tracing::info!(run.id = %report.run, published, rejected, waiting, retired = report.retired.len(), swept = report.swept, duration_ms, "run done");
+        tracing::info!(run.id = %report.run, published, rejected, waiting, pruned = report.pruned.len(), cleaned_up = report.cleaned_up, duration_ms, "run done");
     } else {
         tracing::debug!(run.id = %report.run, duration_ms, "run done, nothing new");
+    }
+}
+
+/// Notes for the metrics how a run left the repositories.
+pub fn see_repositories(report: &Report) {
+    for repository in &report.repositories {
+        if let Some(revision) = repository.revision_after {
+            let folder = RepositoryDir::new(&repository.repository).to_string();
+            metrics::repository_seen(&folder, repository.packages, revision);
+        }
     }
 }
 
@@ -234,9 +246,10 @@ fn figures(report: &Report) -> RunFigures {
         duration: Duration::from_millis(report.duration_ms),
         inbox_keys,
         skipped_keys,
+        oldest_upload: report.oldest_upload,
         published: report.published.iter().filter(|published| !published.already_there).count(),
-        retired: report.retired.len(),
-        swept: report.swept,
+        pruned: report.pruned.len(),
+        cleaned_up: report.cleaned_up,
         errors,
         left_undone: !report.trouble.is_none(),
         reads: report.usage.reads,

@@ -141,7 +141,7 @@ impl fmt::Display for HeaderError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let section = self.section;
         match &self.fault {
-            Fault::NotRpm => write!(f, "not an RPM file: the first bytes are others"),
+            Fault::NotRpm => write!(f, "not an RPM file: it does not begin with ed ab ee db"),
             Fault::UnsupportedVersion { major } => write!(f, "RPM format version {major} is not supported"),
             Fault::UnsupportedSignatureType => write!(f, "signatures as before rpm 3 are not supported"),
             Fault::BadMagic => write!(f, "no {section} where it should start"),

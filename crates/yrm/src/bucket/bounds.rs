@@ -33,7 +33,7 @@ impl Report {
             already_there: already_there + more.already_there,
             rejected: self.rejected.len() + more.rejected,
             waiting: self.waiting.len() + more.waiting,
-            retired: self.retired.len() + more.retired,
+            pruned: self.pruned.len() + more.pruned,
             removed: self.removed.len() + more.removed,
             replaced: self.replaced.len() + more.replaced,
             restored: self.restored.len() + more.restored,
@@ -97,12 +97,12 @@ impl Report {
             published,
             rejected,
             waiting,
-            retired,
+            pruned,
             removed,
             replaced,
             restored,
             repositories,
-            swept,
+            cleaned_up,
             errors,
             left_out,
             trouble,
@@ -111,6 +111,7 @@ impl Report {
             started: _,
             duration_ms: _,
             inbox_keys: _,
+            oldest_upload: _,
             skipped_keys: _,
             uploaders: _,
             usage: _,
@@ -122,12 +123,12 @@ impl Report {
             self.leave(waiting);
         }
         self.left_out.waiting += left_out.waiting;
-        self.retired.extend(retired);
+        self.pruned.extend(pruned);
         self.removed.extend(removed);
         self.replaced.extend(replaced);
         self.restored.extend(restored);
         self.repositories.extend(repositories);
-        self.swept += swept;
+        self.cleaned_up += cleaned_up;
         for line in errors {
             self.note_error(line);
         }
@@ -156,7 +157,7 @@ impl Report {
         let removed = first(&self.removed, &mut room, &mut left_out.removed);
         let replaced = first(&self.replaced, &mut room, &mut left_out.replaced);
         let restored = first(&self.restored, &mut room, &mut left_out.restored);
-        let retired = first(&self.retired, &mut room, &mut left_out.retired);
+        let pruned = first(&self.pruned, &mut room, &mut left_out.pruned);
         let rejected = first(&self.rejected, &mut room, &mut left_out.rejected);
         let mut unlisted = 0;
         let published = first(&self.published, &mut room, &mut unlisted);
@@ -175,16 +176,17 @@ impl Report {
             started: self.started,
             duration_ms: self.duration_ms,
             inbox_keys,
+            oldest_upload: self.oldest_upload,
             skipped_keys,
             published,
             rejected,
             waiting,
-            retired,
+            pruned,
             removed,
             replaced,
             restored,
             repositories,
-            swept: self.swept,
+            cleaned_up: self.cleaned_up,
             uploaders,
             errors,
             usage: self.usage,

@@ -17,12 +17,13 @@ pub struct Counts {
     pub published: usize,
     /// Packages that were there already, with these bytes.
     pub already_there: usize,
-    /// Files set aside.
+    /// Files rejected.
     pub rejected: usize,
     /// Files left for a later run.
     pub waiting: usize,
-    /// Packages that retention took out.
-    pub retired: usize,
+    /// Packages pruned.
+    #[serde(alias = "retired")]
+    pub pruned: usize,
     /// Packages that an operator took out.
     pub removed: usize,
     /// Packages that made room for others.

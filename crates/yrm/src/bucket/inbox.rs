@@ -14,7 +14,7 @@ use crate::store::{ETag, Object, Store, Unreadable};
 pub(crate) const EMPTY_WAITS: SignedDuration = SignedDuration::from_hours(1);
 /// How long a hidden file in a directory is left alone: its upload may be in progress.
 pub(crate) const HIDDEN_WAITS: SignedDuration = SignedDuration::from_hours(24);
-/// Empty files that one run sets aside, at most: whoever drops 100,000 of them holds up nobody.
+/// Empty files that one run rejects, at most: whoever uploads 100,000 of them holds up nobody.
 const MAX_EMPTY: usize = 1_000;
 /// Of what cannot be read or taken out so many are named; the others are counted.
 pub(crate) const MAX_NAMED: usize = 10;

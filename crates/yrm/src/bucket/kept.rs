@@ -52,6 +52,6 @@ pub(crate) async fn read(bucket: &Bucket, path: &str) -> Result<BTreeSet<String>
     serde_json::from_slice(&read.bytes).map_err(|source| {
         Error::new(ErrorKind::Corrupt, format!("reading {path}"))
             .because(source)
-            .hint("it lists files that the sweep must not delete; put it back, or remove it to have them swept")
+            .hint("it lists files that a clean-up must not delete; put it back, or remove it to have them deleted")
     })
 }

@@ -1,4 +1,4 @@
-//! The generations that a repository can show, for people.
+//! The revisions that a repository can show, for people.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -8,14 +8,14 @@ use super::{Bucket, generations as copies};
 use crate::error::Result;
 use crate::store::key::RepositoryDir;
 
-/// A generation whose copy is kept.
+/// A revision that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Generation {
-    /// `<revision>`.
+    /// Its number.
     pub revision: u64,
-    /// When it was switched to.
+    /// When it was published.
     pub since: Timestamp,
-    /// How many packages it holds, if its catalog is there.
+    /// How many packages it holds; `null` when its catalog is gone.
     pub packages: Option<usize>,
 }
 

@@ -1,4 +1,4 @@
-//! What was set aside, and why.
+//! The rejected files, and why.
 
 use std::collections::BTreeMap;
 
@@ -15,12 +15,12 @@ use crate::store::key::{Key, QUARANTINE_PREFIX, RECORD_SUFFIX, is_plain_path};
 /// Records are at most so long: two keys, a message and what goes with them.
 const MAX_RECORD_BYTES: u64 = 64 << 10;
 
-/// A file that was set aside.
+/// A file in quarantine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Kept {
     /// The file; `None` when only its record is left.
     pub file: Option<Object>,
-    /// Its record; `None` when the run that set it aside ended half-way, or the record cannot be read.
+    /// Its record; `None` when the run that rejected it ended half-way, or the record cannot be read.
     pub record: Option<Rejected>,
     /// The record's object.
     pub(crate) record_object: Option<Object>,
@@ -34,8 +34,8 @@ impl Kept {
         self.key.rsplit('.').next().unwrap_or_default()
     }
 
-    /// When it was set aside. In a directory a file may keep the time of its upload, so its record's counts.
-    pub fn set_aside(&self) -> Option<Timestamp> {
+    /// When it came here. In a directory a file may keep the time of its upload, so its record's counts.
+    pub fn since(&self) -> Option<Timestamp> {
         self.record_object.as_ref().or(self.file.as_ref()).map(|object| object.modified)
     }
 }
@@ -53,6 +53,35 @@ pub async fn list(bucket: &Bucket) -> Result<Vec<Kept>> {
         }
     }
     Ok(kept.into_values().collect())
+}
+
+/// Pages of the listing that are read to measure the quarantine: 10,000 objects in S3.
+const PAGES_MEASURED: usize = 10;
+
+/// How much is in quarantine.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Files, without their records.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// How much is in quarantine: what the first [`PAGES_MEASURED`] pages of its listing hold.
+pub async fn size(bucket: &Bucket) -> Result<Size> {
+    let (mut size, mut after): (Size, Option<String>) = (Size::default(), None);
+    for _ in 0..PAGES_MEASURED {
+        let page = bucket.store.list(QUARANTINE_PREFIX, after.as_deref()).await?;
+        for file in page.objects.iter().filter(|object| !object.key.ends_with(RECORD_SUFFIX)) {
+            size.files += 1;
+            size.bytes += file.size_bytes;
+        }
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(size)
 }
 
 /// The same with their records, where those can be read.
@@ -79,20 +108,23 @@ async fn record(bucket: &Bucket, object: &Object) -> Result<Option<Rejected>> {
     Ok(record.filter(|record| object.key.strip_suffix(RECORD_SUFFIX) == Some(record.quarantine_key.as_str())))
 }
 
-/// The one that is called so: its key, with or without `quarantine/`, or its id.
+/// The one with this name: its key, with or without `quarantine/`, its id, or its path if no other file has that.
 pub fn find(kept: &[Kept], name: &str) -> Result<Kept> {
-    let called =
-        |kept: &&Kept| kept.key == name || kept.key.strip_prefix(QUARANTINE_PREFIX) == Some(name) || kept.id() == name;
+    let called = |kept: &&Kept| {
+        let path = kept.key.strip_prefix(QUARANTINE_PREFIX).unwrap_or(&kept.key);
+        let without_id = path.strip_suffix(kept.id()).and_then(|path| path.strip_suffix('.'));
+        kept.key == name || path == name || without_id == Some(name) || kept.id() == name
+    };
     let mut found = kept.iter().filter(called);
     let none = |why: &str| {
         Error::new(ErrorKind::Conflict, format!("looking for {name:?} in quarantine"))
             .because(why.to_owned())
-            .hint("`yrm quarantine list` shows what is there: name a file by its key or its id")
+            .hint("`yrm quarantine list` shows what is there: name a file by its path, its key or its id")
     };
     match (found.next(), found.next()) {
         (Some(kept), None) => Ok(kept.clone()),
-        (Some(_), Some(_)) => Err(none("several files are called so")),
-        (None, _) => Err(none("nothing is called so")),
+        (Some(_), Some(_)) => Err(none("several files have this name")),
+        (None, _) => Err(none("no file there has this key, path or id")),
     }
 }
 
@@ -105,7 +137,7 @@ pub(crate) fn origin_path(bucket: &Bucket, kept: &Kept) -> Result<String> {
     let doing = || format!("releasing {}", kept.key);
     let refuse = |why: &str, hint: &str| Error::new(ErrorKind::Conflict, doing()).because(why.to_owned()).hint(hint);
     if kept.file.is_none() {
-        return Err(refuse("its file is gone", "`yrm quarantine drop` removes the record"));
+        return Err(refuse("its file is gone", "`yrm quarantine drop` deletes the record"));
     }
     let from_record = kept.record.as_ref().and_then(|record| {
         let inbox = format!("{}/", bucket.policy.folders.inbox);
@@ -121,7 +153,7 @@ pub(crate) fn origin_path(bucket: &Bucket, kept: &Kept) -> Result<String> {
         Some(path) => Ok(path),
         None => Err(refuse(
             "nothing can be published under the key that it had",
-            "copy the file to an ordinary path of the inbox yourself, then drop it here",
+            "copy the file to an ordinary path of the inbox yourself, then delete it here with `yrm quarantine drop`",
         )),
     }
 }

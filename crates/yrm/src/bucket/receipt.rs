@@ -42,7 +42,7 @@ pub async fn read(bucket: &Bucket, path: &str, etag: &ETag) -> Result<Option<Rec
 pub(crate) enum Answered {
     /// It was published.
     Published,
-    /// It was set aside.
+    /// It was rejected.
     Rejected,
 }
 

@@ -21,7 +21,7 @@ pub(crate) struct Attributed<T> {
     pub(crate) uploaded: Option<Timestamp>,
 }
 
-/// A record about what was dropped at `path`, as bytes, with its uploader if that is known.
+/// A record about what was uploaded at `path`, as bytes, with its uploader if that is known.
 pub fn attributed(bucket: &Bucket, path: &str, etag: &ETag, record: &impl Serialize) -> Result<Bytes> {
     let uploader = bucket.uploaders.of(&bucket.path(Key::Inbox { path }), etag);
     to_json(&Attributed { record, uploader, uploaded: None })

@@ -22,30 +22,35 @@ pub struct Report {
     pub duration_ms: u64,
     /// Every inbox key that was work (folder markers and empty keys are not).
     pub inbox_keys: Vec<String>,
+    /// When the oldest file that it found in the inbox was uploaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oldest_upload: Option<Timestamp>,
     /// The inbox keys that were not published: rejected or left for a later run.
     pub skipped_keys: Vec<String>,
     /// What was published, in the order of the keys.
     pub published: Vec<Published>,
-    /// What was set aside, and why.
+    /// What was rejected (moved to quarantine), and why.
     pub rejected: Vec<Rejected>,
     /// What was left in the inbox for a later run, and why.
     pub waiting: Vec<Waiting>,
-    /// What retention took out of a repository.
-    pub retired: Vec<Retired>,
+    /// Old versions that left a repository's metadata by the prune rule.
+    #[serde(alias = "retired")]
+    pub pruned: Vec<TakenOut>,
     /// What an operator took out of a repository.
     #[serde(default)]
-    pub removed: Vec<Retired>,
+    pub removed: Vec<TakenOut>,
     /// What made room for a package of the same path or name.
     #[serde(default)]
-    pub replaced: Vec<Retired>,
+    pub replaced: Vec<TakenOut>,
     /// What a rollback brought back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub restored: Vec<Retired>,
+    pub restored: Vec<TakenOut>,
     /// The repositories that were looked at.
     pub repositories: Vec<RepositoryReport>,
-    /// Objects the sweep deleted.
-    pub swept: u64,
-    /// Who uploaded what was published or set aside, by inbox key, as far as the queue has told.
+    /// Files that were cleaned up: no kept revision names them.
+    #[serde(alias = "swept")]
+    pub cleaned_up: u64,
+    /// Who uploaded what was published or rejected, by inbox key, as far as the queue has told.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub uploaders: BTreeMap<String, String>,
     /// What went wrong, one line each; everything else went on.
@@ -71,16 +76,17 @@ impl Report {
             started,
             duration_ms: 0,
             inbox_keys: Vec::new(),
+            oldest_upload: None,
             skipped_keys: Vec::new(),
             published: Vec::new(),
             rejected: Vec::new(),
             waiting: Vec::new(),
-            retired: Vec::new(),
+            pruned: Vec::new(),
             removed: Vec::new(),
             replaced: Vec::new(),
             restored: Vec::new(),
             repositories: Vec::new(),
-            swept: 0,
+            cleaned_up: 0,
             uploaders: BTreeMap::new(),
             errors: Vec::new(),
             usage: Usage::default(),
@@ -93,14 +99,29 @@ impl Report {
     /// Whether anything changed. A file that waits, run after run, is no change.
     pub fn changed(&self) -> bool {
         let came = self.published.len() + self.rejected.len() + self.restored.len();
-        let left = self.retired.len() + self.removed.len() + self.replaced.len();
+        let left = self.pruned.len() + self.removed.len() + self.replaced.len();
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        came + left > 0 || self.swept > 0 || self.repositories.iter().any(took_over)
+        came + left > 0 || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
     }
 
     /// Whether anything changed or went wrong.
     pub fn did_work(&self) -> bool {
         self.changed() || !self.errors.is_empty()
+    }
+}
+
+/// How a repository's folder stands in JSON: `/` for the root repository, which earlier versions wrote as `""`.
+mod folder {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    use crate::store::key::RepositoryDir;
+
+    pub(super) fn serialize<S: Serializer>(folder: &str, to: S) -> Result<S::Ok, S::Error> {
+        RepositoryDir::new(folder).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+        RepositoryDir::deserialize(from).map(|folder| folder.as_str().to_owned())
     }
 }
 
@@ -122,7 +143,8 @@ pub struct Published {
     pub inbox_key: String,
     /// The ETag of the bytes that were published.
     pub etag: String,
-    /// The repository's folder.
+    /// The repository's folder below `repo/`; `/` is the root repository.
+    #[serde(with = "folder")]
     pub repository: String,
     /// Its path in the repository.
     pub href: String,
@@ -202,10 +224,11 @@ pub struct Waiting {
     pub reason: String,
 }
 
-/// A package that retention took out of the metadata.
+/// A package that left the metadata.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Retired {
-    /// The repository's folder.
+pub struct TakenOut {
+    /// The repository's folder below `repo/`; `/` is the root repository.
+    #[serde(with = "folder")]
     pub repository: String,
     /// Its path in the repository.
     pub href: String,
@@ -216,7 +239,8 @@ pub struct Retired {
 /// What happened to one repository.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RepositoryReport {
-    /// Its folder.
+    /// Its folder below `repo/`; `/` is the root repository.
+    #[serde(with = "folder")]
     pub repository: String,
     /// The revision found.
     pub revision_before: Option<u64>,
@@ -244,8 +268,9 @@ pub struct Adoption {
     pub unreadable: Names,
     /// Files in its folder that its metadata did not name: they are still there, and still not offered.
     pub not_offered: Names,
-    /// Other metadata files that its repomd.xml named and that were dropped from it, and why.
-    pub dropped_records: Vec<String>,
+    /// Other metadata files that its repomd.xml named and that were left out, and why.
+    #[serde(alias = "dropped_records")]
+    pub records_left_out: Vec<String>,
 }
 
 impl fmt::Display for Adoption {
@@ -260,8 +285,8 @@ impl fmt::Display for Adoption {
                 write!(f, "; {} files {what}: {names}", names.count)?;
             }
         }
-        for record in &self.dropped_records {
-            write!(f, "; dropped {record}")?;
+        for record in &self.records_left_out {
+            write!(f, "; left out {record}")?;
         }
         Ok(())
     }

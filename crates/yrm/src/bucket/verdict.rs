@@ -54,6 +54,27 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 17] = [
+        Self::Empty,
+        Self::Truncated,
+        Self::NotRpm,
+        Self::HeaderLimit,
+        Self::HeaderInvalid,
+        Self::DigestMismatch,
+        Self::Unsigned,
+        Self::UnknownKey,
+        Self::BadSignature,
+        Self::WeakAlgorithm,
+        Self::KeyExpired,
+        Self::PolicyName,
+        Self::NoRepository,
+        Self::BadKey,
+        Self::Conflict,
+        Self::TooLarge,
+        Self::Unsupported,
+    ];
+
     /// The code in receipts, quarantine records and metrics.
     pub fn code(self) -> &'static str {
         match self {
@@ -114,7 +135,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A file to set aside, and why.
+/// A file to reject, and why.
 #[derive(Debug, Clone)]
 pub struct Rejection {
     /// The file.

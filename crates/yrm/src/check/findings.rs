@@ -6,14 +6,15 @@ use serde::Serialize;
 
 use crate::bucket::Bucket;
 use crate::error::Result;
+use crate::store::key::RepositoryDir;
 
 /// What was found in one repository.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RepositoryFindings {
-    /// Its folder under `repo/`.
-    pub repository: String,
-    /// `<revision>`.
-    pub revision: String,
+    /// Its folder below `repo/`; `/` is the root repository.
+    pub repository: RepositoryDir,
+    /// Its revision, if that is a number.
+    pub revision: Option<u64>,
     /// Packages its metadata names.
     pub packages: usize,
     /// Packages whose bytes were hashed.
@@ -22,6 +23,13 @@ pub struct RepositoryFindings {
     pub problems: Vec<String>,
     /// What is worth knowing and does no harm.
     pub notes: Vec<String>,
+}
+
+impl RepositoryFindings {
+    /// Nothing yet.
+    pub(super) fn of(repository: RepositoryDir) -> Self {
+        Self { repository, revision: None, packages: 0, hashed: 0, problems: Vec::new(), notes: Vec::new() }
+    }
 }
 
 /// One file that repomd.xml names: there, of the stated size and checksum.

@@ -42,7 +42,7 @@ pub(super) async fn check_mirror(
         return Ok(());
     };
     let Some(folder) = MirrorFolder::named_by(&list.bytes) else {
-        let what = format!("{key} names no generation's own folder");
+        let what = format!("{key} names no revision's own folder");
         if wanted {
             found.problems.push(what);
         } else {
@@ -52,17 +52,17 @@ pub(super) async fn check_mirror(
     };
     let lines = list.bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
     if lines.clone().any(|line| MirrorFolder::named_by(line).as_ref() != Some(&folder)) {
-        found.problems.push(format!("{key} names more than one generation's own folder"));
+        found.problems.push(format!("{key} names more than one revision's own folder"));
     }
     let is_current = folder.repomd == Sha256::of(flat.repomd);
     if !is_current {
-        found.problems.push(format!("{key} names generation {}, and that is not the current one", folder.revision));
+        found.problems.push(format!("{key} names revision {}, and that is not the current one", folder.revision));
     }
     let Some(packages) = check_folder(bucket, repository, &folder, keys, found).await? else { return Ok(()) };
     if is_current && named(&packages, MirrorFolder::UP) != named(flat.packages, "") {
         found.problems.push(format!("{folder} and the repository itself name different packages"));
     } else if is_current {
-        found.notes.push(format!("mirrorlist names generation {}", folder.revision));
+        found.notes.push(format!("mirrorlist names revision {}", folder.revision));
     }
     Ok(())
 }

@@ -1,13 +1,12 @@
-//! `yrm check`: does the bucket mean what repomd.xml says? Changes nothing.
+//! `yrm check`: does the bucket hold everything that repomd.xml names? Changes nothing.
 
 use clap::Args;
 
 use super::context::{Context, DONE, open_bucket, signer};
 use super::flags::{Flags, ForRepositories, ForSigning};
-use super::output::{safe, table};
+use super::output::{Width, fitted, safe};
 use crate::check::{Depth, Findings, check as look};
 use crate::error::{ErrorKind, Result};
-use crate::store::key::RepositoryDir;
 
 /// What `check` takes.
 #[derive(Debug, Args)]
@@ -27,11 +26,11 @@ pub(super) async fn check(args: &CheckArgs, context: &Context) -> Result<u8> {
     let bucket = open_bucket(&config).await?.with_signer(signer(&config).await?);
     let depth = if args.deep { Depth::Deep } else { Depth::Shallow };
     let findings = look(&bucket, depth).await?;
-    context.output.data(&findings, human)?;
+    context.output.data(&findings, |findings| human(findings, context.output.width()))?;
     Ok(if findings.clean() { DONE } else { ErrorKind::Corrupt.exit_code() })
 }
 
-fn human(findings: &Findings) -> String {
+fn human(findings: &Findings, width: Width) -> String {
     if findings.repositories.is_empty() {
         return "there is no repository yet\n".to_owned();
     }
@@ -41,13 +40,13 @@ fn human(findings: &Findings) -> String {
             1 => "1 problem".to_owned(),
             count => format!("{count} problems"),
         };
-        let folder = RepositoryDir::new(&found.repository).to_string();
-        [folder, found.revision.clone(), found.packages.to_string(), found.hashed.to_string(), state]
+        let revision = found.revision.map_or_else(|| "unknown".to_owned(), |revision| revision.to_string());
+        [found.repository.to_string(), revision, found.packages.to_string(), found.hashed.to_string(), state]
     };
     let head = ["repository", "revision", "packages", "hashed", "state"];
-    let mut lines = vec![table(head, findings.repositories.iter().map(row))];
+    let mut lines = vec![fitted(width, head, findings.repositories.iter().map(row))];
     for found in &findings.repositories {
-        let folder = RepositoryDir::new(&found.repository);
+        let folder = &found.repository;
         // A key in a problem may hold line ends.
         lines.extend(found.problems.iter().map(|problem| format!("{folder}: problem: {}\n", safe(problem))));
         lines.extend(found.notes.iter().map(|note| format!("{folder}: note: {}\n", safe(note))));

@@ -18,7 +18,7 @@ use crate::secrets;
 pub(super) enum ConfigVerb {
     /// Write a commented yrm.toml (or the file that --config names)
     Init(InitArgs),
-    /// Say everything that is wrong with the configuration
+    /// Show everything that is wrong with the configuration
     Check,
     /// Show every value and where it came from; secrets are not shown
     Show,

@@ -1,4 +1,4 @@
-//! `yrm demo`: a bucket in a local directory, sample packages dropped into its inbox, one run,
+//! `yrm demo`: a bucket in a local directory, sample packages uploaded into its inbox, one run,
 //! and the service, so that dnf can install from it. Reads no configuration and touches nothing
 //! but its directory.
 
@@ -25,7 +25,7 @@ pub(super) struct DemoArgs {
     /// The directory to make the bucket in
     #[arg(long, value_name = "DIR", default_value = "./yrm-demo")]
     dir: PathBuf,
-    /// Where to answer HTTP
+    /// The address and port for HTTP
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:5000")]
     listen: SocketAddr,
     /// Publish, then stop
@@ -39,7 +39,7 @@ macro_rules! sample {
     };
 }
 
-/// The sample packages, built by `demo/build`, and where they are dropped: a dependency between
+/// The sample packages, built by `demo/build`, and where they are uploaded to: a dependency between
 /// two of them, two versions of one, a `+` in a name and a `~` in a version.
 const SAMPLES: [(&str, &[u8]); 4] = [
     sample!("libs/greeter-lib-1.0-1.noarch.rpm"),
@@ -55,7 +55,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     let listener = if args.once { None } else { Some(http::bind(config.service.listen)?) };
     drop_samples(dir)?;
     let inbox = dir.join("inbox");
-    context.output.say(&format!("Dropped {} sample packages into {}", SAMPLES.len(), inbox.display()));
+    context.output.say(&format!("Uploaded {} sample packages into {}", SAMPLES.len(), inbox.display()));
 
     let publisher = publisher(&config).await?;
     let bars = Bars::new(context.output);
@@ -82,8 +82,8 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     Box::pin(run_service(&config, &publisher, listener, async |listen| {
         context.output.say(&install(&format!("http://{listen}/repo")));
         context.output.say(&format!(
-            "\nDrop packages of your own into {}: each is published within {} seconds, or set aside in {} with \
-             the reason.\nWhat was done: http://{listen}/history\nCtrl-C stops the service; {} stays.",
+            "\nCopy packages of your own into {}: yrm publishes each within {} seconds, or moves it to {} with \
+             the reason.\nHistory: http://{listen}/history\nCtrl-C stops the service; {} stays.",
             inbox.display(),
             config.service.interval.as_secs(),
             dir.join("quarantine").display(),

@@ -13,6 +13,14 @@ const PER_FOLDER: &str = "per-folder";
 const WITHOUT_EFFECT: [(&str, char, &str); 1] =
     [("local-staging-area", 'l', "packages are copied inside the bucket and no longer pass through a local disk")];
 
+/// The heading of the flags that every command takes.
+pub(super) const OF_EVERY_COMMAND: &str = "Of every command";
+/// The heading of flags that have no effect any more.
+pub(super) const OF_THE_FIRST_VERSION: &str = "Of the first version";
+/// The headings of settings in `--help`.
+pub(super) const HEADINGS: [&str; 5] =
+    [ForBucket::HEADING, ForRepositories::HEADING, ForPublish::HEADING, ForSigning::HEADING, ForServe::HEADING];
+
 /// A group of flags; the marker says which.
 pub trait Grouped {
     /// The settings.
@@ -102,8 +110,8 @@ impl<G: Grouped> Args for Flags<G> {
                         .long(name)
                         .short(short)
                         .value_name("DIR")
-                        .help(format!("Accepted as the first version did; without effect: {why}"))
-                        .help_heading("Of the first version"),
+                        .help(format!("Accepted, without effect: {why}"))
+                        .help_heading(OF_THE_FIRST_VERSION),
                 );
             }
         }
@@ -123,7 +131,7 @@ fn argument<G: Grouped>(setting: &'static Setting) -> Arg {
     let mut arg = Arg::new(setting.name)
         .long(setting.name)
         .value_name(setting.placeholder)
-        .aliases(setting.aliases)
+        .aliases(setting.aliases.iter().copied().chain(setting.formerly))
         .global(G::GLOBAL)
         .allow_hyphen_values(setting.kind == Kind::Number)
         .help(help)

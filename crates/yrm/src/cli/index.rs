@@ -18,10 +18,11 @@ use crate::index::{self, Indexed, Options, Remark};
 pub(super) struct IndexArgs {
     /// The folder with the packages; they may be in folders below it
     dir: PathBuf,
-    /// How the metadata files are compressed: gz for every client, zstd for EL 8.4 and later
+    /// The compression of the metadata files: gz for every client, zstd for EL 8.4
+    /// and later
     #[arg(long, value_enum, default_value_t = Method::Gz, value_name = "METHOD")]
     compression: Method,
-    /// How hard they are compressed: gz 1-12 [default: 6], zstd 1-19 [default: 5]
+    /// The compression level: gz 1-12 [default: 6], zstd 1-19 [default: 5]
     #[arg(long, value_name = "LEVEL")]
     compression_level: Option<u8>,
     /// Where `repodata/` goes [default: the folder with the packages]

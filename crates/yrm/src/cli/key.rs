@@ -1,4 +1,4 @@
-//! `yrm key`: the keys that metadata is signed with.
+//! `yrm key`: the keys that sign metadata.
 
 use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -24,15 +24,16 @@ use crate::store::key::{Key, RepositoryDir};
 /// What can be done with keys.
 #[derive(Debug, Subcommand)]
 pub(super) enum KeyVerb {
-    /// Make a signing key: a file with the secret key, and one with the public key beside it
+    /// Make a signing key: a file with the secret key, and its public key beside it
     Generate(GenerateArgs),
-    /// Show the keys that sign, those that will, and those that clients can fetch
+    /// Show the keys that sign now, those that will, and those that are published
     List(Signing),
     /// Print the public keys
     Export(Signing),
-    /// Make the next key and publish it beside the present one; with --promote let it sign
+    /// Make the next key and publish it beside the present one; with --promote, sign
+    /// with it
     Rotate(RotateArgs),
-    /// See whether every repomd.xml has a good signature
+    /// Check that every repomd.xml has a valid signature
     Verify(VerifyArgs),
 }
 
@@ -46,13 +47,13 @@ pub(super) struct Signing {
 /// What a new key is like.
 #[derive(Debug, Args)]
 pub(super) struct NewKey {
-    /// Where the secret key goes; the public key goes beside it, with .pub at the end
+    /// The file for the secret key; the public key goes beside it, as FILE.pub
     #[arg(long, value_name = "FILE", default_value = "yrm-signing.key")]
     out: PathBuf,
-    /// What kind of key; every client verifies RSA
+    /// The kind of key; every client verifies RSA
     #[arg(long, value_enum, default_value = "rsa4096")]
     algorithm: Kind,
-    /// Whose key it is, as clients show it
+    /// The name of the key's owner, as clients show it
     #[arg(long, value_name = "TEXT", default_value = "yrm package repository")]
     user_id: String,
 }
@@ -62,7 +63,7 @@ pub(super) struct NewKey {
 pub(super) struct GenerateArgs {
     #[command(flatten)]
     new: NewKey,
-    /// Lock the secret key with the passphrase in this file
+    /// Encrypt the secret key with the passphrase in this file
     #[arg(long, value_name = "FILE")]
     passphrase_file: Option<PathBuf>,
 }
@@ -72,10 +73,10 @@ pub(super) struct GenerateArgs {
 pub(super) struct RotateArgs {
     #[command(flatten)]
     new: NewKey,
-    /// Make no key, but take this one: a file, or awskms:KEY for one in AWS KMS
+    /// Make no key: use this one, a file or a key in AWS KMS
     #[arg(long, value_name = "FILE|awskms:KEY", conflicts_with_all = ["promote", "out", "algorithm", "user_id"])]
     next: Option<String>,
-    /// Make no key, but let the second one of signing-key sign from now on
+    /// Make no key: sign with the second one of signing-key from now on
     #[arg(long)]
     promote: bool,
     #[command(flatten)]
@@ -85,7 +86,7 @@ pub(super) struct RotateArgs {
 /// What `key verify` takes.
 #[derive(Debug, Args)]
 pub(super) struct VerifyArgs {
-    /// Judge by the public keys in this file instead of the configured or published ones
+    /// Verify with the public keys in this file, not the configured or published ones
     #[arg(long, value_name = "FILE")]
     key: Option<PathBuf>,
     #[command(flatten)]

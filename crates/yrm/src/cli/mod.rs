@@ -13,6 +13,7 @@ mod config;
 mod context;
 mod demo;
 mod doctor;
+mod help;
 mod history;
 mod index;
 mod key;
@@ -24,13 +25,15 @@ mod run;
 mod serve;
 mod status;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 pub use self::context::{Context, DONE, REJECTED};
-use self::flags::{Flags, ForBucket, Grouped as _};
+use self::flags::{Flags, ForBucket, OF_EVERY_COMMAND};
+use self::help::Length;
 use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
 use self::repo::RollbackArgs;
@@ -39,12 +42,10 @@ use crate::config::{Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::Verbosity;
 
-/// Manages an RPM repository in S3 or in a directory: what is dropped into the inbox is
-/// published, and dnf installs from the bucket.
+/// Manages RPM repositories in S3 or in a directory: yrm publishes what is uploaded
+/// into the inbox, and dnf installs from the bucket.
 #[derive(Debug, Parser)]
-#[command(name = "yrm", version, max_term_width = 110, subcommand_required = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 internal error, 2 configuration, 3 unavailable, 4 conflict, 5 denied, \
-                        6 damaged, 7 rejected. docs/reference/exit-codes.md explains them.")]
+#[command(name = "yrm", version, max_term_width = HELP_COLUMNS, subcommand_required = true, arg_required_else_help = true)]
 pub struct Cli {
     #[command(flatten)]
     shared: Shared,
@@ -56,14 +57,17 @@ pub struct Cli {
 
 /// Flags of every verb that are not settings.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Of every command")]
+#[command(next_help_heading = OF_EVERY_COMMAND)]
 struct Shared {
     /// The configuration file [variable: YRM_CONFIG]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How data is written to stdout, and errors to stderr
+    /// How data goes to stdout, and errors to stderr
     #[arg(long, global = true, value_enum, default_value_t)]
     output: Format,
+    /// Do not cut the cells of tables to the width of the terminal
+    #[arg(long, global = true)]
+    wide: bool,
     /// Log more
     #[arg(short, long, global = true)]
     verbose: bool,
@@ -75,35 +79,35 @@ struct Shared {
 /// One verb, one file.
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Publish every interval and answer HTTP, until stopped
+    /// Publish at every interval and answer HTTP, until stopped
     Serve(serve::ServeArgs),
     /// Publish once: for cron, CI and Lambda
     Run(run::RunArgs),
-    /// Put packages into the inbox
+    /// Upload packages into the inbox
     Publish(publish::PublishArgs),
-    /// See whether the bucket means what its metadata says; changes nothing
+    /// Check that the bucket holds what its metadata names; changes nothing
     Check(check::CheckArgs),
     /// Show the repositories, the inbox and the last run
     Status(status::StatusArgs),
-    /// Show the runs that did work
+    /// Show the runs and operations that changed something, newest first
     History(history::HistoryArgs),
     /// Show, remove and promote packages
     #[command(subcommand)]
     Package(package::PackageVerb),
-    /// Show what was set aside and why, put it back, or throw it away
+    /// Show rejected files and why; release or delete them
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
-    /// Show a repository's generations, and go back to one
+    /// Show a repository's revisions, and roll back to one
     #[command(subcommand)]
     Repo(repo::RepoVerb),
-    /// Make, show, rotate and check the keys that metadata is signed with
+    /// Make, show, rotate and check the keys that sign metadata
     #[command(subcommand)]
     Key(key::KeyVerb),
-    /// Try out what the store can do
+    /// Try out what yrm may do in the bucket, and what the store can do
     Doctor(doctor::DoctorArgs),
-    /// Write metadata for a local directory of packages, as createrepo_c does
+    /// Write metadata for a local directory, as createrepo_c does
     Index(index::IndexArgs),
-    /// Make a bucket with sample packages in a local directory, and serve it
+    /// Make a bucket with sample packages in a directory, and serve it
     Demo(demo::DemoArgs),
     /// Write, check or show the configuration
     #[command(subcommand)]
@@ -137,7 +141,7 @@ fn survive_file_size_limits() {
 }
 
 async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
-    let output = Output::new(cli.shared.output);
+    let output = Output::new(cli.shared.output, cli.shared.wide);
     if let Err(error) = cli.suits_the_verb() {
         output.error(&error);
         return error.kind().exit_code();
@@ -165,30 +169,36 @@ async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     })
 }
 
-/// Verbs that use no bucket: their help does not show its flags.
-const WITHOUT_BUCKET: [&str; 4] = ["index", "demo", "completions", "man"];
+/// Help is at most this wide.
+const HELP_COLUMNS: usize = 80;
 
 impl Cli {
     /// What was typed; help, version and mistakes end the process.
     pub fn typed() -> Self {
-        let mut command = Self::described();
-        let matches = command.get_matches_mut();
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command).exit())
+        let words: Vec<OsString> = std::env::args_os().collect();
+        Self::read(&words).unwrap_or_else(|error| {
+            let is_mistake = error.exit_code() == i32::from(ErrorKind::Config.exit_code());
+            if is_mistake && wants_json(&words) {
+                Output::new(Format::Json, false).error(&mistake(&error));
+                std::process::exit(error.exit_code());
+            }
+            error.exit()
+        })
+    }
+
+    /// What these words mean.
+    fn read(words: &[OsString]) -> std::result::Result<Self, clap::Error> {
+        let mut command = Self::described(length(words));
+        let matches = command.try_get_matches_from_mut(words)?;
+        Self::from_arg_matches(&matches).map_err(|error| error.format(&mut command))
     }
 
     /// The command line, with the help that fits each verb.
-    fn described() -> Command {
+    fn described(length: Length) -> Command {
         let mut command = Self::command();
         // Hands every verb the flags that are for all, so that they can be hidden.
         command.build();
-        WITHOUT_BUCKET.into_iter().fold(command, |command, verb| {
-            command.mut_subcommand(verb, |verb| {
-                verb.mut_args(|arg| {
-                    let is_of_bucket = arg.get_help_heading() == Some(ForBucket::HEADING);
-                    arg.hide(is_of_bucket)
-                })
-            })
-        })
+        help::fitted(command, length)
     }
 
     /// Refuses flags under `index` that mean nothing there, or something else to those who come from createrepo_c: it
@@ -268,6 +278,31 @@ impl Cli {
     }
 }
 
+/// `-h` and a mistake get the short help, `--help` and `yrm help` the whole one.
+fn length(words: &[OsString]) -> Length {
+    let mut words = words.iter().skip(1).take_while(|word| *word != "--");
+    let is_whole = words.any(|word| word == "--help" || word == "help");
+    if is_whole { Length::Whole } else { Length::Short }
+}
+
+/// Whether the words ask for JSON, as far as they can be understood.
+fn wants_json(words: &[OsString]) -> bool {
+    let words = words.iter().skip(1).take_while(|word| *word != "--");
+    let texts: Vec<&str> = words.filter_map(|word| word.to_str()).collect();
+    texts.contains(&"--output=json") || texts.windows(2).any(|pair| pair == ["--output", "json"])
+}
+
+/// A mistake on the command line as an error of ours: clap's first paragraph says what is wrong, a tip what was meant.
+fn mistake(error: &clap::Error) -> Error {
+    let text = error.to_string();
+    let why: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let why = why.join(" ");
+    let tip = text.lines().find_map(|line| line.trim().strip_prefix("tip: "));
+    Error::new(ErrorKind::Config, "reading the command line")
+        .because(why.trim_start_matches("error: ").to_owned())
+        .hint(tip.unwrap_or("`yrm COMMAND -h` shows what a command takes"))
+}
+
 impl Verb {
     async fn execute(self, context: &Context) -> Result<u8> {
         match self {
@@ -285,8 +320,8 @@ impl Verb {
             Self::Index(args) => index::index(args, context).await,
             Self::Demo(args) => demo::demo(&args, context).await,
             Self::Config(verb) => config::execute(&verb, context).await,
-            Self::Completions(args) => completions::completions(&args, Cli::described(), context.output),
-            Self::Man(args) => completions::man(&args, Cli::described(), context.output),
+            Self::Completions(args) => completions::completions(&args, Cli::described(Length::Whole), context.output),
+            Self::Man(args) => completions::man(&args, Cli::described(Length::Whole), context.output),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::context::{Context, DONE, open_bucket, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
-use super::output::table;
+use super::output::{Width, fitted};
 use super::run;
 use crate::bucket::Bucket;
 use crate::bucket::generations::repository_named;
@@ -19,9 +19,9 @@ use crate::store::key::{Key, RepositoryDir};
 /// What can be done with packages.
 #[derive(Debug, Subcommand)]
 pub(super) enum PackageVerb {
-    /// Show the packages whose path or name contains a text
+    /// Show the packages whose path or NEVRA contains a text
     Search(SearchArgs),
-    /// Take packages out of a repository; clients can fetch them for the grace period still
+    /// Remove packages from a repository; cached metadata keeps working for the grace period
     Remove(RemoveArgs),
     /// Put a published package into another folder too
     Promote(PromoteArgs),
@@ -41,7 +41,7 @@ pub(super) struct Rules {
 /// What `package search` takes.
 #[derive(Debug, Args)]
 pub(super) struct SearchArgs {
-    /// Part of a path or of a name; everything without it
+    /// Part of a path or of a NEVRA; without it all packages
     #[arg(default_value = "")]
     text: String,
     /// Only in this repository: its folder below `repo/`, or / for the root repository
@@ -55,10 +55,10 @@ pub(super) struct RemoveArgs {
     /// Paths in the repository, as `yrm package search` shows them
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// The repository's folder below `repo/`; without it the one at `repo/` itself
-    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    /// The repository's folder below `repo/`; without it the root repository `/`
+    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
-    /// Only say what would be removed
+    /// Only show what would be removed
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
@@ -78,13 +78,18 @@ pub(super) struct PromoteArgs {
     pub(super) rules: Rules,
 }
 
-/// One package for people.
+/// One published package.
 #[derive(Debug, Serialize)]
-struct Row {
+struct FoundPackage {
+    /// Its repository's folder below `repo/`; `/` is the root repository.
     repository: RepositoryDir,
+    /// Its path in the repository.
     path: String,
+    /// Name, epoch, version, release and architecture.
     nevra: String,
+    /// SHA-256 of the file.
     pkgid: String,
+    /// Its size.
     size_bytes: u64,
 }
 
@@ -109,16 +114,16 @@ async fn search(args: &SearchArgs, config: &Config, context: &Context) -> Result
         rows.extend(rows_of(&bucket, &repository).await?);
     }
     rows.retain(|row| row.path.contains(&args.text) || row.nevra.contains(&args.text));
-    context.output.data(&rows, |rows| human(rows))?;
+    context.output.data(&rows, |rows| human(rows, context.output.width()))?;
     Ok(DONE)
 }
 
-async fn rows_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Row>> {
+async fn rows_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<FoundPackage>> {
     let key = bucket.path(Key::Repomd { repository });
     let Some(read) = bucket.store.get(&key, None).await? else { return Ok(Vec::new()) };
     let catalog = observe::load_catalog(bucket, repository, &read.bytes).await?;
     let entries = catalog.iter().flat_map(|catalog| catalog.entries.iter());
-    let row = |entry: crate::bucket::catalog::Entry<'_>| Row {
+    let row = |entry: crate::bucket::catalog::Entry<'_>| FoundPackage {
         repository: repository.clone(),
         path: entry.href.to_string(),
         nevra: entry.nevra().to_string(),
@@ -128,12 +133,14 @@ async fn rows_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<Row>
     Ok(entries.map(row).collect())
 }
 
-fn human(rows: &[Row]) -> String {
+fn human(rows: &[FoundPackage], width: Width) -> String {
     if rows.is_empty() {
         return "no package fits\n".to_owned();
     }
-    let row = |row: &Row| [row.nevra.clone(), row.repository.to_string(), row.path.clone(), row.size_bytes.to_string()];
-    table(["package", "repository", "path", "bytes"], rows.iter().map(row))
+    let row = |row: &FoundPackage| {
+        [row.nevra.clone(), row.repository.to_string(), row.path.clone(), row.size_bytes.to_string()]
+    };
+    fitted(width, ["package", "repository", "path", "bytes"], rows.iter().map(row))
 }
 
 async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
@@ -143,7 +150,7 @@ async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result
         publisher.removable(&repository, &args.paths, new_run()).await?;
         let mut rows = rows_of(publisher.bucket(), &repository).await?;
         rows.retain(|row| args.paths.contains(&row.path));
-        context.output.data(&rows, |rows| human(rows))?;
+        context.output.data(&rows, |rows| human(rows, context.output.width()))?;
         return Ok(DONE);
     }
     let report = publisher.remove(&repository, args.paths.clone(), new_run()).await?;

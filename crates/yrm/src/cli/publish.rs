@@ -1,4 +1,4 @@
-//! `yrm publish`: put packages into the inbox and, with `--wait`, learn what became of them.
+//! `yrm publish`: uploads packages into the inbox and, with `--wait`, waits for the answers.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -30,16 +30,18 @@ pub(super) struct PublishArgs {
     /// RPM files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The folder below the inbox, and so below the repository folder
-    #[arg(long, value_name = "DIR", default_value = "")]
+    /// The folder below the inbox, and later below the repo folder
+    #[arg(long, value_name = "DIR", default_value = "", hide_default_value = true)]
     to: String,
-    /// Wait until each file is published or rejected; exit code 7 when one is rejected
+    /// Wait until each file is published or rejected; exit code 7 when one is
+    /// rejected
     #[arg(long)]
     wait: bool,
-    /// With --wait: for how long
+    /// With --wait: the longest time to wait
     #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration)]
     timeout: Duration,
-    /// Only read the files and say what would be put where; exit code 7 when one would be rejected
+    /// Only read the files and show what would be put where; exit code 7 when one
+    /// would be rejected
     #[arg(long)]
     dry_run: bool,
 }
@@ -51,26 +53,49 @@ fn duration(text: &str) -> Result<Duration, String> {
 /// What became of one file.
 #[derive(Debug, Serialize)]
 struct Delivery {
+    /// The file, as it was typed.
     file: PathBuf,
+    /// Where it is uploaded to.
     inbox_key: String,
+    /// What became of it.
+    state: State,
+    /// The upload's ETag; left out when nothing was uploaded.
     #[serde(skip_serializing_if = "Option::is_none")]
     etag: Option<ETag>,
+    /// `published` or `rejected`, with the details; left out when there is no answer yet.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
     receipt: Option<Receipt>,
-    /// With --dry-run.
+    /// With --dry-run, where it would be published, as far as the file itself tells.
     #[serde(flatten, skip_serializing_if = "Option::is_none")]
-    forecast: Option<Forecast>,
+    place: Option<Place>,
+    /// With --dry-run, why it would be rejected.
+    #[serde(flatten, skip_serializing_if = "Option::is_none")]
+    objection: Option<Objection>,
     /// Below the inbox.
     #[serde(skip)]
     path: String,
 }
 
-/// What would become of a file, as far as the file itself tells.
+/// Where a file would be published.
 #[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Forecast {
-    Published { repository: RepositoryDir, href: String, nevra: String },
-    Rejected { code: &'static str, message: String, hint: &'static str },
+struct Place {
+    /// The repository's folder below `repo/`; `/` is the root repository.
+    repository: RepositoryDir,
+    /// Its path in the repository.
+    href: String,
+    /// Name, EVR and architecture.
+    nevra: String,
+}
+
+/// Why a file would be rejected.
+#[derive(Debug, Serialize)]
+struct Objection {
+    /// The reason code.
+    code: String,
+    /// What is wrong.
+    message: String,
+    /// What to do about it.
+    hint: String,
 }
 
 /// Judges the files without a bucket: nothing is asked of one.
@@ -81,14 +106,47 @@ fn look_ahead(config: &Config, deliveries: &mut [Delivery]) -> Result<()> {
     let trust = Trust { rules: rules.collect(), ..Trust::default() };
     let bucket = Bucket::new(Arc::new(MemoryStore::new()), Policy { trust, ..config.policy.clone() })?;
     for delivery in deliveries {
-        delivery.forecast = Some(match preview(&bucket, &delivery.file, &delivery.path)? {
+        match preview(&bucket, &delivery.file, &delivery.path)? {
             Ok(Preview { repository, href, nevra }) => {
-                Forecast::Published { repository, href, nevra: nevra.to_string() }
+                delivery.place = Some(Place { repository, href, nevra: nevra.to_string() });
             }
-            Err((reason, message)) => Forecast::Rejected { code: reason.code(), message, hint: reason.hint() },
-        });
+            Err((reason, message)) => {
+                let (code, hint) = (reason.code().to_owned(), reason.hint().to_owned());
+                delivery.objection = Some(Objection { code, message, hint });
+                delivery.state = State::WouldBeRejected;
+            }
+        }
     }
     Ok(())
+}
+
+/// What has become of a file by now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum State {
+    /// With --dry-run: it would be published, as far as the file tells.
+    WouldBePublished,
+    /// With --dry-run: it would be rejected.
+    WouldBeRejected,
+    /// It has no answer yet.
+    InTheInbox,
+    /// Clients can install it.
+    Published,
+    /// It is in quarantine.
+    Rejected,
+}
+
+impl State {
+    /// For people.
+    fn shown(self) -> &'static str {
+        match self {
+            Self::WouldBePublished => "would be published",
+            Self::WouldBeRejected => "would be rejected",
+            Self::InTheInbox => "in the inbox",
+            Self::Published => "published",
+            Self::Rejected => "rejected",
+        }
+    }
 }
 
 /// Uploads, then waits if asked to.
@@ -98,7 +156,7 @@ pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8>
     if args.dry_run {
         look_ahead(&config, &mut deliveries)?;
         context.output.data(&deliveries, |deliveries| rows(deliveries))?;
-        let rejected = deliveries.iter().any(|delivery| matches!(delivery.forecast, Some(Forecast::Rejected { .. })));
+        let rejected = deliveries.iter().any(|delivery| delivery.state == State::WouldBeRejected);
         return Ok(if rejected { REJECTED } else { DONE });
     }
     let bucket = open_bucket(&config).await?;
@@ -106,6 +164,7 @@ pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8>
         let attributes = Key::Inbox { path: &delivery.path }.attributes();
         let stored = bucket.store.put_file(&delivery.inbox_key, &delivery.file, &attributes).await?;
         delivery.etag = Some(stored.etag);
+        delivery.state = State::InTheInbox;
         if context.output.is_watched() {
             context.output.say(&format!("uploaded {}", delivery.inbox_key));
         }
@@ -120,7 +179,7 @@ pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8>
         )
         .hint("the files are in the inbox; is `yrm serve` running on this bucket? `yrm run` does one pass"));
     }
-    let rejected = deliveries.iter().any(|delivery| matches!(delivery.receipt, Some(Receipt::Rejected(_))));
+    let rejected = deliveries.iter().any(|delivery| delivery.state == State::Rejected);
     Ok(if rejected { REJECTED } else { DONE })
 }
 
@@ -155,9 +214,11 @@ impl PublishArgs {
             deliveries.push(Delivery {
                 file: file.clone(),
                 inbox_key,
+                state: State::WouldBePublished,
                 etag: None,
                 receipt: None,
-                forecast: None,
+                place: None,
+                objection: None,
                 path,
             });
         }
@@ -172,7 +233,7 @@ fn joined(to: &str, name: &str) -> String {
     }
 }
 
-/// Waits until every file has its answer; how many have none when the time is over.
+/// Waits until every file has its answer; how many have none when the time has passed.
 async fn wait(bucket: &Bucket, deliveries: &mut [Delivery], timeout: Duration) -> Result<usize> {
     let end = Instant::now() + timeout;
     let mut pause = LOOK_AGAIN.0;
@@ -180,6 +241,11 @@ async fn wait(bucket: &Bucket, deliveries: &mut [Delivery], timeout: Duration) -
         let mut unanswered = 0;
         for delivery in deliveries.iter_mut().filter(|delivery| delivery.receipt.is_none()) {
             delivery.receipt = answer(bucket, delivery).await?;
+            delivery.state = match &delivery.receipt {
+                Some(Receipt::Published(_)) => State::Published,
+                Some(Receipt::Rejected(_)) => State::Rejected,
+                None => delivery.state,
+            };
             unanswered += usize::from(delivery.receipt.is_none());
         }
         let now = Instant::now();
@@ -204,26 +270,19 @@ async fn answer(bucket: &Bucket, delivery: &Delivery) -> Result<Option<Receipt>>
 
 fn rows(deliveries: &[Delivery]) -> String {
     let row = |delivery: &Delivery| {
-        let (state, detail) = match (&delivery.receipt, &delivery.etag) {
-            (Some(Receipt::Published(package)), _) => {
+        let problem = |code: &str, message: &str, hint: &str| format!("{code}: {message} ({hint})");
+        let detail = match (&delivery.receipt, &delivery.place, &delivery.objection) {
+            (Some(Receipt::Published(package)), ..) => {
                 let remarks = package.remarks.iter().map(remark);
-                ("published", std::iter::once(package.nevra.clone()).chain(remarks).collect::<Vec<_>>().join("; "))
+                std::iter::once(package.nevra.clone()).chain(remarks).collect::<Vec<_>>().join("; ")
             }
-            (Some(Receipt::Rejected(file)), _) => {
-                ("rejected", format!("{}: {} ({})", file.code, file.message, file.hint))
-            }
-            (None, Some(_)) => ("in the inbox", String::new()),
-            (None, None) => match &delivery.forecast {
-                Some(Forecast::Published { repository, href, nevra }) => {
-                    ("would be published", format!("{nevra} at {}", repository.path_of(href)))
-                }
-                Some(Forecast::Rejected { code, message, hint }) => {
-                    ("would be rejected", format!("{code}: {message} ({hint})"))
-                }
-                None => ("not uploaded", String::new()),
-            },
+            (Some(Receipt::Rejected(file)), ..) => problem(&file.code, &file.message, &file.hint),
+            (None, Some(Place { repository, href, nevra }), _) => format!("{nevra} at {}", repository.path_of(href)),
+            (None, None, Some(Objection { code, message, hint })) => problem(code, message, hint),
+            (None, None, None) => String::new(),
         };
-        [Path::display(&delivery.file).to_string(), delivery.inbox_key.clone(), state.to_owned(), detail]
+        let state = delivery.state.shown().to_owned();
+        [Path::display(&delivery.file).to_string(), delivery.inbox_key.clone(), state, detail]
     };
     table(["file", "inbox key", "state", ""], deliveries.iter().map(row))
 }

@@ -1,27 +1,28 @@
-//! `yrm quarantine`: what was set aside and why, and what an operator does with it.
+//! `yrm quarantine`: the rejected files and why, and what an operator does with them.
 
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::context::{Context, DONE, open_bucket};
-use super::output::{table, time};
+use super::output::{Width, table, time, with_ids};
 use crate::bucket::Bucket;
 use crate::bucket::quarantine::{self, Kept};
 use crate::bucket::report::Rejected;
 use crate::error::Result;
 use crate::publish::operations::release;
+use crate::store::key::QUARANTINE_PREFIX;
 
-/// What can be done with what was set aside.
+/// What can be done with rejected files.
 #[derive(Debug, Subcommand)]
 pub(super) enum QuarantineVerb {
-    /// Show what was set aside, and why
+    /// Show the files in quarantine, and why they were rejected
     List(ListArgs),
-    /// Show everything that is known of a file
+    /// Show all details of one file
     Show(ShowArgs),
-    /// Put files back into the inbox: the next run judges them again
+    /// Move files back into the inbox; the next run checks them again
     Release(ChangeArgs),
-    /// Throw files and their records away
+    /// Delete files and their records
     Drop(ChangeArgs),
 }
 
@@ -36,7 +37,7 @@ pub(super) struct ListArgs {
 /// What `quarantine show` takes.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The file's key or its id, as `yrm quarantine list` shows them
+    /// The file's path, key or id, as `yrm quarantine list` shows them
     #[arg(value_name = "FILE")]
     file: String,
 }
@@ -44,34 +45,40 @@ pub(super) struct ShowArgs {
 /// What `quarantine release` and `quarantine drop` take.
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
-    /// The files' keys or ids, as `yrm quarantine list` shows them
+    /// The files' paths, keys or ids, as `yrm quarantine list` shows them
     #[arg(required = true, value_name = "FILE")]
     files: Vec<String>,
-    /// Only say what would be done
+    /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
 }
 
-/// One file for programs, and for people.
+/// One rejected file.
 #[derive(Debug, Serialize)]
-struct Row {
+struct QuarantinedFile {
+    /// Where it is.
     quarantine_key: String,
+    /// Its id, which ends the key.
     id: String,
+    /// `false` when only its record is left.
     file_is_there: bool,
+    /// Its size; `null` when the file is gone.
     size_bytes: Option<u64>,
-    set_aside: Option<Timestamp>,
+    /// When it was rejected.
+    rejected_at: Option<Timestamp>,
+    /// Why it was rejected; left out when the record is missing or cannot be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<Rejected>,
 }
 
-impl From<&Kept> for Row {
+impl From<&Kept> for QuarantinedFile {
     fn from(kept: &Kept) -> Self {
         Self {
             quarantine_key: kept.key.clone(),
             id: kept.id().to_owned(),
             file_is_there: kept.file.is_some(),
             size_bytes: kept.file.as_ref().map(|file| file.size_bytes),
-            set_aside: kept.set_aside(),
+            rejected_at: kept.since(),
             record: kept.record.clone(),
         }
     }
@@ -80,9 +87,11 @@ impl From<&Kept> for Row {
 /// What was done with one file, or would be.
 #[derive(Debug, Serialize)]
 struct Change {
+    /// Where it was.
     quarantine_key: String,
-    /// `released`, `dropped`, or what would be.
+    /// `released`, `deleted`, or what would be.
     state: &'static str,
+    /// Where it is now, or would be.
     #[serde(skip_serializing_if = "Option::is_none")]
     inbox_key: Option<String>,
 }
@@ -94,14 +103,14 @@ pub(super) async fn execute(verb: &QuarantineVerb, context: &Context) -> Result<
     match verb {
         QuarantineVerb::List(args) => {
             let kept = quarantine::with_records(&bucket, kept).await?;
-            let mut rows: Vec<Row> = kept.iter().map(Row::from).collect();
-            let code = |row: &Row| row.record.as_ref().map(|record| record.code.clone());
+            let mut rows: Vec<QuarantinedFile> = kept.iter().map(QuarantinedFile::from).collect();
+            let code = |row: &QuarantinedFile| row.record.as_ref().map(|record| record.code.clone());
             rows.retain(|row| args.code.is_none() || code(row) == args.code);
-            context.output.data(&rows, |rows| listed(rows))?;
+            context.output.data(&rows, |rows| listed(rows, context.output.width()))?;
         }
         QuarantineVerb::Show(args) => {
             let kept = quarantine::with_records(&bucket, vec![quarantine::find(&kept, &args.file)?]).await?;
-            let row = kept.first().map(Row::from).expect("one was found");
+            let row = kept.first().map(QuarantinedFile::from).expect("one was found");
             context.output.data(&row, shown)?;
         }
         QuarantineVerb::Release(args) => {
@@ -150,7 +159,7 @@ async fn release(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
 async fn drop_all(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
     let mut changes = Vec::new();
     for kept in files {
-        let state = if dry_run { "would be dropped" } else { "dropped" };
+        let state = if dry_run { "would be deleted" } else { "deleted" };
         if !dry_run && let Err(error) = release::forget(bucket, kept).await {
             return (changes, Err(error));
         }
@@ -159,28 +168,31 @@ async fn drop_all(bucket: &Bucket, files: &[Kept], dry_run: bool) -> Changes {
     (changes, Ok(()))
 }
 
-fn listed(rows: &[Row]) -> String {
+fn listed(rows: &[QuarantinedFile], width: Width) -> String {
     if rows.is_empty() {
         return "nothing is in quarantine\n".to_owned();
     }
-    let row = |row: &Row| {
+    let row = |row: &QuarantinedFile| {
         let of = |what: fn(&Rejected) -> &String| row.record.as_ref().map(what).cloned().unwrap_or_default();
+        // A file is known by its path as well as by its id.
+        let path = row.quarantine_key.strip_prefix(QUARANTINE_PREFIX).unwrap_or(&row.quarantine_key);
         [
             of(|record| &record.code),
-            row.quarantine_key.clone(),
-            row.set_aside.map_or_else(|| "the file is gone".to_owned(), time),
+            path.strip_suffix(&format!(".{}", row.id)).unwrap_or(path).to_owned(),
             of(|record| &record.message),
+            row.rejected_at.map_or_else(|| "the file is gone".to_owned(), time),
+            row.id.clone(),
         ]
     };
-    table(["code", "file", "set aside", "why"], rows.iter().map(row))
+    with_ids(width, ["code", "file", "why", "rejected", "id"], rows.iter().map(row))
 }
 
-fn shown(row: &Row) -> String {
+fn shown(row: &QuarantinedFile) -> String {
     let mut lines = vec![
         ["file".to_owned(), row.quarantine_key.clone()],
         ["id".to_owned(), row.id.clone()],
         ["bytes".to_owned(), row.size_bytes.map_or_else(|| "the file is gone".to_owned(), |bytes| bytes.to_string())],
-        ["set aside".to_owned(), row.set_aside.map(time).unwrap_or_default()],
+        ["rejected".to_owned(), row.rejected_at.map(time).unwrap_or_default()],
     ];
     match &row.record {
         None => lines.push(["record".to_owned(), "there is none that can be read".to_owned()]),

@@ -1,9 +1,9 @@
-//! `yrm repo`: a repository's generations, and going back to one.
+//! `yrm repo`: a repository's revisions, and rolling back to one.
 
 use clap::{Args, Subcommand};
 
 use super::context::{Context, DONE, open_bucket, publisher};
-use super::output::{table, time};
+use super::output::{Width, fitted, time};
 use super::package::Rules;
 use super::run;
 use crate::bucket::generations::repository_named;
@@ -14,27 +14,27 @@ use crate::serve::new_run;
 /// What can be done with a repository.
 #[derive(Debug, Subcommand)]
 pub(super) enum RepoVerb {
-    /// Show the generations that are kept, newest first
+    /// Show the revisions that are kept, newest first
     Log(LogArgs),
-    /// Publish again what an earlier generation held
+    /// Publish again the packages of an earlier revision
     Rollback(RollbackArgs),
 }
 
 /// What `repo log` takes.
 #[derive(Debug, Args)]
 pub(super) struct LogArgs {
-    /// The repository's folder below `repo/`; without it the one at `repo/` itself
-    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    /// The repository's folder below `repo/`; without it the root repository `/`
+    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
 }
 
 /// What `repo rollback` takes.
 #[derive(Debug, Args)]
 pub(super) struct RollbackArgs {
-    /// The generation's revision, as `yrm repo log` shows it
+    /// The revision, as `yrm repo log` shows it
     revision: u64,
-    /// The repository's folder below `repo/`; without it the one at `repo/` itself
-    #[arg(long = "in", value_name = "DIR", default_value = "")]
+    /// The repository's folder below `repo/`; without it the root repository `/`
+    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
     #[command(flatten)]
     pub(super) rules: Rules,
@@ -47,7 +47,7 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
         RepoVerb::Log(args) => {
             let bucket = open_bucket(&config).await?;
             let log = generations(&bucket, &repository_named(&bucket, &args.repository).await?).await?;
-            context.output.data(&log, |log| human(log))?;
+            context.output.data(&log, |log| human(log, context.output.width()))?;
         }
         RepoVerb::Rollback(args) => {
             let publisher = publisher(&config).await?;
@@ -59,13 +59,13 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
     Ok(DONE)
 }
 
-fn human(log: &[Generation]) -> String {
+fn human(log: &[Generation], width: Width) -> String {
     if log.is_empty() {
-        return "there is no generation yet\n".to_owned();
+        return "this repository has no revision yet\n".to_owned();
     }
     let row = |generation: &Generation| {
         let packages = generation.packages.map_or_else(|| "unknown".to_owned(), |packages| packages.to_string());
         [generation.revision.to_string(), time(generation.since), packages]
     };
-    table(["revision", "published", "packages"], log.iter().map(row))
+    fitted(width, ["revision", "published", "packages"], log.iter().map(row))
 }

@@ -68,9 +68,8 @@ pub(super) fn summary(report: &Report) -> String {
     let more = counts.waiting - report.waiting.len();
     let more = if more == 0 { String::new() } else { format!("and {more} more\n") };
     list("Waiting", format!("{}{more}", table(["file", "why"], waiting)), report.waiting.len());
-    let retired =
-        report.retired.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
-    list("Retired", table(["package", "path in the repository"], retired), report.retired.len());
+    let pruned = report.pruned.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
+    list("Pruned", table(["package", "path in the repository"], pruned), report.pruned.len());
     for (title, gone) in
         [("Removed", &report.removed), ("Replaced", &report.replaced), ("Brought back", &report.restored)]
     {
@@ -86,7 +85,7 @@ pub(super) fn summary(report: &Report) -> String {
     list("Errors", table(["what went wrong"], errors), report.errors.len());
     let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
     parts.push(format!(
-        "{} published, {}{} rejected, {} waiting, {}{}{}{} retired, {} swept, in {}\n",
+        "{} published, {}{} rejected, {} waiting, {}{}{}{} pruned, {} cleaned up, in {}\n",
         counts.published,
         some(counts.already_there, "there already"),
         counts.rejected,
@@ -94,8 +93,8 @@ pub(super) fn summary(report: &Report) -> String {
         some(counts.removed, "removed"),
         some(counts.replaced, "replaced"),
         some(counts.restored, "brought back"),
-        counts.retired,
-        report.swept,
+        counts.pruned,
+        report.cleaned_up,
         duration(report.duration_ms),
     ));
     parts.concat()

@@ -12,7 +12,8 @@ use tokio::sync::OnceCell;
 use super::context::{Context, DONE, outside, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
 use crate::board::{Board, RUNS_KEPT};
-use crate::bucket::history;
+use crate::bucket::verdict::Reason;
+use crate::bucket::{Bucket, history, quarantine};
 use crate::config::{BucketUrl, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
@@ -77,6 +78,7 @@ pub(super) async fn run_service(
     let mut signals = Signals::listen()?;
     let mut hangups = Hangups::listen()?;
     let recorder = metrics::install();
+    metrics::rejection_codes(Reason::ALL.map(Reason::code));
     let listen = listener.local_addr().unwrap_or(config.service.listen);
     let board = serve::board(config.service.interval);
     let (stopper, stop) = sched::stop_pair();
@@ -189,6 +191,9 @@ async fn publish_until(
     let publish = async |run| {
         prepare_once().await?;
         let report = publisher.run(run, &Unwatched).await?;
+        if report.changed() {
+            measure_quarantine(publisher.bucket()).await;
+        }
         probation.inspect(|probation| probation.passed());
         Ok(report)
     };
@@ -202,6 +207,18 @@ async fn prepare(publisher: &Publisher, board: &Board) -> Result<()> {
     let bucket = publisher.bucket();
     abilities(bucket).await?;
     bucket.gate.keyring(bucket.store.as_ref()).await?;
-    board.remember(&history::load(bucket, RUNS_KEPT).await?);
+    let runs = history::load(bucket, RUNS_KEPT).await?;
+    // Oldest first: the newest run that worked in a repository knows it best.
+    runs.iter().rev().for_each(serve::see_repositories);
+    board.remember(&runs);
+    measure_quarantine(bucket).await;
     Ok(())
+}
+
+/// For the metrics only, so that a failure is nobody's trouble. An idle run does not ask.
+async fn measure_quarantine(bucket: &Bucket) {
+    match quarantine::size(bucket).await {
+        Ok(size) => metrics::quarantine_measured(size.files, size.bytes),
+        Err(error) => tracing::debug!(error = error.chain(), "the quarantine could not be measured"),
+    }
 }

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::context::{Context, DONE, open_bucket};
 use super::flags::{Flags, ForRepositories};
-use super::output::{safe, table, time};
+use super::history::what_changed;
+use super::output::{Width, fitted, safe, time};
 use crate::bucket::Bucket;
 use crate::bucket::generations::repository_named;
 use crate::bucket::report::Report;
@@ -24,30 +25,40 @@ pub(super) struct StatusArgs {
     pub(super) repositories: Flags<ForRepositories>,
 }
 
-/// What is shown.
+/// The state of a bucket.
 #[derive(Debug, Serialize)]
 struct Status {
+    /// The bucket, as `--bucket` names it.
     bucket: String,
+    /// Every repository that has been published.
     repositories: Vec<RepositoryStatus>,
+    /// What waits in the inbox.
     inbox: Inbox,
+    /// The last run or operation that changed something.
     last_run: Option<Report>,
 }
 
+/// One repository.
 #[derive(Debug, Serialize)]
 struct RepositoryStatus {
+    /// Its folder below `repo/`; `/` is the root repository.
     repository: RepositoryDir,
-    /// When repomd.xml was switched; `None` when it is missing.
+    /// When this revision was published; `null` when `repomd.xml` is missing.
     published: Option<Timestamp>,
-    /// `None` when the metadata was not written by yrm (the next run takes it over).
+    /// `null` when another program wrote the metadata (the next run takes it over).
     revision: Option<u64>,
+    /// How many packages it holds; `null` when that is unknown.
     packages: Option<usize>,
 }
 
+/// The files in the inbox.
 #[derive(Debug, Serialize)]
 struct Inbox {
+    /// How many files.
     files: usize,
+    /// Their size together.
     bytes: u64,
-    /// When the oldest was dropped.
+    /// When the oldest was uploaded.
     oldest: Option<Timestamp>,
 }
 
@@ -74,7 +85,7 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8> {
         },
         last_run: history::load(&bucket, 1).await?.into_iter().next(),
     };
-    context.output.data(&status, human)?;
+    context.output.data(&status, |status| human(status, context.output.width()))?;
     let is_lost = !status.repositories.is_empty() && status.repositories.iter().all(|one| one.published.is_none());
     if is_lost && args.repository.is_none() {
         look_for_the_folder(&bucket).await?;
@@ -110,7 +121,7 @@ async fn repository_status(bucket: &Bucket, repository: RepositoryDir) -> Result
     })
 }
 
-fn human(status: &Status) -> String {
+fn human(status: &Status, width: Width) -> String {
     let row = |repository: &RepositoryStatus| {
         let unknown = || "unknown".to_owned();
         [
@@ -123,20 +134,13 @@ fn human(status: &Status) -> String {
     let repositories = if status.repositories.is_empty() {
         "Nothing has been published yet\n".to_owned()
     } else {
-        table(["repository", "revision", "packages", "published"], status.repositories.iter().map(row))
+        fitted(width, ["repository", "revision", "packages", "published"], status.repositories.iter().map(row))
     };
     let inbox = &status.inbox;
     let oldest = inbox.oldest.map_or_else(String::new, |oldest| format!(", the oldest since {}", time(oldest)));
     let last_run = match &status.last_run {
-        None => "No run has done work yet".to_owned(),
-        Some(run) => format!(
-            "Last run with work: {}, {} published, {} rejected, {} waiting, {} errors",
-            time(run.started),
-            run.counts().published,
-            run.counts().rejected,
-            run.counts().waiting,
-            run.counts().errors
-        ),
+        None => "No run has changed anything yet".to_owned(),
+        Some(run) => format!("Last change: {}: {}", time(run.started), what_changed(run)),
     };
     format!(
         "Bucket {}\n{repositories}Inbox: {} files, {} bytes{oldest}\n{last_run}\n",

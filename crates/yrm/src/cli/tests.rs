@@ -22,17 +22,113 @@ fn the_command_line_is_well_formed() {
     Cli::command().debug_assert();
 }
 
-#[test]
-fn help_shows_the_buckets_flags_only_where_a_bucket_is_used() {
-    let help = |verb: &str, flag: &str| {
-        let asked = Cli::described().try_get_matches_from(["yrm", verb, flag]);
-        asked.unwrap_err().to_string()
-    };
-    for verb in ["serve", "run", "publish", "check", "status", "history", "doctor", "config", "index", "demo"] {
-        let (short, long) = (help(verb, "-h"), help(verb, "--help"));
-        assert_eq!(short, long, "--help of {verb} would take three lines for each flag");
-        assert_eq!(long.contains("--bucket"), !WITHOUT_BUCKET.contains(&verb), "{verb}: {long}");
+/// The help of every command, with how it is asked for.
+fn helps(flag: &str) -> Vec<(String, String)> {
+    fn below(command: &Command, above: &[String], paths: &mut Vec<Vec<String>>) {
+        paths.push(above.to_vec());
+        for verb in command.get_subcommands().filter(|verb| verb.get_name() != "help") {
+            below(verb, &[above, &[verb.get_name().to_owned()]].concat(), paths);
+        }
     }
+    let mut paths = Vec::new();
+    below(&Cli::command(), &[], &mut paths);
+    let help = |path: Vec<String>| {
+        let words: Vec<OsString> = std::iter::once("yrm".to_owned())
+            .chain(path.clone())
+            .chain([flag.to_owned()])
+            .map(OsString::from)
+            .collect();
+        (format!("yrm {} {flag}", path.join(" ")), Cli::read(&words).unwrap_err().to_string())
+    };
+    paths.into_iter().map(help).collect()
+}
+
+#[test]
+fn help_is_80_columns_wide_and_the_short_one_45_lines_long() {
+    for (flag, lines) in [("-h", 45), ("--help", 400)] {
+        let helps = helps(flag);
+        assert!(helps.len() > 25, "{}", helps.len());
+        for (asked, help) in helps {
+            let wide: Vec<&str> = help.lines().filter(|line| line.chars().count() > 80).collect();
+            assert!(wide.is_empty(), "{asked}: {wide:#?}");
+            assert!(help.lines().count() <= lines, "{asked} has {} lines:\n{help}", help.lines().count());
+        }
+    }
+}
+
+#[test]
+fn every_command_has_an_example_and_the_short_help_says_where_the_rest_is() {
+    for (asked, help) in helps("-h") {
+        let needs_none = [
+            "yrm  -h",
+            "yrm completions -h",
+            "yrm man -h",
+            "yrm config init -h",
+            "yrm config check -h",
+            "yrm config show -h",
+        ];
+        assert!(needs_none.contains(&asked.as_str()) || help.contains("\nExample"), "{asked}: {help}");
+        assert!(help.contains("--help") || help.contains("COMMAND"), "{asked}: {help}");
+    }
+}
+
+#[test]
+fn examples_stand_on_one_line_and_can_be_typed() {
+    let mut tried = 0;
+    let whole: String = helps("--help").into_iter().map(|(_, help)| help).collect();
+    for line in help::VERBS.iter().flat_map(|verb| verb.examples.iter().chain(verb.more)) {
+        assert!(whole.contains(&format!("\n  {line}\n")), "{line:?} is not shown, or is cut");
+    }
+    for (asked, help) in helps("--help") {
+        let examples = help.split("\nExample").nth(1).unwrap_or_default();
+        for line in examples.lines().filter(|line| line.starts_with("  yrm ")) {
+            // Without what a shell would make of the rest.
+            let words = line.split(['|', '>']).next().unwrap().replace("'Example packages'", "Example");
+            let typed = Cli::try_parse_from(words.split_whitespace());
+            assert!(typed.is_ok(), "{asked}: {line}: {}", typed.unwrap_err());
+            tried += 1;
+        }
+    }
+    assert!(tried > 30, "{tried}");
+}
+
+#[test]
+fn help_shows_only_settings_that_have_an_effect() {
+    let helps: std::collections::BTreeMap<String, String> = helps("--help").into_iter().collect();
+    let shows = |verb: &str, flag: &str| helps[&format!("yrm {verb} --help")].contains(&format!("--{flag} "));
+    for verb in ["serve", "run", "publish", "check", "status", "history", "doctor", "package search", "repo log"] {
+        assert!(shows(verb, "bucket"), "{verb}");
+    }
+    for verb in ["index", "demo", "key generate", "completions", "man"] {
+        assert!(!shows(verb, "bucket"), "{verb}");
+    }
+    for verb in ["package remove", "package promote", "repo rollback"] {
+        for flag in ["notify-webhook", "notify-topic", "notify-on", "datadog-site", "dogstatsd", "cleanup-interval"] {
+            assert!(!shows(verb, flag), "{verb} {flag}");
+        }
+        assert!(shows(verb, "grace") && shows(verb, "signing-key"), "{verb}");
+        // Scripts that give them go on.
+        let path = if verb == "repo rollback" { "1" } else { "a.rpm --to b.rpm" };
+        let path = if verb == "package remove" { "a.rpm" } else { path };
+        assert!(parse(&format!("{verb} {path} --notify-topic x --dogstatsd h:1 --keep-at-least 3")).is_ok(), "{verb}");
+    }
+    assert!(shows("package promote", "keep-at-least") && !shows("package remove", "keep-at-least"));
+    assert!(shows("run", "sse") && !shows("check", "sse") && shows("serve", "notify-webhook"));
+    assert!(helps.values().all(|help| !help.contains("sweep-interval")), "an earlier name is not shown");
+}
+
+#[test]
+fn the_short_help_of_run() {
+    let helps = helps("-h");
+    let (_, help) = helps.iter().find(|(asked, _)| asked == "yrm run -h").unwrap();
+    insta::assert_snapshot!(help);
+    let (_, help) = helps.iter().find(|(asked, _)| asked == "yrm  -h").unwrap();
+    insta::assert_snapshot!(help);
+}
+
+#[test]
+fn a_setting_is_known_by_its_earlier_name() {
+    assert_eq!(given("run --sweep-interval 1h"), pairs(&[("cleanup-interval", "1h")]));
 }
 
 #[test]

@@ -200,6 +200,9 @@ impl Low {
             if let Some((name, text)) = setting.also_variable.and_then(find) {
                 self.set(setting, text, Source::SharedVariable(name.clone()));
             }
+            if let Some((name, text)) = setting.former_variable().as_deref().and_then(find) {
+                self.set(setting, text, Source::Variable(name.clone()));
+            }
             if let Some((_, text)) = find(&ours) {
                 self.set(setting, text, Source::Variable(ours));
             }
@@ -207,6 +210,7 @@ impl Low {
         let known: Vec<String> = SETTINGS
             .iter()
             .map(Setting::variable)
+            .chain(SETTINGS.iter().filter_map(Setting::former_variable))
             .chain(OTHER_VARIABLES.iter().map(|other| other.name.to_owned()))
             .collect();
         for (name, _) in environment.iter().filter(|(name, _)| name.starts_with("YRM_") && !known.contains(name)) {

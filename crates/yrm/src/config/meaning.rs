@@ -45,7 +45,7 @@ pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
             }
             if config.policy.grace < WRITERS_PAUSE {
                 warnings.push(
-                    "grace is under 2h: run one publisher only, for its sweep may take what another is putting in place"
+                    "grace is under 2h: run one publisher only: its clean-up may delete files that another is uploading"
                         .to_owned(),
                 );
             }
@@ -156,7 +156,7 @@ impl Reading<'_> {
         let concurrency = self.required("concurrency", |text| parse::number(text, 1..=256));
         let single_writer = self.required("single-writer", parse::switch);
         let allow_shrink = self.required("allow-shrink", parse::switch);
-        let sweep_interval = self.required("sweep-interval", parse::duration);
+        let sweep_interval = self.required("cleanup-interval", parse::duration);
         let on_conflict = self.required("on-conflict", parse::on_conflict);
         let trust = self.trust(folders.as_ref().ok());
         let mirrors = self.mirrors();

@@ -51,6 +51,8 @@ pub struct Setting {
     pub short: Option<char>,
     /// Other long flags: the first version's spellings.
     pub aliases: &'static [&'static str],
+    /// Its name before it had a plain one: still read in the file, the environment and as a flag, and shown nowhere.
+    pub formerly: Option<&'static str>,
     /// A variable that others already use for the same thing; ours wins over it.
     pub also_variable: Option<&'static str>,
 }
@@ -66,6 +68,7 @@ impl Setting {
             default: None,
             short: None,
             aliases: &[],
+            formerly: None,
             also_variable: None,
         }
     }
@@ -90,6 +93,11 @@ impl Setting {
         self
     }
 
+    const fn formerly(mut self, name: &'static str) -> Self {
+        self.formerly = Some(name);
+        self
+    }
+
     const fn also(mut self, variable: &'static str) -> Self {
         self.also_variable = Some(variable);
         self
@@ -97,13 +105,22 @@ impl Setting {
 
     /// `YRM_TIME_INTERVAL`.
     pub fn variable(&self) -> String {
-        format!("YRM_{}", self.name.to_ascii_uppercase().replace('-', "_"))
+        variable_of(self.name)
+    }
+
+    /// `YRM_SWEEP_INTERVAL`: the variable by the earlier name.
+    pub fn former_variable(&self) -> Option<String> {
+        self.formerly.map(variable_of)
     }
 
     /// `--time-interval`.
     pub fn flag(&self) -> String {
         format!("--{}", self.name)
     }
+}
+
+fn variable_of(name: &str) -> String {
+    format!("YRM_{}", name.to_ascii_uppercase().replace('-', "_"))
 }
 
 /// Every setting, in the order people read them.
@@ -116,13 +133,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .short('b')
     .aliases(&["bucket-name"]),
-    Setting::new("region", Group::Bucket, "REGION", "AWS region; unset, the AWS SDK's own chain decides.")
+    Setting::new("region", Group::Bucket, "REGION", "AWS region. Unset, the AWS SDK's own chain decides.")
         .aliases(&["bucket-region"]),
     Setting::new(
         "endpoint",
         Group::Bucket,
         "URL",
-        "Another S3 endpoint than AWS's; unset, AWS_ENDPOINT_URL and the AWS profile decide.",
+        "Another S3 endpoint than AWS's. Unset, AWS_ENDPOINT_URL and the AWS profile decide.",
     ),
     Setting::new("profile", Group::Bucket, "NAME", "Named profile of the AWS configuration files."),
     Setting::new(
@@ -137,7 +154,7 @@ pub const SETTINGS: &[Setting] = &[
         "ca-bundle",
         Group::Bucket,
         "FILE",
-        "Believe the certificate authorities in this PEM file too, beside those of the machine. Unset, ca_bundle of \
+        "Trust the certificate authorities in this PEM file too, beside those of the machine. Unset, ca_bundle of \
          the AWS profile.",
     )
     .also("AWS_CA_BUNDLE"),
@@ -145,7 +162,7 @@ pub const SETTINGS: &[Setting] = &[
         "requester-pays",
         Group::Bucket,
         "BOOL",
-        "Say that we pay for what we ask of the bucket; buckets whose requesters pay refuse who does not.",
+        "Agree to pay for requests, as a requester-pays bucket wants.",
     )
     .kind(Kind::Switch)
     .default("false"),
@@ -153,13 +170,13 @@ pub const SETTINGS: &[Setting] = &[
         "sse",
         Group::Bucket,
         "AES256|aws:kms|aws:kms:dsse",
-        "How S3 encrypts what is written; unset, as the bucket does by default.",
+        "How S3 encrypts objects that yrm writes. Unset, as the bucket does by default.",
     ),
     Setting::new(
         "sse-kms-key",
         Group::Bucket,
         "KEY",
-        "The key in KMS for that: its id, its ARN, or alias/NAME. Unset, the account's own for S3.",
+        "The KMS key for sse: its id, its ARN, or alias/NAME. Unset, the account's own for S3.",
     ),
     Setting::new(
         "sse-bucket-key",
@@ -172,21 +189,21 @@ pub const SETTINGS: &[Setting] = &[
         "acl",
         Group::Bucket,
         "ACL",
-        "Give what is written this ACL: bucket-owner-full-control, for a bucket of another account.",
+        "The ACL of objects that yrm writes: bucket-owner-full-control, for a bucket of another account.",
     ),
     Setting::new(
         "storage-class",
         Group::Bucket,
         "CLASS:STORAGE_CLASS,…",
-        "How S3 stores what is written, by class: packages, metadata, quarantine, state or all.",
+        "The storage class of objects that yrm writes, for packages, metadata, quarantine, state or all.",
     ),
     Setting::new(
         "tags",
         Group::Bucket,
         "CLASS:KEY=VALUE,…",
-        "The tags of what is written, by class: packages, metadata, quarantine, state or all.",
+        "The tags of objects that yrm writes, for packages, metadata, quarantine, state or all.",
     ),
-    Setting::new("inbox", Group::Bucket, "FOLDER", "The folder where uploaders drop packages.")
+    Setting::new("inbox", Group::Bucket, "FOLDER", "The folder that uploaders put packages into.")
         .default("inbox")
         .short('i')
         .aliases(&["inbox-folder-name"]),
@@ -198,9 +215,9 @@ pub const SETTINGS: &[Setting] = &[
         "log-file",
         Group::Bucket,
         "FILE",
-        "Write the log to this file as well as to stderr. The file is appended to.",
+        "Append the log to this file as well as writing it to stderr.",
     ),
-    Setting::new("log-format", Group::Bucket, "human|json", "How log lines are written.").default("human"),
+    Setting::new("log-format", Group::Bucket, "human|json", "The format of log lines.").default("human"),
     Setting::new(
         "repositories",
         Group::Repositories,
@@ -209,13 +226,13 @@ pub const SETTINGS: &[Setting] = &[
          or every folder that a glob matches (el9/*).",
     )
     .default("single"),
-    Setting::new("compression", Group::Publish, "gz|zstd", "How metadata is compressed: gz is read by every client.")
+    Setting::new("compression", Group::Publish, "gz|zstd", "How metadata is compressed: every client reads gz.")
         .default("gz"),
     Setting::new(
         "keep-at-least",
         Group::Publish,
         "N",
-        "Turn retention on and keep at least the N newest versions of each name and architecture \
+        "Prune old versions, but keep at least the N newest of each name and architecture \
          (10 when only prune-age-days is given).",
     )
     .kind(Kind::Number),
@@ -223,7 +240,7 @@ pub const SETTINGS: &[Setting] = &[
         "prune-age-days",
         Group::Publish,
         "DAYS",
-        "Turn retention on and drop versions first published longer ago than this, the newest ones aside \
+        "Prune versions that were first published more than this many days ago, except the newest \
          (60 when only keep-at-least is given).",
     )
     .kind(Kind::Number)
@@ -232,16 +249,16 @@ pub const SETTINGS: &[Setting] = &[
         "grace",
         Group::Publish,
         "DURATION",
-        "How long an object stays fetchable after metadata stopped naming it. dnf caches metadata for 48h.",
+        "How long clients can still fetch a file after the metadata stopped naming it. dnf caches metadata for 48h.",
     )
     .default("72h"),
-    Setting::new("max-package-size", Group::Publish, "SIZE", "A package over this size is rejected.").default("20GiB"),
-    Setting::new("concurrency", Group::Publish, "N", "Store calls in flight at once, for all repositories together.").kind(Kind::Number).default("32"),
+    Setting::new("max-package-size", Group::Publish, "SIZE", "Reject packages that are larger.").default("20GiB"),
+    Setting::new("concurrency", Group::Publish, "N", "The most calls to the store at once, for all repositories together.").kind(Kind::Number).default("32"),
     Setting::new(
         "single-writer",
         Group::Publish,
         "BOOL",
-        "Go on with a store that does not keep conditional writes: you promise that there is no other writer.",
+        "Use a store that does not support conditional writes: you promise that there is no other writer.",
     )
     .kind(Kind::Switch)
     .default("false"),
@@ -257,41 +274,40 @@ pub const SETTINGS: &[Setting] = &[
         "on-conflict",
         Group::Publish,
         "reject|replace",
-        "What becomes of a package whose path or name is published with other bytes: it goes to quarantine, or it is \
-         published under a path of its own and the other leaves the metadata.",
+        "When a package's path or name is already published with other bytes: reject the new package (quarantine), or \
+         publish it under another path and take the old one out of the metadata.",
     )
     .default("reject"),
     Setting::new(
         "signatures",
         Group::Publish,
         "off|warn|require",
-        "What is asked of packages' signatures: nothing; that a package whose signature does not count is published and \
-         said to be so; or that it goes to quarantine. Rules in yrm.toml can ask otherwise for a folder.",
+        "Packages without a valid signature of the keyring: publish them, publish them with a warning, or reject them \
+         (quarantine). Rules in yrm.toml can differ by folder.",
     )
     .default("off"),
     Setting::new(
         "keyring",
         Group::Publish,
         "PLACE,…",
-        "Where the public keys are that packages may be signed with: files, folders of files, or bucket:FOLDER for a \
-         folder of the bucket that only administrators may write to.",
+        "The public keys that may sign packages: files, folders of files, or bucket:FOLDER for a folder of the bucket \
+         that only administrators may write to.",
     ),
     Setting::new(
         "sign-packages",
         Group::Publish,
         "off|missing|always",
-        "Which packages get the first signing key's signature before they are published: none; those that no key of a \
-         keyring and no signing key has signed well; or all that it has not signed. Rules in yrm.toml can say otherwise \
-         for a folder.",
+        "Sign packages with the first signing key before publishing: never, those without a valid signature, or all that \
+         it has not signed. Rules in yrm.toml can differ by folder.",
     )
     .default("off"),
     Setting::new(
         "mirrorlist",
         Group::Publish,
         "BOOL",
-        "Also publish every generation in a folder of its own, and name the newest in the object mirrorlist: for clients \
-         that say mirrorlist=, repomd.xml and its signature change at once. Rules in yrm.toml can say otherwise for a \
-         folder. Needs public-url.",
+        "Also publish every revision in a folder of its own, and name the newest in the file mirrorlist: clients that use \
+         mirrorlist= see repomd.xml and its signature change at once. Rules in yrm.toml can differ by folder. Needs \
+         public-url.",
     )
     .kind(Kind::Switch)
     .default("false"),
@@ -299,28 +315,33 @@ pub const SETTINGS: &[Setting] = &[
         "public-url",
         Group::Publish,
         "URL,…",
-        "Where clients reach the folder that they install from, such as https://packages.example.org/repo; of several, \
-         clients go to the next where one fails.",
+        "The URLs of the repo folder for clients, such as https://packages.example.org/repo. Clients try the next one \
+         when one fails.",
     ),
-    Setting::new("sweep-interval", Group::Publish, "DURATION", "How often a repository is swept at most.")
-        .default("6h"),
+    Setting::new(
+        "cleanup-interval",
+        Group::Publish,
+        "DURATION",
+        "The shortest time between two clean-ups of a repository, which delete the files that no kept revision names.",
+    )
+    .default("6h")
+    .formerly("sweep-interval"),
     Setting::new(
         "cache-dir",
         Group::Publish,
         "DIR",
-        "Where an S3 bucket's current metadata is kept, so that a run need not fetch it. May be emptied at any time. \
-         Unset, the first that can be written to of systemd's CACHE_DIRECTORY, XDG_CACHE_HOME/yrm, ~/.cache/yrm and \
-         /var/cache/yrm.",
+        "The local cache of an S3 bucket's current metadata. You may empty it at any time. Unset, the first writable one \
+         of systemd's CACHE_DIRECTORY, XDG_CACHE_HOME/yrm, ~/.cache/yrm and /var/cache/yrm.",
     )
     .short('c')
     .aliases(&["cachedir"]),
-    Setting::new("cache-size", Group::Publish, "SIZE", "How large the cache may grow.").default("2GiB"),
+    Setting::new("cache-size", Group::Publish, "SIZE", "The largest size of the cache.").default("2GiB"),
     Setting::new(
         "datadog-api-key",
         Group::Publish,
         "KEY",
-        "Datadog API key: every run sends its two gauges to Datadog, while the service is ready (see `/readyz`). Prefer datadog-api-key-file: \
-         a command line is readable by others on the machine.",
+        "Datadog API key: every run sends two gauges to Datadog while the service is ready (see /readyz). Prefer \
+         datadog-api-key-file: others on the machine can read a command line.",
     )
     .kind(Kind::Secret),
     Setting::new("datadog-api-key-file", Group::Publish, "PLACE", "Read the Datadog API key from this file, or from ssm:PARAMETER or secretsmanager:SECRET."),
@@ -328,23 +349,23 @@ pub const SETTINGS: &[Setting] = &[
         "datadog-app-key",
         Group::Publish,
         "KEY",
-        "Datadog application key: accepted as the first version did; sending metrics does not need it.",
+        "Datadog application key: accepted for old scripts, not needed to send metrics.",
     )
     .kind(Kind::Secret),
-    Setting::new("datadog-app-key-file", Group::Publish, "PLACE", "Read the Datadog application key from such a place."),
+    Setting::new("datadog-app-key-file", Group::Publish, "PLACE", "Read the Datadog application key from this file, or from ssm:PARAMETER or secretsmanager:SECRET."),
     Setting::new("datadog-site", Group::Publish, "SITE", "Datadog site, such as datadoghq.eu, or a whole URL.")
         .default("datadoghq.com")
         .also("DD_SITE"),
-    Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the gauges to this DogStatsD agent by UDP too."),
+    Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the two gauges to this DogStatsD agent by UDP."),
     Setting::new(
         "notify-webhook",
         Group::Publish,
         "URL",
-        "Tell this web address what runs did, by a signed POST. Prefer notify-webhook-file where the address is a secret.",
+        "Send notices of what runs did to this URL, by a signed POST. Prefer notify-webhook-file when the URL is a secret.",
     )
     .kind(Kind::Secret),
-    Setting::new("notify-webhook-file", Group::Publish, "FILE", "Read the webhook's address from this file."),
-    Setting::new("notify-topic", Group::Publish, "ARN", "Tell this SNS topic what runs did."),
+    Setting::new("notify-webhook-file", Group::Publish, "FILE", "Read the webhook's URL from this file."),
+    Setting::new("notify-topic", Group::Publish, "ARN", "Send notices of what runs did to this SNS topic."),
     Setting::new(
         "notify-secret",
         Group::Publish,
@@ -352,12 +373,12 @@ pub const SETTINGS: &[Setting] = &[
         "Sign notices with this secret, which the receiver knows too. A webhook needs one.",
     )
     .kind(Kind::Secret),
-    Setting::new("notify-secret-file", Group::Publish, "FILE", "Read the secret that notices are signed with from this file."),
+    Setting::new("notify-secret-file", Group::Publish, "FILE", "Read the secret that signs notices from this file."),
     Setting::new(
         "notify-on",
         Group::Publish,
         "published|rejected|failing,…",
-        "What is told: that packages can be installed, that files were set aside, that runs fail and that they do no longer.",
+        "The events to send: packages were published, files were rejected (quarantine), runs fail or work again.",
     )
     .default("published,rejected,failing"),
     Setting::new(
@@ -365,61 +386,60 @@ pub const SETTINGS: &[Setting] = &[
         Group::Signing,
         "FILE|awskms:KEY,…",
         "Sign metadata with the armored OpenPGP secret key in this file, or with this key in AWS KMS (its id, its ARN, or \
-         alias/NAME). Of several the first signs; the others' public keys are published too, so that clients know them \
-         before they sign.",
+         alias/NAME). The first of several signs. yrm publishes the public keys of all, so that clients know the next \
+         key early.",
     ),
     Setting::new("signing-passphrase-file", Group::Signing, "PLACE", "Read the passphrase of signing keys in files from this file, or from ssm:PARAMETER or secretsmanager:SECRET."),
     Setting::new(
         "sign-with",
         Group::Signing,
         "first|all",
-        "Sign with the first signing key, or with all of them, the first one's signature first. Fedora 39 and EL10 take \
-         one signature only.",
+        "Sign with the first signing key, or with all of them. Fedora 39 and EL10 accept one signature only.",
     )
     .default("first"),
     Setting::new(
         "key-name",
         Group::Signing,
         "NAME",
-        "The public keys are published as RPM-GPG-KEY-NAME in the folder that clients install from. Unset, the S3 \
-         bucket's name, or yrm in a directory.",
+        "Publish the public keys as RPM-GPG-KEY-NAME in the repo folder. Unset, the S3 bucket's name, or yrm in a \
+         directory.",
     ),
-    Setting::new("time-interval", Group::Serve, "SECS", "Between the starts of two runs (a DURATION such as 5m too).")
+    Setting::new("time-interval", Group::Serve, "SECS", "Time between the starts of two runs: seconds, or a DURATION such as 5m.")
         .default("60s")
         .short('t'),
     Setting::new(
         "queue",
         Group::Serve,
         "URL|ARN",
-        "An SQS queue that S3 tells of uploads into the inbox: they are published at once. The interval stays, \
-         for what the queue does not tell.",
+        "An SQS queue that S3 tells of uploads: yrm publishes them at once. Runs at every interval stay, in case the \
+         queue misses an upload.",
     ),
     Setting::new(
         "share",
         Group::Serve,
         "BOOL",
-        "Other instances publish in the same bucket: share the repositories with them by leases, so that no two do the \
-         same work. Nothing is lost without, but work is done twice.",
+        "Share the repositories with other instances on this bucket by leases, so that no two do the same work. Without \
+         it nothing is lost, but work is done twice.",
     )
     .kind(Kind::Switch)
     .default("false"),
-    Setting::new("listen", Group::Serve, "ADDR:PORT", "Where HTTP listens.").default("127.0.0.1:5000"),
+    Setting::new("listen", Group::Serve, "ADDR:PORT", "The address and port for HTTP.").default("127.0.0.1:5000"),
     Setting::new(
         "self-update",
         Group::Serve,
         "BOOL",
-        "Go over to a new release of yrm when scripts/release has uploaded it to the root of the S3 bucket. It is verified \
-         and tried first; a run is never cut for it.",
+        "Start a new release of yrm when scripts/release has uploaded it to the root of the S3 bucket. yrm verifies and \
+         tries it first, and lets a run end.",
     )
     .kind(Kind::Switch)
     .default("false"),
-    Setting::new("self-update-interval", Group::Serve, "DURATION", "Between two looks for a new release.").default("5m"),
+    Setting::new("self-update-interval", Group::Serve, "DURATION", "Time between two looks for a new release.").default("5m"),
     Setting::new(
         "release-key",
         Group::Serve,
         "KEY",
-        "Public key that a new release must be signed with: its PEM, in base64 on one line. Without it whoever may write \
-         to the bucket's root decides what runs.",
+        "The public key that must have signed a new release: its PEM, in base64 on one line. Without it anybody who may \
+         write to the bucket's root decides what runs.",
     ),
 ];
 
@@ -450,9 +470,9 @@ pub const OTHER_VARIABLES: &[OtherVariable] = &[
     },
 ];
 
-/// The setting of this name.
+/// The setting of this name, or of this earlier name.
 pub fn setting(name: &str) -> Option<&'static Setting> {
-    SETTINGS.iter().find(|setting| setting.name == name)
+    SETTINGS.iter().find(|setting| setting.name == name || setting.formerly == Some(name))
 }
 
 /// The known name nearest to `typed`, when it is near enough to be what was meant.
@@ -486,8 +506,8 @@ mod tests {
         let mut seen = std::collections::BTreeSet::new();
         for setting in SETTINGS {
             assert!(seen.insert(setting.name.to_owned()), "{} twice", setting.name);
-            for alias in setting.aliases {
-                assert!(seen.insert((*alias).to_owned()), "{alias} twice");
+            for alias in setting.aliases.iter().copied().chain(setting.formerly) {
+                assert!(seen.insert(alias.to_owned()), "{alias} twice");
             }
             if let Some(short) = setting.short {
                 assert!(seen.insert(format!("-{short}")), "-{short} twice");

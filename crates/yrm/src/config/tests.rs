@@ -29,6 +29,19 @@ fn problems(low: &Low) -> String {
 }
 
 #[test]
+fn a_setting_is_read_by_its_earlier_name_and_wins_by_its_own() {
+    let interval = |typed: &Typed| config(typed).policy.sweep_interval;
+    let bucket = [("bucket", "./b")];
+    let earlier = ("YRM_SWEEP_INTERVAL", "1h");
+    assert_eq!(interval(&typed(&[earlier], &bucket)), Duration::from_hours(1));
+    assert_eq!(interval(&typed(&[earlier, ("YRM_CLEANUP_INTERVAL", "2h")], &bucket)), Duration::from_hours(2));
+    let (low, _file) = with_file("sweep-interval = \"3h\"\n", typed(&[], &bucket));
+    assert_eq!(Config::of(&low).unwrap().0.policy.sweep_interval, Duration::from_hours(3));
+    let (low, _file) = with_file("sweep-interval = \"3h\"\ncleanup-interval = \"4h\"\n", typed(&[], &bucket));
+    assert!(problems(&low).contains("\"cleanup-interval\" is set twice"), "{}", problems(&low));
+}
+
+#[test]
 fn the_defaults_need_only_a_bucket() {
     let config = config(&typed(&[], &[("bucket", "./b")]));
     assert_eq!(config.bucket, BucketUrl::Directory(PathBuf::from("./b")));

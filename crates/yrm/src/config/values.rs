@@ -112,7 +112,7 @@ pub struct Policy {
     pub single_writer: bool,
     /// Let one commit remove more than a fifth of a repository.
     pub allow_shrink: bool,
-    /// How often a repository is swept at most.
+    /// How often a repository is cleaned up at most.
     pub sweep_interval: Duration,
     /// What becomes of a package whose path or name other bytes have.
     pub on_conflict: OnConflict,
@@ -306,7 +306,7 @@ pub struct Topic {
 pub struct NotifyOn {
     /// Packages can be installed.
     pub published: bool,
-    /// Files were set aside.
+    /// Files were rejected.
     pub rejected: bool,
     /// Runs fail, and that they do no longer.
     pub failing: bool,

@@ -70,7 +70,7 @@ impl Notifier {
             for (queue, _) in &self.receivers {
                 if queue.try_send(notice.clone()).is_err() {
                     metrics::notice_delivery(Delivery::Dropped);
-                    tracing::warn!(event = notice.event, "too many notices wait for a receiver: this one is dropped");
+                    tracing::warn!(event = notice.event, "too many notices wait for a receiver: this one is not sent");
                 }
             }
         }
@@ -104,7 +104,7 @@ async fn deliver(receiver: Receiver, mut waiting: mpsc::Receiver<Notice>) {
             let pause = pauses.next().filter(|_| failed.worth_another_try);
             let Some(pause) = pause else {
                 metrics::notice_delivery(Delivery::Failed);
-                tracing::warn!(to = %receiver, event = notice.event, reason = %failed.reason, "a notice was not taken and is dropped; runs are not affected");
+                tracing::warn!(to = %receiver, event = notice.event, reason = %failed.reason, "a notice was not accepted and is given up; runs are not affected");
                 break;
             };
             tokio::time::sleep(*pause).await;

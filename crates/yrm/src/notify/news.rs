@@ -9,6 +9,7 @@ use crate::bucket::report::Report;
 use crate::config::NotifyOn;
 use crate::error::Error;
 use crate::legible;
+use crate::store::key::RepositoryDir;
 
 /// Packages, files or errors listed in one notice; how many more there are is said. SNS takes 256 KiB.
 const MOST: usize = 50;
@@ -17,7 +18,7 @@ const LONGEST: usize = 200 << 10;
 
 /// Packages can be installed.
 pub const PUBLISHED: &str = "published";
-/// Files were set aside.
+/// Files were rejected.
 pub const REJECTED: &str = "rejected";
 /// Runs fail, as a whole or in part.
 pub const FAILING: &str = "failing";
@@ -95,7 +96,7 @@ pub fn of(facts: Facts<'_>, outcome: Result<&Report, &Error>, health: &mut Healt
         let packages: Vec<Value> = published
             .map(|package| {
                 json!({
-                    "nevra": package.nevra, "repository": package.repository, "href": package.href,
+                    "nevra": package.nevra, "repository": RepositoryDir::new(&package.repository), "href": package.href,
                     "pkgid": package.pkgid, "size_bytes": package.size_bytes, "inbox_key": package.inbox_key,
                     "uploader": uploader(&package.inbox_key),
                 })

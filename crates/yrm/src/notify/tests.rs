@@ -63,7 +63,7 @@ fn an_idle_run_and_what_was_there_already_are_no_news() {
 }
 
 #[test]
-fn what_was_published_and_what_was_set_aside_are_told_with_their_uploader() {
+fn published_and_rejected_files_are_told_with_their_uploader() {
     let mut run = report(0, &[], &[]);
     run.published.push(published(1));
     run.rejected.push(rejected("a\u{1b}[2Jb"));

@@ -38,7 +38,7 @@ pub(crate) async fn plan_unanswered(
     }
     // Of two that are in each other's way either may be the leftover.
     let conflicts = first.conflicts.iter().flat_map(|conflict| conflict.with.into_iter().chain([conflict.candidate]));
-    // What nobody has dropped again does not keep others from taking its place.
+    // What nobody has uploaded again does not keep others from taking its place.
     let makes_room = first.already.iter().copied().filter(|_| !first.later.is_empty());
     let mut asked: Vec<usize> =
         conflicts.chain(first.admit.iter().copied()).chain(first.later.iter().copied()).chain(makes_room).collect();
@@ -78,7 +78,7 @@ pub(crate) async fn plan_unanswered(
             settlement.leftovers.push((dropped, answer));
         }
     }
-    // What is turned down again is set aside as before. Each round takes out some of what would be let in now.
+    // What is turned down again is rejected as before. Each round takes out some of what would be let in now.
     loop {
         let next = plan(&state.catalog, candidates, on_conflict, rules);
         let let_in = next.admit.iter().chain(&next.later).copied();

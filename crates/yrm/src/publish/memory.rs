@@ -29,7 +29,7 @@ pub(crate) struct Memory {
     unanswered: Mutex<BTreeMap<RepositoryDir, Unanswered>>,
     /// Where the mirror is not that of the truth yet, or the truth lacks what it is made from.
     pub(crate) mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
-    /// When every repository was last looked up, to retire and to sweep where nothing arrives.
+    /// When every repository was last looked up, to prune and to clean up where nothing arrives.
     pub(crate) looked_round: Mutex<LookedRound>,
 }
 

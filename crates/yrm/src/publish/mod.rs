@@ -58,7 +58,7 @@ pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Report, Retired, Waiting};
+use crate::bucket::report::{Report, TakenOut, Waiting};
 use crate::bucket::signature::Signature;
 use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
@@ -112,7 +112,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
             follow_the_switch(work, &prepared, (won, attempt), settlement).await;
             return Ok(());
         }
-        tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its generation");
+        tracing::info!(run.id = %run.id, %repository, attempt, "another writer was first; starting again from its revision");
         errand.may_start_again()?;
         candidates = prepared.candidates;
         settlement.forget(&candidates);
@@ -172,7 +172,7 @@ async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, set
     memory.note_retention(bucket, &prepared.state);
     // Whoever switched to this generation may have died before its copy was made.
     if let Err(error) = keep_copy_of_current(bucket, &prepared.state).await {
-        settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+        settlement.errors.push(format!("keeping a copy of the revision: {}", error.chain()));
     }
     follow_up(work, prepared.truth(), until, settlement).await;
     answer(bucket, work.pass, prepared, settlement).await;
@@ -247,6 +247,7 @@ impl Publisher {
         }
         let dropped = listed.dropped;
         report.found(dropped.iter().map(Dropped::key));
+        report.oldest_upload = dropped.iter().map(Dropped::modified).min();
         // What is empty comes behind, out of order, and is never long.
         self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
         // Without conditional writes there is no lease, and one writer by agreement.
@@ -284,7 +285,7 @@ impl Publisher {
         self.pending.long.attend(&self.bucket.beside_runs(), call).await;
     }
 
-    /// Judges and publishes what was dropped, some at a time; last what takes long to read, unless somebody
+    /// Judges and publishes what was uploaded, some at a time; last what takes long to read, unless somebody
     /// attends to that.
     async fn batches(&self, mut rest: &[Dropped], pass: Pass<'_>, report: &mut Report) {
         let mut long = Vec::new();
@@ -310,7 +311,7 @@ impl Publisher {
         }
     }
 
-    /// Judges and publishes some of what was dropped; how many, and which of them were put off.
+    /// Judges and publishes some of what was uploaded; how many, and which of them were put off.
     async fn batch(
         &self,
         batch: &[Dropped],
@@ -344,7 +345,7 @@ impl Publisher {
         futures::stream::iter(settling).buffered(self.bucket.policy.concurrency).collect().await
     }
 
-    /// Publishes `candidates` into `repository` and retires what is old. A failure leaves
+    /// Publishes `candidates` into `repository` and prunes what is old. A failure leaves
     /// everything in the inbox and is told in the settlement.
     async fn settle(&self, work: Work<'_>, candidates: Vec<Candidate>) -> Settlement {
         let Work { repository, pass: Pass { run, .. }, .. } = work;
@@ -364,7 +365,7 @@ impl Publisher {
                 .map(|inbox_key| Waiting { inbox_key, reason: error.chain() })
                 .collect();
             settlement.waiting = left;
-            // What was about to be set aside is judged again next time.
+            // What was about to be rejected is judged again next time.
             settlement.conflicts.clear();
             lock(&self.memory.known).remove(repository);
         }
@@ -421,7 +422,7 @@ impl Publisher {
     }
 
     /// The packages that [`Self::remove`] would take out; the same error where it would take out none. Changes nothing.
-    pub async fn removable(&self, repository: &RepositoryDir, hrefs: &[String], run: RunId) -> Result<Vec<Retired>> {
+    pub async fn removable(&self, repository: &RepositoryDir, hrefs: &[String], run: RunId) -> Result<Vec<TakenOut>> {
         let state = state_of(&self.bucket, &self.memory, repository, run).await?;
         let entries = &state.catalog.entries;
         let found = |href: &String| {
@@ -431,7 +432,7 @@ impl Publisher {
                     .hint("nothing was changed; `yrm package search` shows the paths")
             })?;
             let nevra = entry.nevra().to_string();
-            Ok(Retired { repository: repository.as_str().to_owned(), href: href.clone(), nevra })
+            Ok(TakenOut { repository: repository.as_str().to_owned(), href: href.clone(), nevra })
         };
         let distinct: BTreeSet<&String> = hrefs.iter().collect();
         distinct.into_iter().map(found).collect()
@@ -464,7 +465,7 @@ impl Publisher {
         for (repository, candidates) in wanted {
             let one = self.errand(&repository, candidates, &Errand::Publish, run).await?;
             report.published.extend(one.published);
-            report.retired.extend(one.retired);
+            report.pruned.extend(one.pruned);
             report.replaced.extend(one.replaced);
             report.repositories.extend(one.repositories);
             for line in one.errors {
@@ -474,7 +475,7 @@ impl Publisher {
         Ok(report)
     }
 
-    /// One errand, told in the history like a run.
+    /// One operation, told in the history like a run.
     async fn errand(
         &self,
         repository: &RepositoryDir,

@@ -21,7 +21,7 @@ pub(crate) const STALE_AFTER: Duration = Duration::from_mins(30);
 pub struct RunId {
     /// Unique, sortable by time.
     pub id: Ulid,
-    /// By the local clock; nothing is retired or swept by it alone.
+    /// By the local clock; nothing is pruned or cleaned up by it alone.
     pub started: Timestamp,
 }
 

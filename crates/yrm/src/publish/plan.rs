@@ -21,9 +21,9 @@ pub struct Plan {
     pub admit: Vec<usize>,
     /// Candidates whose bytes are already at their path: success without a change.
     pub already: Vec<usize>,
-    /// Candidates to set aside, and why.
+    /// Candidates to reject, and why.
     pub conflicts: Vec<Conflict>,
-    /// Entries that retention takes out.
+    /// Entries that are pruned.
     pub retire: Vec<usize>,
     /// Entries that an operator takes out, ascending.
     pub remove: Vec<usize>,
@@ -295,7 +295,7 @@ fn step(catalog: &Catalog, (candidates, at): (&[Candidate], usize), twins: Twins
     }
 }
 
-/// Who drops again what is published does not keep one waiting that outranks it: its package leaves, and
+/// Whoever uploads again a file that is published does not keep one waiting that outranks it: its package leaves, and
 /// the upload is in that one's way.
 fn give_way(catalog: &Catalog, candidates: &[Candidate], plan: &mut Plan) {
     let outranked = |candidate: usize, entry: usize| {
@@ -337,13 +337,13 @@ pub fn published_as(catalog: &Catalog, candidate: &Candidate) -> Option<usize> {
     own.or_else(|| catalog.entries.position(&candidate.href))
 }
 
-/// The entries that somebody has dropped again.
+/// The entries that somebody has uploaded again.
 fn wanted(catalog: &Catalog, candidates: &[Candidate], plan: &Plan) -> HashSet<usize> {
     plan.already.iter().filter_map(|&at| published_as(catalog, &candidates[at])).collect()
 }
 
-/// What retention takes out, once it is known which candidates are in place: only those count as newer
-/// versions. Who drops a package again is told that it is published: it leaves in a later run.
+/// What is pruned, once it is known which candidates are in place: only those count as newer
+/// versions. Whoever uploads a package again is told that it is published: it leaves in a later run.
 pub fn retirements(
     kept: Kept<'_>,
     candidates: &[Candidate],
@@ -389,7 +389,7 @@ impl Origin {
     }
 }
 
-/// The next generation in byte order of the hrefs: the catalog without what retires, and what
+/// The next generation in byte order of the hrefs: the catalog without what leaves, and what
 /// was put in place.
 pub fn merge(catalog: &Catalog, retire: &[usize], candidates: &[Candidate], placed: &[usize]) -> Vec<Origin> {
     let mut retired = retire.to_vec();

@@ -7,7 +7,7 @@ use rpmmd::checksum::Sha256;
 use super::commit::admit::Admission;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt::Answered;
-use crate::bucket::report::{Published, Report, RepositoryReport, Retired, Trouble, Waiting, Way};
+use crate::bucket::report::{Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, Result};
 use crate::store::key::RepositoryDir;
@@ -23,10 +23,10 @@ pub(crate) struct Settlement {
     /// Uploads that have their answer and are there still: published ones whose packages have been taken out, and
     /// rejected ones that would be published now.
     pub(crate) leftovers: Vec<(Dropped, Answered)>,
-    pub(crate) retired: Vec<Retired>,
-    pub(crate) removed: Vec<Retired>,
-    pub(crate) replaced: Vec<Retired>,
-    pub(crate) restored: Vec<Retired>,
+    pub(crate) pruned: Vec<TakenOut>,
+    pub(crate) removed: Vec<TakenOut>,
+    pub(crate) replaced: Vec<TakenOut>,
+    pub(crate) restored: Vec<TakenOut>,
     pub(crate) errors: Vec<String>,
     pub(crate) trouble: Trouble,
     /// The repository, when a path in it waits for nothing but a sweep.
@@ -101,7 +101,7 @@ impl Settlement {
             waiting,
             gone: _,
             leftovers: _,
-            retired,
+            pruned,
             removed,
             replaced,
             restored,
@@ -114,7 +114,7 @@ impl Settlement {
         report.absorb(Report {
             published,
             waiting,
-            retired,
+            pruned,
             removed,
             replaced,
             restored,

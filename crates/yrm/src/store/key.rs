@@ -19,13 +19,13 @@ pub const MAX_KEY_BYTES: usize = 1024;
 const MAX_NAME_BYTES: usize = 255;
 
 /// A repository's folder under `repo/`, without slashes at either end; empty for the one
-/// repository of `repositories = "single"`.
+/// repository of `repositories = "single"`. People and programs are told `/` for that one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
-#[serde(transparent)]
+#[serde(from = "String", into = "String")]
 pub struct RepositoryDir(String);
 
 impl RepositoryDir {
-    /// The folder `dir` (slashes at the ends are dropped).
+    /// The folder `dir`, without slashes at its ends.
     pub fn new(dir: &str) -> Self {
         Self(dir.trim_matches('/').to_owned())
     }
@@ -52,7 +52,19 @@ impl RepositoryDir {
 
 impl fmt::Display for RepositoryDir {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "." } else { &self.0 })
+        f.write_str(if self.0.is_empty() { "/" } else { &self.0 })
+    }
+}
+
+impl From<String> for RepositoryDir {
+    fn from(dir: String) -> Self {
+        Self::new(&dir)
+    }
+}
+
+impl From<RepositoryDir> for String {
+    fn from(dir: RepositoryDir) -> Self {
+        dir.to_string()
     }
 }
 
@@ -106,7 +118,7 @@ impl fmt::Display for MirrorFolder {
 /// One object of the bucket.
 #[derive(Debug, Clone, Copy)]
 pub enum Key<'a> {
-    /// What an uploader dropped at `path` below the inbox.
+    /// What an uploader put at `path` below the inbox.
     Inbox { path: &'a str },
     /// A published package.
     Package { repository: &'a RepositoryDir, href: &'a str },

@@ -54,7 +54,7 @@ pub(crate) async fn sweep_where_due(bucket: &Bucket, memory: &Memory, run: RunId
     due.extend(std::mem::take(&mut *lock(&memory.sweep_wanted)));
     match sweep_owed(bucket, memory, run.started).await {
         Ok(owed) => due.extend(owed),
-        Err(error) => drop(report.fault("looking for repositories to sweep", &error)),
+        Err(error) => drop(report.fault("looking for repositories to clean up", &error)),
     }
     due.sort_unstable();
     due.dedup();
@@ -73,17 +73,17 @@ pub(crate) async fn sweep_where_due(bucket: &Bucket, memory: &Memory, run: RunId
             Ok(Due::Theirs) => {}
             Ok(Due::NotYet(last)) => drop(lock(&memory.swept).insert(repository, last)),
             Ok(Due::Swept(swept)) => {
-                report.swept += swept.deleted;
+                report.cleaned_up += swept.deleted;
                 newest = newest.max(Some(swept.at));
                 lock(&memory.swept).insert(repository, swept.at);
             }
-            Err(error) => drop(report.fault(&format!("sweeping {repository}"), &error)),
+            Err(error) => drop(report.fault(&format!("cleaning up {repository}"), &error)),
         }
     }
     if let Some(now) = newest
         && let Err(error) = sweep_shared(bucket, memory, now).await
     {
-        report.fault("sweeping what all repositories share", &error);
+        report.fault("cleaning up what belongs to no repository", &error);
     }
 }
 

@@ -24,7 +24,7 @@ const PATIENCE: u32 = 5;
 /// How long before each such look.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// What was dropped for one repository; `None` for what belongs to none.
+/// The uploads for one repository; `None` for what belongs to none.
 type Share = (Option<RepositoryDir>, Vec<Dropped>);
 
 /// What became of a share.
@@ -36,7 +36,7 @@ enum Shared {
 
 /// What publishes a share, once it is known that no other instance works there.
 pub(crate) trait Publish: Sync {
-    /// Publishes what was dropped, and adds what came of it to the report.
+    /// Publishes what was uploaded, and adds what came of it to the report.
     fn publish(&self, dropped: &[Dropped], pass: Pass<'_>, report: &mut Report) -> impl Future<Output = ()> + Send;
 }
 
@@ -56,7 +56,7 @@ impl<P> Clone for Sharing<'_, P> {
 
 impl<P> Copy for Sharing<'_, P> {}
 
-/// Publishes what was dropped, repository by repository, where no other instance does.
+/// Publishes the uploads, repository by repository, where no other instance does.
 pub(crate) async fn publish_shares(
     sharing: Sharing<'_, impl Publish>,
     dropped: Vec<Dropped>,
@@ -116,7 +116,7 @@ fn shares(bucket: &Bucket, dropped: Vec<Dropped>) -> Vec<Share> {
 async fn share_one(sharing: Sharing<'_, impl Publish>, (repository, dropped): Share, pass: Pass<'_>) -> Shared {
     let Sharing { bucket, leases, line } = sharing;
     let mut report = Report::new(pass.run.id, pass.run.started);
-    // What belongs to no repository is set aside by whoever is first.
+    // What belongs to no repository is rejected by whoever is first.
     let Some(repository) = repository else {
         line.publish(&dropped, pass, &mut report).await;
         return Shared::Done(Box::new(report));
@@ -133,7 +133,7 @@ async fn share_one(sharing: Sharing<'_, impl Publish>, (repository, dropped): Sh
         match still_dropped(bucket, &repository, &dropped, pass).await {
             Ok(dropped) => line.publish(&dropped, pass, &mut report).await,
             Err(error) => {
-                report.fault(&format!("listing what was dropped for {repository}"), &error);
+                report.fault(&format!("listing the uploads for {repository}"), &error);
                 for dropped in &dropped {
                     report.wait(dropped, error.chain());
                 }

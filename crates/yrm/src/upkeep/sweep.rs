@@ -150,8 +150,8 @@ async fn sweep_repository(
     let repomd_key = bucket.path(Key::Repomd { repository });
     let (current, enclosed) = try_join(store.get(&repomd_key, None), enclosed(bucket, repository)).await?;
     let Some(current) = current else {
-        return Err(Error::new(ErrorKind::Corrupt, format!("sweeping: {repomd_key} is missing"))
-            .hint("nothing was deleted; the next package that arrives restores the last generation"));
+        return Err(Error::new(ErrorKind::Corrupt, format!("cleaning up: {repomd_key} is missing"))
+            .hint("nothing was deleted; the next package that arrives restores the last revision"));
     };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
     let left = left::look(bucket, repository, &listed, &current.bytes, (now, expires)).await?;
@@ -163,7 +163,7 @@ async fn sweep_repository(
     let Some((named, retained_catalogs)) =
         named(bucket, repository, (current.bytes, &retained), &left.read, at_once).await?
     else {
-        tracing::info!(%repository, "a generation that may still be read has no catalog; sweeping again when its grace is over");
+        tracing::info!(%repository, "a revision that clients may still read has no catalog; cleaning up when its grace period has expired");
         return Ok(Some(Swept { deleted: 0, at: now }));
     };
     others.extend(listed.iter().filter_map(|object| inner_repository(object.key.strip_prefix(&prefix)?)));
@@ -205,7 +205,7 @@ async fn delete_all(
     let mut deleted = 0;
     while let Some(outcome) = turns.next().await {
         let Some(is_deleted) = outcome? else {
-            tracing::info!(%repository, deleted, "the sweep has taken its time; the next one goes on");
+            tracing::info!(%repository, deleted, "the clean-up takes long and stops here; the next one goes on");
             break;
         };
         deleted += u64::from(is_deleted);
@@ -321,7 +321,7 @@ async fn enclosed(bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
         let outer = RepositoryDir::new(outer);
         let repomd = bucket.path(Key::Repomd { repository: &outer });
         if bucket.store.head(&repomd).await?.is_some() {
-            tracing::warn!(%repository, "no package is swept here: {repomd} may name them; remove it if it is a leftover");
+            tracing::warn!(%repository, "no package is cleaned up here, for {repomd} may name them; remove that file if it is a leftover");
             return Ok(true);
         }
     }

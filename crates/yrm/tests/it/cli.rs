@@ -216,3 +216,87 @@ fn a_full_disk_under_the_log_stops_nothing() {
     let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["published"][0]["href"], "a.rpm");
 }
+
+/// What a command prints on a terminal of 80 columns.
+fn on_a_terminal(directory: &TempDir, line: &str) -> String {
+    let program = env!("CARGO_BIN_EXE_yrm");
+    let mut command = Command::new("script");
+    command.args(["--quiet", "--return", "--command", &format!("stty cols 80; exec {program} {line}"), "/dev/null"]);
+    command
+        .current_dir(directory.path())
+        .env_clear()
+        .env("PATH", std::env::var("PATH").unwrap())
+        .env("SHELL", "/bin/sh");
+    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
+    assert!(output.status.success(), "{line}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().replace('\r', "")
+}
+
+#[test]
+fn tables_fit_a_terminal_of_80_columns_and_are_whole_elsewhere() {
+    let directory = TempDir::new().unwrap();
+    let folder = "a-team-with-a-long-name/enterprise-linux-9/x86_64";
+    let inbox = directory.path().join("b/inbox").join(folder);
+    std::fs::create_dir_all(&inbox).unwrap();
+    let name = "a-package-whose-name-is-longer-than-others";
+    let package = forge::Rpm::new(name, "1.20.300~rc4", "5.el9", "noarch").build();
+    let file = format!("{name}-1.20.300~rc4-5.el9.noarch.rpm");
+    std::fs::write(inbox.join(&file), package).unwrap();
+    let bad = std::fs::File::create(inbox.join(format!("bad-{file}"))).unwrap();
+    std::io::Write::write_all(&mut &bad, b"not a package").unwrap();
+    bad.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+    let depth = "--repositories depth=3";
+    let text = outcome(&directory, &["run", "-b", "./b", "--repositories", "depth=3"], &[]);
+    assert!(text.contains("1 published, 1 rejected"), "{text}");
+    for (line, begins) in [
+        ("history", "started"),
+        ("package search", "package"),
+        ("quarantine list", "code"),
+        ("status", "Bucket "),
+        (&format!("repo log --in {folder}"), "revision"),
+        (&format!("check {depth}"), "repository"),
+    ] {
+        let shown = on_a_terminal(&directory, &format!("{line} -b ./b"));
+        let wide: Vec<&str> = shown.lines().filter(|line| line.chars().count() > 80).collect();
+        assert!(wide.is_empty(), "{line}: {wide:#?}");
+        assert!(shown.trim_start().starts_with(begins), "{line}: {shown}");
+        let whole = on_a_terminal(&directory, &format!("{line} -b ./b --wide"));
+        assert!(!whole.contains('…'), "{line}: {whole}");
+        let arguments: Vec<&str> = line.split(' ').chain(["-b", "./b"]).collect();
+        let piped = outcome(&directory, &arguments, &[]);
+        assert!(piped.contains(whole.trim_end()), "{line}: {piped}\n{whole}");
+    }
+    for line in ["package search", "quarantine list"] {
+        let shown = on_a_terminal(&directory, &format!("{line} -b ./b"));
+        assert!(shown.contains('…'), "{line}: {shown}");
+    }
+    // A file is named by its path as well as by its id, which the narrow table leaves out.
+    let dry =
+        outcome(&directory, &["quarantine", "release", "-b", "./b", "--dry-run", &format!("{folder}/bad-{file}")], &[]);
+    assert!(dry.starts_with("exit 0") && dry.contains("would be released"), "{dry}");
+}
+
+#[test]
+fn a_mistake_on_the_command_line_is_one_json_object_when_json_is_asked_for() {
+    let directory = TempDir::new().unwrap();
+    insta::assert_snapshot!(outcome(&directory, &["run", "--bukcet", "b", "--output=json"], &[]), @r#"
+    exit 2
+    --- stdout
+    --- stderr
+    {"error":{"kind":"config","message":"reading the command line: unexpected argument '--bukcet' found","hint":"a similar argument exists: '--bucket'","exit_code":2}}
+    "#);
+    for (arguments, why) in [
+        (&["publish", "--output", "json"][..], "required arguments were not provided: <FILE>..."),
+        (&["--output", "json"], "'yrm' requires a subcommand"),
+        (&["package", "--output", "json"], "'yrm package' requires a subcommand"),
+    ] {
+        let output = yrm(directory.path()).args(arguments).output().unwrap();
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{arguments:?}");
+        let said: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+        let message = said["error"]["message"].as_str().unwrap();
+        assert!(message.contains(why), "{message}");
+    }
+    // What was not asked for in JSON is text, and so is what stands behind `--`.
+    let text = outcome(&directory, &["run", "--", "--output", "json"], &[]);
+    assert!(text.starts_with("exit 2") && text.contains("error: unexpected argument"), "{text}");
+}

@@ -120,13 +120,31 @@ async fn the_service_publishes_answers_stops_within_ten_seconds_and_remembers() 
     assert_eq!(keys(&history, "skippedKeys"), [["inbox/junk.rpm"]]);
     assert_eq!(serve.get("/repo/el9/a+b.rpm").await.0, 200);
     assert!(serve.get("/repo/repodata/repomd.xml").await.1.contains("<repomd"));
-    assert!(serve.get("/metrics").await.1.contains("yrm_packages_published_total 1"));
+    let metrics = serve.get("/metrics").await.1;
+    for line in [
+        "yrm_packages_published_total 1",
+        "yrm_packages_rejected_total{code=\"E_NOT_RPM\"} 1",
+        "yrm_packages_rejected_total{code=\"E_UNSIGNED\"} 0",
+        "yrm_failures_total{kind=\"denied\"} 0",
+        "yrm_repository_packages{repository=\"/\"} 1",
+        "yrm_repositories_left_out 0",
+        "yrm_quarantine_files 1",
+        "yrm_quarantine_bytes ",
+        "yrm_repository_revision_age_seconds{repository=\"/\"} ",
+        "yrm_inbox_oldest_age_seconds ",
+    ] {
+        assert!(metrics.lines().any(|there| there.starts_with(line)), "{line} is missing from\n{metrics}");
+    }
     let (code, took) = serve.terminate();
     assert_eq!(code, Some(0));
     assert!(took < Duration::from_secs(10), "{took:?}");
 
     let mut again = Serve::start(directory.path());
     again.logged("run done");
+    // What is known of earlier runs is there at once, and the quarantine was looked at.
+    let metrics = again.get("/metrics").await.1;
+    assert!(metrics.contains("yrm_repository_packages{repository=\"/\"} 1\n"), "{metrics}");
+    assert!(metrics.contains("yrm_quarantine_files 1\n"), "{metrics}");
     let history: Value = serde_json::from_str(&again.get("/history").await.1).unwrap();
     let expected: [&[&str]; 2] = [&["inbox/el9/a+b.rpm", "inbox/junk.rpm"], &[]];
     assert_eq!(keys(&history, "inboxKeys"), expected);

@@ -44,7 +44,7 @@ use crate::store::key::{self, RepositoryDir};
 /// lies in its folder when there was none, and empty only when there is nothing.
 pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Timestamp) -> Result<State> {
     if let Some(state) = last_generation(bucket, repository).await? {
-        tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last generation");
+        tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last revision");
         return Ok(state);
     }
     let fresh = State::fresh(repository.clone(), bucket.policy.compression);
@@ -85,7 +85,7 @@ pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Cur
     let told = described::read(bucket, repository, &current.repomd).await?;
     let prefix_bytes = folder.prefix_bytes();
     let mut adoption = Adoption {
-        dropped_records: drop_records(bucket, repository, &folder, &mut current.repomd),
+        records_left_out: drop_records(bucket, repository, &folder, &mut current.repomd),
         ..Adoption::default()
     };
     let mut state = State::fresh(repository.clone(), bucket.policy.compression);
@@ -206,7 +206,7 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     };
     let damaged = || {
         Error::new(ErrorKind::Corrupt, format!("restoring {repository} from {}", newest.key))
-            .hint("repomd.xml and the last generation's copy are both unusable; docs/tasks/restore.md says how to start again")
+            .hint("repomd.xml and the copy of the last revision are both unusable; docs/tasks/restore.md says how to start again")
     };
     let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
     let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;

@@ -104,7 +104,7 @@ async fn copy_as_it_came(
     copying::copy(bucket, Copy { judged, modified, ..Copy::of(source, target, attributes) }).await
 }
 
-/// Sees to it that a package of the catalog, which was dropped again with the same bytes, can
+/// Sees to it that a package of the catalog, which was uploaded again with the same bytes, can
 /// still be fetched: what vanished from `repo/` is put back. `Placed` when it is there. The
 /// dropped file may be the only good copy left, so it never goes while anything else is.
 pub async fn put_back(bucket: &Bucket, candidate: &Candidate, entry: &Entry<'_>) -> Result<Admission> {
@@ -238,7 +238,7 @@ pub(crate) fn way_of(candidate: &Candidate) -> Way {
 fn taken(bucket: &Bucket, there: &Object, now: Timestamp) -> Admission {
     let free_by = there.since.checked_add(signed(bucket.policy.grace)).unwrap_or(Timestamp::MAX);
     let reason = format!(
-        "{} holds an unpublished file that clients may still be reading; the sweep frees the path after {free_by}",
+        "{} holds an unpublished file that clients may still be reading; the clean-up frees the path after {free_by}",
         there.key
     );
     Admission::Taken { reason, overdue: free_by <= now }

@@ -8,7 +8,7 @@ use crate::error::Result;
 use crate::store::key::Key;
 use crate::store::settle;
 
-/// Writes the answer, which says which upload it is about: the same bytes dropped again at the same path get the
+/// Writes the answer, which says which upload it is about: the same bytes uploaded again at the same path get the
 /// newest one, under the same name.
 pub(crate) async fn write(bucket: &Bucket, dropped: &Dropped, receipt: &Receipt) -> Result<()> {
     let key = Key::Receipt { digest: digest_of(&dropped.path, dropped.etag()) };

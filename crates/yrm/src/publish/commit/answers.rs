@@ -9,7 +9,7 @@ use super::tidy;
 use crate::bucket::Bucket;
 use crate::bucket::catalog::{Entries, Entry};
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Published, Retired, Waiting};
+use crate::bucket::report::{Published, TakenOut, Waiting};
 use crate::bucket::state::Source;
 use crate::publish::pass::{Pass, Step};
 use crate::publish::settlement::{Settlement, published};
@@ -47,14 +47,14 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
     }
     let Prepared { state, plan, placed, .. } = prepared;
     let entries = &state.catalog.entries;
-    let told = |entry: Entry<'_>| Retired {
+    let told = |entry: Entry<'_>| TakenOut {
         repository: state.repository.as_str().to_owned(),
         href: entry.href.to_string(),
         nevra: entry.nevra().to_string(),
     };
     let left = |leaving: &[usize]| leaving.iter().map(|&at| told(entries.get(at))).collect();
     let replaced: Vec<usize> = plan.replaced(|candidate| placed.contains_key(&candidate)).collect();
-    settlement.retired = left(&plan.retire);
+    settlement.pruned = left(&plan.retire);
     settlement.removed = left(&plan.remove);
     settlement.replaced = left(&replaced);
     if let Source::Earlier(earlier) = &state.source {
@@ -69,7 +69,7 @@ fn holds(entries: &Entries, entry: &Entry<'_>) -> bool {
     entries.at(&entry.href).is_some_and(|there| there.pkgid() == entry.pkgid())
 }
 
-/// What clients can install of what was dropped.
+/// What clients can install of what was uploaded.
 fn done(prepared: &Prepared) -> Vec<(&Dropped, Published)> {
     let Prepared { state, candidates, placed, already, .. } = prepared;
     let already = already.iter().filter_map(|&at| Some((at, entry_of(&state.catalog, &candidates[at])?)));

@@ -42,8 +42,8 @@ async fn keep_copies(
     };
     let kept = keep_copy(bucket, repository, generation, signature.as_ref()).await;
     if let Err(error) = &kept {
-        tracing::warn!(run.id = %run.id, %repository, error = error.chain(), "the generation has no copy yet; the next commit makes it");
-        settlement.errors.push(format!("keeping a copy of the generation: {}", error.chain()));
+        tracing::warn!(run.id = %run.id, %repository, error = error.chain(), "the revision has no copy yet; the next change makes it");
+        settlement.errors.push(format!("keeping a copy of the revision: {}", error.chain()));
     }
     kept.is_ok()
 }

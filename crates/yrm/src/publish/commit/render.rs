@@ -245,7 +245,7 @@ fn is_below(record: &Record) -> bool {
         tracing::warn!(
             kind = record.kind,
             href = record.href,
-            "repomd.xml named a file outside of the repository; dropped"
+            "repomd.xml named a file outside of the repository; left out"
         );
     }
     sound

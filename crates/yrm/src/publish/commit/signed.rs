@@ -49,7 +49,11 @@ pub(crate) async fn copy(
             }
         };
         if let Err(error) = delete_seen(bucket, &source.key, &source.etag).await {
-            tracing::warn!(key = source.key, error = error.chain(), "a signed package's first copy stays for a sweep");
+            tracing::warn!(
+                key = source.key,
+                error = error.chain(),
+                "a signed package's first copy stays until a clean-up"
+            );
         }
         return Ok(copied);
     }

@@ -1,7 +1,7 @@
 //! After the switch: answers, quarantine, and the inbox. Nothing here is needed for a reader to
 //! be right, and the next run finishes what a crash leaves undone.
 //!
-//! An inbox object goes only while it has the ETag that was published or set aside; a file that
+//! An inbox object goes only while it has the ETag that was published or rejected; a file that
 //! replaced it meanwhile stays for the next run.
 
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::store::settle::{self, Copied};
 use crate::store::{Copy, ETag, Object};
 
 /// After this long the inbox is looked at again before anything is taken out of it: somebody may
-/// have published the file, and have dropped the same bytes anew after an operator removed them.
+/// have published the file, and have uploaded the same bytes anew after an operator removed them.
 const LOOK_AGAIN_AFTER: Duration = Duration::from_secs(30);
 
 /// Answers the uploader and takes the published object out of the inbox. `listed` is when that was
@@ -92,7 +92,7 @@ pub(crate) async fn quarantine_all(bucket: &Bucket, rejections: Vec<Rejection>, 
             Ok(Some(record)) => report.rejected.push(record),
             Ok(None) => {}
             Err(error) => {
-                let line = report.fault(&format!("setting {} aside", rejection.dropped.key()), &error);
+                let line = report.fault(&format!("moving {} to quarantine", rejection.dropped.key()), &error);
                 report.trouble.unfinished(&error, &line);
                 report.wait(&rejection.dropped, error.chain());
             }
@@ -153,7 +153,7 @@ async fn answer_of(bucket: &Bucket, rejected: &Rejected, path: &str) -> Option<R
 }
 
 /// Takes out an upload that was published before, and whose package has been removed since. Somebody may have
-/// dropped the same bytes anew, to have them published again: in S3 only their time tells.
+/// uploaded the same bytes anew, to have them published again: in S3 only their time tells.
 pub(crate) async fn take_out_leftover(bucket: &Bucket, dropped: &Dropped) -> Result<()> {
     if is_another_upload(bucket, dropped).await? {
         return Ok(());

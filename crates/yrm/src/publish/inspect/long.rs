@@ -1,5 +1,5 @@
 //! Files that take long to read. Where somebody attends to them they are read beside the runs, the shortest
-//! first, and a run takes the verdict when there is one: whoever drops a sound package waits for nobody's giants.
+//! first, and a run takes the verdict when there is one: whoever uploads a sound package waits for nobody's giants.
 //!
 //! A verdict is about the bytes with the ETag that it names, as everywhere: whatever happens to the file
 //! meanwhile, nothing else is published.

@@ -1,4 +1,4 @@
-//! Reading what was dropped: ranged reads of the header, and a verdict. Never writes.
+//! Reading what was uploaded: ranged reads of the header, and a verdict. Never writes.
 //!
 //! A hostile file costs at most the header limit in bytes; payloads are read only where the
 //! store cannot supply the SHA-256.

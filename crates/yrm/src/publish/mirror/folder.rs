@@ -70,7 +70,7 @@ impl Contents {
         let store = bucket.store.as_ref();
         let from = bucket.path(Key::Metadata { repository, href });
         let missing = || {
-            Error::new(ErrorKind::Corrupt, format!("copying {from} into the generation's own folder"))
+            Error::new(ErrorKind::Corrupt, format!("copying {from} into the revision's own folder"))
                 .because("it is gone, or has changed")
                 .hint("what repomd.xml names is missing; the next change makes primary, filelists and other anew")
         };

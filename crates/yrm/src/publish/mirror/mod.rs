@@ -115,7 +115,7 @@ pub(crate) async fn follow(
         let list = bucket.mirror_rules.list(repository, &contents.folder);
         if there.as_ref().is_some_and(|there| there.bytes == list) {
             if terms.look_inside && !contents.are_there(bucket, repository).await? {
-                tracing::warn!(%repository, "files of the newest generation's own folder were gone; put there again");
+                tracing::warn!(%repository, "files of the current revision's own folder were missing; put there again");
                 contents.put(bucket, repository, terms.at).await?;
             }
             return Ok(Followed::Current);

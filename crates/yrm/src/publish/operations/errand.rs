@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// What is wanted of one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Errand {
-    /// Publish what was dropped, and retire what is old.
+    /// Publish what was uploaded, and prune what is old.
     Publish,
     /// Take out the packages at these paths.
     Remove(Vec<String>),

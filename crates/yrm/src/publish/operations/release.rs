@@ -1,4 +1,4 @@
-//! What an operator does with what was set aside: give back, throw away.
+//! What an operator does with the files in quarantine: release, delete.
 //!
 //! A file goes back to the inbox only where nothing is, so that a newer upload stays; what was
 //! seen is what is copied and deleted. The next run judges it anew.
@@ -25,7 +25,7 @@ const A_SECOND: Duration = Duration::from_millis(1_100);
 /// Clocks are not further apart: S3 takes no request that was signed so long ago, or so far ahead.
 const APART: jiff::SignedDuration = jiff::SignedDuration::from_mins(15);
 
-/// Puts files back into the inbox, one after the other until one cannot be, and forgets why they were set aside.
+/// Puts files back into the inbox, one after the other until one cannot be, and forgets why they were rejected.
 /// Answers where they are now. `now` is the time by the local clock.
 pub async fn release(bucket: &Bucket, files: &[Kept], now: jiff::Timestamp) -> (Vec<String>, Result<()>) {
     if bucket.store.uploads_are_atomic() && files.iter().any(|kept| is_recent(kept, now)) {
@@ -65,7 +65,7 @@ async fn release_one(bucket: &Bucket, kept: &Kept) -> Result<String> {
         Copied::Occupied(_) => return Err(occupied(doing(), &target)),
         Copied::SourceChanged | Copied::SourceMissing => {
             return Err(Error::new(ErrorKind::Conflict, doing())
-                .because("somebody else released or dropped it")
+                .because("somebody else released or deleted it")
                 .hint("`yrm quarantine list` shows what is there now"));
         }
     }

@@ -24,12 +24,12 @@ pub(crate) async fn to(bucket: &Bucket, state: State, revision: u64) -> Result<S
     let doing = || format!("rolling {repository} back to {revision}");
     let refuse = |why: &str| Error::new(ErrorKind::Conflict, doing()).because(why.to_owned());
     if state.revision() == Some(revision) {
-        return Err(refuse("that is the present generation"));
+        return Err(refuse("that is the current revision"));
     }
     let key = bucket.path(Key::Generation { repository: &repository, revision });
     let Some(copy) = bucket.store.get(&key, None).await? else {
-        return Err(refuse("there is no copy of that generation any more")
-            .hint("`yrm repo log` lists the generations that can be gone back to"));
+        return Err(refuse("the copy of that revision does not exist any more")
+            .hint("`yrm repo log` lists the revisions that are kept"));
     };
     near_enough(bucket, &repository, revision).await?;
     let damaged = |why: String| Error::new(ErrorKind::Corrupt, doing()).because(why);
@@ -63,6 +63,6 @@ async fn near_enough(bucket: &Bucket, repository: &RepositoryDir, revision: u64)
         return Ok(());
     }
     Err(Error::new(ErrorKind::Conflict, format!("rolling {repository} back to {revision}"))
-        .because("it was replaced too long ago: the sweep may take its packages at any time")
-        .hint("a generation can be gone back to for half the grace period; upload the packages again instead"))
+        .because("it was replaced too long ago: the clean-up may delete its packages at any time")
+        .hint("a rollback works for half the grace period; upload the packages again instead"))
 }

@@ -56,7 +56,7 @@ pub(super) fn delete(tree: &Tree, path: KeyPath<'_>, if_match: &ETag, _lock: &Lo
         Some(_) => {}
     }
     let aside = new_name(path.leaf);
-    let doing = || format!("moving {:?} aside", path.key);
+    let doing = || format!("renaming {:?} for a moment", path.key);
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let placeholder = rustix::fs::openat(&folder, aside.as_str(), flags, Mode::RUSR | Mode::WUSR);
     drop(placeholder.map_err(|errno| failure(errno, doing()))?);
@@ -144,7 +144,7 @@ fn tell(back: Back, key: &str) {
     match back {
         Back::There | Back::Superseded => {}
         Back::Stays(error) => {
-            tracing::warn!(key, %error, "a file that came while another was being deleted stays aside, under a hidden name");
+            tracing::warn!(key, %error, "a file that came while another was being deleted stays under a hidden name");
         }
     }
 }

@@ -39,10 +39,10 @@ pub(super) fn settle(tree: &Tree, folders: &BTreeSet<String>) -> Result<bool> {
         }
     }
     if back > 0 {
-        tracing::info!(files = back, "put back what interrupted deletions had moved aside");
+        tracing::info!(files = back, "put back the files that interrupted deletions had renamed");
     }
     if let Some(first) = stays.first() {
-        tracing::warn!(files = stays.len(), first, "files that interrupted deletions moved aside cannot be put back");
+        tracing::warn!(files = stays.len(), first, "files that interrupted deletions had renamed cannot be put back");
     }
     Ok(back > 0)
 }

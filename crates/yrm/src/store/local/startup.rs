@@ -44,7 +44,7 @@ fn restore_one_old(tree: &Tree, aside_key: &str, _lock: &Lock<'_>) -> Result<()>
     let Some(from) = tree.folder_of(aside_path)? else { return Ok(()) };
     let to = tree.make_folder_of(path)?;
     match aside::bring_back_from((&from, aside_path.leaf), (&to, path.leaf)) {
-        Back::There => tracing::info!(key = path.key, "put back a file that an interrupted deletion had set aside"),
+        Back::There => tracing::info!(key = path.key, "put back a file that an interrupted deletion had renamed"),
         Back::Superseded => {}
         Back::Stays(error) => {
             tracing::warn!(key = aside_key, %error, "a file that a deletion moved aside stays there");

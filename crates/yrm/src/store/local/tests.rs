@@ -143,7 +143,7 @@ async fn a_listing_is_in_byte_order_of_whole_keys() {
 }
 
 #[tokio::test]
-async fn a_file_set_aside_by_a_process_that_died_comes_back() {
+async fn a_file_renamed_by_a_process_that_died_comes_back() {
     let (root, store) = bucket();
     let a = etag(put(&store, "inbox/el9/a.rpm", b"a", PutIf::Absent).await);
     put(&store, "inbox/el9/b.rpm", b"old", PutIf::Absent).await;

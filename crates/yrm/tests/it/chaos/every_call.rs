@@ -272,7 +272,7 @@ async fn second_thoughts(at: u64, mind: Mind, signing: Signing, what: &str) -> u
 }
 
 #[test]
-fn f7_an_inbox_object_that_changes_at_any_call_is_published_or_set_aside_as_what_it_is() {
+fn f7_an_inbox_object_that_changes_at_any_call_is_published_or_rejected_as_what_it_is() {
     // A story in which nothing changes says how many calls there are: one that changes early may be short.
     let mut played = 0;
     for signing in [Signing::On, Signing::Packages] {

@@ -1,8 +1,11 @@
 //! The documents say what the code does, as far as a test can see: links lead somewhere, commands do what
-//! they say ([`commands`]), and the reference is what the program says ([`reference`]).
+//! they say ([`commands`]), the reference is what the program says ([`reference`]), and its JSON is what the schemas say
+//! ([`schemas`]).
 
 mod commands;
 mod reference;
+mod schemas;
+mod types;
 
 use std::fs;
 use std::path::{Path, PathBuf};

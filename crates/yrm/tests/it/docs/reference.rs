@@ -9,11 +9,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
+use yrm::bucket::verdict::Reason;
 use yrm::config::settings::{Group, Kind, OTHER_VARIABLES, SETTINGS, Setting};
 use yrm::error::ErrorKind;
 use yrm::metrics;
 
-use super::{documents, read, root};
+use super::{documents, read, root, types};
 use crate::cli::yrm;
 
 const BEGIN: &str = "<!-- generated: ";
@@ -229,7 +230,9 @@ fn reason_codes(old: &str) -> String {
 }
 
 #[test]
-fn every_reason_code_is_explained() {
+fn every_reason_code_is_explained_and_counted_from_the_start() {
+    let codes = arms(&source_with("pub enum Reason {"), "code");
+    assert_eq!(codes.into_values().collect::<BTreeSet<_>>(), Reason::ALL.map(|reason| reason.code().to_owned()).into());
     assert!(!read("docs/reference/reason-codes.md").contains("**explain"), "a new code has no meaning yet");
 }
 
@@ -239,6 +242,9 @@ fn all_metrics() -> String {
     metrics::run_finished(&metrics::RunFigures::default(), jiff::Timestamp::UNIX_EPOCH);
     metrics::run_failed("denied");
     metrics::package_rejected("E_EMPTY");
+    metrics::repository_seen("el9", 1, 1_795_377_600);
+    metrics::run_finished(&metrics::RunFigures::default(), jiff::Timestamp::UNIX_EPOCH);
+    metrics::quarantine_measured(0, 0);
     metrics::http_answered("/livez", 200);
     metrics::datadog_delivery(metrics::Delivery::Sent);
     metrics::notice_delivery(metrics::Delivery::Sent);
@@ -275,28 +281,13 @@ fn all_metrics() -> String {
 
 /// A record's fields, from its definition.
 fn fields(record: &str) -> String {
-    let head = format!("struct {record} {{\n");
-    let report = source_with("pub struct Report {");
-    let source = if report.contains(&head) { report } else { source_with(&format!("pub {head}")) };
-    let body = source.split_once(&head).unwrap().1.split_once("\n}").unwrap().0;
     let mut lines = vec!["| field | what it is | meaning |".to_owned(), "|---|---|---|".to_owned()];
-    let (mut meaning, mut attributes) = (Vec::new(), String::new());
-    for line in body.lines().map(str::trim) {
-        if let Some(words) = line.strip_prefix("/// ") {
-            meaning.push(words);
-        } else if line.starts_with("#[") {
-            attributes.push_str(line);
-        } else if let Some((name, kind)) = line.trim_start_matches("pub ").trim_end_matches(',').split_once(": ") {
-            if !attributes.contains("serde(skip)") {
-                let mut kind = in_json(kind);
-                if attributes.contains("skip_serializing_if") {
-                    kind = format!("{}; left out when there is none", kind.trim_end_matches(" or `null`"));
-                }
-                lines.push(format!("| `{name}` | {kind} | {} |", cell(&meaning.join(" "))));
-            }
-            meaning.clear();
-            attributes.clear();
+    for field in types::fields_of(record).into_iter().filter(|field| !field.says("serde(skip)")) {
+        let mut kind = in_json(&field.kind);
+        if field.says("skip_serializing_if") {
+            kind = format!("{}; left out when there is none", kind.trim_end_matches(" or `null`"));
         }
+        lines.push(format!("| `{}` | {kind} | {} |", field.name, cell(&field.meaning)));
     }
     lines.join("\n")
 }

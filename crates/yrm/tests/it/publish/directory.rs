@@ -40,7 +40,7 @@ fn files_below(folder: &Path) -> usize {
 }
 
 #[tokio::test]
-async fn the_longest_names_and_paths_are_published_or_set_aside() {
+async fn the_longest_names_and_paths_are_published_or_rejected() {
     let root = tempfile::tempdir().unwrap();
     let longest_name = "x".repeat(251);
     write_old(root.path(), &format!("inbox/{longest_name}.rpm"), b"not a package, under a name of 255 bytes");
@@ -77,7 +77,7 @@ async fn a_temporary_file_of_an_upload_in_progress_is_left_alone() {
 }
 
 #[tokio::test]
-async fn empty_and_hidden_files_are_set_aside_when_nothing_comes_any_more() {
+async fn empty_and_hidden_files_are_rejected_when_nothing_comes_any_more() {
     let root = tempfile::tempdir().unwrap();
     let hours_ago = |key: &str, hours: u64, bytes: &[u8]| {
         write(root.path(), key, bytes);

@@ -171,10 +171,10 @@ async fn a_repository_where_nothing_arrives_any_more_is_swept_too() {
     world.run().await;
     world.advance(4 * DAY);
     let report = world.run().await;
-    assert!(report.swept > 0, "{report:#?}");
+    assert!(report.cleaned_up > 0, "{report:#?}");
     assert!(world.bytes(&first_primary[0]).await.is_none());
     world.advance(DAY);
     let idle = world.run().await;
-    assert_eq!((idle.swept, idle.usage.writes), (0, 0), "with nothing to sweep nothing is written");
+    assert_eq!((idle.cleaned_up, idle.usage.writes), (0, 0), "with nothing to sweep nothing is written");
     world.assert_clean().await;
 }

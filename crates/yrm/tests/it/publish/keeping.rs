@@ -30,7 +30,7 @@ async fn prune_only_when_inbox_has_work() {
     assert_eq!((report.usage.reads, report.usage.writes), (1, 0), "nothing is due, nothing is asked");
     world.advance(2 * DAY);
     let report = world.run().await;
-    let retired: Vec<&str> = report.retired.iter().map(|retired| retired.nevra.as_str()).collect();
+    let retired: Vec<&str> = report.pruned.iter().map(|retired| retired.nevra.as_str()).collect();
     assert_eq!(retired, ["a-1-1.noarch", "a-2-1.noarch"]);
     assert_eq!(world.hrefs("").await, ["a-10.rpm", "b-1.rpm"]);
     assert!(world.bytes("repo/a-1.rpm").await.is_some(), "clients may still want it for the grace period");

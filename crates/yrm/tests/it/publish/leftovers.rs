@@ -233,7 +233,7 @@ async fn what_was_replaced_does_not_come_back_in_turns() {
 }
 
 #[tokio::test]
-async fn what_was_set_aside_and_cannot_leave_the_inbox_is_not_written_again() {
+async fn a_rejected_file_that_cannot_leave_the_inbox_is_not_written_again() {
     let world = World::new(policy());
     world.hooked.keeps_uploads.store(true, Ordering::Relaxed);
     world.drop_bytes("junk.rpm", "no package, but long enough to be looked at").await;

@@ -119,7 +119,7 @@ async fn pruning_counts_by_module_stream() {
     // A newer module of one stream is no concern of the other.
     world.drop_rpm("node-10.4.rpm", &rpm("node", "10.4", "node:10:3:aaaa")).await;
     let report = world.run().await;
-    let retired: Vec<&str> = report.retired.iter().map(|retired| retired.href.as_str()).collect();
+    let retired: Vec<&str> = report.pruned.iter().map(|retired| retired.href.as_str()).collect();
     assert_eq!(retired, ["node-10.2.rpm", "node-10.3.rpm"]);
     world.assert_clean().await;
 }
@@ -130,7 +130,7 @@ async fn what_is_taken_over_with_modules_is_asked_once_which_it_is_of() {
     world.drop_rpm("new.rpm", &rpm("new", "1", "")).await;
     let report = world.run().await;
     assert!(report.repositories[0].adopted && report.errors.is_empty(), "{report:?}");
-    assert_eq!((report.retired.len(), reads(&world)), (0, 0), "nothing leaves as it is taken over");
+    assert_eq!((report.pruned.len(), reads(&world)), (0, 0), "nothing leaves as it is taken over");
     assert_eq!(world.run().await.errors, Vec::<String>::new());
     let mut all = kept();
     all.insert(0, "new.rpm".to_owned());
@@ -139,7 +139,7 @@ async fn what_is_taken_over_with_modules_is_asked_once_which_it_is_of() {
     // Another process knows it from the catalog.
     world.advance(Duration::from_hours(1));
     world.publisher = Publisher::new(world.hooked.clone(), keeping(1)).unwrap();
-    assert_eq!((world.run().await.retired.len(), reads(&world)), (0, PACKAGES.len()));
+    assert_eq!((world.run().await.pruned.len(), reads(&world)), (0, PACKAGES.len()));
     world.assert_clean().await;
 }
 
@@ -154,7 +154,7 @@ async fn what_was_learnt_is_kept_although_nothing_retires() {
         world.advance(Duration::from_hours(7));
         world.publisher = Publisher::new(world.hooked.clone(), keeping(2)).unwrap();
         let report = world.run().await;
-        assert_eq!((report.errors.len(), report.retired.len()), (0, 0));
+        assert_eq!((report.errors.len(), report.pruned.len()), (0, 0));
         let is_news = report.repositories.iter().any(|settled| settled.revision_after != settled.revision_before);
         assert_eq!((reads(&world), is_news), (asked, news), "of those that cannot be too many nobody is asked");
     }
@@ -237,7 +237,7 @@ async fn dnf_repomanage_takes_the_same() {
             let run = RunId { id: ulid::Ulid::new(), started: Timestamp::now() };
             let report = publisher.run(run, &Unwatched).await.unwrap();
             assert_eq!(report.errors, Vec::<String>::new());
-            retired.push(report.retired);
+            retired.push(report.pruned);
         }
         assert_eq!(retired[0], [], "nothing leaves as it is taken over");
         let mut ours: Vec<String> = retired.into_iter().flatten().map(|retired| retired.href).collect();

@@ -56,7 +56,7 @@ async fn an_idle_run_makes_one_list_request_and_no_write() {
 }
 
 #[tokio::test]
-async fn bad_files_are_set_aside_with_a_reason_while_good_ones_publish() {
+async fn bad_files_are_rejected_with_a_reason_while_good_ones_publish() {
     let world = World::new(policy());
     let good = rpm("good", "1").build();
     world.drop_bytes("a-html.rpm", "<html>502 Bad Gateway</html>").await;
@@ -132,7 +132,7 @@ async fn other_bytes_under_a_taken_path_or_name_are_a_conflict() {
 }
 
 #[tokio::test]
-async fn every_folder_can_be_a_repository_and_what_lies_above_is_set_aside() {
+async fn every_folder_can_be_a_repository_and_what_lies_above_is_rejected() {
     let world = World::new(yrm::config::Policy { repositories: Repositories::Depth(1), ..policy() });
     world.drop_rpm("el8/a.rpm", &rpm("a", "1")).await;
     world.drop_rpm("el9/x86_64/a.rpm", &rpm("a", "1")).await;

@@ -392,7 +392,7 @@ async fn records_that_lead_elsewhere_are_dropped_and_told() {
     ]);
     put_repomd(&world, "", &repomd).await;
     let report = publish_one_more(&world, "").await;
-    let dropped = &adoption(&report).dropped_records;
+    let dropped = &adoption(&report).records_left_out;
     assert_eq!(dropped.len(), 5, "{dropped:?}");
     assert_eq!(dropped[0], "updateinfo at ../../../../etc/passwd, which is not below the repository");
     assert_eq!(dropped[4], "gone at repodata/gone.xml, which is missing");
@@ -434,8 +434,9 @@ async fn one_repository_s_trouble_does_not_blind_check_for_the_others() {
             world.remove("repo/good/a.rpm").await;
         }
         let findings = world.check().await;
-        let problems =
-            |dir: &str| findings.repositories.iter().find(|one| one.repository == dir).unwrap().problems.clone();
+        let problems = |dir: &str| {
+            findings.repositories.iter().find(|one| one.repository.as_str() == dir).unwrap().problems.clone()
+        };
         assert!(problems("bad").iter().any(|problem| problem.contains(href)), "{findings:#?}");
         assert!(problems("good").iter().any(|problem| problem.contains("a.rpm")), "{findings:#?}");
     }
@@ -456,8 +457,8 @@ async fn nothing_is_pruned_with_what_is_taken_over() {
     let world = rewritten(world, "", unchanged).await;
     world.advance(9 * DAY);
     let report = publish_one_more(&world, "").await;
-    assert_eq!((adoption(&report).packages, report.retired.len()), (2, 0));
+    assert_eq!((adoption(&report).packages, report.pruned.len()), (2, 0));
     assert_eq!(world.hrefs("").await, ["a-1.rpm", "a-2.rpm", "new.rpm"]);
-    assert_eq!(world.run().await.retired.len(), 1, "the next run goes by the rule");
+    assert_eq!(world.run().await.pruned.len(), 1, "the next run goes by the rule");
     assert_eq!(world.hrefs("").await, ["a-2.rpm", "new.rpm"]);
 }

@@ -160,11 +160,11 @@ async fn versions_count_per_rule() {
     run(&world).await;
     // What nobody asks for signatures counts together.
     let all = ["9.rpm", "secure/1.rpm", "secure/team-b/2.rpm"];
-    let retired = run(&world).await.retired;
+    let retired = run(&world).await.pruned;
     assert_eq!((retired.len(), retired[0].href.as_str()), (1, "open/8.rpm"));
     assert_eq!(world.hrefs("").await, all);
     world.drop_bytes("secure/deep/3.rpm", signed("3")).await;
-    assert_eq!(run(&world).await.retired[0].href, "secure/1.rpm");
+    assert_eq!(run(&world).await.pruned[0].href, "secure/1.rpm");
     assert_eq!(world.hrefs("").await, ["9.rpm", "secure/deep/3.rpm", "secure/team-b/2.rpm"]);
 }
 

@@ -86,9 +86,9 @@ fn what_is_in_quarantine_is_listed_shown_released_and_dropped() {
     let codes: Vec<&str> =
         listed.as_array().unwrap().iter().map(|row| row["record"]["code"].as_str().unwrap()).collect();
     assert_eq!(codes, ["E_NOT_RPM", "E_UNSIGNED"]);
-    let set_aside: Timestamp = listed[0]["set_aside"].as_str().unwrap().parse().unwrap();
-    let ago = Timestamp::now().duration_since(set_aside).as_hours();
-    assert_eq!(ago, 0, "it was set aside now, whenever it was uploaded");
+    let rejected: Timestamp = listed[0]["rejected_at"].as_str().unwrap().parse().unwrap();
+    let ago = Timestamp::now().duration_since(rejected).as_hours();
+    assert_eq!(ago, 0, "it was rejected now, whenever it was uploaded");
     let unsigned = json(at, &["quarantine", "list", "--code", "E_UNSIGNED"]);
     assert_eq!(unsigned.as_array().unwrap().len(), 1);
     let (key, id) = (unsigned[0]["quarantine_key"].as_str().unwrap(), unsigned[0]["id"].as_str().unwrap());
@@ -122,13 +122,13 @@ fn what_is_in_quarantine_is_listed_shown_released_and_dropped() {
     assert_eq!(json(at, &["run"])["published"][0]["href"], "el9/plain.rpm");
 
     let junk = listed[0]["quarantine_key"].as_str().unwrap();
-    assert_eq!(json(at, &["quarantine", "drop", junk, "--dry-run"])[0]["state"], "would be dropped");
+    assert_eq!(json(at, &["quarantine", "drop", junk, "--dry-run"])[0]["state"], "would be deleted");
     assert!(at.join("b").join(junk).exists());
     // Every name is known before anything is done.
     let (code, _, err) = said(&output(at, &["quarantine", "drop", junk, "nothing"]));
     assert_eq!(code, 4, "{err}");
     assert!(at.join("b").join(junk).exists());
-    assert_eq!(json(at, &["quarantine", "drop", junk])[0]["state"], "dropped");
+    assert_eq!(json(at, &["quarantine", "drop", junk])[0]["state"], "deleted");
     assert_eq!(json(at, &["quarantine", "list"]), Value::Array(Vec::new()));
     assert!(!at.join("b").join(junk).exists());
 }

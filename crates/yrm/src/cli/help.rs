@@ -1,0 +1,354 @@
+//! The two helps of each verb: `-h` is short, `--help` is whole. Both come from the one definition of the command line,
+//! and so do man pages and completions.
+//!
+//! A setting that has no effect on a verb is accepted there, for scripts, and shown nowhere.
+
+use clap::Command;
+
+use super::flags::{HEADINGS, OF_EVERY_COMMAND, OF_THE_FIRST_VERSION};
+
+/// How much is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Length {
+    /// `-h`.
+    Short,
+    /// `--help`, man pages, completions.
+    Whole,
+}
+
+/// What a verb's help says beside its flags.
+pub(super) struct Verb {
+    /// As it is typed, without `yrm`.
+    path: &'static str,
+    /// Lines that stand in both helps.
+    pub(super) examples: &'static [&'static str],
+    /// More of them, for the whole help.
+    pub(super) more: &'static [&'static str],
+    /// Settings of this verb that people look for first.
+    settings: &'static str,
+    /// Settings that do nothing here: names, or how they begin.
+    without: &'static [&'static str],
+}
+
+/// Settings that do nothing at all: old scripts give them.
+const OUTLIVED: [&str; 3] = ["local-staging-area", "datadog-app-key", "datadog-app-key-file"];
+/// Flags that say how objects are written.
+const WRITING: [&str; 6] = ["sse", "sse-kms-key", "sse-bucket-key", "acl", "storage-class", "tags"];
+/// Settings of the inbox and of the service's outside, which an operation by hand does not use.
+const NOT_FOR_OPERATIONS: &[&str] = &["datadog-", "dogstatsd", "notify-", "cleanup-interval"];
+/// The same, and what judges or prunes packages.
+const NOT_FOR_REMOVALS: &[&str] = &[
+    "datadog-",
+    "dogstatsd",
+    "notify-",
+    "cleanup-interval",
+    "keep-at-least",
+    "prune-age-days",
+    "max-package-size",
+    "on-conflict",
+    "signatures",
+    "keyring",
+    "sign-packages",
+];
+/// A verb that reads only.
+const READING: &[&str] = &WRITING;
+/// A verb that uses no bucket.
+const NO_BUCKET: &[&str] = &["*"];
+
+pub(super) const VERBS: [Verb; 28] = [
+    Verb {
+        path: "serve",
+        examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
+        more: &[
+            "yrm serve -b s3://my-bucket --queue arn:aws:sqs:eu-west-1:123456789012:inbox",
+            "yrm serve -b s3://my-bucket --signing-key awskms:alias/rpm-signing",
+            "yrm serve -b s3://my-bucket --keep-at-least 10 --prune-age-days 60",
+        ],
+        settings: "--bucket, --per-folder, --time-interval",
+        without: &[],
+    },
+    Verb {
+        path: "run",
+        examples: &["yrm run --bucket s3://my-bucket", "yrm run -b ./bucket --per-folder --output json"],
+        more: &["yrm run -b s3://my-bucket --keep-at-least 10 --prune-age-days 60"],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: &[],
+    },
+    Verb {
+        path: "publish",
+        examples: &["yrm publish -b s3://my-bucket foo-1-1.x86_64.rpm --to el9/x86_64 --wait"],
+        more: &["yrm publish -b ./bucket *.rpm --dry-run"],
+        settings: "--bucket, --endpoint",
+        without: &[],
+    },
+    Verb {
+        path: "check",
+        examples: &["yrm check --bucket s3://my-bucket", "yrm check -b ./bucket --deep"],
+        more: &["yrm check -b ./bucket --output json | jq '.repositories[].problems'"],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: READING,
+    },
+    Verb {
+        path: "status",
+        examples: &["yrm status --bucket s3://my-bucket"],
+        more: &["yrm status -b ./bucket --output json | jq '.last_run.waiting'"],
+        settings: "--bucket, --endpoint",
+        without: &[
+            "sse",
+            "sse-kms-key",
+            "sse-bucket-key",
+            "acl",
+            "storage-class",
+            "tags",
+            "repositories",
+            "per-folder",
+        ],
+    },
+    Verb {
+        path: "history",
+        examples: &["yrm history --bucket s3://my-bucket --limit 5"],
+        more: &["yrm history -b ./bucket --output json | jq '.[].published[].nevra'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "package",
+        examples: &["yrm package search -b ./bucket foo"],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "package search",
+        examples: &["yrm package search -b s3://my-bucket foo"],
+        more: &["yrm package search -b ./bucket --output json | jq -r '.[].path'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "package remove",
+        examples: &["yrm package remove -b ./bucket x86_64/foo-1-1.x86_64.rpm --in el9 --dry-run"],
+        more: &["yrm package remove -b ./bucket x86_64/foo-1-1.x86_64.rpm --in el9"],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "package promote",
+        examples: &["yrm package promote -b ./bucket dev/foo.rpm --to prod/foo.rpm"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_OPERATIONS,
+    },
+    Verb {
+        path: "quarantine",
+        examples: &["yrm quarantine list -b ./bucket"],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "quarantine list",
+        examples: &["yrm quarantine list -b s3://my-bucket --code E_UNSIGNED"],
+        more: &["yrm quarantine list -b ./bucket --output json | jq -r '.[].quarantine_key'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "quarantine show",
+        examples: &["yrm quarantine show -b ./bucket el9/foo-1-1.x86_64.rpm"],
+        more: &[],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "quarantine release",
+        examples: &["yrm quarantine release -b ./bucket el9/foo-1-1.x86_64.rpm"],
+        more: &[],
+        settings: "--bucket, --endpoint",
+        without: &[],
+    },
+    Verb {
+        path: "quarantine drop",
+        examples: &["yrm quarantine drop -b ./bucket el9/foo-1-1.x86_64.rpm"],
+        more: &[],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "repo",
+        examples: &["yrm repo log -b ./bucket --in el9"],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "repo log",
+        examples: &["yrm repo log -b s3://my-bucket --in el9"],
+        more: &["yrm repo log -b ./bucket --output json | jq '.[0].revision'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "repo rollback",
+        examples: &["yrm repo rollback -b s3://my-bucket 1795896580 --in el9"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "key",
+        examples: &["yrm key generate --out signing.key"],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "key generate",
+        examples: &["yrm key generate --out signing.key --user-id 'Example packages'"],
+        more: &["yrm key generate --algorithm ed25519 --passphrase-file passphrase"],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "key list",
+        examples: &["yrm key list -b ./bucket --signing-key signing.key"],
+        more: &[],
+        settings: "--bucket, --signing-key",
+        without: READING,
+    },
+    Verb {
+        path: "key export",
+        examples: &["yrm key export -b ./bucket --signing-key signing.key > RPM-GPG-KEY"],
+        more: &[],
+        settings: "--bucket, --signing-key",
+        without: READING,
+    },
+    Verb {
+        path: "key rotate",
+        examples: &["yrm key rotate --out signing-2.key", "yrm key rotate --promote"],
+        more: &["yrm key rotate --next awskms:alias/rpm-signing"],
+        settings: "--bucket, --signing-key",
+        without: &[],
+    },
+    Verb {
+        path: "key verify",
+        examples: &["yrm key verify -b s3://my-bucket --key RPM-GPG-KEY-my-bucket"],
+        more: &[],
+        settings: "--bucket, --signing-key",
+        without: READING,
+    },
+    Verb {
+        path: "doctor",
+        examples: &["yrm doctor --bucket s3://my-bucket"],
+        more: &["yrm doctor -b s3://my-bucket --endpoint http://127.0.0.1:9000 --path-style"],
+        settings: "--bucket, --endpoint",
+        without: &[],
+    },
+    Verb {
+        path: "index",
+        examples: &["yrm index ./packages", "yrm index ./packages --outputdir ./site --compression zstd"],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "demo",
+        examples: &["yrm demo", "yrm demo --once --dir /tmp/demo"],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "config",
+        examples: &["yrm config init --bucket s3://my-bucket", "yrm config check"],
+        more: &[],
+        settings: "--bucket, --config",
+        without: &[],
+    },
+];
+
+/// The command line with the help that fits each verb. `command` is built.
+pub(super) fn fitted(command: Command, length: Length) -> Command {
+    let command = command.mut_args(|arg| {
+        let is_shown = length == Length::Whole || !is_setting(arg.get_help_heading());
+        if is_shown { arg } else { arg.hide(true) }
+    });
+    let root = match length {
+        Length::Short => format!("{START}\n\nEach command has examples: `yrm COMMAND -h`. {ALL_FLAGS}"),
+        Length::Whole => format!("{START}\n\n{EXIT_CODES}"),
+    };
+    below(command.after_help(root), "", length)
+}
+
+const START: &str = "Start here:\n  yrm demo                              a repository in ./yrm-demo, in a minute\n  yrm doctor --bucket s3://my-bucket    \
+                     what may and can yrm do there?\n  yrm serve --bucket s3://my-bucket     publish what is uploaded";
+const ALL_FLAGS: &str = "All flags: `yrm --help`.";
+const EXIT_CODES: &str = "Exit codes: 0 done, 1 internal error, 2 configuration, 3 unavailable,\n4 conflict, 5 denied, 6 damaged, 7 rejected. \
+                          See docs/reference/exit-codes.md.";
+
+fn below(command: Command, above: &str, length: Length) -> Command {
+    command.mut_subcommands(|command| {
+        let path =
+            if above.is_empty() { command.get_name().to_owned() } else { format!("{above} {}", command.get_name()) };
+        if command.get_name() == "help" {
+            return command;
+        }
+        below(verb(command, &path, length), &path, length)
+    })
+}
+
+/// The command with its usage as it is before anything is hidden: that there are flags is said nevertheless.
+fn with_usage(mut command: Command) -> Command {
+    let usage = command.render_usage().to_string();
+    command.override_usage(usage.trim_start_matches("Usage: ").to_owned())
+}
+
+/// One verb's help.
+fn verb(command: Command, path: &str, length: Length) -> Command {
+    // `config check` is told with `config`; `man` and `completions` read nothing.
+    let above = path.split(' ').next().unwrap_or(path);
+    let told = VERBS.iter().find(|verb| verb.path == path);
+    let without = told.or_else(|| VERBS.iter().find(|verb| verb.path == above)).map_or(NO_BUCKET, |verb| verb.without);
+    let has_own_verbs = command.has_subcommands();
+    let command = if length == Length::Short && !has_own_verbs { with_usage(command) } else { command };
+    let command = command.mut_args(|arg| {
+        let is_setting = is_setting(arg.get_help_heading());
+        let is_of_settings = is_setting && arg.get_help_heading() != Some(OF_EVERY_COMMAND);
+        let setting = arg.get_id().as_str();
+        let is_idle = is_of_settings && (is_without(without, setting) || OUTLIVED.contains(&setting));
+        let is_hidden = is_idle || (is_setting && (length == Length::Short || has_own_verbs));
+        if is_hidden { arg.hide(true) } else { arg }
+    });
+    let text = told.map_or_else(String::new, |verb| examples(verb, length));
+    let rest = match (length, has_own_verbs) {
+        (_, true) => format!("Flags and examples: `yrm {path} COMMAND --help`"),
+        (Length::Short, false) => {
+            let settings = told.map_or("", |verb| verb.settings);
+            let settings = if settings.is_empty() { "--output json" } else { &format!("{settings}, --output json") };
+            format!("Settings such as {settings}:\n`yrm {path} --help` or docs/reference/settings.md")
+        }
+        (Length::Whole, false) => String::new(),
+    };
+    let parts: Vec<&str> = [text.as_str(), rest.as_str()].into_iter().filter(|part| !part.is_empty()).collect();
+    command.after_help(parts.join("\n\n"))
+}
+
+fn examples(verb: &Verb, length: Length) -> String {
+    let more = if length == Length::Whole { verb.more } else { &[] };
+    let lines: Vec<String> = verb.examples.iter().chain(more).map(|line| format!("\n  {line}")).collect();
+    let title = if lines.len() == 1 { "Example:" } else { "Examples:" };
+    format!("{title}{}", lines.concat())
+}
+
+fn is_setting(heading: Option<&str>) -> bool {
+    heading.is_some_and(|heading| {
+        HEADINGS.contains(&heading) || [OF_EVERY_COMMAND, OF_THE_FIRST_VERSION].contains(&heading)
+    })
+}
+
+fn is_without(without: &[&str], setting: &str) -> bool {
+    without.iter().any(|idle| match idle.strip_suffix('-') {
+        Some(beginning) => setting.starts_with(beginning),
+        None => *idle == "*" || *idle == setting,
+    })
+}

@@ -7,6 +7,7 @@ pub mod flags;
 pub mod output;
 pub mod progress;
 
+mod arenas;
 mod check;
 mod completions;
 mod config;
@@ -121,6 +122,9 @@ enum Verb {
 /// Does what was typed; answers the exit code. The runtime is made here and not in `main`: whoever waits for a future
 /// compiles all of it, and so the whole program would be compiled once more into the binary's own crate.
 pub fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
+    if matches!(cli.verb, Verb::Serve(_)) {
+        arenas::be_few();
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

@@ -51,7 +51,10 @@ impl Source {
     /// A path as it was said here: in a file it is relative to that file's folder, elsewhere to the present one.
     pub(super) fn locate(&self, path: PathBuf) -> PathBuf {
         match self {
-            Self::File(file) => file.parent().map_or_else(|| path.clone(), |folder| folder.join(&path)),
+            Self::File(file) => match file.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder.join(path.strip_prefix(".").unwrap_or(&path)),
+                _ => path,
+            },
             Self::Default | Self::SharedVariable(_) | Self::Variable(_) | Self::Flag(_) => path,
         }
     }

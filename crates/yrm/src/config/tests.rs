@@ -164,9 +164,9 @@ fn a_short_grace_warns() {
 #[test]
 fn the_template_is_a_file_that_works_as_it_is_and_with_every_comment_taken_away() {
     let text = template(Some("./my bucket"));
-    let (low, _file) = with_file(&text, typed(&[], &[]));
+    let (low, file) = with_file(&text, typed(&[], &[]));
     let (config, _) = Config::of(&low).unwrap();
-    assert_eq!(config.bucket, BucketUrl::Directory(PathBuf::from("./my bucket")));
+    assert_eq!(config.bucket, BucketUrl::Directory(file.path().with_file_name("my bucket")));
     for setting in SETTINGS {
         assert!(text.contains(&format!("{} = ", setting.name)), "{} is missing", setting.name);
     }

@@ -281,14 +281,14 @@ impl Watch {
         }
     }
 
-    /// Tells of trouble once: a release that is refused is not looked at again until it changes,
-    /// and a failure that stays the same is no news.
+    /// Tells of trouble once. A release that is refused is not looked at again until it changes, so each refusal is news,
+    /// also where the reason is the last one's; a failure that stays the same is none.
     fn complain(&mut self, trouble: &Trouble) {
         let (kind, why, hint) = match trouble {
             Trouble::Refused { why, hint, .. } => ("refused", why.clone(), Some(*hint)),
             Trouble::Failed(error) => (error.kind().name(), error.chain(), error.hint_text()),
         };
-        if self.complaint.as_ref() == Some(&why) {
+        if matches!(trouble, Trouble::Failed(_)) && self.complaint.as_ref() == Some(&why) {
             tracing::debug!(kind, "still no update: {why}");
         } else {
             tracing::warn!(kind, hint, "no update, and this release goes on: {why}");

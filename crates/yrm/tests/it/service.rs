@@ -200,6 +200,27 @@ async fn a_hangup_without_a_log_file_ends_nothing() {
     assert_eq!(serve.terminate().0, Some(0));
 }
 
+/// glibc keeps memory for each thread, and the service has many.
+#[cfg(target_env = "gnu")]
+#[test]
+fn the_service_runs_with_few_arenas_unless_the_operator_says_how_many() {
+    let arenas = |chosen: Option<&str>| {
+        let directory = TempDir::new().unwrap();
+        std::fs::create_dir_all(directory.path().join("b")).unwrap();
+        let mut command = yrm(directory.path());
+        command.args(["serve", "--bucket", "./b", "--listen", "127.0.0.1:0", "--log-format", "json", "-v"]);
+        command.env_remove("MALLOC_ARENA_MAX").envs(chosen.map(|chosen| ("MALLOC_ARENA_MAX", chosen)));
+        let serve = Serve::spawn(&mut command);
+        let environment = std::fs::read(format!("/proc/{}/environ", serve.pid())).unwrap();
+        let environment = String::from_utf8(environment).unwrap();
+        let found = environment.split('\0').find_map(|line| line.strip_prefix("MALLOC_ARENA_MAX=")).map(str::to_owned);
+        assert_eq!(serve.terminate().0, Some(0));
+        found
+    };
+    assert_eq!(arenas(None).as_deref(), Some("2"));
+    assert_eq!(arenas(Some("7")).as_deref(), Some("7"));
+}
+
 #[test]
 fn a_taken_port_ends_the_start_with_a_hint() {
     let directory = TempDir::new().unwrap();

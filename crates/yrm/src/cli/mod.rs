@@ -122,7 +122,7 @@ enum Verb {
 /// Does what was typed; answers the exit code. The runtime is made here and not in `main`: whoever waits for a future
 /// compiles all of it, and so the whole program would be compiled once more into the binary's own crate.
 pub fn execute(cli: Cli, environment: Vec<(String, String)>) -> u8 {
-    if matches!(cli.verb, Verb::Serve(_)) {
+    if matches!(cli.verb, Verb::Serve(_) | Verb::Run(_)) {
         arenas::be_few();
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -9,6 +9,7 @@ use crate::cli::yrm;
 fn what_only_aws_has_is_refused_in_words_and_nothing_is_begun() {
     let directory = TempDir::new().unwrap();
     std::fs::write(directory.path().join("hook-secret"), "of both").unwrap();
+    std::fs::create_dir(directory.path().join("b")).unwrap();
     let topic = "arn:aws:sns:eu-central-1:123456789012:yrm";
     for (what, arguments) in [
         ("s3://my-bucket", &["run", "--bucket", "s3://my-bucket"][..]),

@@ -20,9 +20,11 @@ impl Turns {
         let taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let waited = self.free.wait_timeout_while(taken, longest, |taken| *taken);
         let (mut taken, _) = waited.unwrap_or_else(PoisonError::into_inner);
-        let is_free = !*taken;
+        if *taken {
+            return None;
+        }
         *taken = true;
-        is_free.then_some(Turn(self))
+        Some(Turn(self))
     }
 }
 

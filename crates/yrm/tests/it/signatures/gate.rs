@@ -272,7 +272,7 @@ async fn keyrings_that_cannot_be_used_are_said_at_the_start() {
     };
     let cases = [
         (folder.path().join("missing"), Vec::new(), "No such file", "name a file with public keys"),
-        (empty, Vec::new(), "no key in it can verify anything", "export the key again"),
+        (empty, Vec::new(), "the folder is empty", "gpg --armor --export"),
         (file("page", b"<html>404</html>"), Vec::new(), "this is no OpenPGP key", "gpg --armor --export"),
         (file("nothing", b""), Vec::new(), "no key in it", "export"),
         (by.keyring(), vec!["ABCDEF01".to_owned()], "is no key's fingerprint", "all 40"),

@@ -29,7 +29,7 @@ wire:
 chaos-processes *SEEDS='1 2 3':
     for seed in {{SEEDS}}; do \
         YRM_CHAOS_SEED=$seed YRM_CHAOS_PACKAGES=200 \
-        cargo test -p yrm --test it processes::campaign -- --nocapture --test-threads=1 || exit 1; \
+        cargo test -p yrm --test it processes:: -- --nocapture --test-threads=1 || exit 1; \
     done
 
 # publish the sample packages into ./yrm-demo and serve them

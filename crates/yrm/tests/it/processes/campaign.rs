@@ -302,9 +302,7 @@ impl Campaign<'_> {
 #[expect(clippy::print_stdout, reason = "the seed and the figures belong into the test's record")]
 pub(super) async fn campaign(name: &str, directory: TempDir, place: &Place, proxy: Option<&Proxy>, scale: Scale) {
     let Scale { packages, seed } = scale;
-    let replay = format!(
-        "YRM_CHAOS_SEED={seed} YRM_CHAOS_PACKAGES={packages} cargo test -p yrm --test it processes::campaign::{name}"
-    );
+    let replay = format!("YRM_CHAOS_SEED={seed} YRM_CHAOS_PACKAGES={packages} cargo test -p yrm --test it {name}");
     let campaign = Campaign {
         scale,
         place,

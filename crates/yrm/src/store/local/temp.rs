@@ -141,26 +141,44 @@ impl Temp {
         self.file.write_all(bytes).map_err(|error| io_failure(error, format!("writing {key:?}")))
     }
 
-    /// Writes all that is left in `source`, and feeds `digest`; gives its length.
+    /// Writes all that is left in `source`, and feeds `digest`; gives its length. What is nothing but zeros becomes a hole:
+    /// an upload of 3 MB can be 20 GB long, and its copy must not cost more room than it does.
     pub(super) fn write_from(
         &mut self,
         source: &mut impl io::Read,
         digest: &mut Sha256Stream,
         key: &str,
     ) -> Result<u64> {
-        let mut buffer = vec![0; COPY_BYTES];
-        let mut size_bytes = 0;
+        let (mut buffer, zeros) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
+        let (mut size_bytes, mut ends_in_a_hole) = (0, false);
         loop {
             let length = match source.read(&mut buffer) {
-                Ok(0) => return Ok(size_bytes),
+                Ok(0) => break,
                 Ok(length) => length,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(io_failure(error, format!("reading what becomes {key:?}"))),
             };
             digest.update(&buffer[..length]);
-            self.write(&buffer[..length], key)?;
             size_bytes += length as u64;
+            ends_in_a_hole = buffer[..length] == zeros[..length];
+            if ends_in_a_hole {
+                self.skip(length, key)?;
+            } else {
+                self.write(&buffer[..length], key)?;
+            }
         }
+        if ends_in_a_hole {
+            let end = self.file.stream_position();
+            end.and_then(|end| self.file.set_len(end))
+                .map_err(|error| io_failure(error, format!("writing {key:?}")))?;
+        }
+        Ok(size_bytes)
+    }
+
+    /// Leaves a hole.
+    fn skip(&mut self, length: usize, key: &str) -> Result<()> {
+        let over = i64::try_from(length).expect("a buffer is no exabytes");
+        self.file.seek(SeekFrom::Current(over)).map(drop).map_err(|error| io_failure(error, format!("writing {key:?}")))
     }
 
     /// Makes the bytes durable and gives them an ETag that no other bytes had: within one tick of

@@ -96,6 +96,27 @@ async fn a_large_copy_that_may_share_is_a_second_name_and_any_other_has_bytes_of
     assert!(store.head("quarantine/b.rpm").await.unwrap().is_none());
 }
 
+#[tokio::test]
+async fn a_copy_of_a_sparse_file_takes_no_more_room_than_that() {
+    let (root, store) = bucket();
+    put(&store, "inbox/a.rpm", b"one", PutIf::Absent).await;
+    for (name, beginning, end) in
+        [("hole-at-the-end", "one", ""), ("hole-at-the-start", "", "one"), ("hole", "one", "two")]
+    {
+        let (inbox, repo) = (format!("inbox/{name}.rpm"), format!("repo/{name}.rpm"));
+        let file = File::create(root.path().join(&inbox)).unwrap();
+        file.set_len(SHARED_FROM_BYTES + 5).unwrap();
+        file.write_all_at(beginning.as_bytes(), 0).unwrap();
+        file.write_all_at(end.as_bytes(), SHARED_FROM_BYTES + 5 - end.len() as u64).unwrap();
+        let source = store.head(&inbox).await.unwrap().unwrap();
+        etag(store.copy(Copy::of(&source, &repo, &Attributes::default())).await.unwrap());
+        let blocks = std::fs::metadata(root.path().join(&repo)).unwrap().blocks();
+        assert!(blocks * 512 < 4 << 20, "{name}: {blocks} blocks");
+        let [inbox, repo] = [inbox, repo].map(|key| std::fs::read(root.path().join(key)).unwrap());
+        assert!(inbox == repo, "{name}");
+    }
+}
+
 /// Its owner wrote in it and set its time back: inode, time and length are what they were.
 #[tokio::test]
 async fn a_copy_or_a_join_of_other_bytes_than_were_judged_is_refused_before_it_has_a_name() {

@@ -253,7 +253,7 @@ pub(super) const VERBS: [Verb; 28] = [
     },
     Verb {
         path: "demo",
-        examples: &["yrm demo", "yrm demo --once --dir /tmp/demo"],
+        examples: &["yrm demo", "yrm demo --once --dir ./try-yrm"],
         more: &[],
         settings: "",
         without: NO_BUCKET,

@@ -13,6 +13,7 @@ pub mod place;
 mod problem;
 pub mod rules;
 pub mod settings;
+mod template;
 #[cfg(test)]
 mod tests;
 mod trust;
@@ -21,9 +22,10 @@ mod written;
 
 pub use self::complaint::{Complaint, Parsed};
 pub use self::low::{Low, Source, Typed, Value};
-pub use self::meaning::{Shown, show, template};
+pub use self::meaning::{Shown, show};
 pub use self::place::{AwsName, AwsSecret, KeyPlace, Secret, SecretPlace};
 pub use self::problem::Problem;
+pub use self::template::template;
 pub use self::trust::{KeyringPlace, Level, Rule, SignPackages, Trust};
 pub use self::values::{
     BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, NotifyOn, OnConflict, Policy,

@@ -31,20 +31,17 @@ fn package(name: &str) -> Vec<u8> {
 
 /// A bucket with these packages in it.
 fn bucket_with(paths: &[&str]) -> TempDir {
-    let folder = TempDir::new().unwrap();
-    fs::create_dir_all(folder.path().join("b/inbox")).unwrap();
-    for path in paths {
-        let name = path.rsplit('/').next().unwrap().trim_end_matches(".rpm");
-        drop_file(folder.path(), path, &package(name));
-    }
-    json(folder.path(), &["run"]);
-    folder
+    published(TempDir::new().unwrap(), paths)
 }
 
 /// The same where every folder is a repository.
 fn folders_with(paths: &[&str]) -> TempDir {
     let folder = TempDir::new().unwrap();
     fs::write(folder.path().join("yrm.toml"), "repositories = \"per-folder\"\n").unwrap();
+    published(folder, paths)
+}
+
+fn published(folder: TempDir, paths: &[&str]) -> TempDir {
     fs::create_dir_all(folder.path().join("b/inbox")).unwrap();
     for path in paths {
         let name = path.rsplit('/').next().unwrap().trim_end_matches(".rpm");

@@ -113,10 +113,6 @@ mod on_s3 {
     /// More requests than any of these tests makes.
     const FOR_LONG: u32 = 1_000_000;
 
-    fn on_bucket(command: &mut Command, bucket: &str) {
-        command.envs(server().environment()).env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
-    }
-
     async fn upload(bucket: &str, path: &str, bytes: Vec<u8>) {
         let key = format!("inbox/{path}");
         server().client().put_object().bucket(bucket).key(key).body(bytes.into()).send().await.unwrap();
@@ -135,7 +131,7 @@ mod on_s3 {
             let bucket = server().make_bucket().await;
             upload(&bucket, "a.rpm", rpm("a", "1").build()).await;
             let mut command = yrm(directory.path());
-            on_bucket(&mut command, &bucket);
+            server().lead(&mut command, &bucket);
             command.args(["serve", "--listen", "127.0.0.1:0", "-t", "1", "--log-format", "json", "-v"]);
             let mut serve = Serve::spawn(&mut command);
             assert_eq!(serve.logged("run done")["published"], 1);
@@ -164,7 +160,7 @@ mod on_s3 {
             assert_eq!(inbox(&bucket).await, Vec::<String>::new());
             assert_eq!(serve.terminate().0, Some(0));
             let mut check = yrm(directory.path());
-            on_bucket(&mut check, &bucket);
+            server().lead(&mut check, &bucket);
             assert_clean(&mut check, 3);
         }
     }
@@ -175,7 +171,7 @@ mod on_s3 {
         command.current_dir(directory).env_clear().env("PATH", "/usr/bin:/bin");
         // Past the limit the kernel sends a signal first; ignored, the write fails with EFBIG.
         command.args(["-c", r#"trap '' XFSZ; ulimit -f 0; exec "$0" "$@""#, env!("CARGO_BIN_EXE_yrm")]).args(arguments);
-        on_bucket(&mut command, bucket);
+        server().lead(&mut command, bucket);
         command.env("YRM_CACHE_DIR", directory.join("cache")).stdin(Stdio::null());
         command
     }
@@ -210,7 +206,7 @@ mod on_s3 {
         let written = std::fs::read_dir(directory.path().join("cache")).unwrap();
         assert_eq!(written.map(|entry| entry.unwrap().metadata().unwrap().len()).sum::<u64>(), 0);
         let mut check = yrm(directory.path());
-        on_bucket(&mut check, &bucket);
+        server().lead(&mut check, &bucket);
         assert_clean(&mut check, 7);
     }
 }

@@ -78,6 +78,11 @@ impl S3Server {
         ]
     }
 
+    /// Has `command` work on this bucket.
+    pub(crate) fn lead(&self, command: &mut Command, bucket: &str) {
+        command.envs(self.environment()).env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
+    }
+
     /// A client's configuration for this server.
     pub(crate) fn client_config(&self) -> Builder {
         Builder::new()

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_mins(3);
 /// `yrm VERB` on a bucket of the test server.
 fn on_bucket(directory: &Path, bucket: &str, arguments: &[&str]) -> Command {
     let mut command = yrm(directory);
-    command.envs(server().environment()).env("YRM_PATH_STYLE", "true").env("YRM_BUCKET", format!("s3://{bucket}"));
+    server().lead(&mut command, bucket);
     command.args(arguments);
     command
 }

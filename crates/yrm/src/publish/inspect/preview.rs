@@ -30,7 +30,7 @@ pub struct Preview {
     pub nevra: Nevra,
 }
 
-/// Why it would be set aside.
+/// Why it would be rejected.
 pub type Refused = (Reason, String);
 
 /// What would become of `file` at `path` below the inbox. An error means that the file cannot be read.
@@ -60,10 +60,6 @@ fn judged(bucket: &Bucket, file: &Path, path: &str) -> Result<Preview, Stop> {
     let object = Object { key, etag, size_bytes, modified, since: modified, sha256: None::<Sha256>, user };
     let dropped = Dropped { path: path.to_owned(), object };
     let (repository, href) = Inspector::new(bucket.clone(), modified).place(&dropped)?;
-    let limit = bucket.policy.max_package_bytes;
-    if size_bytes > limit {
-        return Err(Stop::Reject(Reason::TooLarge, format!("{size_bytes} bytes, and the limit is {limit}")));
-    }
     let prefix = read_header(&mut opened, size_bytes, failed)?;
     let candidate = describe(File { dropped: &dropped, prefix: &prefix, size_bytes }, repository, &href)?;
     check_digests(&prefix)?;

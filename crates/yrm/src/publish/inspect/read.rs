@@ -183,10 +183,6 @@ impl Inspector {
             ));
         }
         let (repository, href) = self.place(dropped)?;
-        if dropped.object.size_bytes > self.bucket.policy.max_package_bytes {
-            let (size, limit) = (dropped.object.size_bytes, self.bucket.policy.max_package_bytes);
-            return Err(Stop::Reject(Reason::TooLarge, format!("{size} bytes, and the limit is {limit}")));
-        }
         let prefix = self.read_header(dropped).await?;
         let file = File { dropped, prefix: &prefix.bytes, size_bytes: dropped.object.size_bytes };
         let mut candidate = describe(file, repository, &href)?;
@@ -362,7 +358,7 @@ impl Inspector {
         }
     }
 
-    /// The repository and the href for the key, if the key can be a path.
+    /// The repository and the href for the key, if the key can be a path, and the file is not too large.
     pub(super) fn place(&self, dropped: &Dropped) -> Result<(RepositoryDir, String), Stop> {
         let path = dropped.path.as_str();
         let bad = |what: &str| Stop::Reject(Reason::BadKey, what.to_owned());
@@ -390,6 +386,10 @@ impl Inspector {
         }
         if key::longest_of(&self.bucket.policy.folders, &repository, mirrored) > key::MAX_KEY_BYTES {
             return Err(bad("the folder's name is too long for a repository"));
+        }
+        let (size, limit) = (dropped.object.size_bytes, self.bucket.policy.max_package_bytes);
+        if size > limit {
+            return Err(Stop::Reject(Reason::TooLarge, format!("{size} bytes, and the limit is {limit}")));
         }
         let href = href.to_owned();
         Ok((repository, href))

@@ -24,6 +24,8 @@ use crate::store::{Outcome, PutIf, Stored};
 
 /// Bytes read and hashed at a time.
 const COPY_BYTES: usize = 1 << 20;
+/// What a hole reads as.
+static ZEROS: [u8; COPY_BYTES] = [0; COPY_BYTES];
 
 const NANOSECONDS_PER_MILLISECOND: u32 = 1_000_000;
 const NANOSECONDS_PER_SECOND: u32 = 1_000_000_000;
@@ -149,7 +151,7 @@ impl Temp {
         digest: &mut Sha256Stream,
         key: &str,
     ) -> Result<u64> {
-        let (mut buffer, zeros) = (vec![0; COPY_BYTES], vec![0; COPY_BYTES]);
+        let mut buffer = vec![0; COPY_BYTES];
         let (mut size_bytes, mut ends_in_a_hole) = (0, false);
         loop {
             let length = match source.read(&mut buffer) {
@@ -160,7 +162,7 @@ impl Temp {
             };
             digest.update(&buffer[..length]);
             size_bytes += length as u64;
-            ends_in_a_hole = buffer[..length] == zeros[..length];
+            ends_in_a_hole = buffer[..length] == ZEROS[..length];
             if ends_in_a_hole {
                 self.skip(length, key)?;
             } else {

@@ -179,10 +179,7 @@ mod on_s3 {
         upload("inbox/el9/c+d.rpm", package("c+d")).await;
         let ask = |arguments: &[&str]| {
             let mut command = yrm(directory.path());
-            command
-                .envs(server().environment())
-                .env("YRM_PATH_STYLE", "true")
-                .env("YRM_BUCKET", format!("s3://{bucket}"));
+            server().lead(&mut command, &bucket);
             command.env("YRM_KEYRING", "bucket:keys").env("YRM_SIGNATURES", "require");
             let (code, out, err) = said(&command.args(arguments).args(["--output", "json"]).output().unwrap());
             assert_eq!(code, 0, "{arguments:?}: {out}{err}");

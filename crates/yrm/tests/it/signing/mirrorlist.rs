@@ -192,10 +192,7 @@ mod on_s3 {
         std::fs::write(folder.path().join("yrm.toml"), toml).unwrap();
         let on_bucket = |verb: &[&str]| {
             let mut command = yrm(folder.path());
-            command
-                .envs(server().environment())
-                .env("YRM_PATH_STYLE", "true")
-                .env("YRM_BUCKET", format!("s3://{bucket}"));
+            server().lead(&mut command, &bucket);
             command.args(verb);
             command
         };

@@ -121,10 +121,7 @@ mod on_s3 {
         }
         let on_bucket = |verb: &[&str]| {
             let mut command = yrm(folder.path());
-            command
-                .envs(server().environment())
-                .env("YRM_PATH_STYLE", "true")
-                .env("YRM_BUCKET", format!("s3://{bucket}"));
+            server().lead(&mut command, &bucket);
             command.env("YRM_SIGNING_KEY", "signing.key").env("YRM_SIGN_PACKAGES", "always").args(verb);
             command
         };

@@ -120,8 +120,8 @@ pub struct Copy<'a> {
     pub target: &'a str,
     /// What to store beside it.
     pub attributes: &'a Attributes,
-    /// Whether the copy of a large file may be the source by another name, where a store has such: only where nobody
-    /// relies on its bytes, which an uploader may still be writing.
+    /// Whether the copy of a large file may be the source by another name, where a store has such, and of bytes that
+    /// nobody compares with what was judged: only where nobody relies on them, which an uploader may still be writing.
     pub may_share: bool,
     /// SHA-256 of the bytes that were judged. A store through which the bytes pass (a directory, memory) hashes them
     /// once more and refuses others, before they have a name at the target: `Lost`. In S3 the bytes under an ETag

@@ -108,10 +108,10 @@ async fn quarantine(bucket: &Bucket, rejection: &Rejection) -> Result<Option<Rej
     let target = Key::Quarantined { path: &dropped.path, id };
     let quarantine_key = bucket.path(target);
     let attributes = target.attributes();
-    // Nobody installs from there, and what is released is judged anew. What an operator is shown is what was judged,
-    // as far as all of it was read.
+    // Nobody installs from there, and what is released is judged anew. What an operator is shown is what was judged, but
+    // for a large file: to read that once more would keep the next uploads waiting.
     let judged = rejection.sha256;
-    let copy = Copy { may_share: judged.is_none(), judged, ..Copy::of(&dropped.object, &quarantine_key, &attributes) };
+    let copy = Copy { may_share: true, judged, ..Copy::of(&dropped.object, &quarantine_key, &attributes) };
     let another_try = match copying::copy(bucket, copy).await? {
         Copied::Done(_) => false,
         // The name is this upload's own: if it is taken, another try put the same file there.

@@ -333,11 +333,16 @@ fn copy_file(tree: &Tree, copy: &Copy<'_>, target: KeyPath<'_>) -> Result<Outcom
     {
         return Ok(Outcome::Lost);
     }
-    if copy.may_share
-        && before.size_bytes >= SHARED_FROM_BYTES
-        && let Some(linked) = link_file(tree, from, target, before)?
-    {
-        return Ok(linked);
+    if copy.may_share && before.size_bytes >= SHARED_FROM_BYTES {
+        if let Some(linked) = link_file(tree, from, target, before)? {
+            return Ok(linked);
+        }
+        let mut temp = Temp::create(tree, target.key)?;
+        let size_bytes = temp.write_data_of(&file, target.key)?;
+        if identity_of(&file, from)? != before || size_bytes != before.size_bytes {
+            return Ok(Outcome::Lost);
+        }
+        return temp.land(tree, target, &Landing { condition: &PutIf::Absent, sha256: None, modified: copy.modified });
     }
     let mut temp = Temp::create(tree, target.key)?;
     let mut digest = Sha256Stream::default();

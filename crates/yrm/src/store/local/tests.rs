@@ -1,6 +1,7 @@
 use std::os::unix::fs::{MetadataExt as _, symlink};
 use std::time::{Duration, SystemTime};
 
+use super::temp::{Temp, scratch};
 use super::*;
 
 fn bucket() -> (tempfile::TempDir, DirectoryStore) {
@@ -94,6 +95,29 @@ async fn a_large_copy_that_may_share_is_a_second_name_and_any_other_has_bytes_of
     let another = store.copy(shared(&large, "quarantine/b.rpm")).await.unwrap();
     assert!(matches!(another, Outcome::Lost), "another upload");
     assert!(store.head("quarantine/b.rpm").await.unwrap().is_none());
+}
+
+/// To read a terabyte takes an hour: who reads the holes does not end.
+#[test]
+fn the_data_of_a_sparse_file_is_copied_without_reading_its_holes() {
+    const TERABYTE: u64 = 1 << 40;
+    let (root, store) = bucket();
+    let source = root.path().join("giant.rpm");
+    let file = File::create_new(&source).unwrap();
+    file.set_len(TERABYTE).unwrap();
+    for (bytes, at) in [("one", 0), ("two", TERABYTE / 2 + 1), ("three", TERABYTE - 5)] {
+        file.write_all_at(bytes.as_bytes(), at).unwrap();
+    }
+    let mut copy = Temp::create(&store.tree, "quarantine/giant.rpm").unwrap();
+    assert_eq!(copy.write_data_of(&File::open(&source).unwrap(), "quarantine/giant.rpm").unwrap(), TERABYTE);
+    let copied = File::open(scratch(&store.tree).join(copy.name())).unwrap();
+    assert_eq!(copied.metadata().unwrap().len(), TERABYTE);
+    assert!(copied.metadata().unwrap().blocks() * 512 < 1 << 20);
+    for (bytes, at) in [("one\0", 0), ("\0two\0", TERABYTE / 2), ("\0three", TERABYTE - 6)] {
+        let mut there = vec![0; bytes.len()];
+        copied.read_exact_at(&mut there, at).unwrap();
+        assert_eq!(there, bytes.as_bytes(), "at {at}");
+    }
 }
 
 #[tokio::test]

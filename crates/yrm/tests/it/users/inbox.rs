@@ -1,5 +1,7 @@
 //! Folders and files of uploaders which the service may not read, enter or empty.
 
+use std::os::unix::fs::MetadataExt as _;
+
 use serde_json::Value;
 
 use super::{Ground, SERVICE, UPLOADER, can_become_others, package, set_mode};
@@ -38,6 +40,31 @@ fn one_unreadable_folder_holds_up_nobody() {
     let errors = texts(&report, "errors", "").join("\n");
     for folder in ["names", "enter", "none", "open/none"] {
         assert!(errors.contains(&format!("inbox/{folder}/")), "{folder}: {errors}");
+    }
+}
+
+/// A file of another user gets no second name, and to read a terabyte takes an hour.
+#[test]
+fn a_sparse_giant_of_another_user_is_quarantined_without_reading_its_holes() {
+    const TERABYTE: u64 = 1 << 40;
+    if !can_become_others() {
+        return;
+    }
+    let ground = Ground::new();
+    ground.write(UPLOADER, "inbox/good.rpm", &package("good"));
+    for number in 0..8 {
+        let giant = ground.write(UPLOADER, &format!("inbox/giant-{number}.rpm"), &package("giant"));
+        let file = std::fs::File::options().write(true).open(giant).unwrap();
+        file.set_len(TERABYTE).unwrap();
+        file.set_modified(std::time::SystemTime::now() - std::time::Duration::from_hours(1)).unwrap();
+    }
+    let (code, report) = run(&ground);
+    assert_eq!((code, texts(&report, "published", "inbox_key")), (0, vec!["inbox/good.rpm".to_owned()]), "{report:#}");
+    let kept = texts(&report, "rejected", "quarantine_key");
+    assert_eq!(kept.len(), 8, "{report:#}");
+    for key in kept {
+        let file = std::fs::metadata(ground.bucket().join(&key)).unwrap();
+        assert_eq!((file.len(), file.blocks() * 512 < 1 << 20), (TERABYTE, true), "{key}");
     }
 }
 

@@ -276,6 +276,7 @@ pub(crate) mod tests {
         Report {
             run: Ulid::from_parts(u64::try_from(time(second).as_millisecond()).unwrap(), 7),
             started: time(second),
+            plan: None,
             duration_ms: 1_500,
             inbox_keys: owned(inbox),
             oldest_upload: None,

@@ -109,6 +109,7 @@ impl Report {
             // Each named: what a report learns to say later is not to be forgotten here.
             run: _,
             started: _,
+            plan: _,
             duration_ms: _,
             inbox_keys: _,
             oldest_upload: _,
@@ -174,6 +175,7 @@ impl Report {
         Self {
             run: self.run,
             started: self.started,
+            plan: self.plan.clone(),
             duration_ms: self.duration_ms,
             inbox_keys,
             oldest_upload: self.oldest_upload,

@@ -18,6 +18,9 @@ pub struct Report {
     pub run: Ulid,
     /// When it started.
     pub started: Timestamp,
+    /// The plan's name: this is what a dry run showed, and nothing was changed. Absent where it was done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plan: Option<String>,
     /// How long it took.
     pub duration_ms: u64,
     /// Every inbox key that was work (folder markers and empty keys are not).
@@ -74,6 +77,7 @@ impl Report {
         Self {
             run,
             started,
+            plan: None,
             duration_ms: 0,
             inbox_keys: Vec::new(),
             oldest_upload: None,
@@ -234,6 +238,9 @@ pub struct TakenOut {
     pub href: String,
     /// Name, EVR and architecture.
     pub nevra: String,
+    /// Why, where a rule decided it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 /// What happened to one repository.

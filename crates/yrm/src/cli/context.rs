@@ -73,8 +73,16 @@ pub(super) async fn signer(config: &Config) -> Result<Option<Signer>> {
 /// asked anything.
 pub(super) async fn publisher(config: &Config) -> Result<Publisher> {
     let signer = signer(config).await?;
-    let publisher = Publisher::new(open(config).await?, config.policy.clone())?;
-    Ok(publisher.with_cache(Cache::of(config)).with_signer(signer))
+    Ok(publisher_of(open(config).await?, config)?.with_signer(signer))
+}
+
+/// The same in a store that is open already.
+pub(super) async fn publisher_in(store: Arc<dyn Store>, config: &Config) -> Result<Publisher> {
+    Ok(publisher_of(store, config)?.with_signer(signer(config).await?))
+}
+
+fn publisher_of(store: Arc<dyn Store>, config: &Config) -> Result<Publisher> {
+    Ok(Publisher::new(store, config.policy.clone())?.with_cache(Cache::of(config)))
 }
 
 /// Who is told of runs, as `config` says; `hiccups` runs in a row may fail before it is told.

@@ -7,7 +7,9 @@ pub mod flags;
 pub mod output;
 pub mod progress;
 
+mod adopt;
 mod arenas;
+mod beforehand;
 mod check;
 mod completions;
 mod config;
@@ -19,6 +21,7 @@ mod history;
 mod index;
 mod key;
 mod package;
+mod prune;
 mod publish;
 mod quarantine;
 mod repo;
@@ -32,11 +35,13 @@ use std::path::PathBuf;
 use clap::{Args, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
+use self::adopt::AdoptArgs;
 pub use self::context::{Context, DONE, REJECTED};
 use self::flags::{Flags, ForBucket, OF_EVERY_COMMAND};
 use self::help::Length;
 use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
+use self::prune::PruneArgs;
 use self::repo::RollbackArgs;
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Low, Typed};
@@ -101,6 +106,10 @@ enum Verb {
     /// Show a repository's revisions, and roll back to one
     #[command(subcommand)]
     Repo(repo::RepoVerb),
+    /// Prune old versions by the prune rule, or show which would go on a day to come
+    Prune(prune::PruneArgs),
+    /// Take over a repository whose metadata another program wrote
+    Adopt(adopt::AdoptArgs),
     /// Make, show, rotate and check the keys that sign metadata
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -258,7 +267,9 @@ impl Cli {
                 package::PackageVerb::Remove(RemoveArgs { rules, .. })
                 | package::PackageVerb::Promote(PromoteArgs { rules, .. }),
             )
-            | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. })) => {
+            | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. }))
+            | Verb::Prune(PruneArgs { rules, .. })
+            | Verb::Adopt(AdoptArgs { rules, .. }) => {
                 let signing = &rules.signing.given;
                 given.extend(rules.repositories.given.iter().chain(&rules.publish.given).chain(signing).cloned());
                 notes.extend(rules.publish.notes.iter().cloned());
@@ -319,6 +330,8 @@ impl Verb {
             Self::Package(verb) => package::execute(&verb, context).await,
             Self::Quarantine(verb) => quarantine::execute(&verb, context).await,
             Self::Repo(verb) => repo::execute(&verb, context).await,
+            Self::Prune(args) => prune::prune(&args, context).await,
+            Self::Adopt(args) => adopt::adopt(&args, context).await,
             Self::Key(verb) => key::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,

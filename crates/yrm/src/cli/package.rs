@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::context::{Context, DONE, open_bucket, publisher};
+use super::beforehand::{BeforeTaking, Beforehand, perform, perform_when_sure};
+use super::context::{Context, DONE, open_bucket};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::{Width, fitted};
 use super::run;
@@ -12,6 +13,7 @@ use crate::bucket::generations::repository_named;
 use crate::bucket::{generations, observe};
 use crate::config::Config;
 use crate::error::Result;
+use crate::publish::Publisher;
 use crate::publish::operations::errand::Promotion;
 use crate::serve::new_run;
 use crate::store::key::{Key, RepositoryDir};
@@ -58,9 +60,8 @@ pub(super) struct RemoveArgs {
     /// The repository's folder below `repo/`; without it the root repository `/`
     #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
-    /// Only show what would be removed
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    taking: BeforeTaking,
     #[command(flatten)]
     pub(super) rules: Rules,
 }
@@ -74,6 +75,8 @@ pub(super) struct PromoteArgs {
     /// Its new path below `repo/`; a folder, with a slash at its end, keeps the file's name
     #[arg(long, value_name = "PATH")]
     to: String,
+    #[command(flatten)]
+    beforehand: Beforehand,
     #[command(flatten)]
     pub(super) rules: Rules,
 }
@@ -144,17 +147,11 @@ fn human(rows: &[FoundPackage], width: Width) -> String {
 }
 
 async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
-    let publisher = publisher(config).await?;
-    let repository = repository_named(publisher.bucket(), &args.repository).await?;
-    if args.dry_run {
-        publisher.removable(&repository, &args.paths, new_run()).await?;
-        let mut rows = rows_of(publisher.bucket(), &repository).await?;
-        rows.retain(|row| args.paths.contains(&row.path));
-        context.output.data(&rows, |rows| human(rows, context.output.width()))?;
-        return Ok(DONE);
-    }
-    let report = publisher.remove(&repository, args.paths.clone(), new_run()).await?;
-    context.output.data(&report, run::summary)?;
+    let report = perform_when_sure((config, context), &args.taking, async |publisher, run| {
+        let repository = repository_named(publisher.bucket(), &args.repository).await?;
+        publisher.remove(&repository, args.paths.clone(), run).await
+    });
+    context.output.data(&report.await?, run::summary)?;
     Ok(DONE)
 }
 
@@ -170,7 +167,9 @@ fn target(from: &str, to: &str) -> String {
 
 async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Result<u8> {
     let promotion = Promotion { from: args.from.clone(), to: target(&args.from, &args.to) };
-    let report = publisher(config).await?.promote(&[promotion], new_run()).await?;
+    let promotions = [promotion];
+    let promote = async |publisher: &Publisher, run| publisher.promote(&promotions, run).await;
+    let report = perform(config, &args.beforehand, new_run(), promote).await?;
     context.output.data(&report, run::summary)?;
     Ok(DONE)
 }

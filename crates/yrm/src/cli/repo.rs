@@ -2,14 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::context::{Context, DONE, open_bucket, publisher};
+use super::beforehand::{BeforeTaking, perform_when_sure};
+use super::context::{Context, DONE, open_bucket};
 use super::output::{Width, fitted, time};
 use super::package::Rules;
 use super::run;
 use crate::bucket::generations::repository_named;
 use crate::bucket::log::{Generation, generations};
 use crate::error::Result;
-use crate::serve::new_run;
 
 /// What can be done with a repository.
 #[derive(Debug, Subcommand)]
@@ -37,6 +37,8 @@ pub(super) struct RollbackArgs {
     #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
     repository: String,
     #[command(flatten)]
+    taking: BeforeTaking,
+    #[command(flatten)]
     pub(super) rules: Rules,
 }
 
@@ -50,10 +52,11 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
             context.output.data(&log, |log| human(log, context.output.width()))?;
         }
         RepoVerb::Rollback(args) => {
-            let publisher = publisher(&config).await?;
-            let repository = repository_named(publisher.bucket(), &args.repository).await?;
-            let report = publisher.roll_back(&repository, args.revision, new_run()).await?;
-            context.output.data(&report, run::summary)?;
+            let report = perform_when_sure((&config, context), &args.taking, async |publisher, run| {
+                let repository = repository_named(publisher.bucket(), &args.repository).await?;
+                publisher.roll_back(&repository, args.revision, run).await
+            });
+            context.output.data(&report.await?, run::summary)?;
         }
     }
     Ok(DONE)

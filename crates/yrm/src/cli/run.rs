@@ -2,7 +2,8 @@
 
 use clap::Args;
 
-use super::context::{Context, DONE, outside, publisher};
+use super::beforehand::{self, Beforehand};
+use super::context::{Context, DONE, outside};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
@@ -16,6 +17,8 @@ use crate::store::key::RepositoryDir;
 #[derive(Debug, Args)]
 pub(super) struct RunArgs {
     #[command(flatten)]
+    beforehand: Beforehand,
+    #[command(flatten)]
     pub(super) repositories: Flags<ForRepositories>,
     #[command(flatten)]
     pub(super) publish: Flags<ForPublish>,
@@ -25,15 +28,23 @@ pub(super) struct RunArgs {
 
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
-pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
+pub(super) async fn run(args: &RunArgs, context: &Context) -> Result<u8> {
     let mut config = context.config()?;
     secrets::fetch_all(&mut config).await?;
-    let publisher = publisher(&config).await?;
-    let outside = outside(&config, 0).await?;
     let bars = Bars::new(context.output);
-    let outcome = serve::pass(&outside, async |run| publisher.run(run, &bars).await, serve::left_nothing_undone).await;
+    let publish = async |run| {
+        beforehand::perform(&config, &args.beforehand, run, async |publisher, run| publisher.run(run, &bars).await)
+            .await
+    };
+    let outcome = if args.beforehand.dry_run {
+        publish(serve::new_run()).await
+    } else {
+        let outside = outside(&config, 0).await?;
+        let outcome = serve::pass(&outside, publish, serve::left_nothing_undone).await;
+        outside.finish().await;
+        outcome
+    };
     bars.finish();
-    outside.finish().await;
     let report = outcome?;
     context.output.data(&report, summary)?;
     Ok(if report.errors.is_empty() { DONE } else { ErrorKind::Unavailable.exit_code() })
@@ -53,13 +64,22 @@ pub(super) fn summary(report: &Report) -> String {
         let notes: Vec<String> = there.into_iter().chain(signed).chain(package.remarks.iter().map(remark)).collect();
         [package.nevra.clone(), place(&package.repository, &package.href), notes.join("; ")]
     });
-    list("Published", table(["package", "path in the repository", ""], published), report.published.len());
+    let is_plan = report.plan.is_some();
+    let title = |done: &'static str, would: &'static str| if is_plan { would } else { done };
+    list(
+        title("Published", "Would be published"),
+        table(["package", "path in the repository", ""], published),
+        report.published.len(),
+    );
     let rejected = report
         .rejected
         .iter()
         .map(|file| [file.inbox_key.clone(), file.code.clone(), file.message.clone(), file.hint.clone()]);
     list(
-        "Rejected: in quarantine/ now, each with its reason beside it",
+        title(
+            "Rejected: in quarantine/ now, each with its reason beside it",
+            "Would be rejected: moved to quarantine/, each with its reason beside it",
+        ),
         table(["file", "code", "why", "what to do"], rejected),
         report.rejected.len(),
     );
@@ -68,11 +88,19 @@ pub(super) fn summary(report: &Report) -> String {
     let more = counts.waiting - report.waiting.len();
     let more = if more == 0 { String::new() } else { format!("and {more} more\n") };
     list("Waiting", format!("{}{more}", table(["file", "why"], waiting)), report.waiting.len());
-    let pruned = report.pruned.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
-    list("Pruned", table(["package", "path in the repository"], pruned), report.pruned.len());
-    for (title, gone) in
-        [("Removed", &report.removed), ("Replaced", &report.replaced), ("Brought back", &report.restored)]
-    {
+    let pruned = report.pruned.iter().map(|package| {
+        [package.nevra.clone(), place(&package.repository, &package.href), package.why.clone().unwrap_or_default()]
+    });
+    list(
+        title("Pruned", "Would be pruned"),
+        table(["package", "path in the repository", "why"], pruned),
+        report.pruned.len(),
+    );
+    for (title, gone) in [
+        (title("Removed", "Would be removed"), &report.removed),
+        (title("Replaced", "Would be replaced"), &report.replaced),
+        (title("Brought back", "Would be brought back"), &report.restored),
+    ] {
         let rows = gone.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
         list(title, table(["package", "path in the repository"], rows), gone.len());
     }
@@ -80,12 +108,13 @@ pub(super) fn summary(report: &Report) -> String {
     let rows: Vec<[String; 2]> = taken_over
         .map(|(one, adoption)| [RepositoryDir::new(&one.repository).to_string(), adoption.to_string()])
         .collect();
-    list("Taken over", table(["repository", "what was found"], rows.clone()), rows.len());
+    list(title("Taken over", "Would be taken over"), table(["repository", "what was found"], rows.clone()), rows.len());
     let errors = report.errors.iter().map(|error| [error.clone()]);
     list("Errors", table(["what went wrong"], errors), report.errors.len());
     let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
+    let dry = if is_plan { "dry run, nothing was changed: " } else { "" };
     parts.push(format!(
-        "{} published, {}{} rejected, {} waiting, {}{}{}{} pruned, {} cleaned up, in {}\n",
+        "{dry}{} published, {}{} rejected, {} waiting, {}{}{}{} pruned, {} cleaned up, in {}\n",
         counts.published,
         some(counts.already_there, "there already"),
         counts.rejected,
@@ -97,6 +126,9 @@ pub(super) fn summary(report: &Report) -> String {
         report.cleaned_up,
         duration(report.duration_ms),
     ));
+    if let Some(plan) = &report.plan {
+        parts.push(format!("the plan is {plan}: with --expect {plan} this is done, or nothing\n"));
+    }
     parts.concat()
 }
 

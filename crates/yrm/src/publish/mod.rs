@@ -12,6 +12,7 @@ pub mod adopt;
 pub(crate) mod clock;
 pub mod commit;
 mod copying;
+pub mod expected;
 mod guard;
 pub mod history;
 mod inbox;
@@ -44,6 +45,7 @@ use self::commit::render::Generation;
 use self::commit::switch::{Ready, Switch, switch};
 use self::commit::tidy::quarantine_all;
 use self::commit::upload::upload;
+use self::expected::Expected;
 use self::inspect::beside::look_beside;
 use self::inspect::judge::{Judged, Pending, judge};
 use self::inspect::long;
@@ -82,7 +84,7 @@ const MAX_SWITCHES: u32 = 20;
 /// One commit: from its candidates to a won switch and a tidied inbox. Tried again from the winner's generation whenever
 /// another writer was first.
 async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut Settlement) -> Result<()> {
-    let Work { bucket, memory, repository, errand, pass: Pass { run, progress, .. } } = work;
+    let Work { bucket, memory, repository, errand, pass: Pass { run, progress, expected, .. } } = work;
     let (mut in_place, mut began) = (BTreeMap::new(), Instant::now());
     for attempt in 1..=MAX_SWITCHES {
         if began.elapsed() > STALE_AFTER {
@@ -97,6 +99,9 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         let (state, inspected) = look_beside(work, state, candidates, settlement).await;
         // Plan, and admit.
         let prepared = prepare(work, state, inspected, &mut in_place, settlement).await?;
+        if let Some(expected) = expected {
+            expected.hold(repository, &prepared.about_to())?;
+        }
         let mirrored = bucket.mirror_rules.is_on(repository);
         if !mirrored && prepared.state.catalog.mirror.is_some() {
             mirror::remove(bucket, repository).await?;
@@ -189,6 +194,8 @@ pub struct Publisher {
     leases: Leases,
     /// Whether other instances work beside this one.
     shares: bool,
+    /// All that it may do, where that was looked at beforehand.
+    expected: Option<Expected>,
 }
 
 impl Publisher {
@@ -202,6 +209,7 @@ impl Publisher {
             pending: Pending::default(),
             leases: Leases::default(),
             shares: false,
+            expected: None,
         })
     }
 
@@ -226,6 +234,13 @@ impl Publisher {
         self
     }
 
+    /// The same publisher, held to what was seen beforehand: it does that, or nothing where anything changed since.
+    #[must_use]
+    pub fn held_to(mut self, expected: Expected) -> Self {
+        self.expected = Some(expected);
+        self
+    }
+
     /// The bucket it publishes in.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
@@ -245,14 +260,17 @@ impl Publisher {
         for error in listed.errors() {
             report.fault("listing the inbox", &error);
         }
-        let dropped = listed.dropped;
+        let mut dropped = listed.dropped;
+        if let Some(expected) = &self.expected {
+            dropped.retain(|dropped| expected.answers(dropped));
+        }
         report.found(dropped.iter().map(Dropped::key));
         report.oldest_upload = dropped.iter().map(Dropped::modified).min();
         // What is empty comes behind, out of order, and is never long.
         self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
-        let pass = Pass { run, progress, listed: began };
+        let pass = Pass { run, progress, listed: began, expected: self.expected.as_ref() };
         mend_where_due(&self.bucket, &self.memory, (run, began + STALE_AFTER), &mut report).await;
         let mirrors_owed = std::mem::take(&mut *lock(&self.memory.mirrors_owed));
         if shares {
@@ -432,7 +450,7 @@ impl Publisher {
                     .hint("nothing was changed; `yrm package search` shows the paths")
             })?;
             let nevra = entry.nevra().to_string();
-            Ok(TakenOut { repository: repository.as_str().to_owned(), href: href.clone(), nevra })
+            Ok(TakenOut { repository: repository.as_str().to_owned(), href: href.clone(), nevra, why: None })
         };
         let distinct: BTreeSet<&String> = hrefs.iter().collect();
         distinct.into_iter().map(found).collect()
@@ -442,16 +460,16 @@ impl Publisher {
     /// nothing is changed; they are fetchable for the grace period still.
     pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
         self.removable(repository, &hrefs, run).await?;
-        self.errand(repository, Vec::new(), &Errand::Remove(hrefs), run).await
+        self.errands(vec![(repository.clone(), Vec::new())], &Errand::Remove(hrefs), run).await
     }
 
     /// Makes a repository hold again what it held in an earlier generation.
     pub async fn roll_back(&self, repository: &RepositoryDir, revision: u64, run: RunId) -> Result<Report> {
-        self.errand(repository, Vec::new(), &Errand::RollBack(revision), run).await
+        self.errands(vec![(repository.clone(), Vec::new())], &Errand::RollBack(revision), run).await
     }
 
-    /// Puts packages of one folder into another too, without moving their bytes. What the other has
-    /// already is a success; one that it has with other bytes is an error, and the rest is promoted.
+    /// Puts packages of one folder into another too, without moving their bytes, and prunes nothing there. What the other
+    /// has already is a success; one that it has with other bytes is an error, and the rest is promoted.
     pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
         let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
         for promotion in promotions {
@@ -461,47 +479,41 @@ impl Publisher {
                 None => wanted.push((candidate.repository.clone(), vec![candidate])),
             }
         }
-        let mut report = Report::new(run.id, run.started);
-        for (repository, candidates) in wanted {
-            let one = self.errand(&repository, candidates, &Errand::Publish, run).await?;
-            report.published.extend(one.published);
-            report.pruned.extend(one.pruned);
-            report.replaced.extend(one.replaced);
-            report.repositories.extend(one.repositories);
-            for line in one.errors {
-                report.note_error(line);
-            }
-        }
-        Ok(report)
+        self.errands(wanted, &Errand::Put, run).await
     }
 
-    /// One operation, told in the history like a run.
-    async fn errand(
-        &self,
-        repository: &RepositoryDir,
-        candidates: Vec<Candidate>,
-        errand: &Errand,
-        run: RunId,
-    ) -> Result<Report> {
+    /// Prunes what is old in these repositories, and does nothing else there.
+    pub async fn prune(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
+        let work = repositories.into_iter().map(|repository| (repository, Vec::new()));
+        self.errands(work.collect(), &Errand::Publish, run).await
+    }
+
+    /// Takes these repositories over where somebody else wrote their metadata, and does nothing else there.
+    pub async fn adopt(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
+        let work = repositories.into_iter().map(|repository| (repository, Vec::new()));
+        self.errands(work.collect(), &Errand::Put, run).await
+    }
+
+    /// One operation, told in the history like a run. The first error ends up here when the rest is done.
+    async fn errands(&self, work: Vec<(RepositoryDir, Vec<Candidate>)>, errand: &Errand, run: RunId) -> Result<Report> {
         abilities(&self.bucket).await?;
-        let used = self.usage();
-        let mut settlement = Settlement::default();
-        let began = Instant::now();
-        let work = self.work(repository, errand, Pass { run, progress: &Unwatched, listed: began });
-        Box::pin(commit(work, candidates, &mut settlement)).await?;
-        if let Some(conflict) = settlement.conflicts.first() {
-            let doing = format!("promoting {}", conflict.dropped.key());
-            return Err(Error::new(ErrorKind::Conflict, doing).because(conflict.message.clone()));
-        }
+        let (began, used) = (Instant::now(), self.usage());
         let mut report = Report::new(run.id, run.started);
-        let rejections = self.tell(settlement, &mut report);
-        quarantine_all(&self.bucket, rejections, &mut report).await;
+        let mut failed = None;
+        let pass = Pass { run, progress: &Unwatched, listed: began, expected: self.expected.as_ref() };
+        for (repository, candidates) in work {
+            let mut settlement = Settlement::default();
+            let done = Box::pin(commit(self.work(&repository, errand, pass), candidates, &mut settlement)).await;
+            let done = done.and(settlement.refuse_conflicts());
+            self.tell(settlement, &mut report);
+            failed = failed.or(done.err());
+        }
         report.finish(began.elapsed(), self.usage() - used);
         // A rollback stands there even where it only brought back an earlier order of the same packages.
-        if report.did_work() || matches!(errand, Errand::RollBack(_)) {
+        if report.did_work() || (matches!(errand, Errand::RollBack(_)) && failed.is_none()) {
             self.keep_in_history(&mut report).await;
         }
-        Ok(report)
+        failed.map_or(Ok(report), Err)
     }
 }
 

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use super::expected::Expected;
 use super::memory::Memory;
 use super::operations::errand::Errand;
 use crate::bucket::Bucket;
@@ -59,6 +60,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) progress: &'a dyn Progress,
     /// When the inbox was listed.
     pub(crate) listed: Instant,
+    /// What was seen beforehand, if the run is held to that.
+    pub(crate) expected: Option<&'a Expected>,
 }
 
 /// One commit's work.

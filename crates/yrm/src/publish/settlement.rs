@@ -9,7 +9,7 @@ use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt::Answered;
 use crate::bucket::report::{Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 
 /// What became of one repository's part.
@@ -82,6 +82,17 @@ impl Settlement {
         for (at, error) in unread.into_iter().rev() {
             let candidate = candidates.remove(at);
             self.held_up(&candidate, Err(error));
+        }
+    }
+
+    /// The error of an operation whose packages are in the way of others. They stay where they are.
+    pub(crate) fn refuse_conflicts(&mut self) -> Result<()> {
+        match std::mem::take(&mut self.conflicts).into_iter().next() {
+            None => Ok(()),
+            Some(conflict) => {
+                let doing = format!("promoting {}", conflict.dropped.key());
+                Err(Error::new(ErrorKind::Conflict, doing).because(conflict.message))
+            }
         }
     }
 

@@ -15,6 +15,7 @@ pub mod local;
 pub mod memory;
 pub mod pace;
 pub mod probe;
+pub mod rehearsal;
 pub mod rights;
 #[cfg(feature = "aws")]
 pub mod s3;

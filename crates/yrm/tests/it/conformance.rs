@@ -21,6 +21,14 @@ macro_rules! conformance {
                 super::$behaviour(&yrm::store::local::DirectoryStore::open(root.path()).unwrap()).await;
             })*
         }
+        mod rehearsal {
+            $(#[tokio::test] async fn $behaviour() {
+                let inner = std::sync::Arc::new(yrm::store::memory::MemoryStore::new());
+                let rehearsal = yrm::store::rehearsal::Rehearsal::of(inner.clone(), jiff::Timestamp::now());
+                super::$behaviour(&rehearsal).await;
+                assert_eq!(inner.keys_ever(), Vec::<String>::new(), "nothing is written to the bucket itself");
+            })*
+        }
         #[cfg(feature = "aws")]
         mod s3 {
             $(#[tokio::test] async fn $behaviour() {

@@ -11,12 +11,15 @@ use crate::bucket::catalog::{Entries, Entry};
 use crate::bucket::inbox::Dropped;
 use crate::bucket::report::{Published, TakenOut, Waiting};
 use crate::bucket::state::Source;
+use crate::config::Retention;
 use crate::publish::pass::{Pass, Step};
 use crate::publish::settlement::{Settlement, published};
 
+const SECONDS_A_DAY: u64 = 24 * 60 * 60;
+
 /// Answers, and empties the inbox of what is published.
 pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared, settlement: &mut Settlement) {
-    let Pass { run, progress, listed } = pass;
+    let Pass { run, progress, listed, .. } = pass;
     let done = done(prepared);
     let answers: Vec<_> =
         done.iter()
@@ -51,10 +54,13 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
         repository: state.repository.as_str().to_owned(),
         href: entry.href.to_string(),
         nevra: entry.nevra().to_string(),
+        why: None,
     };
     let left = |leaving: &[usize]| leaving.iter().map(|&at| told(entries.get(at))).collect();
     let replaced: Vec<usize> = plan.replaced(|candidate| placed.contains_key(&candidate)).collect();
-    settlement.pruned = left(&plan.retire);
+    let pruned = plan.retire.iter().map(|&at| entries.get(at));
+    settlement.pruned =
+        pruned.map(|entry| TakenOut { why: why_pruned(bucket.policy.retention, &entry), ..told(entry) }).collect();
     settlement.removed = left(&plan.remove);
     settlement.replaced = left(&replaced);
     if let Source::Earlier(earlier) = &state.source {
@@ -62,6 +68,14 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
         settlement.removed = before.iter().filter(|entry| !holds(after, entry)).map(told).collect();
         settlement.restored = after.iter().filter(|entry| !holds(before, entry)).map(told).collect();
     }
+}
+
+/// Why the rule takes a package out.
+fn why_pruned(rule: Option<Retention>, entry: &Entry<'_>) -> Option<String> {
+    let Retention { keep_at_least, older_than } = rule?;
+    let since = entry.first_published().strftime("%Y-%m-%d");
+    let days = older_than.as_secs() / SECONDS_A_DAY;
+    Some(format!("not among the {keep_at_least} newest; first published {since}, more than {days} days ago"))
 }
 
 /// Whether the same bytes are at the same path there.

@@ -9,6 +9,7 @@ use crate::bucket::state::State;
 use crate::bucket::verdict::{Candidate, Reason, Rejection};
 use crate::error::Result;
 use crate::publish::clock;
+use crate::publish::expected::AboutTo;
 use crate::publish::leftover::{plan_unanswered, take_out_leftovers};
 use crate::publish::mirror::Truth;
 use crate::publish::operations::errand::Errand;
@@ -31,6 +32,13 @@ impl Prepared {
     /// The entries that are not in the next generation.
     pub(crate) fn leaving(&self) -> Vec<usize> {
         self.plan.leaving(|candidate| self.placed.contains_key(&candidate))
+    }
+
+    /// What is about to be done, for who has seen it beforehand.
+    pub(crate) fn about_to(&self) -> AboutTo {
+        let going = self.leaving().into_iter().map(|at| self.state.catalog.entries.href(at).to_owned());
+        let coming = self.placed.keys().map(|&at| self.candidates[at].href.clone());
+        AboutTo { revision_before: self.state.revision(), coming: coming.collect(), going: going.collect() }
     }
 
     /// Whether clients see already what was wanted. With mirrors they do not while the generation lacks
@@ -59,7 +67,7 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared> {
     let Work { bucket, errand, .. } = work;
     let mut plan = match errand {
-        Errand::Publish => plan_unanswered(work, &state, &mut candidates, settlement).await?,
+        Errand::Publish | Errand::Put => plan_unanswered(work, &state, &mut candidates, settlement).await?,
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
         Errand::RollBack(_) => Plan::default(),
     };

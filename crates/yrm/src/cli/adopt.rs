@@ -1,0 +1,36 @@
+//! `yrm adopt`: takes over repositories whose metadata somebody else wrote.
+
+use clap::Args;
+
+use super::beforehand::{Beforehand, perform};
+use super::context::{Context, DONE};
+use super::package::Rules;
+use super::run;
+use crate::bucket::generations::repository_named;
+use crate::error::Result;
+use crate::publish::{Publisher, RunId};
+use crate::serve::new_run;
+
+/// What `adopt` takes.
+#[derive(Debug, Args)]
+pub(super) struct AdoptArgs {
+    /// The repository's folder below `repo/`; without it the root repository `/`
+    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
+    repository: String,
+    #[command(flatten)]
+    beforehand: Beforehand,
+    #[command(flatten)]
+    pub(super) rules: Rules,
+}
+
+/// Takes a repository over, or shows what that would find.
+pub(super) async fn adopt(args: &AdoptArgs, context: &Context) -> Result<u8> {
+    let config = context.config()?;
+    let operation = async |publisher: &Publisher, run: RunId| {
+        let repository = repository_named(publisher.bucket(), &args.repository).await?;
+        publisher.adopt(vec![repository], run).await
+    };
+    let report = perform(&config, &args.beforehand, new_run(), operation).await?;
+    context.output.data(&report, run::summary)?;
+    Ok(DONE)
+}

@@ -1,0 +1,114 @@
+//! Looking before acting: `--dry-run` shows what would be done, `--expect` does that and nothing else, and on a terminal
+//! whoever destroys something is shown it and asked.
+
+use std::io::{self, BufRead as _, IsTerminal as _};
+use std::sync::Arc;
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::context::{Context, open, publisher, publisher_in};
+use super::run::summary;
+use crate::bucket::report::Report;
+use crate::config::Config;
+use crate::error::{Error, ErrorKind, Result};
+use crate::publish::expected::{Expected, plan_name};
+use crate::publish::{Publisher, RunId};
+use crate::serve::new_run;
+use crate::store::rehearsal::Rehearsal;
+
+/// Flags of all that changes the bucket.
+#[derive(Debug, Args)]
+pub(super) struct Beforehand {
+    /// Show what would be done and the plan's name; change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Do what a dry run showed, by its plan's name; nothing if that changed since
+    #[arg(long, value_name = "PLAN", conflicts_with = "dry_run")]
+    expect: Option<String>,
+}
+
+/// The same of what takes packages away.
+#[derive(Debug, Args)]
+pub(super) struct BeforeTaking {
+    #[command(flatten)]
+    pub(super) beforehand: Beforehand,
+    /// Do not ask on a terminal
+    #[arg(long, short = 'y')]
+    yes: bool,
+}
+
+/// Does `operation` as `beforehand` says; `run` is a dry run's.
+pub(super) async fn perform(
+    config: &Config,
+    beforehand: &Beforehand,
+    run: RunId,
+    operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+) -> Result<Report> {
+    if beforehand.dry_run {
+        return rehearse(config, run, &operation).await;
+    }
+    let publisher = publisher(config).await?;
+    let Some(name) = &beforehand.expect else { return operation(&publisher, run).await };
+    let seen = rehearse(config, run, &operation).await?;
+    let now = plan_name(&seen);
+    if now != *name {
+        return Err(Error::new(ErrorKind::Conflict, format!("following the plan {name}"))
+            .because(format!("the bucket changed since: the plan would be {now}"))
+            .hint("nothing was changed; look again with --dry-run"));
+    }
+    operation(&publisher.held_to(Expected::of(&seen)), run).await
+}
+
+/// The same, of what takes packages away: whoever is at a terminal is shown it and asked.
+pub(super) async fn perform_when_sure(
+    (config, context): (&Config, &Context),
+    taking: &BeforeTaking,
+    operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+) -> Result<Report> {
+    let BeforeTaking { beforehand, yes } = taking;
+    let asks = !yes && !beforehand.dry_run && beforehand.expect.is_none();
+    if !asks || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+        return perform(config, beforehand, new_run(), operation).await;
+    }
+    let seen = rehearse(config, new_run(), &operation).await?;
+    context.output.say(summary(&seen).trim_end());
+    if !is_sure(context).await? {
+        return Err(Error::new(ErrorKind::Conflict, "asking")
+            .because("the answer was not yes")
+            .hint("nothing was changed"));
+    }
+    operation(&publisher(config).await?.held_to(Expected::of(&seen)), new_run()).await
+}
+
+async fn is_sure(context: &Context) -> Result<bool> {
+    context.output.say("Do this? [y/N]");
+    let answer = tokio::task::spawn_blocking(|| {
+        let mut line = String::new();
+        io::stdin().lock().read_line(&mut line).map(|_| line)
+    });
+    let answer = answer.await.map_err(|error| Error::new(ErrorKind::Internal, "asking").because(error))?;
+    let answer = answer.map_err(|error| Error::new(ErrorKind::Unavailable, "reading the answer").because(error))?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// What `operation` would do at some time.
+pub(super) async fn rehearse_at(
+    config: &Config,
+    at: Timestamp,
+    operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+) -> Result<Report> {
+    rehearse(config, RunId { started: at, ..new_run() }, &operation).await
+}
+
+/// What `operation` would do: it is done, in a bucket of which nothing leaves this process.
+async fn rehearse(
+    config: &Config,
+    run: RunId,
+    operation: &impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+) -> Result<Report> {
+    let store = Arc::new(Rehearsal::of(open(config).await?, run.started));
+    let mut report = operation(&publisher_in(store, config).await?, run).await?;
+    report.plan = Some(plan_name(&report));
+    Ok(report)
+}

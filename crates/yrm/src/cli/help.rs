@@ -55,7 +55,7 @@ const READING: &[&str] = &WRITING;
 /// A verb that uses no bucket.
 const NO_BUCKET: &[&str] = &["*"];
 
-pub(super) const VERBS: [Verb; 28] = [
+pub(super) const VERBS: [Verb; 30] = [
     Verb {
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
@@ -69,8 +69,11 @@ pub(super) const VERBS: [Verb; 28] = [
     },
     Verb {
         path: "run",
-        examples: &["yrm run --bucket s3://my-bucket", "yrm run -b ./bucket --per-folder --output json"],
-        more: &["yrm run -b s3://my-bucket --keep-at-least 10 --prune-age-days 60"],
+        examples: &["yrm run --bucket s3://my-bucket", "yrm run -b ./bucket --dry-run"],
+        more: &[
+            "yrm run -b ./bucket --per-folder --output json",
+            "yrm run -b s3://my-bucket --keep-at-least 10 --prune-age-days 60",
+        ],
         settings: "--bucket, --per-folder, --signing-key",
         without: &[],
     },
@@ -194,6 +197,23 @@ pub(super) const VERBS: [Verb; 28] = [
         more: &[],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "prune",
+        examples: &[
+            "yrm prune -b ./bucket --keep-at-least 10 --dry-run",
+            "yrm prune -b ./bucket --keep-at-least 10 --dry-run --at 2027-01-01",
+        ],
+        more: &["yrm prune -b s3://my-bucket --keep-at-least 10 --in el9 --yes"],
+        settings: "--bucket, --keep-at-least, --prune-age-days",
+        without: NOT_FOR_OPERATIONS,
+    },
+    Verb {
+        path: "adopt",
+        examples: &["yrm adopt -b ./bucket --in el9 --dry-run"],
+        more: &["yrm adopt -b s3://my-bucket --per-folder --in el9"],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_OPERATIONS,
     },
     Verb {
         path: "key",

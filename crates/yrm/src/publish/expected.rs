@@ -60,8 +60,6 @@ struct Change {
     /// Paths that come, and that go.
     coming: BTreeSet<String>,
     going: BTreeSet<String>,
-    /// Whether it goes back to an earlier revision: what comes and goes then follows from the revisions.
-    goes_back: bool,
 }
 
 impl Expected {
@@ -85,9 +83,6 @@ impl Expected {
                 expected.change(&one.repository).going.insert(one.href.clone());
             }
         }
-        for one in &report.restored {
-            expected.change(&one.repository).goes_back = true;
-        }
         expected
     }
 
@@ -103,7 +98,7 @@ impl Expected {
     /// Refuses what is about to be done to a repository when it is not what was seen. Nothing that clients see was
     /// changed yet.
     pub(crate) fn hold(&self, repository: &RepositoryDir, about_to: &AboutTo) -> Result<()> {
-        let AboutTo { revision_before, coming, going } = about_to;
+        let AboutTo { revision_before, coming, going, goes_back } = about_to;
         let why = match self.repositories.get(repository.as_str()) {
             None if coming.is_empty() && going.is_empty() => return Ok(()),
             None => "there was nothing to do there".to_owned(),
@@ -111,7 +106,7 @@ impl Expected {
                 let name = |revision: Option<u64>| revision.map_or_else(|| "none".to_owned(), |it| it.to_string());
                 format!("its revision was {} and is {} now", name(seen.revision_before), name(*revision_before))
             }
-            Some(seen) if seen.goes_back => return Ok(()),
+            Some(_) if *goes_back => return Ok(()),
             Some(seen) => {
                 let differs = coming.symmetric_difference(&seen.coming).next();
                 match differs.or_else(|| going.symmetric_difference(&seen.going).next()) {
@@ -133,6 +128,8 @@ pub(crate) struct AboutTo {
     /// Paths that come, and that go.
     pub(crate) coming: BTreeSet<String>,
     pub(crate) going: BTreeSet<String>,
+    /// Whether it goes back to an earlier revision: what comes and goes then follows from the two revisions.
+    pub(crate) goes_back: bool,
 }
 
 #[cfg(test)]

@@ -20,7 +20,8 @@ use rpmmd::repodata::ReadRange as _;
 use super::body::{Body, LocalFile};
 use super::contract::clip;
 use super::{
-    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, Page, ProbeRow, PutIf, Read, Reused, Store, Stored,
+    Abilities, Assembled, Attributes, Copy, ETag, Object, Outcome, PAGE_OBJECTS, Page, ProbeRow, PutIf, Read, Reused,
+    Store, Stored,
 };
 use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
@@ -31,13 +32,28 @@ pub struct Rehearsal {
     inner: Arc<dyn Store>,
     /// What was written, by key; `None` was deleted.
     changes: Mutex<BTreeMap<String, Option<Made>>>,
-    /// The last key of the page before, by prefix and the place where the next one starts: the store may call that
-    /// place what it likes.
-    pages: Mutex<HashMap<(String, String), String>>,
+    /// How listings go on, by prefix and what a page called the place where the next one starts.
+    pages: Mutex<HashMap<(String, String), Resume>>,
     /// Held from a condition's look to what it allows.
     turn: tokio::sync::Mutex<()>,
     made: AtomicU64,
     now: Timestamp,
+}
+
+/// Where a listing goes on.
+#[derive(Debug, Clone, Default)]
+struct Resume {
+    /// What the bucket calls the place: it may call it what it likes.
+    inner: Option<String>,
+    /// The last key that was listed.
+    last: Option<String>,
+}
+
+impl Resume {
+    /// At a key.
+    fn at(key: &str) -> Self {
+        Self { inner: Some(key.to_owned()), last: Some(key.to_owned()) }
+    }
 }
 
 /// An object that exists here only.
@@ -73,6 +89,10 @@ impl Rehearsal {
     fn changes(&self) -> MutexGuard<'_, BTreeMap<String, Option<Made>>> {
         // A change is one insert: a thread that panicked left none half made.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pages(&self) -> MutexGuard<'_, HashMap<(String, String), Resume>> {
+        self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn changed(&self, key: &str) -> Option<Option<Made>> {
@@ -183,26 +203,36 @@ fn unreadable(key: &str, error: std::io::Error) -> Error {
 #[async_trait]
 impl Store for Rehearsal {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
-        let mut page = self.inner.list(prefix, after).await?;
         let place = |next: &str| (prefix.to_owned(), next.to_owned());
-        let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        let begins = after.map(|after| pages.get(&place(after)).cloned().unwrap_or_else(|| after.to_owned()));
-        let ends = page.objects.last().map(|object| object.key.clone()).filter(|_| page.next.is_some());
-        if let (Some(next), Some(last)) = (&page.next, &ends) {
-            pages.insert(place(next), last.clone());
-        }
-        drop(pages);
+        let resumed = after.map(|after| self.pages().get(&place(after)).cloned().unwrap_or_else(|| Resume::at(after)));
+        let Resume { inner, last } = resumed.unwrap_or_default();
+        let mut page = self.inner.list(prefix, inner.as_deref()).await?;
+        let ends = page.objects.last().map(|object| object.key.clone());
         let changes = self.changes();
-        page.objects.retain(|object| !changes.contains_key(&object.key));
-        let from = match &begins {
-            Some(begins) if begins.as_str() >= prefix => Bound::Excluded(begins.as_str()),
+        page.objects
+            .retain(|object| !changes.contains_key(&object.key) && last.as_ref().is_none_or(|last| object.key > *last));
+        let from = match &last {
+            Some(last) if last.as_str() >= prefix => Bound::Excluded(last.as_str()),
             Some(_) | None => Bound::Included(prefix),
         };
-        let to = ends.as_deref().map_or(Bound::Unbounded, Bound::Included);
-        let made = changes.range::<str, _>((from, to)).take_while(|(key, _)| key.starts_with(prefix));
+        let made = changes.range::<str, _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
+        let made = made.take_while(|(key, _)| page.next.is_none() || ends.as_ref().is_some_and(|ends| *key <= ends));
         let made = made.filter_map(|(_, made)| made.as_ref());
-        page.objects.extend(made.map(|made| Object { sha256: None, user: BTreeMap::new(), ..made.object.clone() }));
+        let made = made.map(|made| Object { sha256: None, user: BTreeMap::new(), ..made.object.clone() });
+        page.objects.extend(made.collect::<Vec<_>>());
+        drop(changes);
         page.objects.sort_by(|a, b| a.key.cmp(&b.key));
+        let resume = if page.objects.len() > PAGE_OBJECTS {
+            page.objects.truncate(PAGE_OBJECTS);
+            let last = page.objects.last().map(|object| object.key.clone());
+            page.next.clone_from(&last);
+            Resume { inner, last }
+        } else {
+            Resume { inner: page.next.clone(), last: ends.or(last) }
+        };
+        if let Some(next) = &page.next {
+            self.pages().insert(place(next), resume);
+        }
         Ok(page)
     }
 

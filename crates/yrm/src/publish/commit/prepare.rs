@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::admit::Placed;
 use super::place::{admit_all, confirm};
 use crate::bucket::report::RepositoryReport;
-use crate::bucket::state::State;
+use crate::bucket::state::{Source, State};
 use crate::bucket::verdict::{Candidate, Reason, Rejection};
 use crate::error::Result;
 use crate::publish::clock;
@@ -38,7 +38,12 @@ impl Prepared {
     pub(crate) fn about_to(&self) -> AboutTo {
         let going = self.leaving().into_iter().map(|at| self.state.catalog.entries.href(at).to_owned());
         let coming = self.placed.keys().map(|&at| self.candidates[at].href.clone());
-        AboutTo { revision_before: self.state.revision(), coming: coming.collect(), going: going.collect() }
+        AboutTo {
+            revision_before: self.state.revision(),
+            coming: coming.collect(),
+            going: going.collect(),
+            goes_back: matches!(self.state.source, Source::Earlier(_)),
+        }
     }
 
     /// Whether clients see already what was wanted. With mirrors they do not while the generation lacks

@@ -1,6 +1,7 @@
 //! The publish line over a bucket in memory: what a run does, and what it survives.
 
 mod adopted;
+mod beforehand;
 mod bounded;
 mod cached;
 mod defects;

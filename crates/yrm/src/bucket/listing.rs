@@ -22,14 +22,25 @@ pub(crate) async fn list_page(store: &dyn Store, prefix: &str, after: Option<&st
 }
 
 /// The same from a later page on.
-pub(crate) async fn list_from(store: &dyn Store, prefix: &str, mut after: Option<String>) -> Result<Vec<Object>> {
+pub(crate) async fn list_from(store: &dyn Store, prefix: &str, after: Option<String>) -> Result<Vec<Object>> {
     let mut objects = Vec::new();
+    each_from(store, prefix, after, |object| objects.push(object)).await?;
+    Ok(objects)
+}
+
+/// Gives `take` one object after the other, so that a long listing need not be kept as it comes.
+pub(crate) async fn each_from(
+    store: &dyn Store,
+    prefix: &str,
+    mut after: Option<String>,
+    mut take: impl FnMut(Object),
+) -> Result<()> {
     for _ in 0..MAX_PAGES {
         let page = list_page(store, prefix, after.as_deref()).await?;
-        objects.extend(page.objects);
+        page.objects.into_iter().for_each(&mut take);
         after = page.next;
         if after.is_none() {
-            return Ok(objects);
+            return Ok(());
         }
     }
     Err(Error::new(ErrorKind::Internal, format!("listing {prefix}: more than {MAX_PAGES} pages"))

@@ -37,7 +37,7 @@ use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 pub use self::aside::aside;
 use self::clock::StoreClock;
 use self::gate::Gate;
-use self::listing::{list_from, list_page};
+use self::listing::{each_from, list_page};
 use self::locate::Locator;
 use self::mirror::MirrorRules;
 use self::uploaders::Uploaders;
@@ -166,16 +166,28 @@ impl Bucket {
         prefix: &str,
         share: Share,
     ) -> Result<(Vec<Object>, Option<OwnedSemaphorePermit>)> {
+        let mut objects = Vec::new();
+        let leave = self.each_with_leave(prefix, share, |object| objects.push(object)).await?;
+        Ok((objects, leave))
+    }
+
+    /// The same, one after the other to `take`.
+    pub(crate) async fn each_with_leave(
+        &self,
+        prefix: &str,
+        share: Share,
+        mut take: impl FnMut(Object),
+    ) -> Result<Option<OwnedSemaphorePermit>> {
         let first = list_page(self.store.as_ref(), prefix, None).await?;
-        let Some(next) = first.next else { return Ok((first.objects, None)) };
+        first.objects.into_iter().for_each(&mut take);
+        let Some(next) = first.next else { return Ok(None) };
         let permits = match share {
             Share::One => 1,
             Share::All => u32::try_from(LARGE_AT_ONCE).expect("a few"),
         };
         let leave = leave(&self.large, permits).await?;
-        let mut objects = first.objects;
-        objects.extend(list_from(self.store.as_ref(), prefix, Some(next)).await?);
-        Ok((objects, Some(leave)))
+        each_from(self.store.as_ref(), prefix, Some(next), take).await?;
+        Ok(Some(leave))
     }
 
     /// SHA-256 of an object that must not change meanwhile; `None` when it did, or is gone.

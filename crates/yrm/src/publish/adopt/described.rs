@@ -182,7 +182,7 @@ pub(super) async fn read(bucket: &Bucket, repository: &RepositoryDir, repomd: &R
 pub(super) async fn newest_primary(
     bucket: &Bucket,
     repository: &RepositoryDir,
-    primaries: impl Iterator<Item = &Object>,
+    primaries: impl Iterator<Item = Object>,
 ) -> Result<Option<Described>> {
     let folder = Folder { repository: repository.clone(), public_urls: bucket.policy.mirrors.public_urls.clone() };
     let mut newest: Option<((Option<u64>, Timestamp), Described)> = None;

@@ -6,10 +6,11 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::described::Described;
+use super::listed::Listed;
 use crate::bucket::catalog::Entries;
 use crate::bucket::generations;
 use crate::bucket::href::is_outside;
-use crate::bucket::listing::list_all;
+use crate::bucket::listing::each_from;
 use crate::bucket::report::Names;
 use crate::bucket::{Bucket, Share};
 use crate::error::Result;
@@ -18,28 +19,16 @@ use crate::store::key::{self, Key, RepositoryDir};
 
 /// A package that is there.
 pub(super) struct There {
-    /// Its path, where it lies beside the folder.
-    beside: Option<String>,
-    pub(super) object: Object,
-}
-
-impl There {
-    /// Its path in the repository, whose keys begin with so many bytes.
-    pub(super) fn href(&self, prefix_bytes: usize) -> &str {
-        self.beside.as_deref().unwrap_or_else(|| &self.object.key[prefix_bytes..])
-    }
-
+    /// Its path in the repository.
+    pub(super) href: String,
     /// Whether it lies beside the folder.
-    pub(super) fn is_beside(&self) -> bool {
-        self.beside.is_some()
-    }
+    pub(super) is_beside: bool,
+    pub(super) object: Object,
 }
 
 /// The folder, as listed.
 pub(super) struct Folder {
-    prefix: String,
-    /// In byte order.
-    objects: Vec<Object>,
+    listed: Listed,
     /// Folders below that are repositories of their own.
     nested: HashSet<String>,
 }
@@ -47,8 +36,9 @@ pub(super) struct Folder {
 impl Folder {
     pub(super) async fn list(bucket: &Bucket, repository: &RepositoryDir) -> Result<Self> {
         let prefix = key::repository_prefix(&bucket.policy.folders, repository);
-        let objects = list_all(bucket.store.as_ref(), &prefix).await?;
-        Ok(Self::of(prefix, objects))
+        let mut listed = Listed::below(prefix.clone());
+        each_from(bucket.store.as_ref(), &prefix, None, |object| listed.push(&object)).await?;
+        Ok(Self::of(listed))
     }
 
     /// The same, and leave to take so much over.
@@ -57,72 +47,65 @@ impl Folder {
         repository: &RepositoryDir,
     ) -> Result<(Self, Option<OwnedSemaphorePermit>)> {
         let prefix = key::repository_prefix(&bucket.policy.folders, repository);
-        let (objects, room) = bucket.list_with_leave(&prefix, Share::One).await?;
-        Ok((Self::of(prefix, objects), room))
+        let mut listed = Listed::below(prefix.clone());
+        let room = bucket.each_with_leave(&prefix, Share::One, |object| listed.push(&object)).await?;
+        Ok((Self::of(listed), room))
     }
 
-    fn of(prefix: String, mut objects: Vec<Object>) -> Self {
-        // It is, but for stores that list in an order of their own.
-        objects.sort_by(|a, b| a.key.cmp(&b.key));
-        let nested =
-            objects.iter().filter_map(|object| generations::inner_repository(&object.key[prefix.len()..])).collect();
-        Self { prefix, objects, nested }
+    fn of(listed: Listed) -> Self {
+        let listed = listed.sorted();
+        let nested = (0..listed.len()).filter_map(|at| generations::inner_repository(listed.href(at))).collect();
+        Self { listed, nested }
     }
 
     /// How many bytes come before a path in it.
     pub(super) fn prefix_bytes(&self) -> usize {
-        self.prefix.len()
+        self.listed.prefix().len()
     }
 
     /// Whether something lies at a path in it.
     pub(super) fn holds(&self, href: &str) -> bool {
-        self.position(href).is_some()
-    }
-
-    fn position(&self, href: &str) -> Option<usize> {
-        self.objects.binary_search_by(|object| object.key[self.prefix.len()..].cmp(href)).ok()
+        self.listed.position(href).is_some()
     }
 
     /// The files in `repodata/` that are called as primary is, with or without their digest.
-    pub(super) fn primaries(&self) -> impl Iterator<Item = &Object> {
-        self.objects.iter().filter(|object| {
-            let name = object.key[self.prefix.len()..].strip_prefix("repodata/");
+    pub(super) fn primaries(&self) -> impl Iterator<Item = Object> {
+        let is_primary = |at: &usize| {
+            let name = self.listed.href(*at).strip_prefix("repodata/");
             let name = name.map(|name| name.split_once('-').map_or(name, |(_, name)| name));
             name.is_some_and(|name| name.starts_with("primary.xml") && !name.contains('/'))
-        })
+        };
+        (0..self.listed.len()).filter(is_primary).map(|at| self.listed.object(at))
     }
 
     /// Whether this is a package of this repository and of none below.
-    fn is_its_package(&self, bucket: &Bucket, repository: &RepositoryDir, object: &Object) -> bool {
-        let path = &object.key[bucket.policy.folders.repo.len() + 1..];
-        let located = bucket.locator.locate(path);
+    fn is_its_package(&self, bucket: &Bucket, repository: &RepositoryDir, at: usize) -> bool {
+        let (key, href) = (self.listed.key(at), self.listed.href(at));
+        let located = bucket.locator.locate(&key[bucket.policy.folders.repo.len() + 1..]);
         let is_its =
             located.is_some_and(|(dir, href)| dir == *repository && href.to_ascii_lowercase().ends_with(".rpm"));
-        let href = &object.key[self.prefix.len()..];
-        is_its && object.size_bytes > 0 && !generations::folders(href).any(|folder| self.nested.contains(folder))
+        let is_below = || generations::folders(href).any(|folder| self.nested.contains(folder));
+        is_its && self.listed.size_bytes(at) > 0 && !is_below()
     }
 
     /// All its packages.
-    pub(super) fn packages(self, bucket: &Bucket, repository: &RepositoryDir) -> Vec<There> {
-        let mut objects = self.objects;
-        let folder = Self { objects: Vec::new(), ..self };
-        objects.retain(|object| folder.is_its_package(bucket, repository, object));
-        objects.into_iter().map(|object| There { beside: None, object }).collect()
+    pub(super) fn packages(self, bucket: &Bucket, repository: &RepositoryDir) -> Present {
+        let order = (0..self.listed.len()).filter(|at| self.is_its_package(bucket, repository, *at));
+        let order = order.map(Spot::Inside).collect();
+        Present { listed: self.listed, beside: Vec::new(), order }
     }
 
     /// What `named` names and is there, in the order of its paths; the paths that are not there; and the keys of this
     /// repository's packages that it does not name.
     pub(super) async fn part(self, bucket: &Bucket, repository: &RepositoryDir, named: &impl Paths) -> Result<Parts> {
-        let mut parts = Parts::default();
         let mut is_there = vec![false; named.count()];
-        let Self { prefix, objects, nested } = self;
-        let folder = Self { prefix, objects: Vec::new(), nested };
-        for object in objects {
-            if let Some(at) = named.position_of(&object.key[folder.prefix.len()..]) {
-                is_there[at] = true;
-                parts.there.push(There { beside: None, object });
-            } else if folder.is_its_package(bucket, repository, &object) {
-                parts.unnamed.push(object.key);
+        let (mut order, mut unnamed) = (Vec::new(), Vec::new());
+        for at in 0..self.listed.len() {
+            if let Some(named_at) = named.position_of(self.listed.href(at)) {
+                is_there[named_at] = true;
+                order.push(Spot::Inside(at));
+            } else if self.is_its_package(bucket, repository, at) {
+                unnamed.push(self.listed.key(at));
             }
         }
         let beside = (0..named.count()).filter(|at| is_outside(named.path(*at)));
@@ -133,17 +116,73 @@ impl Folder {
         });
         let looks: Vec<_> = looks.collect();
         let mut looks = futures::stream::iter(looks).buffered(bucket.policy.concurrency);
+        let mut beside = Vec::new();
         while let Some((at, href, object)) = looks.try_next().await? {
             let Some(object) = object else { continue };
             is_there[at] = true;
-            parts.there.push(There { beside: Some(href.to_owned()), object });
+            order.push(Spot::Beside(beside.len()));
+            beside.push((href.to_owned(), object));
         }
-        let prefix_bytes = folder.prefix.len();
-        parts.there.sort_by(|a, b| a.href(prefix_bytes).cmp(b.href(prefix_bytes)));
+        let mut there = Present { listed: self.listed, beside, order };
+        there.sort();
+        let mut missing = Names::default();
         for at in (0..named.count()).filter(|at| !is_there[*at]) {
-            parts.missing.add(named.path(at).to_owned());
+            missing.add(named.path(at).to_owned());
         }
-        Ok(parts)
+        Ok(Parts { there, missing, unnamed })
+    }
+}
+
+/// Packages that are there, in the order of their paths.
+pub(super) struct Present {
+    listed: Listed,
+    /// Those beside the folder, with their paths.
+    beside: Vec<(String, Object)>,
+    order: Vec<Spot>,
+}
+
+/// Where a package is.
+#[derive(Clone, Copy)]
+enum Spot {
+    Inside(usize),
+    Beside(usize),
+}
+
+impl Present {
+    pub(super) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The keys of those beside the folder.
+    pub(super) fn keys_beside(&self) -> impl Iterator<Item = &str> {
+        self.beside.iter().map(|(_, object)| object.key.as_str())
+    }
+
+    /// One after the other.
+    pub(super) fn into_packages(self) -> impl Iterator<Item = There> {
+        let Self { listed, beside, order } = self;
+        order.into_iter().map(move |spot| match spot {
+            Spot::Inside(at) => {
+                There { href: listed.href(at).to_owned(), is_beside: false, object: listed.object(at) }
+            }
+            Spot::Beside(at) => {
+                let (href, object) = beside[at].clone();
+                There { href, is_beside: true, object }
+            }
+        })
+    }
+
+    fn sort(&mut self) {
+        let Self { listed, beside, order } = self;
+        let href = |spot: &Spot| match *spot {
+            Spot::Inside(at) => listed.href(at),
+            Spot::Beside(at) => &beside[at].0,
+        };
+        order.sort_by(|a, b| href(a).cmp(href(b)));
     }
 }
 
@@ -183,9 +222,8 @@ impl Paths for Entries {
 }
 
 /// A folder, by what is named of it.
-#[derive(Default)]
 pub(super) struct Parts {
-    pub(super) there: Vec<There>,
+    pub(super) there: Present,
     pub(super) missing: Names,
     pub(super) unnamed: Vec<String>,
 }

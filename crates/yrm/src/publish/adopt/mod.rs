@@ -7,6 +7,7 @@ mod batch;
 mod described;
 mod folder;
 pub(super) mod kept;
+mod listed;
 mod taking;
 
 use std::collections::HashSet;
@@ -20,7 +21,7 @@ use rpmmd::repodata::Document;
 use rpmmd::repomd::{Record, Repomd};
 
 use self::described::{Described, Told};
-use self::folder::{Folder, Parts, There};
+use self::folder::{Folder, Parts, Present, There};
 use self::taking::{Found, Taking};
 use super::guard::guard_loss;
 use super::inspect::again::{describe_at, learn_pkgid, read_header};
@@ -75,7 +76,7 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
 
 /// The files that make a repository without any metadata: all packages in its folder, but for those of a
 /// repository below.
-fn offered_without_metadata(bucket: &Bucket, repository: &RepositoryDir, folder: Folder) -> Vec<There> {
+fn offered_without_metadata(bucket: &Bucket, repository: &RepositoryDir, folder: Folder) -> Present {
     folder.packages(bucket, repository)
 }
 
@@ -101,8 +102,7 @@ pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Cur
             adoption.missing = missing.and(&described.elsewhere);
             guard_loss(bucket, repository, before, &adoption.missing)?;
             kept.not_offered = unnamed;
-            kept.named_beside =
-                there.iter().filter(|there| there.is_beside()).map(|there| there.object.key.clone()).collect();
+            kept.named_beside = there.keys_beside().map(str::to_owned).collect();
             (Looked { described, digests: None, before, gate: None }, there)
         }
         Told::Digests(digests) => {
@@ -239,10 +239,9 @@ async fn take_over(
     bucket: &Bucket,
     state: State,
     looked: &Arc<Looked>,
-    there: Vec<There>,
+    there: Present,
     now: Timestamp,
 ) -> Result<(State, Left)> {
-    let prefix_bytes = key::repository_prefix(&bucket.policy.folders, &state.repository).len();
     let inspector = Inspector::new(bucket.clone(), now).of_published();
     let (inspector, repository) = (&inspector, &state.repository);
     let compression = bucket.policy.compression;
@@ -252,19 +251,17 @@ async fn take_over(
     let left_out = |note: &dyn Fn(&mut Left)| note(&mut left.lock().unwrap_or_else(PoisonError::into_inner));
     let left_out = &left_out;
     let described = &looked.described;
-    let mut found = futures::stream::iter(there)
+    let mut found = futures::stream::iter(there.into_packages())
         .map(|there| {
-            let explained = described.find(there.href(prefix_bytes));
+            let explained = described.find(&there.href);
             let explained = explained.filter(|at| described.size_bytes(*at) == there.object.size_bytes);
             async move {
-                let href = there.href(prefix_bytes).to_owned();
-                let object = there.object.clone();
+                if let Some(at) = explained {
+                    return Ok(Some(Found::Explained(at, there.object)));
+                }
+                let (href, object) = (there.href.clone(), there.object.clone());
                 let key = object.key.clone();
-                let found = match explained {
-                    Some(at) => return Ok(Some(Found::Explained(at, there.object))),
-                    None => examined(bucket, inspector, (repository, &href), there).await?,
-                };
-                let Some(found) = found else {
+                let Some(found) = examined(bucket, inspector, repository, there).await? else {
                     left_out(&|left| left.unreadable.add(href.clone()));
                     return Ok(None);
                 };
@@ -325,19 +322,18 @@ async fn may_be_offered(
 async fn examined(
     bucket: &Bucket,
     inspector: &Inspector,
-    (repository, href): (&RepositoryDir, &str),
+    repository: &RepositoryDir,
     there: There,
 ) -> Result<Option<Found>> {
-    let beside = there.is_beside();
-    let object = there.object;
+    let There { href, is_beside, object } = there;
     let path = object.key[bucket.policy.folders.repo.len() + 1..].to_owned();
     if !key::is_publishable_path(&path) {
         tracing::warn!(key = object.key, "left out of the repository: no package can be published under this name");
         return Ok(None);
     }
     let dropped = Dropped { path, object };
-    let verdict = if beside {
-        describe_at(inspector, &dropped, repository, href).await?
+    let verdict = if is_beside {
+        describe_at(inspector, &dropped, repository, &href).await?
     } else {
         inspector.inspect(dropped).await?
     };

@@ -12,7 +12,7 @@ use ulid::Ulid;
 
 use crate::board::Board;
 use crate::bucket::report::{Counts, Report};
-use crate::datadog::{Datadog, Gauges};
+use crate::datadog::{Datadog, Event, Gauges};
 use crate::error::Result;
 use crate::events::Events;
 use crate::metrics::{self, RunFigures};
@@ -92,6 +92,33 @@ pub async fn pass(
         notifier.tell(run.id, started, outcome.as_ref());
     }
     outcome
+}
+
+/// Tells outside of an operation that is over: what operators change is told as what runs change.
+pub fn tell_of_operation(outside: &Outside, report: &Report) {
+    if let Some(datadog) = &outside.datadog {
+        datadog.tell(event(report));
+    }
+    if let Some(notifier) = &outside.notifier {
+        notifier.tell(report.run, report.started, Ok(report));
+    }
+}
+
+/// The operation in a few words: what uploaders wrote is not among them.
+fn event(report: &Report) -> Event {
+    let counts = report.counts();
+    let counted = [
+        (counts.published, "published"),
+        (counts.removed, "removed"),
+        (counts.restored, "brought back"),
+        (counts.replaced, "replaced"),
+        (counts.pruned, "pruned"),
+    ];
+    let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let said = [("By", &report.by), ("Reason", &report.reason)];
+    let said = said.into_iter().filter_map(|(what, said)| Some(format!("{what}: {}", said.as_ref()?)));
+    let lines: Vec<String> = [counted.collect::<Vec<_>>().join(", ")].into_iter().chain(said).collect();
+    Event { at: report.started, title: format!("yrm: {}", report.operation.name()), text: lines.join("\n") }
 }
 
 /// Whether a run by itself, which no other is compared with, did all it had to do.

@@ -19,6 +19,7 @@ pub mod locate;
 pub mod log;
 pub mod mirror;
 pub mod mirrorlist;
+pub mod naming;
 pub mod observe;
 pub mod quarantine;
 pub mod receipt;

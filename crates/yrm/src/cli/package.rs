@@ -3,8 +3,8 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::context::{Context, DONE, open_bucket, publisher};
-use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
+use super::context::{Context, DONE, open_bucket, operate, publisher};
+use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::{Width, fitted};
 use super::run;
 use crate::bucket::Bucket;
@@ -13,6 +13,7 @@ use crate::bucket::{generations, observe};
 use crate::config::Config;
 use crate::error::Result;
 use crate::publish::operations::errand::Promotion;
+use crate::secrets;
 use crate::serve::new_run;
 use crate::store::key::{Key, RepositoryDir};
 
@@ -36,6 +37,8 @@ pub(super) struct Rules {
     pub(super) publish: Flags<ForPublish>,
     #[command(flatten)]
     pub(super) signing: Flags<ForSigning>,
+    #[command(flatten)]
+    pub(super) because: Because,
 }
 
 /// What `package search` takes.
@@ -95,11 +98,17 @@ struct FoundPackage {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
     match verb {
         PackageVerb::Search(args) => search(args, &config, context).await,
-        PackageVerb::Remove(args) => remove(args, &config, context).await,
-        PackageVerb::Promote(args) => promote(args, &config, context).await,
+        PackageVerb::Remove(args) => {
+            secrets::fetch_all(&mut config).await?;
+            Box::pin(remove(args, &config, context)).await
+        }
+        PackageVerb::Promote(args) => {
+            secrets::fetch_all(&mut config).await?;
+            Box::pin(promote(args, &config, context)).await
+        }
     }
 }
 
@@ -144,7 +153,7 @@ fn human(rows: &[FoundPackage], width: Width) -> String {
 }
 
 async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
-    let publisher = publisher(config).await?;
+    let publisher = publisher(config).await?.acting_for(context.who(config, args.rules.because.reason()));
     let repository = repository_named(publisher.bucket(), &args.repository).await?;
     if args.dry_run {
         publisher.removable(&repository, &args.paths, new_run()).await?;
@@ -153,7 +162,8 @@ async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result
         context.output.data(&rows, |rows| human(rows, context.output.width()))?;
         return Ok(DONE);
     }
-    let report = publisher.remove(&repository, args.paths.clone(), new_run()).await?;
+    let remove = async || publisher.remove(&repository, args.paths.clone(), new_run()).await;
+    let report = operate(config, remove).await?;
     context.output.data(&report, run::summary)?;
     Ok(DONE)
 }
@@ -170,7 +180,8 @@ fn target(from: &str, to: &str) -> String {
 
 async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Result<u8> {
     let promotion = Promotion { from: args.from.clone(), to: target(&args.from, &args.to) };
-    let report = publisher(config).await?.promote(&[promotion], new_run()).await?;
+    let publisher = publisher(config).await?.acting_for(context.who(config, args.rules.because.reason()));
+    let report = operate(config, async || publisher.promote(&[promotion], new_run()).await).await?;
     context.output.data(&report, run::summary)?;
     Ok(DONE)
 }

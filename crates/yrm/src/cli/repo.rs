@@ -2,13 +2,14 @@
 
 use clap::{Args, Subcommand};
 
-use super::context::{Context, DONE, open_bucket, publisher};
+use super::context::{Context, DONE, open_bucket, operate, publisher};
 use super::output::{Width, fitted, time};
 use super::package::Rules;
 use super::run;
 use crate::bucket::generations::repository_named;
 use crate::bucket::log::{Generation, generations};
 use crate::error::Result;
+use crate::secrets;
 use crate::serve::new_run;
 
 /// What can be done with a repository.
@@ -42,7 +43,7 @@ pub(super) struct RollbackArgs {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
     match verb {
         RepoVerb::Log(args) => {
             let bucket = open_bucket(&config).await?;
@@ -50,9 +51,11 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
             context.output.data(&log, |log| human(log, context.output.width()))?;
         }
         RepoVerb::Rollback(args) => {
-            let publisher = publisher(&config).await?;
+            secrets::fetch_all(&mut config).await?;
+            let publisher = publisher(&config).await?.acting_for(context.who(&config, args.rules.because.reason()));
             let repository = repository_named(publisher.bucket(), &args.repository).await?;
-            let report = publisher.roll_back(&repository, args.revision, new_run()).await?;
+            let roll_back = async || publisher.roll_back(&repository, args.revision, new_run()).await;
+            let report = Box::pin(operate(&config, roll_back)).await?;
             context.output.data(&report, run::summary)?;
         }
     }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::context::{Context, DONE, outside, publisher};
-use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
+use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
 use crate::bucket::report::{Remark, Report};
@@ -21,14 +21,16 @@ pub(super) struct RunArgs {
     pub(super) publish: Flags<ForPublish>,
     #[command(flatten)]
     pub(super) signing: Flags<ForSigning>,
+    #[command(flatten)]
+    because: Because,
 }
 
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
-pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
+pub(super) async fn run(args: &RunArgs, context: &Context) -> Result<u8> {
     let mut config = context.config()?;
     secrets::fetch_all(&mut config).await?;
-    let publisher = publisher(&config).await?;
+    let publisher = publisher(&config).await?.acting_for(context.who(&config, args.because.reason()));
     let outside = outside(&config, 0).await?;
     let bars = Bars::new(context.output);
     let outcome = serve::pass(&outside, async |run| publisher.run(run, &bars).await, serve::left_nothing_undone).await;

@@ -103,7 +103,12 @@ fn help_shows_only_settings_that_have_an_effect() {
         assert!(!shows(verb, "bucket"), "{verb}");
     }
     for verb in ["package remove", "package promote", "repo rollback"] {
-        for flag in ["notify-webhook", "notify-topic", "notify-on", "datadog-site", "dogstatsd", "cleanup-interval"] {
+        for flag in
+            ["notify-webhook", "notify-topic", "notify-on", "notify-shape", "datadog-site", "dogstatsd", "reason"]
+        {
+            assert!(shows(verb, flag), "{verb} {flag}");
+        }
+        for flag in ["cleanup-interval", "history-days"] {
             assert!(!shows(verb, flag), "{verb} {flag}");
         }
         assert!(shows(verb, "grace") && shows(verb, "signing-key"), "{verb}");

@@ -1,19 +1,20 @@
 //! Writing the history: one record for each run that did work.
 
 use futures::StreamExt as _;
+use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use crate::bucket::Bucket;
-use crate::bucket::history::load;
-use crate::bucket::listing::list_all;
+use crate::bucket::history::{before, load};
 use crate::bucket::record::to_json;
 use crate::bucket::report::Report;
 use crate::error::Result;
 use crate::store::key::{HISTORY_PREFIX, Key};
 use crate::store::{ETag, settle};
+use crate::who::Who;
 
-/// Records kept in the bucket; the sweep removes older ones.
-pub const KEPT_RUNS: usize = 500;
+/// Pages of old records that one clean-up deletes; the next goes on.
+const MAX_PAGES: usize = 20;
 
 /// Says who uploaded what was answered, as far as it was heard.
 pub(crate) fn name_uploaders(bucket: &Bucket, report: &mut Report) {
@@ -36,22 +37,35 @@ pub(crate) async fn is_news(bucket: &Bucket, report: &Report) -> bool {
     newest.first().is_none_or(|newest| newest.errors != report.errors)
 }
 
+/// Says who did it and why, and writes the record. Who it is is asked only here: an idle run asks nobody.
+pub async fn keep(bucket: &Bucket, report: &mut Report, who: &Who) -> Result<()> {
+    report.by = who.name().await.map(str::to_owned);
+    report.reason = who.reason().map(str::to_owned);
+    write(bucket, report).await
+}
+
 /// Writes the run's record: the first things of each list, and how many there were.
 pub async fn write(bucket: &Bucket, report: &Report) -> Result<()> {
     let (key, record) = (key_of(report), to_json(&report.abridged())?);
     settle::put_always(bucket.store.as_ref(), &bucket.path(key), &record, &key.attributes()).await
 }
 
-/// Removes all but the newest [`KEPT_RUNS`].
-pub async fn trim(bucket: &Bucket) -> Result<u64> {
-    let runs = list_all(bucket.store.as_ref(), HISTORY_PREFIX).await?;
-    let deletes: Vec<_> =
-        runs.iter().skip(KEPT_RUNS).map(|object| bucket.store.delete(&object.key, &object.etag)).collect();
-    let mut deletes = futures::stream::iter(deletes).buffer_unordered(bucket.policy.concurrency);
-    let mut removed = 0;
-    while let Some(outcome) = deletes.next().await {
-        outcome?;
-        removed += 1;
+/// Deletes records that are older than the policy keeps them; how many there were. `now` is the store's time.
+pub async fn trim(bucket: &Bucket, now: Timestamp) -> Result<u64> {
+    let kept = SignedDuration::try_from(bucket.policy.history).unwrap_or(SignedDuration::MAX);
+    let Ok(limit) = now.checked_sub(kept) else { return Ok(0) };
+    let (mut after, mut removed) = (before(limit), 0);
+    for _ in 0..MAX_PAGES {
+        let page = bucket.store.list(HISTORY_PREFIX, Some(&after)).await?;
+        let deletes: Vec<_> =
+            page.objects.iter().map(|object| bucket.store.delete(&object.key, &object.etag)).collect();
+        let mut deletes = futures::stream::iter(deletes).buffer_unordered(bucket.policy.concurrency);
+        while let Some(outcome) = deletes.next().await {
+            outcome?;
+            removed += 1;
+        }
+        let Some(next) = page.next else { break };
+        after = next;
     }
     Ok(removed)
 }

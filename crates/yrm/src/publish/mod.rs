@@ -58,7 +58,7 @@ pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Report, TakenOut, Waiting};
+use crate::bucket::report::{Operation, Report, TakenOut, Waiting};
 use crate::bucket::signature::Signature;
 use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
@@ -73,6 +73,7 @@ use crate::upkeep::lease::Leases;
 use crate::upkeep::mend::mend_where_due;
 use crate::upkeep::round::{retention_due_at, sweep_where_due};
 use crate::upkeep::share::{self, Sharing, publish_shares};
+use crate::who::Who;
 
 /// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
@@ -189,6 +190,7 @@ pub struct Publisher {
     leases: Leases,
     /// Whether other instances work beside this one.
     shares: bool,
+    who: Who,
 }
 
 impl Publisher {
@@ -202,6 +204,7 @@ impl Publisher {
             pending: Pending::default(),
             leases: Leases::default(),
             shares: false,
+            who: Who::default(),
         })
     }
 
@@ -223,6 +226,13 @@ impl Publisher {
     #[must_use]
     pub fn sharing(mut self, shares: bool) -> Self {
         self.shares = shares;
+        self
+    }
+
+    /// The same publisher, acting for somebody: who it is and why stands beside every change.
+    #[must_use]
+    pub fn acting_for(mut self, who: Who) -> Self {
+        self.who = who;
         self
     }
 
@@ -253,27 +263,27 @@ impl Publisher {
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
-        mend_where_due(&self.bucket, &self.memory, (run, began + STALE_AFTER), &mut report).await;
+        Box::pin(mend_where_due(&self.bucket, &self.memory, (run, began + STALE_AFTER), &mut report)).await;
         let mirrors_owed = std::mem::take(&mut *lock(&self.memory.mirrors_owed));
         if shares {
             let sharing = Sharing { bucket: &self.bucket, leases: &self.leases, line: self };
-            publish_shares(sharing, dropped, pass, &mut report).await;
+            Box::pin(publish_shares(sharing, dropped, pass, &mut report)).await;
         } else {
-            self.batches(&dropped, pass, &mut report).await;
+            Box::pin(self.batches(&dropped, pass, &mut report)).await;
         }
-        self.settle_owed(mirrors_owed, pass, &mut report).await;
-        self.retire_where_due(pass, &mut report).await;
-        sweep_where_due(&self.bucket, &self.memory, run, &mut report).await;
+        Box::pin(self.settle_owed(mirrors_owed, pass, &mut report)).await;
+        Box::pin(self.retire_where_due(pass, &mut report)).await;
+        Box::pin(sweep_where_due(&self.bucket, &self.memory, run, &mut report)).await;
         report.finish(began.elapsed(), self.usage() - used);
         history::name_uploaders(&self.bucket, &mut report);
         if history::is_news(&self.bucket, &report).await {
-            self.keep_in_history(&mut report).await;
+            Box::pin(self.keep_in_history(&mut report)).await;
         }
         Ok(report)
     }
 
     async fn keep_in_history(&self, report: &mut Report) {
-        if let Err(error) = history::write(&self.bucket, report).await {
+        if let Err(error) = history::keep(&self.bucket, report, &self.who).await {
             report.fault("writing the history", &error);
         }
     }
@@ -441,13 +451,15 @@ impl Publisher {
     /// Takes packages out of a repository. Paths that it does not have are an error, and then
     /// nothing is changed; they are fetchable for the grace period still.
     pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
-        self.removable(repository, &hrefs, run).await?;
-        self.errand(repository, Vec::new(), &Errand::Remove(hrefs), run).await
+        Box::pin(self.removable(repository, &hrefs, run)).await?;
+        let report = Box::pin(self.errand(repository, Vec::new(), &Errand::Remove(hrefs), run)).await?;
+        Ok(self.recorded(report.of(Operation::Remove)).await)
     }
 
     /// Makes a repository hold again what it held in an earlier generation.
     pub async fn roll_back(&self, repository: &RepositoryDir, revision: u64, run: RunId) -> Result<Report> {
-        self.errand(repository, Vec::new(), &Errand::RollBack(revision), run).await
+        let report = Box::pin(self.errand(repository, Vec::new(), &Errand::RollBack(revision), run)).await?;
+        Ok(self.recorded(report.of(Operation::Rollback)).await)
     }
 
     /// Puts packages of one folder into another too, without moving their bytes. What the other has
@@ -455,27 +467,33 @@ impl Publisher {
     pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
         let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
         for promotion in promotions {
-            let candidate = promoted(&self.bucket, &self.memory, promotion, run).await?;
+            let candidate = Box::pin(promoted(&self.bucket, &self.memory, promotion, run)).await?;
             match wanted.iter_mut().find(|(repository, _)| *repository == candidate.repository) {
                 Some((_, candidates)) => candidates.push(candidate),
                 None => wanted.push((candidate.repository.clone(), vec![candidate])),
             }
         }
-        let mut report = Report::new(run.id, run.started);
+        let (used, mut report) = (self.usage(), Report::new(run.id, run.started).of(Operation::Promote));
         for (repository, candidates) in wanted {
-            let one = self.errand(&repository, candidates, &Errand::Publish, run).await?;
-            report.published.extend(one.published);
-            report.pruned.extend(one.pruned);
-            report.replaced.extend(one.replaced);
-            report.repositories.extend(one.repositories);
-            for line in one.errors {
-                report.note_error(line);
+            match Box::pin(self.errand(&repository, candidates, &Errand::Publish, run)).await {
+                Ok(one) => {
+                    report.duration_ms += one.duration_ms;
+                    report.absorb(one);
+                }
+                // What was done before stands in the history.
+                Err(error) => {
+                    if report.did_work() {
+                        self.recorded(report).await;
+                    }
+                    return Err(error);
+                }
             }
         }
-        Ok(report)
+        report.usage = self.usage() - used;
+        Ok(self.recorded(report).await)
     }
 
-    /// One operation, told in the history like a run.
+    /// One operation in one repository.
     async fn errand(
         &self,
         repository: &RepositoryDir,
@@ -497,11 +515,15 @@ impl Publisher {
         let rejections = self.tell(settlement, &mut report);
         quarantine_all(&self.bucket, rejections, &mut report).await;
         report.finish(began.elapsed(), self.usage() - used);
-        // A rollback stands there even where it only brought back an earlier order of the same packages.
-        if report.did_work() || matches!(errand, Errand::RollBack(_)) {
-            self.keep_in_history(&mut report).await;
-        }
         Ok(report)
+    }
+
+    /// An operation that is over, told in the history like a run: also one that changed nothing but an order.
+    async fn recorded(&self, mut report: Report) -> Report {
+        if report.did_work() || report.operation == Operation::Rollback {
+            Box::pin(self.keep_in_history(&mut report)).await;
+        }
+        report
     }
 }
 

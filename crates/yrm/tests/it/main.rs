@@ -20,6 +20,7 @@ mod operations;
 mod outside_world;
 mod processes;
 mod publish;
+mod record;
 #[cfg(feature = "aws")]
 mod s3_faults;
 #[cfg(feature = "aws")]

@@ -13,7 +13,7 @@ use std::path::Path;
 use source::Source;
 
 /// Every module right under the crate's root, and its floor.
-const FLOORS: [(&str, u8); 27] = [
+const FLOORS: [(&str, u8); 28] = [
     // the binary
     ("main", 6),
     // faces
@@ -38,6 +38,7 @@ const FLOORS: [(&str, u8); 27] = [
     ("store", 1),
     ("openpgp", 1),
     ("secrets", 1),
+    ("who", 1),
     ("aws", 1),
     // the cellar
     ("config", 0),

@@ -3,7 +3,7 @@
 //! The key of a record says when it was, so that only as much is listed and read as was asked for.
 
 use futures::StreamExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
 use super::Bucket;
@@ -17,19 +17,51 @@ const MAX_READ_BYTES: u64 = 8 << 20;
 /// Pages of the listing that one look goes through: ten million records.
 const MAX_PAGES: usize = 10_000;
 
+/// A run that took longer is not found by what it published.
+const A_LONG_RUN: SignedDuration = SignedDuration::from_hours(24);
+/// The store's clock and the writer's are not further apart.
+const CLOCKS_APART: SignedDuration = SignedDuration::from_mins(15);
+/// Records that are looked at for one thing that was published.
+const MOST_AROUND: usize = 500;
+
 /// Which records are wanted.
 #[derive(Debug, Clone, Copy)]
 pub struct Range {
     /// None that started earlier.
     pub since: Option<Timestamp>,
+    /// None that started later.
+    pub until: Option<Timestamp>,
     /// So many at most.
     pub limit: usize,
+    /// No more than so many are looked at.
+    pub most_read: usize,
+}
+
+impl Range {
+    /// The newest.
+    pub fn newest(limit: usize) -> Self {
+        Self { since: None, until: None, limit, most_read: usize::MAX }
+    }
+
+    /// The newest since then.
+    #[must_use]
+    pub fn since(self, since: Option<Timestamp>) -> Self {
+        Self { since, ..self }
+    }
+
+    /// Around a moment at which something was published, as far as clocks and long runs may be apart.
+    pub fn around(moment: Timestamp) -> Self {
+        let since = moment.checked_sub(A_LONG_RUN).ok();
+        let until = moment.checked_add(CLOCKS_APART).ok();
+        Self { since, until, limit: 1, most_read: MOST_AROUND }
+    }
 }
 
 /// Gives `take` the newest records of `range` that it wants, newest first; it answers whether it took one. What is not
 /// asked for is not read, and never more than a few records are in memory.
 pub async fn each(bucket: &Bucket, range: Range, mut take: impl FnMut(Report) -> Result<bool>) -> Result<()> {
-    let (mut after, mut taken) = (None, 0);
+    let mut after = range.until.and_then(|until| until.checked_add(SignedDuration::from_millis(1)).ok()).map(before);
+    let (mut looked_at, mut taken) = (0, 0);
     for _ in 0..MAX_PAGES {
         let page = bucket.store.list(HISTORY_PREFIX, after.as_deref()).await?;
         let listed = page.objects.len();
@@ -40,13 +72,14 @@ pub async fn each(bucket: &Bucket, range: Range, mut take: impl FnMut(Report) ->
         let ahead = bucket.policy.concurrency.min(range.limit.saturating_sub(taken)).max(1);
         let reads: Vec<_> = wanted.into_iter().map(|object| read(bucket, object)).collect();
         let mut reads = futures::stream::iter(reads).buffered(ahead);
-        while taken < range.limit {
+        while taken < range.limit && looked_at < range.most_read {
+            looked_at += 1;
             let Some(report) = reads.next().await else { break };
             if let Some(report) = report? {
                 taken += usize::from(take(report)?);
             }
         }
-        if is_last || taken >= range.limit {
+        if is_last || taken >= range.limit || looked_at >= range.most_read {
             return Ok(());
         }
         after = page.next;
@@ -61,8 +94,22 @@ pub async fn load(bucket: &Bucket, limit: usize) -> Result<Vec<Report>> {
         newest.push(report);
         Ok(true)
     };
-    each(bucket, Range { since: None, limit }, take).await?;
+    each(bucket, Range::newest(limit), take).await?;
     Ok(newest)
+}
+
+/// The newest record of `range` of which `is_it` holds.
+pub async fn first(bucket: &Bucket, range: Range, is_it: impl Fn(&Report) -> bool) -> Result<Option<Report>> {
+    let mut found = None;
+    let take = |report| {
+        let holds = is_it(&report);
+        if holds {
+            found = Some(report);
+        }
+        Ok(holds)
+    };
+    each(bucket, Range { limit: 1, ..range }, take).await?;
+    Ok(found)
 }
 
 /// The record of one run or operation.

@@ -6,6 +6,7 @@ pub mod aside;
 pub mod bounds;
 pub mod catalog;
 pub mod clock;
+pub mod contents;
 pub mod counts;
 pub mod gate;
 pub mod generations;

@@ -4,18 +4,14 @@
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::key::RepositoryDir;
 
 /// Longer patterns are none.
 const MAX_PATTERN_BYTES: usize = 1_000;
 
 /// A package's path below `repo/`.
 pub fn path(repository: &str, href: &str) -> String {
-    if repository.is_empty() { href.to_owned() } else { format!("{repository}/{href}") }
-}
-
-/// The name in a NEVRA that is written out.
-pub fn name_of(nevra: &str) -> &str {
-    split(nevra).map_or(nevra, |parts| parts.name)
+    RepositoryDir::new(repository).path_of(href)
 }
 
 /// A pattern for packages: `foo`, `foo-1.2*`, `*.src`, `el9/x86_64/foo-*`. Large and small letters are the same.
@@ -115,7 +111,6 @@ mod tests {
         for other in ["foo", "tools", "foo-tools-1.1", "*.noarch", "el9/foo*", ""] {
             assert!(!PackageGlob::new(other).unwrap().fits(nevra, path), "{other}");
         }
-        assert_eq!((name_of(nevra), name_of("odd")), ("Foo-Tools", "odd"));
     }
 
     #[test]

@@ -53,7 +53,7 @@ const READING: &[&str] = &WRITING;
 /// A verb that uses no bucket.
 const NO_BUCKET: &[&str] = &["*"];
 
-pub(super) const VERBS: [Verb; 29] = [
+pub(super) const VERBS: [Verb; 32] = [
     Verb {
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
@@ -128,15 +128,28 @@ pub(super) const VERBS: [Verb; 29] = [
     },
     Verb {
         path: "package search",
-        examples: &["yrm package search -b s3://my-bucket foo"],
-        more: &["yrm package search -b ./bucket --output json | jq -r '.[].path'"],
+        examples: &[
+            "yrm package search -b s3://my-bucket foo",
+            "yrm package search -b ./bucket 'foo-1.2*' --in el9 --latest",
+        ],
+        more: &[
+            "yrm package search -b ./bucket --provides webserver",
+            "yrm package search -b ./bucket --file /usr/bin/foo --output json | jq -r '.[].package'",
+        ],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "package show",
+        examples: &["yrm package show -b s3://my-bucket foo"],
+        more: &["yrm package show -b ./bucket el9/x86_64/foo-1-1.x86_64.rpm --output json | jq '.[0].prune'"],
         settings: "--bucket, --endpoint",
         without: READING,
     },
     Verb {
         path: "package remove",
-        examples: &["yrm package remove -b ./bucket x86_64/foo-1-1.x86_64.rpm --in el9 --dry-run"],
-        more: &["yrm package remove -b ./bucket x86_64/foo-1-1.x86_64.rpm --in el9"],
+        examples: &["yrm package remove -b ./bucket el9/x86_64/foo-1-1.x86_64.rpm --dry-run"],
+        more: &["yrm package remove -b ./bucket el9/x86_64/foo-1-1.x86_64.rpm --reason CVE-2026-1"],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_REMOVALS,
     },
@@ -193,6 +206,23 @@ pub(super) const VERBS: [Verb; 29] = [
         path: "repo log",
         examples: &["yrm repo log -b s3://my-bucket --in el9"],
         more: &["yrm repo log -b ./bucket --output json | jq '.[0].revision'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "repo show",
+        examples: &["yrm repo show -b s3://my-bucket 1795896580 --in el9"],
+        more: &["yrm repo show -b ./bucket current --output json | jq -r '.packages[].nevra'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "repo diff",
+        examples: &[
+            "yrm repo diff -b s3://my-bucket prod dev",
+            "yrm repo diff -b ./bucket 1795896580 current --in el9",
+        ],
+        more: &["yrm repo diff -b ./bucket prod dev --output json | jq -r '.changes[].added[].package'"],
         settings: "--bucket, --endpoint",
         without: READING,
     },

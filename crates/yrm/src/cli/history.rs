@@ -125,7 +125,7 @@ pub(super) async fn history(args: &HistoryArgs, context: &Context) -> Result<u8>
     }
     let since = args.since.as_deref().map(|when| moment(when, Timestamp::now())).transpose()?;
     let limit = args.limit.or_else(|| since.is_none().then_some(USUAL_LIMIT)).unwrap_or(u32::MAX);
-    let range = Range { since, limit: usize::try_from(limit).unwrap_or(usize::MAX) };
+    let range = Range::newest(usize::try_from(limit).unwrap_or(usize::MAX)).since(since);
     let wanted = Wanted::of(args, &bucket).await?;
     match context.output.format() {
         Format::Json => {

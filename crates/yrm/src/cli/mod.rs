@@ -9,6 +9,7 @@ pub mod progress;
 
 mod arenas;
 mod check;
+mod compare;
 mod completions;
 mod config;
 mod context;
@@ -23,7 +24,9 @@ mod publish;
 mod quarantine;
 mod repo;
 mod run;
+mod search;
 mod serve;
+mod show;
 mod status;
 
 use std::ffi::OsString;
@@ -280,8 +283,8 @@ impl Cli {
             Verb::Key(verb) => given.extend(verb.signing().iter().flat_map(|flags| &flags.given).cloned()),
             Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Publish(_)
-            | Verb::Package(package::PackageVerb::Search(_))
-            | Verb::Repo(repo::RepoVerb::Log(_))
+            | Verb::Package(package::PackageVerb::Search(_) | package::PackageVerb::Show(_))
+            | Verb::Repo(repo::RepoVerb::Log(_) | repo::RepoVerb::Show(_) | repo::RepoVerb::Diff(_))
             | Verb::History(_)
             | Verb::Quarantine(_)
             | Verb::Doctor(_)

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::compare::{self, DiffArgs, ShowArgs};
 use super::context::{Context, DONE, open_bucket, operate, publisher};
 use super::output::{Width, fitted, time};
 use super::package::Rules;
@@ -17,6 +18,10 @@ use crate::serve::new_run;
 pub(super) enum RepoVerb {
     /// Show the revisions that are kept, newest first
     Log(LogArgs),
+    /// Show what a revision holds, and who published it when and why
+    Show(ShowArgs),
+    /// Compare two revisions, or two repositories
+    Diff(DiffArgs),
     /// Publish again the packages of an earlier revision
     Rollback(RollbackArgs),
 }
@@ -50,6 +55,8 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
             let log = generations(&bucket, &repository_named(&bucket, &args.repository).await?).await?;
             context.output.data(&log, |log| human(log, context.output.width()))?;
         }
+        RepoVerb::Show(args) => compare::show(args, &open_bucket(&config).await?, context).await?,
+        RepoVerb::Diff(args) => compare::diff(args, &open_bucket(&config).await?, context).await?,
         RepoVerb::Rollback(args) => {
             secrets::fetch_all(&mut config).await?;
             let publisher = publisher(&config).await?.acting_for(context.who(&config, args.rules.because.reason()));

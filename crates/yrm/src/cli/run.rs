@@ -6,6 +6,7 @@ use super::context::{Context, DONE, outside, publisher};
 use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
+use crate::bucket::naming::path;
 use crate::bucket::report::{Remark, Report};
 use crate::error::{ErrorKind, Result};
 use crate::secrets;
@@ -53,9 +54,9 @@ pub(super) fn summary(report: &Report) -> String {
         let there = package.already_there.then(|| "was there already".to_owned());
         let signed = package.signed_with.as_ref().map(|key| format!("signed with {key}"));
         let notes: Vec<String> = there.into_iter().chain(signed).chain(package.remarks.iter().map(remark)).collect();
-        [package.nevra.clone(), place(&package.repository, &package.href), notes.join("; ")]
+        [package.nevra.clone(), path(&package.repository, &package.href), notes.join("; ")]
     });
-    list("Published", table(["package", "path in the repository", ""], published), report.published.len());
+    list("Published", table(["package", "path", ""], published), report.published.len());
     let rejected = report
         .rejected
         .iter()
@@ -70,13 +71,16 @@ pub(super) fn summary(report: &Report) -> String {
     let more = counts.waiting - report.waiting.len();
     let more = if more == 0 { String::new() } else { format!("and {more} more\n") };
     list("Waiting", format!("{}{more}", table(["file", "why"], waiting)), report.waiting.len());
-    let pruned = report.pruned.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
-    list("Pruned", table(["package", "path in the repository"], pruned), report.pruned.len());
+    let pruned = report.pruned.iter().map(|package| [package.nevra.clone(), path(&package.repository, &package.href)]);
+    list("Pruned", table(["package", "path"], pruned), report.pruned.len());
     for (title, gone) in
         [("Removed", &report.removed), ("Replaced", &report.replaced), ("Brought back", &report.restored)]
     {
-        let rows = gone.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
-        list(title, table(["package", "path in the repository"], rows), gone.len());
+        let rows = gone.iter().map(|package| [package.nevra.clone(), path(&package.repository, &package.href)]);
+        list(title, table(["package", "path"], rows), gone.len());
+    }
+    for (title, keys) in [("Released", &report.released), ("Deleted from quarantine", &report.deleted)] {
+        list(title, table(["file"], keys.iter().map(|key| [key.clone()])), keys.len());
     }
     let taken_over = report.repositories.iter().filter_map(|one| Some((one, one.adoption.as_ref()?)));
     let rows: Vec<[String; 2]> = taken_over
@@ -87,7 +91,7 @@ pub(super) fn summary(report: &Report) -> String {
     list("Errors", table(["what went wrong"], errors), report.errors.len());
     let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
     parts.push(format!(
-        "{} published, {}{} rejected, {} waiting, {}{}{}{} pruned, {} cleaned up, in {}\n",
+        "{} published, {}{} rejected, {} waiting, {}{}{}{}{}{} pruned, {} cleaned up, in {}\n",
         counts.published,
         some(counts.already_there, "there already"),
         counts.rejected,
@@ -95,6 +99,8 @@ pub(super) fn summary(report: &Report) -> String {
         some(counts.removed, "removed"),
         some(counts.replaced, "replaced"),
         some(counts.restored, "brought back"),
+        some(counts.released, "released"),
+        some(counts.deleted, "deleted from quarantine"),
         counts.pruned,
         report.cleaned_up,
         duration(report.duration_ms),
@@ -105,11 +111,6 @@ pub(super) fn summary(report: &Report) -> String {
 /// `E_UNSIGNED: it is not signed`.
 pub(super) fn remark(remark: &Remark) -> String {
     format!("{}: {}", remark.code, remark.message)
-}
-
-/// `el9/a.rpm`, or `a.rpm` in the one repository.
-fn place(repository: &str, href: &str) -> String {
-    if repository.is_empty() { href.to_owned() } else { format!("{repository}/{href}") }
 }
 
 /// `38 ms`, `1.5 s`, `93 s`.

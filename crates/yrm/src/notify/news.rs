@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use ulid::Ulid;
 
 use crate::bucket::bounds::shorten;
+use crate::bucket::naming::path;
 use crate::bucket::report::{Operation, Published, Rejected, Report, TakenOut};
 use crate::config::NotifyOn;
 use crate::error::Error;
@@ -172,7 +173,7 @@ fn came(report: &Report) -> impl Fn(&Published) -> Item {
             "uploader": uploader,
         });
         let from = uploader.map_or_else(String::new, |uploader| format!(", uploaded by {uploader}"));
-        let line = format!("{} at {}{from}", package.nevra, place(&package.repository, &package.href));
+        let line = format!("{} at {}{from}", package.nevra, path(&package.repository, &package.href));
         Item { json, line }
     }
 }
@@ -193,7 +194,7 @@ fn left(package: &TakenOut, change: Option<&str>) -> Item {
     let mut json = json!({
         "nevra": package.nevra, "repository": RepositoryDir::new(&package.repository), "href": package.href,
     });
-    let mut line = format!("{} at {}", package.nevra, place(&package.repository, &package.href));
+    let mut line = format!("{} at {}", package.nevra, path(&package.repository, &package.href));
     if let Some(change) = change {
         json["change"] = change.into();
         line = format!("{change}: {line}");
@@ -203,10 +204,6 @@ fn left(package: &TakenOut, change: Option<&str>) -> Item {
 
 fn failed(error: impl AsRef<str>) -> Item {
     Item { json: error.as_ref().into(), line: error.as_ref().to_owned() }
-}
-
-fn place(repository: &str, href: &str) -> String {
-    if repository.is_empty() { href.to_owned() } else { format!("{repository}/{href}") }
 }
 
 /// A notice of what `list` holds, if it holds anything.

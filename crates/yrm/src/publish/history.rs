@@ -1,5 +1,8 @@
 //! Writing the history: one record for each run that did work.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::sync::Mutex;
+
 use futures::StreamExt as _;
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
@@ -7,8 +10,9 @@ use ulid::Ulid;
 use crate::bucket::Bucket;
 use crate::bucket::history::{before, load};
 use crate::bucket::record::to_json;
-use crate::bucket::report::Report;
+use crate::bucket::report::{KeySet, Report};
 use crate::error::Result;
+use crate::publish::memory::lock;
 use crate::store::key::{HISTORY_PREFIX, Key};
 use crate::store::{ETag, settle};
 use crate::who::Who;
@@ -27,14 +31,33 @@ pub(crate) fn name_uploaders(bucket: &Bucket, report: &mut Report) {
     report.uploaders = known.collect();
 }
 
-/// Whether the report says anything that the newest record does not: a file that cannot be read
-/// would else fill the history, minute by minute.
-pub(crate) async fn is_news(bucket: &Bucket, report: &Report) -> bool {
-    if report.changed() || report.errors.is_empty() {
+/// Whether the report says anything that the newest record does not: a file that cannot be read, or that waits, would
+/// else fill the history, minute by minute. `lingering` is what has waited for long; `told` is what was last said of that.
+pub(crate) async fn is_news(bucket: &Bucket, report: &Report, lingering: &KeySet, told: &Mutex<u64>) -> bool {
+    let waiting = |report: &Report| {
+        let long = report.waiting.iter().filter(|waiting| lingering.may_hold(&waiting.inbox_key));
+        let mut long: Vec<(&str, &str)> =
+            long.map(|waiting| (waiting.inbox_key.as_str(), waiting.reason.as_str())).collect();
+        long.sort_unstable();
+        (!long.is_empty()).then(|| digest(&long))
+    };
+    let now = waiting(report);
+    let is_new = now.is_some_and(|now| now != std::mem::replace(&mut *lock(told), now));
+    if report.changed() || (report.errors.is_empty() && !is_new) {
         return report.changed();
     }
     let newest = load(bucket, 1).await.unwrap_or_default();
-    newest.first().is_none_or(|newest| newest.errors != report.errors)
+    newest.first().is_none_or(|newest| newest.errors != report.errors || (is_new && waiting(newest) != now))
+}
+
+/// What is said of files that wait, in eight bytes. How long it takes is no part of it.
+fn digest(waiting: &[(&str, &str)]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for (key, reason) in waiting {
+        key.hash(&mut hasher);
+        reason.chars().filter(|c| !c.is_ascii_digit()).for_each(|c| c.hash(&mut hasher));
+    }
+    hasher.finish()
 }
 
 /// Says who did it and why, and writes the record. Who it is is asked only here: an idle run asks nobody.

@@ -58,7 +58,7 @@ pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Operation, Report, TakenOut, Waiting};
+use crate::bucket::report::{KeySet, Operation, Report, TakenOut, Waiting};
 use crate::bucket::signature::Signature;
 use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
@@ -77,6 +77,8 @@ use crate::who::Who;
 
 /// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
+/// An upload that waits for so long is worth a record.
+const LINGERS: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// Times a lost switch starts again before the packages are left for the next run.
 const MAX_SWITCHES: u32 = 20;
 
@@ -179,6 +181,12 @@ async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, set
     answer(bucket, work.pass, prepared, settlement).await;
 }
 
+/// The uploads that have been there for so long that it is worth a record why.
+fn dropped_long_ago(dropped: &[Dropped], now: jiff::Timestamp) -> KeySet {
+    let is_old = |dropped: &&Dropped| now.duration_since(dropped.modified()) >= LINGERS;
+    KeySet::of(dropped.iter().filter(is_old).map(Dropped::key))
+}
+
 /// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
 /// can be read again.
 #[derive(Debug)]
@@ -257,6 +265,7 @@ impl Publisher {
         }
         let dropped = listed.dropped;
         report.found(dropped.iter().map(Dropped::key));
+        let lingering = dropped_long_ago(&dropped, run.started);
         report.oldest_upload = dropped.iter().map(Dropped::modified).min();
         // What is empty comes behind, out of order, and is never long.
         self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
@@ -276,7 +285,7 @@ impl Publisher {
         Box::pin(sweep_where_due(&self.bucket, &self.memory, run, &mut report)).await;
         report.finish(began.elapsed(), self.usage() - used);
         history::name_uploaders(&self.bucket, &mut report);
-        if history::is_news(&self.bucket, &report).await {
+        if history::is_news(&self.bucket, &report, &lingering, &self.memory.waiting_told).await {
             Box::pin(self.keep_in_history(&mut report)).await;
         }
         Ok(report)

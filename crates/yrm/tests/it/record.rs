@@ -173,11 +173,11 @@ async fn of_a_hundred_thousand_records_only_what_is_asked_for_is_read() {
         (found, counted.usage().reads)
     };
     let newest = record(RECORDS - 1).started;
-    let limit = |limit| Range { since: None, limit };
+    let limit = Range::newest;
     let (found, reads) = look(limit(20), |_| true).await;
     assert_eq!((found.len(), found[0].started, reads), (20, newest, 21));
     assert_eq!((found[0].operation, found[0].by.as_deref()), (Operation::Run, None), "as older versions wrote it");
-    let since = Range { since: Some(record(RECORDS - 50).started), limit: usize::MAX };
+    let since = limit(usize::MAX).since(Some(record(RECORDS - 50).started));
     let (found, reads) = look(since, |_| true).await;
     assert_eq!((found.len(), reads), (50, 51));
     // Of what nobody did, all in the time that was asked for is looked at, and nothing else.
@@ -185,6 +185,10 @@ async fn of_a_hundred_thousand_records_only_what_is_asked_for_is_read() {
     assert_eq!((found.len(), reads), (0, 51));
     let (found, _) = look(limit(usize::MAX), |report| report.started.as_second() % 10_000 == 0).await;
     assert_eq!(found.len(), 10);
+    let around = history::Range::around(record(77).started);
+    let (found, reads) = look(around, |report| report.started == record(77).started).await;
+    assert_eq!(found.len(), 0, "the newest 500 before the end of the window are looked at");
+    assert!(reads <= 502 + 32, "{reads}");
     let run = record(5).run;
     assert_eq!(history::find(&bucket, run).await.unwrap().run, run);
 }

@@ -278,7 +278,7 @@ mod tests {
         run.by = Some("https://github.com/example/tool/actions/runs/17 (ada)".to_owned());
         let cut = text(&run, Width::Columns(80));
         assert!(cut.lines().all(|line| line.chars().count() <= 80), "{cut}");
-        assert!(cut.contains("100000 pub") && cut.contains("--wide"), "{cut}");
+        assert!(cut.contains("100000 p") && cut.contains("--wide"), "{cut}");
         run.left_out.waiting = 0;
         let whole = text(&run, Width::Whole);
         assert!(whole.contains("run        100000 published, 12345 cleaned up, 100 errors  https://git"), "{whole}");

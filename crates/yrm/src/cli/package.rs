@@ -188,7 +188,7 @@ async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Resu
     let publisher = publisher(config).await?.acting_for(context.who(config, args.rules.because.reason()));
     let from = bare(publisher.bucket(), &args.from).await?;
     let repo = format!("{}/", publisher.bucket().policy.folders.repo);
-    let to = args.to.strip_prefix(&repo).filter(|_| args.from.starts_with(&repo)).unwrap_or(&args.to);
+    let to = args.to.strip_prefix(&repo).unwrap_or(&args.to);
     let promotion = Promotion { to: target(&from, to), from };
     let report = operate(config, async || publisher.promote(&[promotion], new_run()).await).await?;
     context.output.data(&report, run::summary)?;

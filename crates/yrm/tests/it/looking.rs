@@ -76,7 +76,7 @@ fn in_dot_is_an_error_and_a_typo_is_success() {
             let (code, out, err) = said(at, &[verb, &["--in", name]].concat());
             assert_eq!(code, 0, "{verb:?} {name}: {out}{err}");
         }
-        let (code, _, err) = said(at, &[verb, &["--in", "dve"]].concat());
+        let (code, _, err) = said(at, &[verb, &["--in", "devv"]].concat());
         assert!(code == 4 && err.contains("did you mean dev?") && err.contains("prod"), "{verb:?}: {code} {err}");
     }
     let root = TempDir::new().unwrap();

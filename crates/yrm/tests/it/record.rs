@@ -66,27 +66,27 @@ fn every_change_says_what_it_was_who_did_it_and_why() {
     json(at, &["package", "promote", "dev/b-1.rpm", "--to", "prod/", "--reason", "release 7"]);
     json(at, &["repo", "rollback", &first, "--in", "dev", "--reason", "too early"]);
     drop_file(at, "dev/bad.rpm", b"<html>");
+    drop_file(at, "dev/worse.rpm", b"<html>");
     json(at, &["run", "--reason", "by hand"]);
     json(at, &["quarantine", "release", "dev/bad.rpm", "--reason", "look again"]);
-    json(at, &["run"]);
-    json(at, &["quarantine", "drop", "dev/bad.rpm", "--reason", "junk"]);
+    json(at, &["quarantine", "drop", "dev/worse.rpm", "--reason", "junk"]);
     let rows = json(at, &["history"]);
-    let operations = ["drop", "run", "release", "run", "rollback", "promote", "remove", "run"];
+    let operations = ["drop", "release", "run", "rollback", "promote", "remove", "run"];
     assert_eq!(each(&rows, "operation"), operations);
     assert!(rows.as_array().unwrap().iter().all(|row| row["by"] == "ada"), "{rows}");
     let reasons: Vec<&str> =
         rows.as_array().unwrap().iter().map(|row| row["reason"].as_str().unwrap_or_default()).collect();
-    assert_eq!(reasons, ["junk", "", "look again", "by hand", "too early", "release 7", "CVE-2026-1", ""]);
-    assert!(rows[0]["deleted"][0].as_str().unwrap().starts_with("quarantine/dev/bad.rpm."), "{rows}");
-    assert_eq!(rows[2]["released"][0], "inbox/dev/bad.rpm");
+    assert_eq!(reasons, ["junk", "look again", "by hand", "too early", "release 7", "CVE-2026-1", ""]);
+    assert!(rows[0]["deleted"][0].as_str().unwrap().starts_with("quarantine/dev/worse.rpm."), "{rows}");
+    assert_eq!(rows[1]["released"][0], "inbox/dev/bad.rpm");
 
-    let (code, out, err) = said(at, &["history", "show", rows[6]["run"].as_str().unwrap()]);
+    let (code, out, err) = said(at, &["history", "show", rows[5]["run"].as_str().unwrap()]);
     assert_eq!(code, 0, "{err}");
     for part in ["remove", "ada", "CVE-2026-1", "revision of dev", "a-1-1.noarch", "dev/a-1.rpm"] {
         assert!(out.contains(part), "{part}: {out}");
     }
-    let shown = json(at, &["history", "show", rows[6]["run"].as_str().unwrap()]);
-    assert_eq!(shown, rows[6]);
+    let shown = json(at, &["history", "show", rows[5]["run"].as_str().unwrap()]);
+    assert_eq!(shown, rows[5]);
     for (id, code) in [("01KB4W7Q3V5R0Z8M2N6P9T1XYC", 4), ("nonsense", 2)] {
         assert_eq!(said(at, &["history", "show", id]).0, code, "{id}");
     }
@@ -280,4 +280,29 @@ fn flags_that_do_nothing() {
     assert!(bodies.try_recv().is_err() && points.try_recv().is_err());
     let (code, _, err) = said(at, &["run", "--notify-on", "nonsense"]);
     assert!(code == 2 && err.contains("rolled_back"), "{err}");
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+async fn on_s3_the_arn_of_the_credentials_is_on_record() {
+    use crate::s3_server::server;
+
+    let bucket = server().make_bucket().await;
+    let package = Rpm::new("a", "1", "1", "noarch").build();
+    server().client().put_object().bucket(&bucket).key("inbox/a.rpm").body(package.into()).send().await.unwrap();
+    let folder = TempDir::new().unwrap();
+    let say = |verb: &[&str], actor: Option<&str>| {
+        let mut command = yrm(folder.path());
+        command.envs(server().environment()).envs(actor.map(|name| ("YRM_ACTOR", name)));
+        command.args(["--path-style", "--bucket", &format!("s3://{bucket}"), "--output", "json"]).args(verb);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{verb:?}: {}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    say(&["run"], None);
+    say(&["package", "remove", "a.rpm"], Some("ada"));
+    let rows = say(&["history"], None);
+    assert_eq!(rows[0]["by"], "ada");
+    let by = rows[1]["by"].as_str().unwrap();
+    assert!(by.starts_with("arn:aws:"), "{by}");
 }

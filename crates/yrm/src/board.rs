@@ -263,7 +263,7 @@ pub(crate) mod tests {
     use ulid::Ulid;
 
     use super::*;
-    use crate::bucket::report::{Counts, KeySet, Trouble, Usage};
+    use crate::bucket::report::{Counts, KeySet, Operation, Trouble, Usage};
 
     /// The start of 2026-11-22 20:00:00 UTC plus `second`.
     pub(crate) fn time(second: i64) -> Timestamp {
@@ -278,6 +278,9 @@ pub(crate) mod tests {
             started: time(second),
             plan: None,
             duration_ms: 1_500,
+            operation: Operation::Run,
+            by: None,
+            reason: None,
             inbox_keys: owned(inbox),
             oldest_upload: None,
             skipped_keys: owned(skipped),
@@ -287,6 +290,8 @@ pub(crate) mod tests {
             pruned: vec![],
             removed: vec![],
             restored: Vec::new(),
+            released: vec![],
+            deleted: vec![],
             replaced: vec![],
             repositories: vec![],
             cleaned_up: 0,

@@ -1,4 +1,4 @@
-//! The first version's two gauges, by Datadog's HTTP API and by DogStatsD.
+//! The first version's two gauges, and an event for each operation, by Datadog's HTTP API and by DogStatsD.
 //!
 //! Nothing here can hold up or fail a run: points wait in a short queue that drops when full, one
 //! task sends them, each within a time limit. The key goes into one header and nowhere else.
@@ -34,10 +34,31 @@ pub struct Gauges {
     pub skipped_keys: usize,
 }
 
+/// An operation that changed the bucket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When it started.
+    pub at: Timestamp,
+    /// What it was, in a few words.
+    pub title: String,
+    /// Who, why, and how many packages.
+    pub text: String,
+}
+
+/// What is sent.
+#[derive(Debug, Clone)]
+enum Point {
+    Gauges(Gauges),
+    Event(Event),
+}
+
+/// Bytes of an event's text: Datadog takes 4,000 characters, and a datagram 8 KiB.
+const MAX_TEXT_BYTES: usize = 3_000;
+
 /// Where runs leave their numbers.
 #[derive(Debug)]
 pub struct Datadog {
-    queue: mpsc::Sender<Gauges>,
+    queue: mpsc::Sender<Point>,
     task: JoinHandle<()>,
 }
 
@@ -55,7 +76,8 @@ impl Datadog {
         let (queue, waiting) = mpsc::channel(QUEUE);
         let destination = Destination {
             client,
-            url: series_url(&config.site),
+            url: api_url(&config.site),
+            bucket: bucket.to_owned(),
             api_key: config.api_key.as_ref().map(config::Secret::known).transpose()?.map(str::to_owned),
             statsd: config.statsd.clone(),
             prefix: metric_prefix(bucket),
@@ -65,9 +87,18 @@ impl Datadog {
 
     /// Leaves the numbers of a run; returns at once, whatever Datadog does.
     pub fn offer(&self, gauges: Gauges) {
-        if self.queue.try_send(gauges).is_err() {
+        self.leave(Point::Gauges(gauges));
+    }
+
+    /// Leaves an operation to be told; returns at once.
+    pub fn tell(&self, event: Event) {
+        self.leave(Point::Event(event));
+    }
+
+    fn leave(&self, point: Point) {
+        if self.queue.try_send(point).is_err() {
             metrics::datadog_delivery(Delivery::Dropped);
-            tracing::warn!("the queue for datadog is full: this run's gauges are left out");
+            tracing::warn!("the queue for datadog is full: this is left out");
         }
     }
 
@@ -88,13 +119,9 @@ fn metric_prefix(bucket: &str) -> String {
     format!("cloudops.yumrepomanager.{}", bucket.chars().map(sound).collect::<String>())
 }
 
-/// The address that takes points: of a site by Datadog's rule, or below a whole URL.
-fn series_url(site: &str) -> String {
-    if site.contains("://") {
-        format!("{}/api/v2/series", site.trim_end_matches('/'))
-    } else {
-        format!("https://api.{site}/api/v2/series")
-    }
+/// Datadog's address: of a site by its own rule, or a whole URL.
+fn api_url(site: &str) -> String {
+    if site.contains("://") { site.trim_end_matches('/').to_owned() } else { format!("https://api.{site}") }
 }
 
 struct Destination {
@@ -103,19 +130,20 @@ struct Destination {
     api_key: Option<String>,
     statsd: Option<String>,
     prefix: String,
+    bucket: String,
 }
 
 impl Destination {
-    async fn send_all(self, mut waiting: mpsc::Receiver<Gauges>) {
-        while let Some(gauges) = waiting.recv().await {
-            let (udp, http) = tokio::join!(self.by_statsd(gauges), self.by_http(gauges));
+    async fn send_all(self, mut waiting: mpsc::Receiver<Point>) {
+        while let Some(point) = waiting.recv().await {
+            let (udp, http) = tokio::join!(self.by_statsd(&point), self.by_http(&point));
             for (way, outcome) in [("dogstatsd", udp), ("http", http)] {
                 match outcome {
                     None => {}
                     Some(Ok(())) => metrics::datadog_delivery(Delivery::Sent),
                     Some(Err(reason)) => {
                         metrics::datadog_delivery(Delivery::Failed);
-                        tracing::warn!(way, %reason, "sending the gauges to datadog failed; the run is not affected");
+                        tracing::warn!(way, %reason, "sending to datadog failed; nothing else is affected");
                     }
                 }
             }
@@ -123,9 +151,14 @@ impl Destination {
     }
 
     /// `None` when this way is not configured.
-    async fn by_http(&self, gauges: Gauges) -> Option<Result<(), String>> {
+    async fn by_http(&self, point: &Point) -> Option<Result<(), String>> {
         let key = self.api_key.as_deref()?;
-        let request = self.client.post(&self.url).header("DD-API-KEY", key).json(&self.series(gauges)).send();
+        let (path, body) = match point {
+            Point::Gauges(gauges) => ("/api/v2/series", self.series(*gauges)),
+            Point::Event(event) => ("/api/v1/events", self.event(event)),
+        };
+        let url = format!("{}{path}", self.url);
+        let request = self.client.post(&url).header("DD-API-KEY", key).json(&body).send();
         Some(match request.await {
             Ok(answer) if answer.status().is_success() => Ok(()),
             Ok(answer) => Err(format!("datadog answered {}", answer.status())),
@@ -144,16 +177,43 @@ impl Destination {
         json!({"series": named(gauges).map(one)})
     }
 
+    fn event(&self, event: &Event) -> serde_json::Value {
+        json!({
+            "title": event.title,
+            "text": cut(&event.text),
+            "date_happened": event.at.as_second(),
+            "tags": [format!("bucket:{}", self.bucket)],
+        })
+    }
+
     /// `None` when this way is not configured.
-    async fn by_statsd(&self, gauges: Gauges) -> Option<Result<(), String>> {
+    async fn by_statsd(&self, point: &Point) -> Option<Result<(), String>> {
         let agent = self.statsd.as_deref()?;
-        let lines = named(gauges).map(|(name, value)| format!("{}.{name}:{value}|g", self.prefix));
-        let datagram = send_datagram(agent, lines.join("\n"));
+        let text = match point {
+            Point::Gauges(gauges) => {
+                named(*gauges).map(|(name, value)| format!("{}.{name}:{value}|g", self.prefix)).join("\n")
+            }
+            Point::Event(event) => datagram(event, &self.bucket),
+        };
+        let datagram = send_datagram(agent, text);
         Some(match tokio::time::timeout(TIMEOUT, datagram).await {
             Ok(sent) => sent.map_err(|error| error.to_string()),
             Err(_) => Err("it took too long".to_owned()),
         })
     }
+}
+
+/// An event as DogStatsD takes it: lengths in bytes, line breaks spelt out.
+fn datagram(event: &Event, bucket: &str) -> String {
+    let spelt = |text: &str| text.replace('\n', "\\n");
+    let (title, text) = (spelt(&event.title), spelt(&cut(&event.text)));
+    let bucket: String =
+        bucket.chars().map(|c| if c.is_control() || matches!(c, '|' | ',') { '_' } else { c }).collect();
+    format!("_e{{{},{}}}:{title}|{text}|d:{}|#bucket:{bucket}", title.len(), text.len(), event.at.as_second())
+}
+
+fn cut(text: &str) -> String {
+    text[..text.floor_char_boundary(MAX_TEXT_BYTES)].to_owned()
 }
 
 fn named(gauges: Gauges) -> [(&'static str, usize); 2] {
@@ -230,6 +290,15 @@ mod tests {
         server.abort();
     }
 
+    #[test]
+    fn an_event_is_one_datagram_whatever_it_says() {
+        let event =
+            Event { at: gauges(0).at, title: "yrm: remove".to_owned(), text: "By: ada\nReason: ä|b".to_owned() };
+        assert_eq!(datagram(&event, "./b|c"), "_e{11,21}:yrm: remove|By: ada\\nReason: ä|b|d:1795377600|#bucket:./b_c");
+        let long = Event { text: "ä".repeat(10_000), ..event };
+        assert!(datagram(&long, "b").len() < 8 << 10);
+    }
+
     #[tokio::test]
     async fn an_answer_of_500_stops_nothing_and_the_next_point_is_sent() {
         let (url, mut arrivals, server) = server(StatusCode::INTERNAL_SERVER_ERROR).await;
@@ -258,8 +327,8 @@ mod tests {
 
     #[test]
     fn a_site_gives_datadogs_address_and_a_url_its_own() {
-        assert_eq!(series_url("datadoghq.eu"), "https://api.datadoghq.eu/api/v2/series");
-        assert_eq!(series_url("http://127.0.0.1:9/"), "http://127.0.0.1:9/api/v2/series");
+        assert_eq!(api_url("datadoghq.eu"), "https://api.datadoghq.eu");
+        assert_eq!(api_url("http://127.0.0.1:9/"), "http://127.0.0.1:9");
         assert_eq!(metric_prefix("a-b c:d"), "cloudops.yumrepomanager.a_b_c_d");
     }
 }

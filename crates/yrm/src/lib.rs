@@ -3,7 +3,7 @@
 //! Floors, from the top; imports point down only, and no files name each other in a circle (a test checks both):
 //! faces (`cli`, `http`) · the service (`serve`, `sched`, `events`, `notify`, `board`, `update`) · the publish line and
 //! what keeps a bucket tidy beside it (`publish`, `upkeep`), `index` · what a bucket holds, read only (`bucket`, `check`,
-//! `retention`) · the store (`store`), `openpgp`, `secrets` and `aws` · the cellar (`config`, `error`, `metrics`,
+//! `retention`) · the store (`store`), `openpgp`, `secrets`, `who` and `aws` · the cellar (`config`, `error`, `metrics`,
 //! `datadog`, `telemetry`, `legible`, `authorities`).
 
 pub mod authorities;
@@ -31,3 +31,4 @@ pub mod store;
 pub mod telemetry;
 pub mod update;
 pub mod upkeep;
+pub mod who;

@@ -93,6 +93,29 @@ pub fn next_retirement(versions: &[Version<'_>], rule: Retention) -> Option<Time
     next.map(|at| leaves_at(versions[at], rule)).min()
 }
 
+/// What becomes of a version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It is among the newest of its family.
+    Stays,
+    /// It leaves then, if nothing else is published.
+    Leaves(Timestamp),
+    /// The modules of its name and architecture must be read first.
+    Unread,
+}
+
+/// What becomes of each of these.
+pub fn fates(versions: &[Version<'_>], rule: Retention) -> Vec<Fate> {
+    let mut fates = vec![Fate::Stays; versions.len()];
+    for at in surplus(versions, rule.keep_at_least) {
+        fates[at] = Fate::Leaves(leaves_at(versions[at], rule));
+    }
+    for at in doubtful(versions, rule.keep_at_least).into_iter().flatten() {
+        fates[at] = Fate::Unread;
+    }
+    fates
+}
+
 fn leaves_at(version: Version<'_>, rule: Retention) -> Timestamp {
     let age = SignedDuration::try_from(rule.older_than).unwrap_or(SignedDuration::MAX);
     version.first_published.checked_add(age).unwrap_or(Timestamp::MAX)
@@ -219,6 +242,17 @@ mod tests {
         let rule = Retention { keep_at_least: 1, older_than: Duration::from_hours(48) };
         assert_eq!(next_retirement(&versions, rule), Some(at(5)));
         assert_eq!(next_retirement(&versions[..1], rule), None);
+    }
+
+    #[test]
+    fn the_fate_of_a_version_is_what_will_be_done_with_it() {
+        let (one, two) = (evr("1"), evr("2"));
+        let at = |day: i64| Timestamp::from_second(day * DAY).unwrap();
+        let versions = [version(&one, at(3), None, Module::None), version(&two, at(1), None, Module::None)];
+        let rule = Retention { keep_at_least: 1, older_than: Duration::from_hours(48) };
+        assert_eq!(fates(&versions, rule), [Fate::Leaves(at(5)), Fate::Stays]);
+        let unread = [versions[0], version(&two, at(1), None, Module::Unread)];
+        assert_eq!(fates(&unread, rule), [Fate::Unread, Fate::Unread]);
     }
 
     fn version<'a>(evr: &'a Evr, first_published: Timestamp, rule: Option<usize>, module: Module<'a>) -> Version<'a> {

@@ -3,6 +3,9 @@
 //! Time and run ids enter the program here; below, they are arguments. A failing run is logged,
 //! counted and tried again at the next interval; it never ends the process.
 
+mod pulse;
+
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +13,11 @@ use jiff::Timestamp;
 use sd_notify::NotifyState;
 use ulid::Ulid;
 
+use self::pulse::{Pulse, Word};
 use crate::board::Board;
+use crate::bucket::generations;
 use crate::bucket::report::{Counts, Report};
-use crate::datadog::{Datadog, Gauges};
+use crate::datadog::{Datadog, Event, Gauges};
 use crate::error::Result;
 use crate::events::Events;
 use crate::metrics::{self, RunFigures};
@@ -24,6 +29,9 @@ use crate::store::key::RepositoryDir;
 /// For Datadog's last points and the last notices at the end. With [`sched::STOP_GRACE`] and
 /// [`crate::events::LAST_DELETIONS`] it stays under 10 seconds.
 pub const LAST_POINTS: Duration = Duration::from_secs(1);
+
+/// Packages of a run that the log names at the level info.
+const NAMED_PACKAGES: usize = 5;
 
 /// A new run's id and start.
 pub fn new_run() -> RunId {
@@ -94,6 +102,33 @@ pub async fn pass(
     outcome
 }
 
+/// Tells outside of an operation that is over: what operators change is told as what runs change.
+pub fn tell_of_operation(outside: &Outside, report: &Report) {
+    if let Some(datadog) = &outside.datadog {
+        datadog.tell(event(report));
+    }
+    if let Some(notifier) = &outside.notifier {
+        notifier.tell(report.run, report.started, Ok(report));
+    }
+}
+
+/// The operation in a few words: what uploaders wrote is not among them.
+fn event(report: &Report) -> Event {
+    let counts = report.counts();
+    let counted = [
+        (counts.published, "published"),
+        (counts.removed, "removed"),
+        (counts.restored, "brought back"),
+        (counts.replaced, "replaced"),
+        (counts.pruned, "pruned"),
+    ];
+    let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+    let said = [("By", &report.by), ("Reason", &report.reason)];
+    let said = said.into_iter().filter_map(|(what, said)| Some(format!("{what}: {}", said.as_ref()?)));
+    let lines: Vec<String> = [counted.collect::<Vec<_>>().join(", ")].into_iter().chain(said).collect();
+    Event { at: report.started, title: format!("yrm: {}", report.operation.name()), text: lines.join("\n") }
+}
+
 /// Whether a run by itself, which no other is compared with, did all it had to do.
 pub fn left_nothing_undone(outcome: &Result<Report>) -> bool {
     outcome.as_ref().is_ok_and(|report| report.trouble.is_none())
@@ -121,6 +156,8 @@ pub async fn work(
     publish: impl AsyncFn(RunId) -> Result<Report>,
 ) -> Ended {
     let interval = board.schedule().interval;
+    let last = board.runs().last().map(|run| run.started);
+    let pulse = RefCell::new(Pulse::new(Timestamp::now(), last));
     let once = async || {
         board.run_started(Timestamp::now());
         events.inspect(|events| events.run_started());
@@ -132,6 +169,10 @@ pub async fn work(
             board.readiness(Timestamp::now()).is_ok()
         };
         let outcome = pass(&outside, &publish, note).await;
+        let word = pulse.borrow_mut().after(outcome.as_ref().ok(), Timestamp::now());
+        if let Some(word) = word {
+            say(word, reader).await;
+        }
         events.inspect(|events| events.run_ended(outcome.as_ref().ok()));
     };
     let bell = Bell::default();
@@ -162,6 +203,23 @@ pub async fn work(
     }
     outside.finish().await;
     ended
+}
+
+/// A line of the log that no run has.
+async fn say(word: Word, publisher: Option<&Publisher>) {
+    let (waiting, changed_at) = match word {
+        Word::Recovered(1) => return tracing::info!("recovered: the run succeeded, after one that failed"),
+        Word::Recovered(failed) => return tracing::info!("recovered: the run succeeded, after {failed} that failed"),
+        Word::Alive { waiting, changed_at } => (waiting, changed_at),
+    };
+    let repositories = match publisher {
+        Some(publisher) => generations::repositories(publisher.bucket()).await.map(|there| there.len()).ok(),
+        None => None,
+    };
+    let repositories = repositories.map_or_else(|| "unknown".to_owned(), |there| there.to_string());
+    let inbox = if waiting == 0 { "inbox empty".to_owned() } else { format!("{waiting} files wait in the inbox") };
+    let changed = changed_at.map_or_else(|| "none seen".to_owned(), |at| at.strftime("%F %T UTC").to_string());
+    tracing::info!("alive: {repositories} repositories, {inbox}, last change {changed}");
 }
 
 /// What the end of this program is to systemd.
@@ -207,8 +265,14 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 fn tell(report: &Report) {
-    for package in &report.published {
+    for package in report.published.iter().skip(NAMED_PACKAGES) {
+        tracing::debug!(run.id = %report.run, package.nevra = ?package.nevra, repository = ?RepositoryDir::new(&package.repository).to_string(), "published: {:?}", package.href);
+    }
+    for package in report.published.iter().take(NAMED_PACKAGES) {
         tracing::info!(run.id = %report.run, package.nevra = ?package.nevra, repository = ?RepositoryDir::new(&package.repository).to_string(), "published: {:?}", package.href);
+    }
+    if let Some(more @ 1..) = report.published.len().checked_sub(NAMED_PACKAGES) {
+        tracing::info!(run.id = %report.run, "published: and {more} more, named at the level debug and in the history");
     }
     let remarks =
         report.published.iter().flat_map(|package| package.remarks.iter().map(move |remark| (package, remark)));

@@ -10,7 +10,7 @@ use super::read::{MAX_OPEN_BYTES, generation_in};
 use super::source::READ_BYTES;
 use super::{Document, Fragments, MAX_FRAGMENTS_BYTES, ReadRange, TooLong, canonical};
 use crate::compress::OpenText;
-use crate::package::Package;
+use crate::package::{File, Package};
 use crate::primary::Location;
 use crate::xml::{Element, Elements, Pieces, ReadError};
 use crate::{filelists, other, primary};
@@ -107,6 +107,16 @@ pub fn join([primary, filelists, other]: [&PackageXml; 3]) -> Result<Joined<'_>,
 }
 
 impl PackageXml {
+    /// What primary says of the package, with `xml:base` of its location; of its files those that primary lists.
+    pub fn described(&self) -> Result<(Package<'static>, Option<String>), ReadError> {
+        self.read(primary::read_located)
+    }
+
+    /// The files that filelists lists.
+    pub fn files(&self) -> Result<Vec<File<'static>>, ReadError> {
+        self.read(|elements, _| filelists::read_children(elements, filelists::read_child))
+    }
+
     fn read<'x, T>(
         &'x self,
         read: impl FnOnce(&mut Elements<'x>, &Element<'x>) -> Result<T, ReadError>,

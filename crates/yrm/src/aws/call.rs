@@ -1,4 +1,4 @@
-//! Calls to the services of AWS that need one or two each: KMS, SQS, SNS, Systems Manager, Secrets Manager.
+//! Calls to the services of AWS that need one or two each: KMS, SQS, SNS, STS, Systems Manager, Secrets Manager.
 //!
 //! Their SDKs take minutes to compile for that. A call is one signed POST: the signature, the credentials and the
 //! configuration are the SDK's own pieces, and the HTTP client is the one that everything else here uses.
@@ -135,11 +135,16 @@ impl Service {
 
     /// Tells a service that takes forms; what it answers is of no use.
     pub(crate) async fn tell(&self, operation: &'static str, fields: &[(&str, &str)]) -> Result<(), Refusal> {
+        self.query(operation, fields).await.map(drop)
+    }
+
+    /// Asks a service that takes forms; it answers XML.
+    pub(crate) async fn query(&self, operation: &'static str, fields: &[(&str, &str)]) -> Result<String, Refusal> {
         let Speaks::Forms(version) = self.named.speaks else {
             return Err(Refusal::away("it takes no forms"));
         };
         let body = form(&[&[("Action", operation), ("Version", version)], fields].concat());
-        self.call(operation, body).await.map(drop)
+        self.call(operation, body).await.map(|answer| String::from_utf8_lossy(&answer).into_owned())
     }
 
     async fn call(&self, operation: &'static str, body: String) -> Result<Vec<u8>, Refusal> {

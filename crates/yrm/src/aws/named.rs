@@ -23,6 +23,7 @@ pub(super) enum Speaks {
 pub(crate) const KMS: Named = Named { host: "kms", id: "KMS", speaks: Speaks::Json("1.1", "TrentService") };
 pub(crate) const SQS: Named = Named { host: "sqs", id: "SQS", speaks: Speaks::Json("1.0", "AmazonSQS") };
 pub(crate) const SNS: Named = Named { host: "sns", id: "SNS", speaks: Speaks::Forms("2010-03-31") };
+pub(crate) const STS: Named = Named { host: "sts", id: "STS", speaks: Speaks::Forms("2011-06-15") };
 pub(crate) const SSM: Named = Named { host: "ssm", id: "SSM", speaks: Speaks::Json("1.1", "AmazonSSM") };
 pub(crate) const SECRETS_MANAGER: Named =
     Named { host: "secretsmanager", id: "Secrets Manager", speaks: Speaks::Json("1.1", "secretsmanager") };

@@ -59,6 +59,11 @@ impl Service {
     }
 
     #[expect(clippy::unused_async, reason = "with AWS it is a request")]
+    pub(crate) async fn query(&self, _operation: &'static str, _fields: &[(&str, &str)]) -> Result<String, Refusal> {
+        match self.0 {}
+    }
+
+    #[expect(clippy::unused_async, reason = "with AWS it is a request")]
     pub(crate) async fn tell(&self, _operation: &'static str, _fields: &[(&str, &str)]) -> Result<(), Refusal> {
         match self.0 {}
     }

@@ -37,6 +37,8 @@ impl Report {
             removed: self.removed.len() + more.removed,
             replaced: self.replaced.len() + more.replaced,
             restored: self.restored.len() + more.restored,
+            released: self.released.len() + more.released,
+            deleted: self.deleted.len() + more.deleted,
             repositories: self.repositories.len() + more.repositories,
             errors: self.errors.len() + more.errors,
         }
@@ -101,6 +103,8 @@ impl Report {
             removed,
             replaced,
             restored,
+            released,
+            deleted,
             repositories,
             cleaned_up,
             errors,
@@ -111,6 +115,9 @@ impl Report {
             started: _,
             plan: _,
             duration_ms: _,
+            operation: _,
+            by: _,
+            reason: _,
             inbox_keys: _,
             oldest_upload: _,
             skipped_keys: _,
@@ -128,6 +135,8 @@ impl Report {
         self.removed.extend(removed);
         self.replaced.extend(replaced);
         self.restored.extend(restored);
+        self.released.extend(released);
+        self.deleted.extend(deleted);
         self.repositories.extend(repositories);
         self.cleaned_up += cleaned_up;
         for line in errors {
@@ -158,6 +167,8 @@ impl Report {
         let removed = first(&self.removed, &mut room, &mut left_out.removed);
         let replaced = first(&self.replaced, &mut room, &mut left_out.replaced);
         let restored = first(&self.restored, &mut room, &mut left_out.restored);
+        let released = first(&self.released, &mut room, &mut left_out.released);
+        let deleted = first(&self.deleted, &mut room, &mut left_out.deleted);
         let pruned = first(&self.pruned, &mut room, &mut left_out.pruned);
         let rejected = first(&self.rejected, &mut room, &mut left_out.rejected);
         let mut unlisted = 0;
@@ -177,6 +188,9 @@ impl Report {
             started: self.started,
             plan: self.plan.clone(),
             duration_ms: self.duration_ms,
+            operation: self.operation,
+            by: self.by.clone(),
+            reason: self.reason.clone(),
             inbox_keys,
             oldest_upload: self.oldest_upload,
             skipped_keys,
@@ -187,6 +201,8 @@ impl Report {
             removed,
             replaced,
             restored,
+            released,
+            deleted,
             repositories,
             cleaned_up: self.cleaned_up,
             uploaders,

@@ -30,6 +30,10 @@ pub struct Counts {
     pub replaced: usize,
     /// Packages that a rollback brought back.
     pub restored: usize,
+    /// Files put back from quarantine into the inbox.
+    pub released: usize,
+    /// Files deleted from quarantine.
+    pub deleted: usize,
     /// Repositories looked at.
     pub repositories: usize,
     /// Things that went wrong.

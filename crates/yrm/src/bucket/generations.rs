@@ -5,9 +5,10 @@ use std::collections::HashSet;
 use super::Bucket;
 use super::listing::list_all;
 use super::locate::Locator;
+use crate::config::settings::did_you_mean;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{self, Key, RepositoryDir};
+use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 
 /// Every repository that has ever committed a generation.
 pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
@@ -23,13 +24,30 @@ pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     Ok(found)
 }
 
+/// Every repository that there is: also those that another program made, where nothing was published by us yet.
+pub async fn there(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
+    let mut found = repositories(bucket).await?;
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    let prefix = format!("{}/", bucket.policy.folders.repo);
+    let listed = list_all(bucket.store.as_ref(), &prefix).await?;
+    let repomds =
+        listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)?.strip_suffix("repodata/repomd.xml"));
+    // A revision's own folder for mirrors is no repository.
+    let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
+    found.extend(repomds.filter(is_own).map(RepositoryDir::new));
+    found.sort();
+    Ok(found)
+}
+
 /// Repositories that are named where one is wanted that there is not.
 const NAMED: usize = 20;
 
 /// The repository that an operator names by its folder below `repo/`; `/`, `.` and nothing are the root repository, and
 /// `repo/el9` is `el9`. One that there is not is an error that names those there are.
 pub async fn repository_named(bucket: &Bucket, name: &str) -> Result<RepositoryDir> {
-    let there = repositories(bucket).await?;
+    let there = there(bucket).await?;
     let bare = name.trim_matches('/').split('/').filter(|part| *part != ".").collect::<Vec<_>>().join("/");
     let repo = bucket.policy.folders.repo.as_str();
     let below = bare.strip_prefix(repo).filter(|rest| rest.is_empty() || rest.starts_with('/'));
@@ -45,10 +63,12 @@ pub async fn repository_named(bucket: &Bucket, name: &str) -> Result<RepositoryD
         }
     }
     let named: Vec<String> = there.iter().take(NAMED).map(ToString::to_string).collect();
+    let near = did_you_mean(&bare, there.iter().map(RepositoryDir::as_str)).filter(|near| !near.is_empty());
+    let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
     let hint = match (named.len(), there.len() - named.len()) {
         (0, _) => "there is no repository yet".to_owned(),
-        (_, 0) => format!("the repositories are: {}", named.join(", ")),
-        (_, more) => format!("the repositories are: {} and {more} more", named.join(", ")),
+        (_, 0) => format!("{near}the repositories are: {}", named.join(", ")),
+        (_, more) => format!("{near}the repositories are: {} and {more} more", named.join(", ")),
     };
     Err(Error::new(ErrorKind::Conflict, format!("looking for the repository {name:?}"))
         .because("there is no repository in that folder")

@@ -23,6 +23,16 @@ pub struct Report {
     pub plan: Option<String>,
     /// How long it took.
     pub duration_ms: u64,
+    /// What it was; older records do not say, and are taken for runs.
+    #[serde(default)]
+    pub operation: Operation,
+    /// Who did it: what `YRM_ACTOR` says, else the CI job, the ARN of AWS credentials, or user@host. Older records do not
+    /// say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
+    /// Why, as whoever did it has written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Every inbox key that was work (folder markers and empty keys are not).
     pub inbox_keys: Vec<String>,
     /// When the oldest file that it found in the inbox was uploaded.
@@ -48,6 +58,12 @@ pub struct Report {
     /// What a rollback brought back.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restored: Vec<TakenOut>,
+    /// Files that were put back from quarantine into the inbox: their keys there.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub released: Vec<String>,
+    /// Files that were deleted from quarantine: the keys that they had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deleted: Vec<String>,
     /// The repositories that were looked at.
     pub repositories: Vec<RepositoryReport>,
     /// Files that were cleaned up: no kept revision names them.
@@ -79,6 +95,9 @@ impl Report {
             started,
             plan: None,
             duration_ms: 0,
+            operation: Operation::Run,
+            by: None,
+            reason: None,
             inbox_keys: Vec::new(),
             oldest_upload: None,
             skipped_keys: Vec::new(),
@@ -89,6 +108,8 @@ impl Report {
             removed: Vec::new(),
             replaced: Vec::new(),
             restored: Vec::new(),
+            released: Vec::new(),
+            deleted: Vec::new(),
             repositories: Vec::new(),
             cleaned_up: 0,
             uploaders: BTreeMap::new(),
@@ -100,17 +121,70 @@ impl Report {
         }
     }
 
+    /// The same, of another operation than a run.
+    #[must_use]
+    pub fn of(self, operation: Operation) -> Self {
+        Self { operation, ..self }
+    }
+
     /// Whether anything changed. A file that waits, run after run, is no change.
     pub fn changed(&self) -> bool {
         let came = self.published.len() + self.rejected.len() + self.restored.len();
         let left = self.pruned.len() + self.removed.len() + self.replaced.len();
+        let moved = self.released.len() + self.deleted.len();
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        came + left > 0 || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
+        came + left + moved > 0 || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
     }
 
     /// Whether anything changed or went wrong.
     pub fn did_work(&self) -> bool {
         self.changed() || !self.errors.is_empty()
+    }
+}
+
+/// What changed a bucket.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Operation {
+    /// A run: publish what was uploaded, prune, clean up.
+    #[default]
+    Run,
+    /// `package remove`.
+    Remove,
+    /// `package promote`.
+    Promote,
+    /// `repo rollback`.
+    Rollback,
+    /// `prune`.
+    Prune,
+    /// `quarantine release`.
+    Release,
+    /// `quarantine drop`.
+    Drop,
+    /// A change of the bucket's settings.
+    Settings,
+    /// Taking over what another program published.
+    Adopt,
+    /// One that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Operation {
+    /// As JSON and tables spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Run => "run",
+            Self::Remove => "remove",
+            Self::Promote => "promote",
+            Self::Rollback => "rollback",
+            Self::Prune => "prune",
+            Self::Release => "release",
+            Self::Drop => "drop",
+            Self::Settings => "settings",
+            Self::Adopt => "adopt",
+            Self::Other => "other",
+        }
     }
 }
 

@@ -2,14 +2,14 @@
 
 use clap::Args;
 
-use super::beforehand::{Beforehand, perform};
+use super::beforehand::{Asked, Beforehand};
 use super::context::{Context, DONE};
 use super::package::Rules;
-use super::run;
+use super::summary::summary;
 use crate::bucket::generations::repository_named;
 use crate::error::Result;
 use crate::publish::{Publisher, RunId};
-use crate::serve::new_run;
+use crate::secrets;
 
 /// What `adopt` takes.
 #[derive(Debug, Args)]
@@ -25,12 +25,14 @@ pub(super) struct AdoptArgs {
 
 /// Takes a repository over, or shows what that would find.
 pub(super) async fn adopt(args: &AdoptArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
+    secrets::fetch_all(&mut config).await?;
     let operation = async |publisher: &Publisher, run: RunId| {
         let repository = repository_named(publisher.bucket(), &args.repository).await?;
         publisher.adopt(vec![repository], run).await
     };
-    let report = perform(&config, &args.beforehand, new_run(), operation).await?;
-    context.output.data(&report, run::summary)?;
+    let asked = Asked::by(context, &config, &args.rules.because);
+    let report = Box::pin(asked.operate(&args.beforehand, operation)).await?;
+    context.output.data(&report, summary)?;
     Ok(DONE)
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::context::{Context, open, publisher, publisher_in};
-use super::run::summary;
+use super::context::{Context, open, operate, publisher, publisher_in};
+use super::flags::Because;
+use super::summary::summary;
 use crate::bucket::report::Report;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -16,6 +17,7 @@ use crate::publish::expected::{Expected, plan_name};
 use crate::publish::{Publisher, RunId};
 use crate::serve::new_run;
 use crate::store::rehearsal::Rehearsal;
+use crate::who::Who;
 
 /// Flags of all that changes the bucket.
 #[derive(Debug, Args)]
@@ -38,47 +40,98 @@ pub(super) struct BeforeTaking {
     yes: bool,
 }
 
-/// Does `operation` as `beforehand` says; `run` is a dry run's.
-pub(super) async fn perform(
-    config: &Config,
-    beforehand: &Beforehand,
-    run: RunId,
-    operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
-) -> Result<Report> {
-    if beforehand.dry_run {
-        return rehearse(config, run, &operation).await;
-    }
-    let publisher = publisher(config).await?;
-    let Some(name) = &beforehand.expect else { return operation(&publisher, run).await };
-    let seen = rehearse(config, run, &operation).await?;
-    let now = plan_name(&seen);
-    if now != *name {
-        return Err(Error::new(ErrorKind::Conflict, format!("following the plan {name}"))
-            .because(format!("the bucket changed since: the plan would be {now}"))
-            .hint("nothing was changed; look again with --dry-run"));
-    }
-    operation(&publisher.held_to(Expected::of(&seen)), run).await
+/// What is asked for: of which bucket, and by whom.
+pub(super) struct Asked<'a> {
+    context: &'a Context,
+    config: &'a Config,
+    who: Who,
 }
 
-/// The same, of what takes packages away: whoever is at a terminal is shown it and asked.
-pub(super) async fn perform_when_sure(
-    (config, context): (&Config, &Context),
-    taking: &BeforeTaking,
-    operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
-) -> Result<Report> {
-    let BeforeTaking { beforehand, yes } = taking;
-    let asks = !yes && !beforehand.dry_run && beforehand.expect.is_none();
-    if !asks || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
-        return perform(config, beforehand, new_run(), operation).await;
+impl<'a> Asked<'a> {
+    /// By whoever runs this, for a reason.
+    pub(super) fn by(context: &'a Context, config: &'a Config, because: &Because) -> Self {
+        Self { context, config, who: context.who(config, because.reason()) }
     }
-    let seen = rehearse(config, new_run(), &operation).await?;
-    context.output.say(summary(&seen).trim_end());
-    if !is_sure(context).await? {
-        return Err(Error::new(ErrorKind::Conflict, "asking")
-            .because("the answer was not yes")
-            .hint("nothing was changed"));
+
+    /// Does `operation` as `beforehand` says.
+    pub(super) async fn perform(
+        &self,
+        beforehand: &Beforehand,
+        run: RunId,
+        operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+    ) -> Result<Report> {
+        if beforehand.dry_run {
+            return self.rehearse(run, &operation).await;
+        }
+        let publisher = self.publisher().await?;
+        let Some(name) = &beforehand.expect else { return operation(&publisher, run).await };
+        let seen = self.rehearse(run, &operation).await?;
+        let now = plan_name(&seen);
+        if now != *name {
+            return Err(Error::new(ErrorKind::Conflict, format!("following the plan {name}"))
+                .because(format!("the bucket changed since: the plan would be {now}"))
+                .hint("nothing was changed; look again with --dry-run"));
+        }
+        operation(&publisher.held_to(Expected::of(&seen)), run).await
     }
-    operation(&publisher(config).await?.held_to(Expected::of(&seen)), new_run()).await
+
+    /// The same, told outside as a run is.
+    pub(super) async fn operate(
+        &self,
+        beforehand: &Beforehand,
+        operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+    ) -> Result<Report> {
+        let perform = async || self.perform(beforehand, new_run(), operation).await;
+        if beforehand.dry_run { perform().await } else { operate(self.config, perform).await }
+    }
+
+    /// The same, of what takes packages away: whoever is at a terminal is shown it and asked.
+    pub(super) async fn when_sure(
+        &self,
+        taking: &BeforeTaking,
+        operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+    ) -> Result<Report> {
+        let BeforeTaking { beforehand, yes } = taking;
+        let asks = !yes && !beforehand.dry_run && beforehand.expect.is_none();
+        if !asks || !io::stdin().is_terminal() || !io::stderr().is_terminal() {
+            return self.operate(beforehand, operation).await;
+        }
+        let seen = self.rehearse(new_run(), &operation).await?;
+        self.context.output.say(summary(&seen).trim_end());
+        if !is_sure(self.context).await? {
+            return Err(Error::new(ErrorKind::Conflict, "asking")
+                .because("the answer was not yes")
+                .hint("nothing was changed"));
+        }
+        let publisher = self.publisher().await?.held_to(Expected::of(&seen));
+        operate(self.config, async || operation(&publisher, new_run()).await).await
+    }
+
+    /// What `operation` would do at some time.
+    pub(super) async fn rehearse_at(
+        &self,
+        at: Timestamp,
+        operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+    ) -> Result<Report> {
+        self.rehearse(RunId { started: at, ..new_run() }, &operation).await
+    }
+
+    /// What `operation` would do: it is done, in a bucket of which nothing leaves this process.
+    async fn rehearse(
+        &self,
+        run: RunId,
+        operation: &impl AsyncFn(&Publisher, RunId) -> Result<Report>,
+    ) -> Result<Report> {
+        let store = Arc::new(Rehearsal::of(open(self.config).await?, run.started));
+        let publisher = publisher_in(store, self.config).await?.acting_for(self.who.clone());
+        let mut report = operation(&publisher, run).await?;
+        report.plan = Some(plan_name(&report));
+        Ok(report)
+    }
+
+    async fn publisher(&self) -> Result<Publisher> {
+        Ok(publisher(self.config).await?.acting_for(self.who.clone()))
+    }
 }
 
 async fn is_sure(context: &Context) -> Result<bool> {
@@ -90,25 +143,4 @@ async fn is_sure(context: &Context) -> Result<bool> {
     let answer = answer.await.map_err(|error| Error::new(ErrorKind::Internal, "asking").because(error))?;
     let answer = answer.map_err(|error| Error::new(ErrorKind::Unavailable, "reading the answer").because(error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
-}
-
-/// What `operation` would do at some time.
-pub(super) async fn rehearse_at(
-    config: &Config,
-    at: Timestamp,
-    operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
-) -> Result<Report> {
-    rehearse(config, RunId { started: at, ..new_run() }, &operation).await
-}
-
-/// What `operation` would do: it is done, in a bucket of which nothing leaves this process.
-async fn rehearse(
-    config: &Config,
-    run: RunId,
-    operation: &impl AsyncFn(&Publisher, RunId) -> Result<Report>,
-) -> Result<Report> {
-    let store = Arc::new(Rehearsal::of(open(config).await?, run.started));
-    let mut report = operation(&publisher_in(store, config).await?, run).await?;
-    report.plan = Some(plan_name(&report));
-    Ok(report)
 }

@@ -5,16 +5,18 @@ use std::sync::Arc;
 use super::output::Output;
 use crate::aws;
 use crate::bucket::Bucket;
-use crate::config::{Config, LogFormat, Low, Policy, Trust};
+use crate::bucket::report::Report;
+use crate::config::{BucketUrl, Config, LogFormat, Low, Policy, Trust};
 use crate::datadog::Datadog;
 use crate::error::Result;
 use crate::notify::Notifier;
 use crate::openpgp::sign::Signer;
 use crate::publish::Publisher;
-use crate::serve::Outside;
+use crate::serve::{self, Outside};
 use crate::store::Store;
 use crate::store::cache::Cache;
 use crate::telemetry::{self, Logging, Verbosity};
+use crate::who::Who;
 
 /// The verb did what it was asked.
 pub const DONE: u8 = 0;
@@ -32,9 +34,20 @@ pub struct Context {
     pub verbosity: Verbosity,
     /// `YRM_LOG`.
     pub log_filter: Option<String>,
+    /// Who acts, by the environment.
+    pub who: Who,
 }
 
 impl Context {
+    /// Who changes the bucket that `config` names, and why.
+    pub fn who(&self, config: &Config, reason: Option<&str>) -> Who {
+        let who = self.who.clone().because(reason);
+        match &config.bucket {
+            BucketUrl::S3 { .. } => who.with_credentials(&config.s3),
+            BucketUrl::Directory(_) => who,
+        }
+    }
+
     /// The configuration; warnings are said and logging starts.
     pub fn config(&self) -> Result<Config> {
         let (config, warnings) = Config::of(&self.low)?;
@@ -96,6 +109,17 @@ pub(super) async fn outside(config: &Config, hiccups: u32) -> Result<Outside> {
         None => None,
     };
     Ok(Outside { datadog, notifier })
+}
+
+/// An operation by hand, told outside as a run is.
+pub(super) async fn operate(config: &Config, operation: impl AsyncFnOnce() -> Result<Report>) -> Result<Report> {
+    let outside = outside(config, 0).await?;
+    let outcome = operation().await;
+    if let Ok(report) = &outcome {
+        serve::tell_of_operation(&outside, report);
+    }
+    outside.finish().await;
+    outcome
 }
 
 /// Opens the bucket that `config` names, for a verb that publishes nothing: it needs no keyring, which

@@ -10,8 +10,8 @@ use clap::Args;
 
 use super::context::{Context, DONE, publisher};
 use super::progress::Bars;
-use super::run;
 use super::serve::run_service;
+use super::summary::summary;
 use crate::config::settings::setting;
 use crate::config::{Config, Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
@@ -63,7 +63,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
         serve::pass(&Outside::default(), async |run| publisher.run(run, &bars).await, serve::left_nothing_undone).await;
     bars.finish();
     let report = outcome?;
-    context.output.data(&report, run::summary)?;
+    context.output.data(&report, summary)?;
     if !report.errors.is_empty() || !report.rejected.is_empty() {
         return Err(Error::new(ErrorKind::Internal, "publishing the sample packages")
             .hint(format!("remove {} and try again", dir.display())));

@@ -77,6 +77,21 @@ impl Grouped for ForServe {
     const HEADING: &'static str = "Service";
 }
 
+/// The flag of every verb that changes the bucket.
+#[derive(Debug, Args)]
+pub struct Because {
+    /// Why: it stands in the history and in notices
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+}
+
+impl Because {
+    /// What was said.
+    pub fn reason(&self) -> Option<&str> {
+        self.reason.as_deref()
+    }
+}
+
 /// The flags of one group that were given.
 #[derive(Debug)]
 pub struct Flags<G> {

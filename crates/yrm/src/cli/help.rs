@@ -34,14 +34,12 @@ pub(super) struct Verb {
 const OUTLIVED: [&str; 3] = ["local-staging-area", "datadog-app-key", "datadog-app-key-file"];
 /// Flags that say how objects are written.
 const WRITING: [&str; 6] = ["sse", "sse-kms-key", "sse-bucket-key", "acl", "storage-class", "tags"];
-/// Settings of the inbox and of the service's outside, which an operation by hand does not use.
-const NOT_FOR_OPERATIONS: &[&str] = &["datadog-", "dogstatsd", "notify-", "cleanup-interval"];
+/// Settings of the clean-up, which an operation by hand does not do.
+const NOT_FOR_OPERATIONS: &[&str] = &["cleanup-interval", "history-days"];
 /// The same, and what judges or prunes packages.
 const NOT_FOR_REMOVALS: &[&str] = &[
-    "datadog-",
-    "dogstatsd",
-    "notify-",
     "cleanup-interval",
+    "history-days",
     "keep-at-least",
     "prune-age-days",
     "max-package-size",
@@ -55,7 +53,7 @@ const READING: &[&str] = &WRITING;
 /// A verb that uses no bucket.
 const NO_BUCKET: &[&str] = &["*"];
 
-pub(super) const VERBS: [Verb; 30] = [
+pub(super) const VERBS: [Verb; 34] = [
     Verb {
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
@@ -109,8 +107,18 @@ pub(super) const VERBS: [Verb; 30] = [
     },
     Verb {
         path: "history",
-        examples: &["yrm history --bucket s3://my-bucket --limit 5"],
+        examples: &[
+            "yrm history --bucket s3://my-bucket --limit 5",
+            "yrm history -b ./bucket --package foo --since 7d",
+        ],
         more: &["yrm history -b ./bucket --output json | jq '.[].published[].nevra'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "history show",
+        examples: &["yrm history show -b ./bucket 01KB4W7Q3V5R0Z8M2N6P9T1XYC"],
+        more: &[],
         settings: "--bucket, --endpoint",
         without: READING,
     },
@@ -123,15 +131,28 @@ pub(super) const VERBS: [Verb; 30] = [
     },
     Verb {
         path: "package search",
-        examples: &["yrm package search -b s3://my-bucket foo"],
-        more: &["yrm package search -b ./bucket --output json | jq -r '.[].path'"],
+        examples: &[
+            "yrm package search -b s3://my-bucket foo",
+            "yrm package search -b ./bucket 'foo-1.2*' --in el9 --latest",
+        ],
+        more: &[
+            "yrm package search -b ./bucket --provides webserver --latest",
+            "yrm package search -b ./bucket --file /usr/bin/foo --output json",
+        ],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "package show",
+        examples: &["yrm package show -b s3://my-bucket foo"],
+        more: &["yrm package show -b ./bucket el9/foo-1-1.x86_64.rpm --output json"],
         settings: "--bucket, --endpoint",
         without: READING,
     },
     Verb {
         path: "package remove",
-        examples: &["yrm package remove -b ./bucket x86_64/foo-1-1.x86_64.rpm --in el9 --dry-run"],
-        more: &["yrm package remove -b ./bucket x86_64/foo-1-1.x86_64.rpm --in el9"],
+        examples: &["yrm package remove -b ./bucket el9/foo-1-1.x86_64.rpm --dry-run"],
+        more: &["yrm package remove -b ./bucket el9/foo-1-1.x86_64.rpm --reason CVE-2026-1"],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_REMOVALS,
     },
@@ -188,6 +209,23 @@ pub(super) const VERBS: [Verb; 30] = [
         path: "repo log",
         examples: &["yrm repo log -b s3://my-bucket --in el9"],
         more: &["yrm repo log -b ./bucket --output json | jq '.[0].revision'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "repo show",
+        examples: &["yrm repo show -b s3://my-bucket 1795896580 --in el9"],
+        more: &["yrm repo show -b ./bucket current --output json | jq -r '.packages[].nevra'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "repo diff",
+        examples: &[
+            "yrm repo diff -b s3://my-bucket prod dev",
+            "yrm repo diff -b ./bucket 1795896580 current --in el9",
+        ],
+        more: &["yrm repo diff -b ./bucket prod dev --output json | jq '.changes[].added'"],
         settings: "--bucket, --endpoint",
         without: READING,
     },
@@ -329,7 +367,8 @@ fn verb(command: Command, path: &str, length: Length) -> Command {
     let above = path.split(' ').next().unwrap_or(path);
     let told = VERBS.iter().find(|verb| verb.path == path);
     let without = told.or_else(|| VERBS.iter().find(|verb| verb.path == above)).map_or(NO_BUCKET, |verb| verb.without);
-    let has_own_verbs = command.has_subcommands();
+    // `history` may be followed by a verb, and does something by itself.
+    let has_own_verbs = command.is_subcommand_required_set();
     let command = if length == Length::Short && !has_own_verbs { with_usage(command) } else { command };
     let command = command.mut_args(|arg| {
         let is_setting = is_setting(arg.get_help_heading());

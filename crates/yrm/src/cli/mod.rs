@@ -11,6 +11,7 @@ mod adopt;
 mod arenas;
 mod beforehand;
 mod check;
+mod compare;
 mod completions;
 mod config;
 mod context;
@@ -26,8 +27,11 @@ mod publish;
 mod quarantine;
 mod repo;
 mod run;
+mod search;
 mod serve;
+mod show;
 mod status;
+mod summary;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -47,6 +51,7 @@ use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::telemetry::Verbosity;
+use crate::who::Who;
 
 /// Manages RPM repositories in S3 or in a directory: yrm publishes what is uploaded
 /// into the inbox, and dnf installs from the bucket.
@@ -155,6 +160,7 @@ fn survive_file_size_limits() {
 
 async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     let output = Output::new(cli.shared.output, cli.shared.wide);
+    let cli = cli.with_repository_of_history();
     if let Err(error) = cli.suits_the_verb() {
         output.error(&error);
         return error.kind().exit_code();
@@ -164,6 +170,7 @@ async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     for note in notes {
         output.say(&format!("note: {note}"));
     }
+    let who = Who::of(&environment);
     let typed = Typed { file: cli.shared.config.clone(), environment, flags };
     let verbosity = match (cli.shared.debug, cli.shared.verbose, &cli.verb) {
         (true, ..) => Verbosity::Debug,
@@ -174,7 +181,7 @@ async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     let result = match cli.verb {
         // Writes the file that the others read: what an existing one says must not matter.
         Verb::Config(config::ConfigVerb::Init(args)) => config::init(&args, &typed, output),
-        verb => verb.execute(&Context { low: Low::gather(&typed), output, verbosity, log_filter }).await,
+        verb => verb.execute(&Context { low: Low::gather(&typed), output, verbosity, log_filter, who }).await,
     };
     result.unwrap_or_else(|error| {
         output.error(&error);
@@ -241,6 +248,16 @@ impl Cli {
         })
     }
 
+    /// `yrm history --repo el9` means the repository, and no setting.
+    fn with_repository_of_history(mut self) -> Self {
+        if let Verb::History(args) = &mut self.verb {
+            let given = self.bucket.given.iter().find(|(setting, _)| setting.name == "repo");
+            given.inspect(|(_, folder)| args.take_repository(folder));
+            self.bucket.given.retain(|(setting, _)| setting.name != "repo");
+        }
+        self
+    }
+
     /// Every setting that was given as a flag, and remarks on flags without effect.
     fn settings(&self) -> (Vec<(&'static Setting, String)>, Vec<String>) {
         let mut given = self.bucket.given.clone();
@@ -278,8 +295,8 @@ impl Cli {
             Verb::Key(verb) => given.extend(verb.signing().iter().flat_map(|flags| &flags.given).cloned()),
             Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Publish(_)
-            | Verb::Package(package::PackageVerb::Search(_))
-            | Verb::Repo(repo::RepoVerb::Log(_))
+            | Verb::Package(package::PackageVerb::Search(_) | package::PackageVerb::Show(_))
+            | Verb::Repo(repo::RepoVerb::Log(_) | repo::RepoVerb::Show(_) | repo::RepoVerb::Diff(_))
             | Verb::History(_)
             | Verb::Quarantine(_)
             | Verb::Doctor(_)

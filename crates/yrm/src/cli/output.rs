@@ -114,6 +114,11 @@ impl Output {
         to_stdout(text.trim_end())
     }
 
+    /// A JSON list that is written item by item: whoever makes it need not hold it.
+    pub fn json_list(&self) -> JsonList {
+        JsonList { is_empty: true }
+    }
+
     /// Text that is the data itself in either format, such as a configuration file.
     pub fn text(&self, text: &str) -> Result<()> {
         to_stdout(text.trim_end())
@@ -148,6 +153,27 @@ impl Output {
                 to_stderr(&safe_json(&body.to_string()));
             }
         }
+    }
+}
+
+/// See [`Output::json_list`].
+#[derive(Debug)]
+pub struct JsonList {
+    is_empty: bool,
+}
+
+impl JsonList {
+    /// One more.
+    pub fn push<T: Serialize>(&mut self, value: &T) -> Result<()> {
+        let json = serde_json::to_string(value)
+            .map_err(|error| Error::new(ErrorKind::Internal, "writing the answer as JSON").because(error))?;
+        let before = if std::mem::take(&mut self.is_empty) { '[' } else { ',' };
+        written(write!(io::stdout().lock(), "{before}{}", safe_json(&json)))
+    }
+
+    /// That was all.
+    pub fn end(self) -> Result<()> {
+        to_stdout(if self.is_empty { "[]" } else { "]" })
     }
 }
 
@@ -234,10 +260,14 @@ pub fn time(moment: Timestamp) -> String {
 }
 
 fn to_stdout(text: &str) -> Result<()> {
-    match writeln!(io::stdout().lock(), "{text}") {
+    written(writeln!(io::stdout().lock(), "{text}"))
+}
+
+fn written(outcome: io::Result<()>) -> Result<()> {
+    match outcome {
         // Whoever reads has seen enough (`| head`).
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|error| Error::new(ErrorKind::Unavailable, "writing to stdout").because(error)),
+        outcome => outcome.map_err(|error| Error::new(ErrorKind::Unavailable, "writing to stdout").because(error)),
     }
 }
 

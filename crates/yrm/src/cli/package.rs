@@ -1,28 +1,31 @@
-//! `yrm package`: what the repositories hold, and what an operator does with a package.
+//! `yrm package`: what an operator does with a package. [`super::search`] and [`super::show`] only look.
+
+use std::collections::{BTreeMap, HashSet};
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
 
-use super::beforehand::{BeforeTaking, Beforehand, perform, perform_when_sure};
-use super::context::{Context, DONE, open_bucket};
-use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
-use super::output::{Width, fitted};
-use super::run;
-use crate::bucket::Bucket;
+use super::beforehand::{Asked, BeforeTaking, Beforehand};
+use super::context::{Context, DONE};
+use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
+use super::search::{SearchArgs, search};
+use super::show::{ShowArgs, show};
+use super::summary::summary;
 use crate::bucket::generations::repository_named;
-use crate::bucket::{generations, observe};
+use crate::bucket::{Bucket, contents};
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::publish::Publisher;
 use crate::publish::operations::errand::Promotion;
-use crate::serve::new_run;
-use crate::store::key::{Key, RepositoryDir};
+use crate::secrets;
+use crate::store::key::RepositoryDir;
 
 /// What can be done with packages.
 #[derive(Debug, Subcommand)]
 pub(super) enum PackageVerb {
-    /// Show the packages whose path or NEVRA contains a text
+    /// Show the packages that fit, newest first
     Search(SearchArgs),
+    /// Show all versions of a package: where, since when, by whom, and when they are pruned
+    Show(ShowArgs),
     /// Remove packages from a repository; cached metadata keeps working for the grace period
     Remove(RemoveArgs),
     /// Put a published package into another folder too
@@ -38,28 +41,19 @@ pub(super) struct Rules {
     pub(super) publish: Flags<ForPublish>,
     #[command(flatten)]
     pub(super) signing: Flags<ForSigning>,
-}
-
-/// What `package search` takes.
-#[derive(Debug, Args)]
-pub(super) struct SearchArgs {
-    /// Part of a path or of a NEVRA; without it all packages
-    #[arg(default_value = "")]
-    text: String,
-    /// Only in this repository: its folder below `repo/`, or / for the root repository
-    #[arg(long = "in", value_name = "DIR")]
-    repository: Option<String>,
+    #[command(flatten)]
+    pub(super) because: Because,
 }
 
 /// What `package remove` takes.
 #[derive(Debug, Args)]
 pub(super) struct RemoveArgs {
-    /// Paths in the repository, as `yrm package search` shows them
+    /// Paths below `repo/`, as `yrm package search` shows them; with --in, paths in that repository
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<String>,
-    /// The repository's folder below `repo/`; without it the root repository `/`
-    #[arg(long = "in", value_name = "DIR", default_value = "", hide_default_value = true)]
-    repository: String,
+    /// The repository's folder below `repo/`, or / for the root repository; without it the paths say which
+    #[arg(long = "in", value_name = "DIR")]
+    repository: Option<String>,
     #[command(flatten)]
     taking: BeforeTaking,
     #[command(flatten)]
@@ -69,7 +63,7 @@ pub(super) struct RemoveArgs {
 /// What `package promote` takes.
 #[derive(Debug, Args)]
 pub(super) struct PromoteArgs {
-    /// Its path below `repo/`
+    /// Its path below `repo/`, as `yrm package search` shows it
     #[arg(value_name = "PATH")]
     from: String,
     /// Its new path below `repo/`; a folder, with a slash at its end, keeps the file's name
@@ -81,78 +75,99 @@ pub(super) struct PromoteArgs {
     pub(super) rules: Rules,
 }
 
-/// One published package.
-#[derive(Debug, Serialize)]
-struct FoundPackage {
-    /// Its repository's folder below `repo/`; `/` is the root repository.
-    repository: RepositoryDir,
-    /// Its path in the repository.
-    path: String,
-    /// Name, epoch, version, release and architecture.
-    nevra: String,
-    /// SHA-256 of the file.
-    pkgid: String,
-    /// Its size.
-    size_bytes: u64,
-}
-
 /// Does what was asked.
 pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
     match verb {
         PackageVerb::Search(args) => search(args, &config, context).await,
-        PackageVerb::Remove(args) => remove(args, &config, context).await,
-        PackageVerb::Promote(args) => promote(args, &config, context).await,
+        PackageVerb::Show(args) => show(args, &config, context).await,
+        PackageVerb::Remove(args) => {
+            secrets::fetch_all(&mut config).await?;
+            Box::pin(remove(args, &config, context)).await
+        }
+        PackageVerb::Promote(args) => {
+            secrets::fetch_all(&mut config).await?;
+            Box::pin(promote(args, &config, context)).await
+        }
     }
-}
-
-async fn search(args: &SearchArgs, config: &Config, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(config).await?;
-    let mut rows = Vec::new();
-    let repositories = match &args.repository {
-        Some(name) => vec![repository_named(&bucket, name).await?],
-        None => generations::repositories(&bucket).await?,
-    };
-    for repository in repositories {
-        rows.extend(rows_of(&bucket, &repository).await?);
-    }
-    rows.retain(|row| row.path.contains(&args.text) || row.nevra.contains(&args.text));
-    context.output.data(&rows, |rows| human(rows, context.output.width()))?;
-    Ok(DONE)
-}
-
-async fn rows_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Vec<FoundPackage>> {
-    let key = bucket.path(Key::Repomd { repository });
-    let Some(read) = bucket.store.get(&key, None).await? else { return Ok(Vec::new()) };
-    let catalog = observe::load_catalog(bucket, repository, &read.bytes).await?;
-    let entries = catalog.iter().flat_map(|catalog| catalog.entries.iter());
-    let row = |entry: crate::bucket::catalog::Entry<'_>| FoundPackage {
-        repository: repository.clone(),
-        path: entry.href.to_string(),
-        nevra: entry.nevra().to_string(),
-        pkgid: entry.pkgid().to_string(),
-        size_bytes: entry.size_bytes,
-    };
-    Ok(entries.map(row).collect())
-}
-
-fn human(rows: &[FoundPackage], width: Width) -> String {
-    if rows.is_empty() {
-        return "no package fits\n".to_owned();
-    }
-    let row = |row: &FoundPackage| {
-        [row.nevra.clone(), row.repository.to_string(), row.path.clone(), row.size_bytes.to_string()]
-    };
-    fitted(width, ["package", "repository", "path", "bytes"], rows.iter().map(row))
 }
 
 async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
-    let report = perform_when_sure((config, context), &args.taking, async |publisher, run| {
-        let repository = repository_named(publisher.bucket(), &args.repository).await?;
-        publisher.remove(&repository, args.paths.clone(), run).await
+    let asked = Asked::by(context, config, &args.rules.because);
+    let report = asked.when_sure(&args.taking, async |publisher, run| {
+        let (repository, paths) = meant(publisher.bucket(), args.repository.as_deref(), &args.paths).await?;
+        publisher.remove(&repository, paths, run).await
     });
-    context.output.data(&report.await?, run::summary)?;
+    context.output.data(&Box::pin(report).await?, summary)?;
     Ok(DONE)
+}
+
+/// The packages that paths mean: below `repo/`, with or without that name in front, or with `dir` in that repository. What
+/// no repository has is looked for by whoever uses it, who says so.
+async fn meant(bucket: &Bucket, dir: Option<&str>, paths: &[String]) -> Result<(RepositoryDir, Vec<String>)> {
+    let named = match dir {
+        Some(dir) => Some(repository_named(bucket, dir).await?),
+        None => None,
+    };
+    let mut known: BTreeMap<RepositoryDir, HashSet<String>> = BTreeMap::new();
+    let mut found: Vec<(RepositoryDir, String)> = Vec::new();
+    for path in paths {
+        let mut places = places(bucket, named.as_ref(), path);
+        let mut at = 0;
+        for (place, (repository, href)) in places.iter().enumerate() {
+            if !known.contains_key(repository) {
+                let now = contents::current(bucket, repository).await?;
+                let hrefs = now.into_iter().flat_map(|now| now.packages).map(|package| package.href).collect();
+                known.insert(repository.clone(), hrefs);
+            }
+            if known[repository].contains(href) {
+                at = place;
+                break;
+            }
+        }
+        if places.is_empty() {
+            // The root repository, or an error that names those there are.
+            places.push((repository_named(bucket, "").await?, path.clone()));
+        }
+        found.push(places.swap_remove(at));
+    }
+    let repository = found.first().map_or_else(|| RepositoryDir::new(""), |(repository, _)| repository.clone());
+    if found.iter().any(|(other, _)| *other != repository) {
+        return Err(Error::new(ErrorKind::Conflict, "looking for the packages")
+            .because("they are in several repositories")
+            .hint("nothing was changed; name packages of one repository at a time"));
+    }
+    let there = named.is_some() || !known.get(&repository).is_some_and(HashSet::is_empty);
+    let repository = if there { repository } else { repository_named(bucket, repository.as_str()).await? };
+    Ok((repository, found.into_iter().map(|(_, href)| href).collect()))
+}
+
+/// Where a path may point, the likeliest first.
+fn places(bucket: &Bucket, named: Option<&RepositoryDir>, path: &str) -> Vec<(RepositoryDir, String)> {
+    let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
+    let repo = format!("{}/", bucket.policy.folders.repo);
+    let spelt: Vec<&str> = std::iter::once(path).chain(path.strip_prefix(&repo)).collect();
+    match named {
+        Some(repository) => {
+            let below = |path: &&str| path.strip_prefix(repository.as_str())?.strip_prefix('/').map(str::to_owned);
+            let below: Vec<String> = spelt.iter().filter_map(below).collect();
+            let hrefs = spelt.iter().map(|path| (*path).to_owned()).chain(below);
+            hrefs.map(|href| (repository.clone(), href)).collect()
+        }
+        None => {
+            let located = spelt.iter().filter_map(|path| bucket.locator.locate(path));
+            located.map(|(repository, href)| (repository, href.to_owned())).collect()
+        }
+    }
+}
+
+/// A path below `repo/` without the name of that folder in front, unless a package is called so.
+async fn bare(bucket: &Bucket, path: &str) -> Result<String> {
+    if places(bucket, None, path).is_empty() {
+        return Ok(path.to_owned());
+    }
+    let (repository, mut hrefs) = meant(bucket, None, &[path.to_owned()]).await?;
+    Ok(hrefs.pop().map_or_else(|| path.to_owned(), |href| repository.path_of(&href)))
 }
 
 /// The new path: a folder, which ends with a slash, gets the package under the name that it has.
@@ -166,10 +181,14 @@ fn target(from: &str, to: &str) -> String {
 }
 
 async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Result<u8> {
-    let promotion = Promotion { from: args.from.clone(), to: target(&args.from, &args.to) };
-    let promotions = [promotion];
-    let promote = async |publisher: &Publisher, run| publisher.promote(&promotions, run).await;
-    let report = perform(config, &args.beforehand, new_run(), promote).await?;
-    context.output.data(&report, run::summary)?;
+    let promote = async |publisher: &Publisher, run| {
+        let from = bare(publisher.bucket(), &args.from).await?;
+        let repo = format!("{}/", publisher.bucket().policy.folders.repo);
+        let to = args.to.strip_prefix(&repo).unwrap_or(&args.to);
+        publisher.promote(&[Promotion { to: target(&from, to), from }], run).await
+    };
+    let asked = Asked::by(context, config, &args.rules.because);
+    let report = Box::pin(asked.operate(&args.beforehand, promote)).await?;
+    context.output.data(&report, summary)?;
     Ok(DONE)
 }

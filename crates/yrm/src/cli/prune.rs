@@ -5,13 +5,14 @@ use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::beforehand::{BeforeTaking, perform_when_sure, rehearse_at};
+use super::beforehand::{Asked, BeforeTaking};
 use super::context::{Context, DONE};
 use super::package::Rules;
-use super::run;
+use super::summary::summary;
 use crate::bucket::generations::{repositories, repository_named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::{Publisher, RunId};
+use crate::secrets;
 
 /// What `prune` takes.
 #[derive(Debug, Args)]
@@ -40,7 +41,8 @@ fn moment(text: &str) -> std::result::Result<Timestamp, String> {
 
 /// Prunes, or shows what would go.
 pub(super) async fn prune(args: &PruneArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
+    secrets::fetch_all(&mut config).await?;
     if config.policy.retention.is_none() {
         return Err(Error::new(ErrorKind::Config, "pruning")
             .because("there is no prune rule: all versions are kept")
@@ -53,11 +55,12 @@ pub(super) async fn prune(args: &PruneArgs, context: &Context) -> Result<u8> {
         };
         publisher.prune(there, run).await
     };
+    let asked = Asked::by(context, &config, &args.rules.because);
     let report = match args.at {
-        Some(at) => rehearse_at(&config, at, operation).await?,
-        None => perform_when_sure((&config, context), &args.taking, operation).await?,
+        Some(at) => Box::pin(asked.rehearse_at(at, operation)).await?,
+        None => Box::pin(asked.when_sure(&args.taking, operation)).await?,
     };
-    context.output.data(&report, run::summary)?;
+    context.output.data(&report, summary)?;
     Ok(DONE)
 }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::context::{Context, DONE, REJECTED, open_bucket};
 use super::output::table;
-use super::run::remark;
+use super::summary::remark;
 use crate::bucket::Bucket;
 use crate::bucket::receipt::{self, Receipt};
 use crate::config::{Config, Policy, Rule, Trust, parse};

@@ -5,13 +5,17 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::context::{Context, DONE, open_bucket};
+use super::flags::Because;
 use super::output::{Width, table, time, with_ids};
 use crate::bucket::Bucket;
 use crate::bucket::quarantine::{self, Kept};
-use crate::bucket::report::Rejected;
+use crate::bucket::report::{Operation, Rejected, Report};
 use crate::error::Result;
 use crate::publish::operations::release;
+use crate::publish::{RunId, history};
+use crate::serve::new_run;
 use crate::store::key::QUARANTINE_PREFIX;
+use crate::who::Who;
 
 /// What can be done with rejected files.
 #[derive(Debug, Subcommand)]
@@ -51,6 +55,8 @@ pub(super) struct ChangeArgs {
     /// Only show what would be done
     #[arg(long)]
     dry_run: bool,
+    #[command(flatten)]
+    because: Because,
 }
 
 /// One rejected file.
@@ -98,7 +104,8 @@ struct Change {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &QuarantineVerb, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(&context.config()?).await?;
+    let config = context.config()?;
+    let bucket = open_bucket(&config).await?;
     let kept = quarantine::list(&bucket).await?;
     match verb {
         QuarantineVerb::List(args) => {
@@ -116,14 +123,34 @@ pub(super) async fn execute(verb: &QuarantineVerb, context: &Context) -> Result<
         QuarantineVerb::Release(args) => {
             let files = quarantine::with_records(&bucket, found(&kept, args)?).await?;
             let changes = release(&bucket, &files, args.dry_run).await;
+            let who = context.who(&config, args.because.reason());
+            record(&bucket, &who, Operation::Release, &changes.0, args.dry_run).await?;
             say(context, changes)?;
         }
         QuarantineVerb::Drop(args) => {
             let changes = drop_all(&bucket, &found(&kept, args)?, args.dry_run).await;
+            let who = context.who(&config, args.because.reason());
+            record(&bucket, &who, Operation::Drop, &changes.0, args.dry_run).await?;
             say(context, changes)?;
         }
     }
     Ok(DONE)
+}
+
+/// What was done stands in the history, also where not all could be done.
+async fn record(bucket: &Bucket, who: &Who, operation: Operation, changes: &[Change], dry_run: bool) -> Result<()> {
+    if dry_run || changes.is_empty() {
+        return Ok(());
+    }
+    let RunId { id, started } = new_run();
+    let mut report = Report::new(id, started).of(operation);
+    for change in changes {
+        match &change.inbox_key {
+            Some(key) => report.released.push(key.clone()),
+            None => report.deleted.push(change.quarantine_key.clone()),
+        }
+    }
+    history::keep(bucket, &mut report, who).await
 }
 
 /// Every name is known before anything is changed.

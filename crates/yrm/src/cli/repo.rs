@@ -2,20 +2,26 @@
 
 use clap::{Args, Subcommand};
 
-use super::beforehand::{BeforeTaking, perform_when_sure};
+use super::beforehand::{Asked, BeforeTaking};
+use super::compare::{self, DiffArgs, ShowArgs};
 use super::context::{Context, DONE, open_bucket};
 use super::output::{Width, fitted, time};
 use super::package::Rules;
-use super::run;
+use super::summary::summary;
 use crate::bucket::generations::repository_named;
 use crate::bucket::log::{Generation, generations};
 use crate::error::Result;
+use crate::secrets;
 
 /// What can be done with a repository.
 #[derive(Debug, Subcommand)]
 pub(super) enum RepoVerb {
     /// Show the revisions that are kept, newest first
     Log(LogArgs),
+    /// Show what a revision holds, and who published it when and why
+    Show(ShowArgs),
+    /// Compare two revisions, or two repositories
+    Diff(DiffArgs),
     /// Publish again the packages of an earlier revision
     Rollback(RollbackArgs),
 }
@@ -44,19 +50,23 @@ pub(super) struct RollbackArgs {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
-    let config = context.config()?;
+    let mut config = context.config()?;
     match verb {
         RepoVerb::Log(args) => {
             let bucket = open_bucket(&config).await?;
             let log = generations(&bucket, &repository_named(&bucket, &args.repository).await?).await?;
             context.output.data(&log, |log| human(log, context.output.width()))?;
         }
+        RepoVerb::Show(args) => compare::show(args, &open_bucket(&config).await?, context).await?,
+        RepoVerb::Diff(args) => compare::diff(args, &open_bucket(&config).await?, context).await?,
         RepoVerb::Rollback(args) => {
-            let report = perform_when_sure((&config, context), &args.taking, async |publisher, run| {
+            secrets::fetch_all(&mut config).await?;
+            let asked = Asked::by(context, &config, &args.rules.because);
+            let report = asked.when_sure(&args.taking, async |publisher, run| {
                 let repository = repository_named(publisher.bucket(), &args.repository).await?;
                 publisher.roll_back(&repository, args.revision, run).await
             });
-            context.output.data(&report.await?, run::summary)?;
+            context.output.data(&Box::pin(report).await?, summary)?;
         }
     }
     Ok(DONE)

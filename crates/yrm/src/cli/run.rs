@@ -2,16 +2,14 @@
 
 use clap::Args;
 
-use super::beforehand::{self, Beforehand};
+use super::beforehand::{Asked, Beforehand};
 use super::context::{Context, DONE, outside};
-use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
-use super::output::table;
+use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
 use super::progress::Bars;
-use crate::bucket::report::{Remark, Report};
+use super::summary::summary;
 use crate::error::{ErrorKind, Result};
 use crate::secrets;
 use crate::serve;
-use crate::store::key::RepositoryDir;
 
 /// What `run` takes.
 #[derive(Debug, Args)]
@@ -24,6 +22,8 @@ pub(super) struct RunArgs {
     pub(super) publish: Flags<ForPublish>,
     #[command(flatten)]
     pub(super) signing: Flags<ForSigning>,
+    #[command(flatten)]
+    because: Because,
 }
 
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
@@ -31,11 +31,10 @@ pub(super) struct RunArgs {
 pub(super) async fn run(args: &RunArgs, context: &Context) -> Result<u8> {
     let mut config = context.config()?;
     secrets::fetch_all(&mut config).await?;
+    let asked = Asked::by(context, &config, &args.because);
     let bars = Bars::new(context.output);
-    let publish = async |run| {
-        beforehand::perform(&config, &args.beforehand, run, async |publisher, run| publisher.run(run, &bars).await)
-            .await
-    };
+    let publish =
+        async |run| asked.perform(&args.beforehand, run, async |publisher, run| publisher.run(run, &bars).await).await;
     let outcome = if args.beforehand.dry_run {
         publish(serve::new_run()).await
     } else {
@@ -48,105 +47,4 @@ pub(super) async fn run(args: &RunArgs, context: &Context) -> Result<u8> {
     let report = outcome?;
     context.output.data(&report, summary)?;
     Ok(if report.errors.is_empty() { DONE } else { ErrorKind::Unavailable.exit_code() })
-}
-
-/// A run for people.
-pub(super) fn summary(report: &Report) -> String {
-    let mut parts = Vec::new();
-    let mut list = |title: &str, rows: String, count: usize| {
-        if count > 0 {
-            parts.push(format!("{title}\n{rows}"));
-        }
-    };
-    let published = report.published.iter().map(|package| {
-        let there = package.already_there.then(|| "was there already".to_owned());
-        let signed = package.signed_with.as_ref().map(|key| format!("signed with {key}"));
-        let notes: Vec<String> = there.into_iter().chain(signed).chain(package.remarks.iter().map(remark)).collect();
-        [package.nevra.clone(), place(&package.repository, &package.href), notes.join("; ")]
-    });
-    let is_plan = report.plan.is_some();
-    let title = |done: &'static str, would: &'static str| if is_plan { would } else { done };
-    list(
-        title("Published", "Would be published"),
-        table(["package", "path in the repository", ""], published),
-        report.published.len(),
-    );
-    let rejected = report
-        .rejected
-        .iter()
-        .map(|file| [file.inbox_key.clone(), file.code.clone(), file.message.clone(), file.hint.clone()]);
-    list(
-        title(
-            "Rejected: in quarantine/ now, each with its reason beside it",
-            "Would be rejected: moved to quarantine/, each with its reason beside it",
-        ),
-        table(["file", "code", "why", "what to do"], rejected),
-        report.rejected.len(),
-    );
-    let waiting = report.waiting.iter().map(|file| [file.inbox_key.clone(), file.reason.clone()]);
-    let counts = report.counts();
-    let more = counts.waiting - report.waiting.len();
-    let more = if more == 0 { String::new() } else { format!("and {more} more\n") };
-    list("Waiting", format!("{}{more}", table(["file", "why"], waiting)), report.waiting.len());
-    let pruned = report.pruned.iter().map(|package| {
-        [package.nevra.clone(), place(&package.repository, &package.href), package.why.clone().unwrap_or_default()]
-    });
-    list(
-        title("Pruned", "Would be pruned"),
-        table(["package", "path in the repository", "why"], pruned),
-        report.pruned.len(),
-    );
-    for (title, gone) in [
-        (title("Removed", "Would be removed"), &report.removed),
-        (title("Replaced", "Would be replaced"), &report.replaced),
-        (title("Brought back", "Would be brought back"), &report.restored),
-    ] {
-        let rows = gone.iter().map(|package| [package.nevra.clone(), place(&package.repository, &package.href)]);
-        list(title, table(["package", "path in the repository"], rows), gone.len());
-    }
-    let taken_over = report.repositories.iter().filter_map(|one| Some((one, one.adoption.as_ref()?)));
-    let rows: Vec<[String; 2]> = taken_over
-        .map(|(one, adoption)| [RepositoryDir::new(&one.repository).to_string(), adoption.to_string()])
-        .collect();
-    list(title("Taken over", "Would be taken over"), table(["repository", "what was found"], rows.clone()), rows.len());
-    let errors = report.errors.iter().map(|error| [error.clone()]);
-    list("Errors", table(["what went wrong"], errors), report.errors.len());
-    let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
-    let dry = if is_plan { "dry run, nothing was changed: " } else { "" };
-    parts.push(format!(
-        "{dry}{} published, {}{} rejected, {} waiting, {}{}{}{} pruned, {} cleaned up, in {}\n",
-        counts.published,
-        some(counts.already_there, "there already"),
-        counts.rejected,
-        counts.waiting,
-        some(counts.removed, "removed"),
-        some(counts.replaced, "replaced"),
-        some(counts.restored, "brought back"),
-        counts.pruned,
-        report.cleaned_up,
-        duration(report.duration_ms),
-    ));
-    if let Some(plan) = &report.plan {
-        parts.push(format!("the plan is {plan}: with --expect {plan} this is done, or nothing\n"));
-    }
-    parts.concat()
-}
-
-/// `E_UNSIGNED: it is not signed`.
-pub(super) fn remark(remark: &Remark) -> String {
-    format!("{}: {}", remark.code, remark.message)
-}
-
-/// `el9/a.rpm`, or `a.rpm` in the one repository.
-fn place(repository: &str, href: &str) -> String {
-    if repository.is_empty() { href.to_owned() } else { format!("{repository}/{href}") }
-}
-
-/// `38 ms`, `1.5 s`, `93 s`.
-pub(super) fn duration(milliseconds: u64) -> String {
-    match milliseconds {
-        0..1_000 => format!("{milliseconds} ms"),
-        1_000..60_000 => format!("{}.{} s", milliseconds / 1_000, milliseconds % 1_000 / 100),
-        60_000.. => format!("{} s", milliseconds / 1_000),
-    }
 }

@@ -51,7 +51,7 @@ pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     // What comes before the service listens ends nothing either.
     let _before = Hangups::listen()?;
     secrets::fetch_all(&mut config).await?;
-    let publisher = publisher(&config).await?.sharing(config.service.share);
+    let publisher = publisher(&config).await?.sharing(config.service.share).acting_for(context.who(&config, None));
     let listener = match update::inherited(config.service.listen)? {
         Some(listener) => listener,
         None => http::bind(config.service.listen)?,

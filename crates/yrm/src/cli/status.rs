@@ -8,10 +8,12 @@ use super::context::{Context, DONE, open_bucket};
 use super::flags::{Flags, ForRepositories};
 use super::history::what_changed;
 use super::output::{Width, fitted, safe, time};
+use super::search::remark;
 use crate::bucket::Bucket;
 use crate::bucket::generations::repository_named;
-use crate::bucket::report::Report;
-use crate::bucket::{generations, history, inbox, observe};
+use crate::bucket::inbox::Dropped;
+use crate::bucket::report::{Operation, Report};
+use crate::bucket::{contents, generations, history, inbox};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, RepositoryDir};
 
@@ -45,10 +47,12 @@ struct RepositoryStatus {
     repository: RepositoryDir,
     /// When this revision was published; `null` when `repomd.xml` is missing.
     published: Option<Timestamp>,
-    /// `null` when another program wrote the metadata (the next run takes it over).
+    /// `null` when `repomd.xml` is missing or cannot be read, or when its revision is no number.
     revision: Option<u64>,
-    /// How many packages it holds; `null` when that is unknown.
+    /// How many packages it holds; `null` when `repomd.xml` is missing or cannot be read.
     packages: Option<usize>,
+    /// Whether another program wrote the metadata; the next run takes it over.
+    written_by_others: bool,
 }
 
 /// The files in the inbox.
@@ -60,7 +64,27 @@ struct Inbox {
     bytes: u64,
     /// When the oldest was uploaded.
     oldest: Option<Timestamp>,
+    /// The oldest of them, at most 20, and why they wait.
+    waiting: Vec<WaitingFile>,
 }
+
+/// A file that waits.
+#[derive(Debug, Serialize)]
+struct WaitingFile {
+    /// Its key.
+    inbox_key: String,
+    /// When it was uploaded.
+    uploaded: Timestamp,
+    /// Its size.
+    size_bytes: u64,
+    /// Why it waits, as a run has said; `null` where none has yet.
+    reason: Option<String>,
+}
+
+/// Files that are named.
+const NAMED: usize = 20;
+/// Records of the history that may say why a file waits.
+const RECORDS: usize = 50;
 
 /// Reads only.
 pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8> {
@@ -70,11 +94,12 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8> {
     let mut repositories = Vec::new();
     let wanted = match &args.repository {
         Some(name) => vec![repository_named(&bucket, name).await?],
-        None => generations::repositories(&bucket).await?,
+        None => generations::there(&bucket).await?,
     };
     for repository in wanted {
-        repositories.push(repository_status(&bucket, repository).await?);
+        repositories.push(repository_status(&bucket, repository, context).await?);
     }
+    let newest = history::load(&bucket, RECORDS).await?;
     let status = Status {
         bucket: config.bucket.to_string(),
         repositories,
@@ -82,8 +107,9 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8> {
             files: dropped.len(),
             bytes: dropped.iter().map(|dropped| dropped.object.size_bytes).sum(),
             oldest: dropped.iter().map(|dropped| dropped.object.modified).min(),
+            waiting: waiting(dropped, &newest),
         },
-        last_run: history::load(&bucket, 1).await?.into_iter().next(),
+        last_run: newest.into_iter().next(),
     };
     context.output.data(&status, |status| human(status, context.output.width()))?;
     let is_lost = !status.repositories.is_empty() && status.repositories.iter().all(|one| one.published.is_none());
@@ -107,17 +133,57 @@ async fn look_for_the_folder(bucket: &Bucket) -> Result<()> {
         ))
 }
 
-async fn repository_status(bucket: &Bucket, repository: RepositoryDir) -> Result<RepositoryStatus> {
-    let key = bucket.path(Key::Repomd { repository: &repository });
-    let Some(read) = bucket.store.get(&key, None).await? else {
-        return Ok(RepositoryStatus { repository, published: None, revision: None, packages: None });
+/// The files that have waited longest, and why: as the newest run said that has seen them.
+fn waiting(mut dropped: Vec<Dropped>, newest: &[Report]) -> Vec<WaitingFile> {
+    dropped.sort_by_key(Dropped::modified);
+    dropped.truncate(NAMED);
+    let reason = |dropped: &Dropped| {
+        let runs = newest.iter().filter(|run| run.operation == Operation::Run && run.started >= dropped.modified());
+        let mut said = runs.flat_map(|run| &run.waiting).filter(|waiting| waiting.inbox_key == dropped.key());
+        said.next().map(|waiting| waiting.reason.clone())
     };
-    let catalog = observe::load_catalog(bucket, &repository, &read.bytes).await?;
+    let file = |dropped: &Dropped| WaitingFile {
+        inbox_key: dropped.key().to_owned(),
+        uploaded: dropped.modified(),
+        size_bytes: dropped.object.size_bytes,
+        reason: reason(dropped),
+    };
+    dropped.iter().map(file).collect()
+}
+
+async fn repository_status(bucket: &Bucket, repository: RepositoryDir, context: &Context) -> Result<RepositoryStatus> {
+    // One repository's damage is its own.
+    let now = match contents::current(bucket, &repository).await {
+        Err(error) if error.kind() == ErrorKind::Corrupt => {
+            context.output.say(&format!("note: {}", error.chain()));
+            let key = bucket.path(Key::Repomd { repository: &repository });
+            let published = bucket.store.head(&key).await?.map(|object| object.modified);
+            return Ok(RepositoryStatus {
+                repository,
+                published,
+                revision: None,
+                packages: None,
+                written_by_others: true,
+            });
+        }
+        now => now?,
+    };
+    let Some(now) = now else {
+        return Ok(RepositoryStatus {
+            repository,
+            published: None,
+            revision: None,
+            packages: None,
+            written_by_others: false,
+        });
+    };
+    remark(&now, context);
     Ok(RepositoryStatus {
         repository,
-        published: Some(read.object.modified),
-        revision: catalog.as_ref().map(|catalog| catalog.revision),
-        packages: catalog.as_ref().map(|catalog| catalog.entries.len()),
+        published: Some(now.since),
+        revision: now.revision,
+        packages: Some(now.packages.len()),
+        written_by_others: now.catalog.is_none(),
     })
 }
 
@@ -142,8 +208,17 @@ fn human(status: &Status, width: Width) -> String {
         None => "No run has changed anything yet".to_owned(),
         Some(run) => format!("Last change: {}: {}", time(run.started), what_changed(run)),
     };
+    let not_yet = "no run has said why yet; `yrm serve` or `yrm run` publishes it";
+    let row = |file: &WaitingFile| {
+        let why = file.reason.clone().unwrap_or_else(|| not_yet.to_owned());
+        [file.inbox_key.clone(), time(file.uploaded), why]
+    };
+    let waiting = match inbox.waiting.as_slice() {
+        [] => String::new(),
+        files => fitted(width, ["waiting", "uploaded", "why"], files.iter().map(row)),
+    };
     format!(
-        "Bucket {}\n{repositories}Inbox: {} files, {} bytes{oldest}\n{last_run}\n",
+        "Bucket {}\n{repositories}Inbox: {} files, {} bytes{oldest}\n{waiting}{last_run}\n",
         safe(&status.bucket),
         inbox.files,
         inbox.bytes

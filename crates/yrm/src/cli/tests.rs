@@ -103,7 +103,12 @@ fn help_shows_only_settings_that_have_an_effect() {
         assert!(!shows(verb, "bucket"), "{verb}");
     }
     for verb in ["package remove", "package promote", "repo rollback"] {
-        for flag in ["notify-webhook", "notify-topic", "notify-on", "datadog-site", "dogstatsd", "cleanup-interval"] {
+        for flag in
+            ["notify-webhook", "notify-topic", "notify-on", "notify-shape", "datadog-site", "dogstatsd", "reason"]
+        {
+            assert!(shows(verb, flag), "{verb} {flag}");
+        }
+        for flag in ["cleanup-interval", "history-days"] {
             assert!(!shows(verb, flag), "{verb} {flag}");
         }
         assert!(shows(verb, "grace") && shows(verb, "signing-key"), "{verb}");
@@ -135,7 +140,7 @@ fn a_setting_is_known_by_its_earlier_name() {
 fn times_are_short_for_people() {
     let moment = "2026-11-22T14:43:17.824352054Z".parse().unwrap();
     assert_eq!(output::time(moment), "2026-11-22 14:43:17 UTC");
-    assert_eq!([38, 1_570, 93_999].map(run::duration), ["38 ms", "1.5 s", "93 s"]);
+    assert_eq!([38, 1_570, 93_999].map(summary::duration), ["38 ms", "1.5 s", "93 s"]);
 }
 
 #[test]

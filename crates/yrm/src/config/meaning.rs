@@ -15,8 +15,8 @@ use super::settings::Kind;
 use super::trust::{KeyringPlace, Level, SignPackages, Trust};
 use super::written::{self, Written};
 use super::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, Policy, Retention, S3Config,
-    SelfUpdate, Service, SigningConfig, globs, settings,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, NotifyShape, Policy, Retention,
+    S3Config, SelfUpdate, Service, SigningConfig, globs, settings,
 };
 
 /// What keep-at-least is when only prune-age-days is given.
@@ -157,6 +157,7 @@ impl Reading<'_> {
         let single_writer = self.required("single-writer", parse::switch);
         let allow_shrink = self.required("allow-shrink", parse::switch);
         let sweep_interval = self.required("cleanup-interval", parse::duration);
+        let history = self.required("history-days", parse::history_days);
         let on_conflict = self.required("on-conflict", parse::on_conflict);
         let trust = self.trust(folders.as_ref().ok());
         let mirrors = self.mirrors();
@@ -171,6 +172,7 @@ impl Reading<'_> {
             single_writer: single_writer?,
             allow_shrink: allow_shrink?,
             sweep_interval: sweep_interval?,
+            history: history?,
             on_conflict: on_conflict?,
             trust: trust?,
             mirrors: mirrors?,
@@ -388,14 +390,16 @@ impl Reading<'_> {
         let topic = self.optional("notify-topic", parse::topic);
         let (webhook, secret) = (self.secret("notify-webhook"), self.secret("notify-secret"));
         let on = self.required("notify-on", parse::notify_on);
-        let (topic, webhook, secret, on) = (topic?, webhook?, secret?, on?);
+        let shape = self.required("notify-shape", parse::notify_shape);
+        let (topic, webhook, secret, on, shape) = (topic?, webhook?, secret?, on?, shape?);
         let wrong = |message: &str, hint: &str| Complaint { message: message.to_owned(), hint: Some(hint.to_owned()) };
         let complaint = match &webhook {
             // The address may hold a secret: it is not repeated.
             Some(Secret::Known(url)) if parse::web_url(url).is_err() => {
                 Some(wrong("this is not a web address", "write https://host/path, without a user's name"))
             }
-            Some(_) if secret.is_none() => Some(wrong(
+            // Slack and Teams look at no signature: they know the sender by the address.
+            Some(_) if secret.is_none() && shape == NotifyShape::Yrm => Some(wrong(
                 "notices need a secret to be signed with",
                 "set notify-secret-file; the receiver checks the Yrm-Signature header with the same secret",
             )),
@@ -404,7 +408,7 @@ impl Reading<'_> {
         if let Some(complaint) = complaint {
             return Err(self.complain("notify-webhook".to_owned(), complaint));
         }
-        Ok((topic.is_some() || webhook.is_some()).then_some(Notify { webhook, topic, secret, on }))
+        Ok((topic.is_some() || webhook.is_some()).then_some(Notify { webhook, topic, secret, on, shape }))
     }
 
     /// A secret or its `-file` twin, whichever was said louder.

@@ -28,8 +28,9 @@ pub use self::problem::Problem;
 pub use self::template::template;
 pub use self::trust::{KeyringPlace, Level, Rule, SignPackages, Trust};
 pub use self::values::{
-    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, NotifyOn, OnConflict, Policy,
-    QueueAddress, ReleaseKey, Repositories, Retention, S3Config, SelfUpdate, Service, SignWith, SigningConfig, Topic,
+    BucketUrl, CacheConfig, Config, Datadog, Folders, LogFormat, Mirrors, Notify, NotifyOn, NotifyShape, OnConflict,
+    Policy, QueueAddress, ReleaseKey, Repositories, Retention, S3Config, SelfUpdate, Service, SignWith, SigningConfig,
+    Topic,
 };
 pub use self::written::{Acl, Encryption, ObjectClass, Tag, Written};
 use crate::error::{Error, ErrorKind, Result};

@@ -8,7 +8,9 @@ use base64::Engine as _;
 use p256::pkcs8::DecodePublicKey as _;
 
 use super::complaint::{Complaint, Parsed};
-use super::{BucketUrl, NotifyOn, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith, Topic, access_point};
+use super::{
+    BucketUrl, NotifyOn, NotifyShape, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith, Topic, access_point,
+};
 
 /// The longest duration taken: a hundred years, far from every overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
@@ -45,6 +47,16 @@ pub fn release_key(text: &str) -> Parsed<ReleaseKey> {
 /// `60` or `60d`; a bare number is days.
 pub fn days(text: &str) -> Parsed<Duration> {
     duration_in(text, 86_400, "write a whole number of days, such as 60")
+}
+
+/// The same, at least one day: the history is what says who did what.
+pub fn history_days(text: &str) -> Parsed<Duration> {
+    match days(text)? {
+        kept if kept >= Duration::from_hours(24) => Ok(kept),
+        _ => {
+            Err(Complaint::new("the history is kept for one day at least").hint("write a number of days, such as 400"))
+        }
+    }
 }
 
 fn duration_in(text: &str, bare_seconds: u64, hint: &str) -> Parsed<Duration> {
@@ -321,19 +333,22 @@ pub fn topic(text: &str) -> Parsed<Topic> {
 
 /// What is told, separated by commas.
 pub fn notify_on(text: &str) -> Parsed<NotifyOn> {
-    let mut on = NotifyOn { published: false, rejected: false, failing: false };
-    for word in text.split(',').map(str::trim) {
-        match word {
-            "published" => on.published = true,
-            "rejected" => on.rejected = true,
-            "failing" => on.failing = true,
-            _ => {
-                return Err(Complaint::new(format!("{word:?} is nothing that is told of"))
-                    .hint("write one or more of published, rejected, failing"));
-            }
-        }
+    text.split(',').map(str::trim).try_fold(NotifyOn::nothing(), |on, word| {
+        on.and(word).ok_or_else(|| {
+            Complaint::new(format!("there is no event {word:?} to notify of"))
+                .hint(format!("write one or more of {}", NotifyOn::WORDS.join(", ")))
+        })
+    })
+}
+
+/// `yrm`, `slack` or `teams`.
+pub fn notify_shape(text: &str) -> Parsed<NotifyShape> {
+    match text {
+        "yrm" => Ok(NotifyShape::Yrm),
+        "slack" => Ok(NotifyShape::Slack),
+        "teams" => Ok(NotifyShape::Teams),
+        _ => Err(Complaint::new(format!("{text:?} is not the shape of a notice")).hint("write yrm, slack or teams")),
     }
-    Ok(on)
 }
 
 /// A Datadog site (`datadoghq.eu`) or a whole URL.

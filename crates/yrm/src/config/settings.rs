@@ -327,6 +327,14 @@ pub const SETTINGS: &[Setting] = &[
     .default("6h")
     .formerly("sweep-interval"),
     Setting::new(
+        "history-days",
+        Group::Publish,
+        "DAYS",
+        "How long the history keeps what was done, by whom and why. The clean-up deletes older records.",
+    )
+    .kind(Kind::Number)
+    .default("400"),
+    Setting::new(
         "cache-dir",
         Group::Publish,
         "DIR",
@@ -340,7 +348,8 @@ pub const SETTINGS: &[Setting] = &[
         "datadog-api-key",
         Group::Publish,
         "KEY",
-        "Datadog API key: every run sends two gauges to Datadog while the service is ready (see /readyz). Prefer \
+        "Datadog API key: every run sends two gauges to Datadog while the service is ready (see /readyz), and every \
+         operation an event. Prefer \
          datadog-api-key-file: others on the machine can read a command line.",
     )
     .kind(Kind::Secret),
@@ -356,16 +365,16 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new("datadog-site", Group::Publish, "SITE", "Datadog site, such as datadoghq.eu, or a whole URL.")
         .default("datadoghq.com")
         .also("DD_SITE"),
-    Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the two gauges to this DogStatsD agent by UDP."),
+    Setting::new("dogstatsd", Group::Publish, "HOST:PORT", "Send the gauges and events to this DogStatsD agent by UDP."),
     Setting::new(
         "notify-webhook",
         Group::Publish,
         "URL",
-        "Send notices of what runs did to this URL, by a signed POST. Prefer notify-webhook-file when the URL is a secret.",
+        "Send notices of what runs and operations did to this URL, by a signed POST. Prefer notify-webhook-file when the URL is a secret.",
     )
     .kind(Kind::Secret),
     Setting::new("notify-webhook-file", Group::Publish, "FILE", "Read the webhook's URL from this file."),
-    Setting::new("notify-topic", Group::Publish, "ARN", "Send notices of what runs did to this SNS topic."),
+    Setting::new("notify-topic", Group::Publish, "ARN", "Send notices of what runs and operations did to this SNS topic."),
     Setting::new(
         "notify-secret",
         Group::Publish,
@@ -377,10 +386,19 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "notify-on",
         Group::Publish,
-        "published|rejected|failing,…",
-        "The events to send: packages were published, files were rejected (quarantine), runs fail or work again.",
+        "EVENT,…",
+        "The events to send: published, rejected (quarantine), failing (and working again), removed, pruned, rolled_back, \
+         promoted, settings.",
     )
-    .default("published,rejected,failing"),
+    .default("published,rejected,failing,removed,rolled_back,promoted,settings"),
+    Setting::new(
+        "notify-shape",
+        Group::Publish,
+        "yrm|slack|teams",
+        "What notify-webhook gets: yrm's signed JSON, or a message for Slack or Microsoft Teams, which need no \
+         notify-secret.",
+    )
+    .default("yrm"),
     Setting::new(
         "signing-key",
         Group::Signing,
@@ -456,6 +474,8 @@ pub struct OtherVariable {
 pub const CONFIG_VARIABLE: &str = "YRM_CONFIG";
 /// Log filter, in `tracing`'s syntax.
 pub const LOG_VARIABLE: &str = "YRM_LOG";
+/// Who acts, for the history.
+pub const ACTOR_VARIABLE: &str = "YRM_ACTOR";
 
 /// The `YRM_*` variables that are not settings.
 pub const OTHER_VARIABLES: &[OtherVariable] = &[
@@ -467,6 +487,11 @@ pub const OTHER_VARIABLES: &[OtherVariable] = &[
     OtherVariable {
         name: LOG_VARIABLE,
         help: "Which log lines are written, such as `debug` or `info,yrm::publish=trace`; wins over `-v` and `-d`.",
+    },
+    OtherVariable {
+        name: ACTOR_VARIABLE,
+        help: "Who acts, for the history and for notices; unset, the CI job's address, the ARN of the AWS credentials, or \
+               user@host.",
     },
 ];
 

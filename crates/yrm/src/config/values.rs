@@ -114,6 +114,8 @@ pub struct Policy {
     pub allow_shrink: bool,
     /// How often a repository is cleaned up at most.
     pub sweep_interval: Duration,
+    /// How long records of the history are kept.
+    pub history: Duration,
     /// What becomes of a package whose path or name other bytes have.
     pub on_conflict: OnConflict,
     /// Who may publish what where.
@@ -284,6 +286,20 @@ pub struct Notify {
     pub secret: Option<Secret>,
     /// What is told.
     pub on: NotifyOn,
+    /// How the webhook wants it.
+    pub shape: NotifyShape,
+}
+
+/// The shape of what is posted to the webhook.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum NotifyShape {
+    /// yrm's own JSON.
+    #[default]
+    Yrm,
+    /// A message for an incoming webhook of Slack.
+    Slack,
+    /// A message with an adaptive card, for a workflow of Microsoft Teams.
+    Teams,
 }
 
 impl std::fmt::Debug for Notify {
@@ -303,13 +319,37 @@ pub struct Topic {
 
 /// What is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct NotifyOn {
-    /// Packages can be installed.
-    pub published: bool,
-    /// Files were rejected.
-    pub rejected: bool,
-    /// Runs fail, and that they do no longer.
-    pub failing: bool,
+pub struct NotifyOn(u16);
+
+impl NotifyOn {
+    /// The words for what can be told, each a bit.
+    pub const WORDS: [&'static str; 8] =
+        ["published", "rejected", "failing", "removed", "pruned", "rolled_back", "promoted", "settings"];
+
+    /// Of nothing.
+    pub const fn nothing() -> Self {
+        Self(0)
+    }
+
+    /// Of all.
+    pub const fn everything() -> Self {
+        Self((1 << Self::WORDS.len()) - 1)
+    }
+
+    /// And of what `word` says; `None` where it says nothing.
+    #[must_use]
+    pub fn and(self, word: &str) -> Option<Self> {
+        Some(Self(self.0 | Self::bit(word)?))
+    }
+
+    /// Whether it is told.
+    pub fn has(self, word: &str) -> bool {
+        Self::bit(word).is_some_and(|bit| self.0 & bit != 0)
+    }
+
+    fn bit(word: &str) -> Option<u16> {
+        Self::WORDS.iter().position(|known| *known == word).map(|at| 1 << at)
+    }
 }
 
 impl std::fmt::Debug for Datadog {

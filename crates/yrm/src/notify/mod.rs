@@ -1,4 +1,4 @@
-//! Telling people and programs what runs did: by a webhook, through an SNS topic, or both.
+//! Telling people and programs what runs and operations did: by a webhook, through an SNS topic, or both.
 //!
 //! Nothing here can hold up or fail a run: notices wait in a short queue for each receiver, which drops
 //! when full, and one task a receiver sends them, each a few times and within a time limit. Bodies are
@@ -6,6 +6,7 @@
 
 pub mod news;
 mod send;
+mod shape;
 pub mod sign;
 
 use std::sync::{Mutex, PoisonError};
@@ -51,7 +52,8 @@ impl Notifier {
             |secret: &Option<Secret>| secret.as_ref().map(Secret::known).transpose().map(|it| it.map(str::to_owned));
         let secret = known(&config.secret)?;
         if let Some(url) = known(&config.webhook)? {
-            receiver(Receiver::Webhook(Webhook::new(&url, secret.clone(), &aws::authorities(s3).await?)?));
+            let webhook = Webhook::new(&url, secret.clone(), config.shape, &aws::authorities(s3).await?)?;
+            receiver(Receiver::Webhook(webhook));
         }
         if let Some(topic) = &config.topic {
             receiver(Receiver::Sns(Sns::connect(topic, s3, secret).await?));
@@ -59,10 +61,10 @@ impl Notifier {
         Ok(Self { bucket, on: config.on, health: Mutex::new(Health::new(patience)), receivers })
     }
 
-    /// Tells of a run that is over; returns at once, whatever the receivers do.
+    /// Tells of a run or an operation that is over; returns at once, whatever the receivers do.
     pub fn tell(&self, run: Ulid, at: Timestamp, outcome: std::result::Result<&Report, &Error>) {
         let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
-        let facts = Facts { bucket: &self.bucket, run, at };
+        let facts = Facts { bucket: &self.bucket, run, at, by: None, reason: None };
         for notice in news::of(facts, outcome, &mut health) {
             if !news::is_wanted(self.on, notice.event) {
                 continue;

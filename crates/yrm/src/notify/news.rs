@@ -1,11 +1,12 @@
-//! What a run has to tell: a pure function of its outcome and of how the runs before it ended.
+//! What a run or an operation has to tell: a pure function of its outcome and of how the runs before it ended.
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Value, json};
 use ulid::Ulid;
 
-use crate::bucket::report::Report;
+use crate::bucket::bounds::shorten;
+use crate::bucket::naming::path;
+use crate::bucket::report::{Operation, Published, Rejected, Report, TakenOut};
 use crate::config::NotifyOn;
 use crate::error::Error;
 use crate::legible;
@@ -15,6 +16,10 @@ use crate::store::key::RepositoryDir;
 const MOST: usize = 50;
 /// Bytes of the longest notice: lists are cut until it fits.
 const LONGEST: usize = 200 << 10;
+/// The same for people: they read the first, and Teams takes 28 KiB.
+const MOST_IN_WORDS: usize = 20;
+/// Bytes of a line for people.
+const LONGEST_LINE: usize = 400;
 
 /// Packages can be installed.
 pub const PUBLISHED: &str = "published";
@@ -25,13 +30,20 @@ pub const FAILING: &str = "failing";
 /// They do no longer.
 pub const RECOVERED: &str = "recovered";
 
-/// Whether somebody wants to hear of `event`.
+/// An operator took packages out.
+pub const REMOVED: &str = "removed";
+/// Old versions left by the prune rule.
+pub const PRUNED: &str = "pruned";
+/// A repository holds again what it held before.
+pub const ROLLED_BACK: &str = "rolled_back";
+/// Packages were put into another folder, too.
+pub const PROMOTED: &str = "promoted";
+/// The bucket's settings changed.
+pub const SETTINGS: &str = "settings";
+
+/// Whether somebody wants to hear of `event`. Whoever hears that runs fail hears that they work again.
 pub fn is_wanted(on: NotifyOn, event: &str) -> bool {
-    match event {
-        PUBLISHED => on.published,
-        REJECTED => on.rejected,
-        _ => on.failing,
-    }
+    on.has(if event == RECOVERED { FAILING } else { event })
 }
 
 /// One notice.
@@ -45,6 +57,9 @@ pub struct Notice {
     pub subject: String,
     /// JSON on one line.
     pub body: String,
+    /// The same for people, line by line: where, who, why, and what. What others wrote in it is legible, and not escaped
+    /// for anything.
+    pub lines: Vec<String>,
 }
 
 /// Which run it is about.
@@ -56,6 +71,16 @@ pub struct Facts<'a> {
     pub run: Ulid,
     /// When it started.
     pub at: Timestamp,
+    /// Who did it, if it is known.
+    pub by: Option<&'a str>,
+    /// Why, if it is known.
+    pub reason: Option<&'a str>,
+}
+
+/// A thing that a notice lists: for programs and for people.
+struct Item {
+    json: Value,
+    line: String,
 }
 
 /// How runs have ended until now. One that fails heals by itself in the next, so some are waited for.
@@ -87,29 +112,16 @@ impl Health {
     }
 }
 
-/// What there is to tell of a run.
+/// What there is to tell of a run or of an operation.
 pub fn of(facts: Facts<'_>, outcome: Result<&Report, &Error>, health: &mut Health) -> Vec<Notice> {
     let mut notices = Vec::new();
     if let Ok(report) = outcome {
-        let uploader = |key: &String| report.uploaders.get(key);
-        let published = report.published.iter().filter(|package| !package.already_there);
-        let packages: Vec<Value> = published
-            .map(|package| {
-                json!({
-                    "nevra": package.nevra, "repository": RepositoryDir::new(&package.repository), "href": package.href,
-                    "pkgid": package.pkgid, "size_bytes": package.size_bytes, "inbox_key": package.inbox_key,
-                    "uploader": uploader(&package.inbox_key),
-                })
-            })
-            .collect();
-        notices.extend(notice(facts, PUBLISHED, "packages", &packages));
-        let rejected = report.rejected.iter().map(|file| {
-            json!({
-                "inbox_key": file.inbox_key, "code": file.code, "message": file.message, "hint": file.hint,
-                "quarantine_key": file.quarantine_key, "uploader": uploader(&file.inbox_key),
-            })
-        });
-        notices.extend(notice(facts, REJECTED, "files", &rejected.collect::<Vec<_>>()));
+        let facts = Facts { by: report.by.as_deref(), reason: report.reason.as_deref(), ..facts };
+        notices.extend(changes(facts, report));
+        // Whether runs succeed is not for an operation to say.
+        if report.operation != Operation::Run {
+            return notices;
+        }
     }
     let errors = match outcome {
         Ok(report) => report.errors.clone(),
@@ -117,18 +129,93 @@ pub fn of(facts: Facts<'_>, outcome: Result<&Report, &Error>, health: &mut Healt
     };
     match health.ended(errors.is_empty()) {
         Some(RECOVERED) => notices.push(written(facts, RECOVERED, "errors", &[], 0)),
-        Some(event) => notices.extend(notice(facts, event, "errors", &errors)),
+        Some(event) => notices.extend(notice(facts, event, "errors", &errors.iter().map(failed).collect::<Vec<_>>())),
         None => {}
     }
     notices
 }
 
+/// What changed.
+fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
+    let came: Vec<Item> = report.published.iter().filter(|package| !package.already_there).map(came(report)).collect();
+    let left = |list: &[TakenOut]| list.iter().map(|package| left(package, None)).collect::<Vec<_>>();
+    let packages = |event, items: &[Item]| notice(facts, event, "packages", items);
+    let mut notices = Vec::new();
+    match report.operation {
+        Operation::Remove => notices.extend(packages(REMOVED, &left(&report.removed))),
+        Operation::Promote => notices.extend(packages(PROMOTED, &came)),
+        Operation::Rollback => notices.push(rolled_back(facts, report)),
+        Operation::Settings => notices.push(written(facts, SETTINGS, "changes", &[], 0)),
+        Operation::Run
+        | Operation::Adopt
+        | Operation::Prune
+        | Operation::Release
+        | Operation::Drop
+        | Operation::Other => {
+            notices.extend(packages(PUBLISHED, &came));
+            let rejected: Vec<Item> = report.rejected.iter().map(rejected(report)).collect();
+            notices.extend(notice(facts, REJECTED, "files", &rejected));
+        }
+    }
+    notices.extend(packages(PRUNED, &left(&report.pruned)));
+    notices
+}
+
+/// Told also where only the order of packages changed.
+fn rolled_back(facts: Facts<'_>, report: &Report) -> Notice {
+    let came = report.restored.iter().map(|package| left(package, Some("restored")));
+    let gone = report.removed.iter().map(|package| left(package, Some("removed")));
+    let items: Vec<Item> = came.chain(gone).collect();
+    notice(facts, ROLLED_BACK, "packages", &items).unwrap_or_else(|| written(facts, ROLLED_BACK, "packages", &[], 0))
+}
+
+fn came(report: &Report) -> impl Fn(&Published) -> Item {
+    |package| {
+        let uploader = report.uploaders.get(&package.inbox_key);
+        let json = json!({
+            "nevra": package.nevra, "repository": RepositoryDir::new(&package.repository), "href": package.href,
+            "pkgid": package.pkgid, "size_bytes": package.size_bytes, "inbox_key": package.inbox_key,
+            "uploader": uploader,
+        });
+        let from = uploader.map_or_else(String::new, |uploader| format!(", uploaded by {uploader}"));
+        let line = format!("{} at {}{from}", package.nevra, path(&package.repository, &package.href));
+        Item { json, line }
+    }
+}
+
+fn rejected(report: &Report) -> impl Fn(&Rejected) -> Item {
+    |file| {
+        let uploader = report.uploaders.get(&file.inbox_key);
+        let json = json!({
+            "inbox_key": file.inbox_key, "code": file.code, "message": file.message, "hint": file.hint,
+            "quarantine_key": file.quarantine_key, "uploader": uploader,
+        });
+        let from = uploader.map_or_else(String::new, |uploader| format!(", uploaded by {uploader}"));
+        Item { json, line: format!("{}: {}: {}{from}", file.inbox_key, file.code, file.message) }
+    }
+}
+
+fn left(package: &TakenOut, change: Option<&str>) -> Item {
+    let mut json = json!({
+        "nevra": package.nevra, "repository": RepositoryDir::new(&package.repository), "href": package.href,
+    });
+    let mut line = format!("{} at {}", package.nevra, path(&package.repository, &package.href));
+    if let Some(change) = change {
+        json["change"] = change.into();
+        line = format!("{change}: {line}");
+    }
+    Item { json, line }
+}
+
+fn failed(error: impl AsRef<str>) -> Item {
+    Item { json: error.as_ref().into(), line: error.as_ref().to_owned() }
+}
+
 /// A notice of what `list` holds, if it holds anything.
-fn notice<T: Serialize>(facts: Facts<'_>, event: &'static str, name: &str, list: &[T]) -> Option<Notice> {
+fn notice(facts: Facts<'_>, event: &'static str, name: &str, list: &[Item]) -> Option<Notice> {
     if list.is_empty() {
         return None;
     }
-    let list: Vec<Value> = list.iter().filter_map(|item| serde_json::to_value(item).ok()).collect();
     let mut shown = list.len().min(MOST);
     loop {
         let notice = written(facts, event, name, &list[..shown], list.len() - shown);
@@ -139,18 +226,42 @@ fn notice<T: Serialize>(facts: Facts<'_>, event: &'static str, name: &str, list:
     }
 }
 
-fn written(facts: Facts<'_>, event: &'static str, name: &str, list: &[Value], more: usize) -> Notice {
-    let Facts { bucket, run, at } = facts;
-    let body = json!({
+fn written(facts: Facts<'_>, event: &'static str, name: &str, list: &[Item], more: usize) -> Notice {
+    let Facts { bucket, run, at, by, reason } = facts;
+    let items: Vec<&Value> = list.iter().map(|item| &item.json).collect();
+    let mut body = json!({
         "event": event, "id": format!("{run}-{event}"), "at": at, "bucket": bucket, "run": run,
-        name: list, "more": more,
+        name: items, "more": more,
     });
+    for (name, said) in [("by", by), ("reason", reason)] {
+        if let Some(said) = said {
+            body[name] = said.into();
+        }
+    }
     let count = list.len() + more;
     let subject = match event {
-        PUBLISHED => format!("yrm: {count} published"),
-        REJECTED => format!("yrm: {count} rejected"),
+        PUBLISHED | REJECTED | REMOVED | PRUNED | PROMOTED => format!("yrm: {count} {event}"),
+        ROLLED_BACK => "yrm: a repository was rolled back".to_owned(),
+        SETTINGS => "yrm: the bucket's settings changed".to_owned(),
         FAILING => "yrm: runs fail".to_owned(),
         _ => "yrm: runs succeed again".to_owned(),
     };
-    Notice { event, at, subject, body: legible::safe_json(&body.to_string()) }
+    let lines = lines((bucket, by, reason), list, more);
+    Notice { event, at, subject, body: legible::safe_json(&body.to_string()), lines }
+}
+
+/// Things and how many more, told in words.
+fn lines((bucket, by, reason): (&str, Option<&str>, Option<&str>), list: &[Item], more: usize) -> Vec<String> {
+    let said = [("Bucket", Some(bucket)), ("By", by), ("Reason", reason)];
+    let said = said.into_iter().filter_map(|(what, said)| Some(format!("{what}: {}", said?)));
+    let (shown, rest) = list.split_at(list.len().min(MOST_IN_WORDS));
+    let shown = shown.iter().map(|item| item.line.clone());
+    let more = more + rest.len();
+    let more = (more > 0).then(|| format!("and {more} more"));
+    let legible = |line: String| {
+        let mut line = legible::safe(&line);
+        shorten(&mut line, LONGEST_LINE);
+        line
+    };
+    said.chain(shown).chain(more).map(legible).collect()
 }

@@ -7,12 +7,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::news::Notice;
+use super::shape;
 use super::sign::{NAME, sign};
 use crate::authorities::Authorities;
 use crate::aws::Service;
 use crate::aws::named::SNS;
 use crate::aws::refusal::Failure;
-use crate::config::{S3Config, Topic, parse};
+use crate::config::{NotifyShape, S3Config, Topic, parse};
 use crate::error::{Error, ErrorKind, Result};
 
 /// For one try.
@@ -54,10 +55,11 @@ pub(super) struct Webhook {
     url: String,
     host: String,
     secret: Option<String>,
+    shape: NotifyShape,
 }
 
 impl Webhook {
-    pub(super) fn new(url: &str, secret: Option<String>, believed: &Authorities) -> Result<Self> {
+    pub(super) fn new(url: &str, secret: Option<String>, shape: NotifyShape, believed: &Authorities) -> Result<Self> {
         let client = believed
             .web()?
             .timeout(TIMEOUT)
@@ -71,19 +73,20 @@ impl Webhook {
             return Err(Error::new(ErrorKind::Config, "reading notify-webhook").because("this is not a web address"));
         }
         let host = url.split_once("://").map_or("", |(_, rest)| rest).split(['/', '?', '#']).next().unwrap_or_default();
-        Ok(Self { client, url: url.to_owned(), host: host.to_owned(), secret })
+        Ok(Self { client, url: url.to_owned(), host: host.to_owned(), secret, shape })
     }
 
     async fn send(&self, notice: &Notice) -> std::result::Result<(), Failed> {
+        let body = shape::body(notice, self.shape);
         let mut request = self
             .client
             .post(&self.url)
             .header("Content-Type", "application/json")
             .header("User-Agent", concat!("yrm/", env!("CARGO_PKG_VERSION")))
-            .body(notice.body.clone());
+            .body(body.clone());
         if let Some(secret) = &self.secret {
             // By the time of sending: receivers turn away what is old.
-            request = request.header(NAME, sign(secret, Timestamp::now(), &notice.body));
+            request = request.header(NAME, sign(secret, Timestamp::now(), &body));
         }
         match request.send().await {
             Ok(answer) if answer.status().is_success() => Ok(()),

@@ -4,15 +4,15 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::news::{FAILING, PUBLISHED, RECOVERED, REJECTED};
+use super::news::{FAILING, PROMOTED, PRUNED, PUBLISHED, RECOVERED, REJECTED, REMOVED, ROLLED_BACK, SETTINGS};
 use super::*;
 use crate::authorities::Authorities;
 use crate::board::tests::report;
-use crate::bucket::report::{Published, Rejected};
-use crate::config::{Notify, NotifyOn, Secret};
+use crate::bucket::report::{Operation, Published, Rejected, TakenOut};
+use crate::config::{Notify, NotifyOn, NotifyShape, Secret};
 use crate::error::ErrorKind;
 
-const ALL: NotifyOn = NotifyOn { published: true, rejected: true, failing: true };
+const ALL: NotifyOn = NotifyOn::everything();
 
 fn published(number: usize) -> Published {
     Published {
@@ -47,7 +47,13 @@ fn rejected(message: &str) -> Rejected {
 }
 
 fn facts() -> Facts<'static> {
-    Facts { bucket: "s3://b", run: Ulid::nil(), at: Timestamp::from_second(1_795_377_600).unwrap() }
+    Facts {
+        bucket: "s3://b",
+        run: Ulid::nil(),
+        at: Timestamp::from_second(1_795_377_600).unwrap(),
+        by: None,
+        reason: None,
+    }
 }
 
 fn events(notices: &[Notice]) -> Vec<&'static str> {
@@ -115,6 +121,103 @@ fn failing_is_told_once_and_so_is_its_end() {
     assert_eq!(body["errors"][0], "listing inbox/: a timeout");
 }
 
+fn taken_out(nevra: &str) -> TakenOut {
+    TakenOut { repository: "el9".to_owned(), href: format!("{nevra}.rpm"), nevra: nevra.to_owned(), why: None }
+}
+
+/// An operation in which all that can happen has happened.
+fn operation(operation: Operation) -> Report {
+    Report {
+        operation,
+        by: Some("ada".to_owned()),
+        reason: Some("CVE-2026-1 <b>".to_owned()),
+        published: vec![published(1)],
+        removed: vec![taken_out("gone")],
+        restored: vec![taken_out("back")],
+        pruned: vec![taken_out("old")],
+        ..report(0, &[], &[])
+    }
+}
+
+#[test]
+fn an_operation_is_told_by_its_own_event_with_who_and_why() {
+    let told = |of: Operation| news::of(facts(), Ok(&operation(of)), &mut Health::new(0));
+    for (of, expected) in [
+        (Operation::Remove, &[REMOVED, PRUNED][..]),
+        (Operation::Promote, &[PROMOTED, PRUNED]),
+        (Operation::Rollback, &[ROLLED_BACK, PRUNED]),
+        (Operation::Settings, &[SETTINGS, PRUNED]),
+        (Operation::Run, &[PUBLISHED, PRUNED]),
+    ] {
+        let notices = told(of);
+        assert_eq!(events(&notices), expected);
+        let body: Value = serde_json::from_str(&notices[0].body).unwrap();
+        assert_eq!((&body["by"], &body["reason"]), (&"ada".into(), &"CVE-2026-1 <b>".into()), "{body}");
+    }
+    let body: Value = serde_json::from_str(&told(Operation::Rollback)[0].body).unwrap();
+    let changes: Vec<&str> =
+        body["packages"].as_array().unwrap().iter().map(|one| one["change"].as_str().unwrap()).collect();
+    assert_eq!(changes, ["restored", "removed"]);
+    // It says nothing of whether runs succeed.
+    let partly = Report { errors: vec!["no".to_owned()], ..operation(Operation::Remove) };
+    assert_eq!(events(&news::of(facts(), Ok(&partly), &mut Health::new(0))), [REMOVED, PRUNED]);
+}
+
+#[test]
+fn only_what_is_wanted_is_told() {
+    let on = NotifyOn::nothing().and("failing").unwrap();
+    assert!(news::is_wanted(on, FAILING) && news::is_wanted(on, RECOVERED));
+    for event in [PUBLISHED, REJECTED, REMOVED, PRUNED, ROLLED_BACK, PROMOTED, SETTINGS] {
+        assert!(!news::is_wanted(on, event) && news::is_wanted(ALL, event), "{event}");
+        assert!(NotifyOn::WORDS.contains(&event));
+    }
+}
+
+/// A removal whose texts are as bad as an uploader can make them.
+fn hostile() -> Notice {
+    let mut run = operation(Operation::Remove);
+    run.removed = vec![taken_out("<!channel> [x](https://evil.example) *b* & `c`\u{202e}")];
+    run.pruned.clear();
+    news::of(facts(), Ok(&run), &mut Health::new(0)).remove(0)
+}
+
+#[test]
+fn slack_gets_text_in_which_nothing_is_a_link_or_a_mention() {
+    let body: Value = serde_json::from_str(&shape::body(&hostile(), NotifyShape::Slack)).unwrap();
+    let text = body["text"].as_str().unwrap();
+    assert!(!text.contains(['<', '>', '\u{202e}']), "{text}");
+    assert!(text.contains("&lt;!channel&gt; [x](https://evil.example) *b* &amp; `c`"), "{text}");
+    assert!(text.starts_with("yrm: 1 removed\nBucket: s3://b\nBy: ada\nReason: CVE-2026-1 &lt;b&gt;\n"), "{text}");
+    assert_eq!((&body["mrkdwn"], &body["unfurl_links"]), (&false.into(), &false.into()));
+}
+
+#[test]
+fn teams_gets_a_card_whose_texts_are_never_markdown() {
+    let body: Value = serde_json::from_str(&shape::body(&hostile(), NotifyShape::Teams)).unwrap();
+    let attachment = &body["attachments"][0];
+    assert_eq!(body["type"], "message");
+    assert_eq!(attachment["contentType"], "application/vnd.microsoft.card.adaptive");
+    let card = &attachment["content"];
+    assert_eq!((&card["type"], &card["version"]), (&"AdaptiveCard".into(), &"1.4".into()));
+    let blocks = card["body"].as_array().unwrap();
+    assert!(blocks.iter().all(|block| block["type"] == "RichTextBlock" && block["inlines"][0]["type"] == "TextRun"));
+    let texts: Vec<&str> = blocks.iter().map(|block| block["inlines"][0]["text"].as_str().unwrap()).collect();
+    assert_eq!(texts[..4], ["yrm: 1 removed", "Bucket: s3://b", "By: ada", "Reason: CVE-2026-1 <b>"]);
+    assert!(texts[4].starts_with("<!channel> [x](https://evil.example) *b* & `c`"), "{texts:?}");
+}
+
+#[test]
+fn a_chat_gets_the_first_lines_and_few_bytes() {
+    let mut run = operation(Operation::Remove);
+    run.removed = (0..1_000).map(|at| taken_out(&format!("{at}{}", "x".repeat(3_000)))).collect();
+    let notice = news::of(facts(), Ok(&run), &mut Health::new(0)).remove(0);
+    for shape in [NotifyShape::Slack, NotifyShape::Teams] {
+        let body = shape::body(&notice, shape);
+        assert!(body.len() < 28 << 10, "{}", body.len());
+        assert!(body.contains("and 980 more"), "{body}");
+    }
+}
+
 /// Answers the posts in turn with these and hands over what arrived.
 async fn server(answers: &'static [u16]) -> (String, UnboundedReceiver<(HeaderMap, String)>) {
     type Seen = (UnboundedSender<(HeaderMap, String)>, &'static [u16], std::sync::Arc<std::sync::atomic::AtomicUsize>);
@@ -137,7 +240,13 @@ fn known(text: &str) -> Secret {
 }
 
 async fn notifier(url: &str) -> Notifier {
-    let notify = Notify { webhook: Some(known(url)), topic: None, secret: Some(known("s3cret")), on: ALL };
+    let notify = Notify {
+        webhook: Some(known(url)),
+        topic: None,
+        secret: Some(known("s3cret")),
+        on: ALL,
+        shape: NotifyShape::Yrm,
+    };
     Notifier::start(&notify, "s3://b".to_owned(), &S3Config::default(), 0).await.unwrap()
 }
 
@@ -191,9 +300,17 @@ async fn a_receiver_that_never_answers_holds_up_nobody() {
 
 #[test]
 fn a_webhooks_address_is_shown_by_its_host_alone() {
-    let webhook = Webhook::new("https://hooks.example.com/T0/s3cret?k=v", None, &Authorities::default()).unwrap();
+    let webhook =
+        Webhook::new("https://hooks.example.com/T0/s3cret?k=v", None, NotifyShape::Yrm, &Authorities::default())
+            .unwrap();
     assert_eq!(Receiver::Webhook(webhook).to_string(), "the webhook at hooks.example.com");
-    let notify = Notify { webhook: Some(known("https://h/s3cret")), topic: None, secret: Some(known("k3y")), on: ALL };
+    let notify = Notify {
+        webhook: Some(known("https://h/s3cret")),
+        topic: None,
+        secret: Some(known("k3y")),
+        on: ALL,
+        shape: NotifyShape::Yrm,
+    };
     let shown = format!("{notify:?}");
     assert!(!shown.contains("s3cret") && !shown.contains("k3y"), "{shown}");
 }

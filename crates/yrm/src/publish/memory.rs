@@ -31,6 +31,8 @@ pub(crate) struct Memory {
     pub(crate) mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
     /// When every repository was last looked up, to prune and to clean up where nothing arrives.
     pub(crate) looked_round: Mutex<LookedRound>,
+    /// What a record last said of uploads that wait, in eight bytes.
+    pub(crate) waiting_told: Mutex<u64>,
 }
 
 /// When the bucket's repositories were last listed, for each purpose.

@@ -60,7 +60,7 @@ pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Report, TakenOut, Waiting};
+use crate::bucket::report::{KeySet, Operation, Report, TakenOut, Waiting};
 use crate::bucket::signature::Signature;
 use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
@@ -75,9 +75,12 @@ use crate::upkeep::lease::Leases;
 use crate::upkeep::mend::mend_where_due;
 use crate::upkeep::round::{retention_due_at, sweep_where_due};
 use crate::upkeep::share::{self, Sharing, publish_shares};
+use crate::who::Who;
 
 /// Inbox objects judged and published together, at most: one switch a repository.
 const BATCH: usize = 1_000;
+/// An upload that waits for so long is worth a record.
+const LINGERS: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 /// Times a lost switch starts again before the packages are left for the next run.
 const MAX_SWITCHES: u32 = 20;
 
@@ -183,6 +186,12 @@ async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, set
     answer(bucket, work.pass, prepared, settlement).await;
 }
 
+/// The uploads that have been there for so long that it is worth a record why.
+fn dropped_long_ago(dropped: &[Dropped], now: jiff::Timestamp) -> KeySet {
+    let is_old = |dropped: &&Dropped| now.duration_since(dropped.modified()) >= LINGERS;
+    KeySet::of(dropped.iter().filter(is_old).map(Dropped::key))
+}
+
 /// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
 /// can be read again.
 #[derive(Debug)]
@@ -196,6 +205,7 @@ pub struct Publisher {
     shares: bool,
     /// All that it may do, where that was looked at beforehand.
     expected: Option<Expected>,
+    who: Who,
 }
 
 impl Publisher {
@@ -210,6 +220,7 @@ impl Publisher {
             leases: Leases::default(),
             shares: false,
             expected: None,
+            who: Who::default(),
         })
     }
 
@@ -241,6 +252,13 @@ impl Publisher {
         self
     }
 
+    /// The same publisher, acting for somebody: who it is and why stands beside every change.
+    #[must_use]
+    pub fn acting_for(mut self, who: Who) -> Self {
+        self.who = who;
+        self
+    }
+
     /// The bucket it publishes in.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
@@ -265,33 +283,34 @@ impl Publisher {
             dropped.retain(|dropped| expected.answers(dropped));
         }
         report.found(dropped.iter().map(Dropped::key));
+        let lingering = dropped_long_ago(&dropped, run.started);
         report.oldest_upload = dropped.iter().map(Dropped::modified).min();
         // What is empty comes behind, out of order, and is never long.
         self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began, expected: self.expected.as_ref() };
-        mend_where_due(&self.bucket, &self.memory, (run, began + STALE_AFTER), &mut report).await;
+        Box::pin(mend_where_due(&self.bucket, &self.memory, (run, began + STALE_AFTER), &mut report)).await;
         let mirrors_owed = std::mem::take(&mut *lock(&self.memory.mirrors_owed));
         if shares {
             let sharing = Sharing { bucket: &self.bucket, leases: &self.leases, line: self };
-            publish_shares(sharing, dropped, pass, &mut report).await;
+            Box::pin(publish_shares(sharing, dropped, pass, &mut report)).await;
         } else {
-            self.batches(&dropped, pass, &mut report).await;
+            Box::pin(self.batches(&dropped, pass, &mut report)).await;
         }
-        self.settle_owed(mirrors_owed, pass, &mut report).await;
-        self.retire_where_due(pass, &mut report).await;
-        sweep_where_due(&self.bucket, &self.memory, run, &mut report).await;
+        Box::pin(self.settle_owed(mirrors_owed, pass, &mut report)).await;
+        Box::pin(self.retire_where_due(pass, &mut report)).await;
+        Box::pin(sweep_where_due(&self.bucket, &self.memory, run, &mut report)).await;
         report.finish(began.elapsed(), self.usage() - used);
         history::name_uploaders(&self.bucket, &mut report);
-        if history::is_news(&self.bucket, &report).await {
-            self.keep_in_history(&mut report).await;
+        if history::is_news(&self.bucket, &report, &lingering, &self.memory.waiting_told).await {
+            Box::pin(self.keep_in_history(&mut report)).await;
         }
         Ok(report)
     }
 
     async fn keep_in_history(&self, report: &mut Report) {
-        if let Err(error) = history::write(&self.bucket, report).await {
+        if let Err(error) = history::keep(&self.bucket, report, &self.who).await {
             report.fault("writing the history", &error);
         }
     }
@@ -459,13 +478,15 @@ impl Publisher {
     /// Takes packages out of a repository. Paths that it does not have are an error, and then
     /// nothing is changed; they are fetchable for the grace period still.
     pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
-        self.removable(repository, &hrefs, run).await?;
-        self.errands(vec![(repository.clone(), Vec::new())], &Errand::Remove(hrefs), run).await
+        Box::pin(self.removable(repository, &hrefs, run)).await?;
+        let work = vec![(repository.clone(), Vec::new())];
+        Box::pin(self.errands(work, &Errand::Remove(hrefs), (Operation::Remove, run))).await
     }
 
     /// Makes a repository hold again what it held in an earlier generation.
     pub async fn roll_back(&self, repository: &RepositoryDir, revision: u64, run: RunId) -> Result<Report> {
-        self.errands(vec![(repository.clone(), Vec::new())], &Errand::RollBack(revision), run).await
+        let work = vec![(repository.clone(), Vec::new())];
+        Box::pin(self.errands(work, &Errand::RollBack(revision), (Operation::Rollback, run))).await
     }
 
     /// Puts packages of one folder into another too, without moving their bytes, and prunes nothing there. What the other
@@ -473,32 +494,37 @@ impl Publisher {
     pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
         let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
         for promotion in promotions {
-            let candidate = promoted(&self.bucket, &self.memory, promotion, run).await?;
+            let candidate = Box::pin(promoted(&self.bucket, &self.memory, promotion, run)).await?;
             match wanted.iter_mut().find(|(repository, _)| *repository == candidate.repository) {
                 Some((_, candidates)) => candidates.push(candidate),
                 None => wanted.push((candidate.repository.clone(), vec![candidate])),
             }
         }
-        self.errands(wanted, &Errand::Put, run).await
+        Box::pin(self.errands(wanted, &Errand::Put, (Operation::Promote, run))).await
     }
 
     /// Prunes what is old in these repositories, and does nothing else there.
     pub async fn prune(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
-        let work = repositories.into_iter().map(|repository| (repository, Vec::new()));
-        self.errands(work.collect(), &Errand::Publish, run).await
+        let work = repositories.into_iter().map(|repository| (repository, Vec::new())).collect();
+        Box::pin(self.errands(work, &Errand::Publish, (Operation::Prune, run))).await
     }
 
     /// Takes these repositories over where somebody else wrote their metadata, and does nothing else there.
     pub async fn adopt(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
-        let work = repositories.into_iter().map(|repository| (repository, Vec::new()));
-        self.errands(work.collect(), &Errand::Put, run).await
+        let work = repositories.into_iter().map(|repository| (repository, Vec::new())).collect();
+        Box::pin(self.errands(work, &Errand::Put, (Operation::Adopt, run))).await
     }
 
     /// One operation, told in the history like a run. The first error ends up here when the rest is done.
-    async fn errands(&self, work: Vec<(RepositoryDir, Vec<Candidate>)>, errand: &Errand, run: RunId) -> Result<Report> {
+    async fn errands(
+        &self,
+        work: Vec<(RepositoryDir, Vec<Candidate>)>,
+        errand: &Errand,
+        (operation, run): (Operation, RunId),
+    ) -> Result<Report> {
         abilities(&self.bucket).await?;
         let (began, used) = (Instant::now(), self.usage());
-        let mut report = Report::new(run.id, run.started);
+        let mut report = Report::new(run.id, run.started).of(operation);
         let mut failed = None;
         let pass = Pass { run, progress: &Unwatched, listed: began, expected: self.expected.as_ref() };
         for (repository, candidates) in work {
@@ -509,11 +535,16 @@ impl Publisher {
             failed = failed.or(done.err());
         }
         report.finish(began.elapsed(), self.usage() - used);
-        // A rollback stands there even where it only brought back an earlier order of the same packages.
-        if report.did_work() || (matches!(errand, Errand::RollBack(_)) && failed.is_none()) {
-            self.keep_in_history(&mut report).await;
-        }
+        let report = self.recorded(report).await;
         failed.map_or(Ok(report), Err)
+    }
+
+    /// An operation that is over, told in the history like a run: also one that changed nothing but an order.
+    async fn recorded(&self, mut report: Report) -> Report {
+        if report.did_work() || report.operation == Operation::Rollback {
+            Box::pin(self.keep_in_history(&mut report)).await;
+        }
+        report
     }
 }
 

@@ -123,7 +123,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
 /// Sweeps what belongs to no repository: receipts, signed packages on their way, the history. Once for all
 /// repositories that a run has swept, for there may be more of it than of anything else.
 pub(crate) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
-    let trim = async { history::trim(bucket).await.map(drop) };
+    let trim = async { history::trim(bucket, now).await.map(drop) };
     try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await.map(drop)
 }
 

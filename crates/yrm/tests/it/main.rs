@@ -14,12 +14,14 @@ mod events;
 mod floors;
 mod hostile;
 mod index;
+mod looking;
 mod model;
 mod notices;
 mod operations;
 mod outside_world;
 mod processes;
 mod publish;
+mod record;
 #[cfg(feature = "aws")]
 mod s3_faults;
 #[cfg(feature = "aws")]

@@ -61,6 +61,7 @@ pub(crate) fn policy() -> Policy {
         concurrency: 4,
         single_writer: false,
         allow_shrink: false,
+        history: std::time::Duration::from_hours(400 * 24),
         on_conflict: OnConflict::Reject,
         trust: Trust::default(),
         mirrors: Mirrors::default(),

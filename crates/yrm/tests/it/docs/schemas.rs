@@ -75,7 +75,10 @@ fn schemas() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         (
             "report.json",
-            one("Report", "yrm run, yrm package remove|promote, yrm repo rollback, and .yrm/history/*.json"),
+            one(
+                "Report",
+                "yrm run, yrm package remove|promote, yrm repo rollback, yrm history show, and .yrm/history/*.json",
+            ),
         ),
         ("history.json", list_of("Report", "yrm history")),
         ("receipt.json", receipt),
@@ -85,6 +88,9 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         ("status.json", one("Status", "yrm status")),
         ("publish.json", list_of("Delivery", "yrm publish")),
         ("package-search.json", list_of("FoundPackage", "yrm package search")),
+        ("package-show.json", list_of("PackageVersion", "yrm package show")),
+        ("repo-show.json", one("RevisionShown", "yrm repo show")),
+        ("repo-diff.json", one("RevisionDiff", "yrm repo diff")),
         ("repo-log.json", list_of("Generation", "yrm repo log")),
         ("error.json", error),
     ])
@@ -342,6 +348,9 @@ fn what_the_program_prints_fits_the_schemas() {
         ("check -b ./b --deep", "check.json"),
         ("quarantine list -b ./b", "quarantine-list.json"),
         ("package search -b ./b", "package-search.json"),
+        ("package show a -b ./b", "package-show.json"),
+        ("repo show current --in dev -b ./b", "repo-show.json"),
+        ("repo diff dev prod -b ./b", "repo-diff.json"),
     ] {
         let said = say(at, line);
         judge.judge(schema, &said.out);

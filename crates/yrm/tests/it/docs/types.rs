@@ -6,10 +6,11 @@ use std::fs;
 use super::root;
 
 /// Where each type is defined, below `crates/yrm/src`. Names of the program's own types, each once.
-pub(crate) const TYPES: [(&str, &str); 21] = [
+pub(crate) const TYPES: [(&str, &str); 29] = [
     ("Report", "bucket/report.rs"),
     ("Published", "bucket/report.rs"),
     ("Way", "bucket/report.rs"),
+    ("Operation", "bucket/report.rs"),
     ("Remark", "bucket/report.rs"),
     ("Rejected", "bucket/report.rs"),
     ("Waiting", "bucket/report.rs"),
@@ -27,10 +28,19 @@ pub(crate) const TYPES: [(&str, &str); 21] = [
     ("RepositoryStatus", "cli/status.rs"),
     ("Inbox", "cli/status.rs"),
     ("QuarantinedFile", "cli/quarantine.rs"),
-    ("FoundPackage", "cli/package.rs"),
+    ("WaitingFile", "cli/status.rs"),
+    ("FoundPackage", "cli/search.rs"),
+    ("PackageVersion", "cli/show.rs"),
+    ("PruneForecast", "cli/show.rs"),
+    ("RevisionShown", "cli/compare.rs"),
+    ("RevisionPackage", "cli/compare.rs"),
+    ("RevisionDiff", "cli/compare.rs"),
+    ("Side", "cli/compare.rs"),
 ];
 /// And those that are called like others.
-const MORE: [(&str, &str); 5] = [
+const MORE: [(&str, &str); 7] = [
+    ("Difference", "cli/compare.rs"),
+    ("Kind", "cli/compare.rs"),
     ("Generation", "bucket/log.rs"),
     ("Delivery", "cli/publish.rs"),
     ("State", "cli/publish.rs"),

@@ -13,7 +13,7 @@ use std::path::Path;
 use source::Source;
 
 /// Every module right under the crate's root, and its floor.
-const FLOORS: [(&str, u8); 27] = [
+const FLOORS: [(&str, u8); 28] = [
     // the binary
     ("main", 6),
     // faces
@@ -38,6 +38,7 @@ const FLOORS: [(&str, u8); 27] = [
     ("store", 1),
     ("openpgp", 1),
     ("secrets", 1),
+    ("who", 1),
     ("aws", 1),
     // the cellar
     ("config", 0),
@@ -56,7 +57,8 @@ const WRITES: [&str; 9] =
     [".put(", ".put_file(", ".assemble(", ".copy(", ".delete(", "settle", "probe", "fs::write", "File::create"];
 
 /// Who shows what a bucket holds, and needs nothing of what writes there.
-const READERS: [&str; 6] = ["http", "notify", "board", "cli/check", "cli/history", "cli/status"];
+const READERS: [&str; 9] =
+    ["http", "notify", "board", "cli/check", "cli/compare", "cli/history", "cli/search", "cli/show", "cli/status"];
 const WRITERS: [&str; 2] = ["publish", "upkeep"];
 
 /// The lowest floor that may ask what time it is; below it, time is an argument.
@@ -80,8 +82,15 @@ const CLOCK_EXCEPTIONS: [(&str, &str); 9] = [
 ];
 
 /// Modules that only compute: what they decide depends on their arguments alone.
-const PURE: [&str; 6] =
-    ["publish/plan", "publish/inspect/describe", "bucket/catalog", "bucket/keeping", "bucket/href", "retention"];
+const PURE: [&str; 7] = [
+    "publish/plan",
+    "publish/inspect/describe",
+    "bucket/catalog",
+    "bucket/keeping",
+    "bucket/href",
+    "bucket/naming",
+    "retention",
+];
 
 /// What does input or output, or waits for it.
 const EFFECTS: [&str; 10] = [

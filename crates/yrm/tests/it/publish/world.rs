@@ -45,6 +45,7 @@ pub(crate) fn policy() -> Policy {
         concurrency: 4,
         single_writer: false,
         allow_shrink: false,
+        history: std::time::Duration::from_hours(400 * 24),
         on_conflict: yrm::config::OnConflict::Reject,
         trust: yrm::config::Trust::default(),
         mirrors: yrm::config::Mirrors::default(),

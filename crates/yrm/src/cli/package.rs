@@ -96,7 +96,7 @@ async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result
     if args.dry_run {
         publisher.removable(&repository, &paths, new_run()).await?;
         let mut rows = rows_of(publisher.bucket(), &repository, context).await?;
-        rows.retain(|row| paths.contains(&row.path));
+        rows.retain(|row| row.is_at(&paths));
         context.output.data(&rows, |rows| listed(rows, context.output.width()))?;
         return Ok(DONE);
     }

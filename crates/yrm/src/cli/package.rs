@@ -147,18 +147,14 @@ fn places(bucket: &Bucket, named: Option<&RepositoryDir>, path: &str) -> Vec<(Re
     let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
     let repo = format!("{}/", bucket.policy.folders.repo);
     let spelt: Vec<&str> = std::iter::once(path).chain(path.strip_prefix(&repo)).collect();
-    match named {
-        Some(repository) => {
-            let below = |path: &&str| path.strip_prefix(repository.as_str())?.strip_prefix('/').map(str::to_owned);
-            let below: Vec<String> = spelt.iter().filter_map(below).collect();
-            let hrefs = spelt.iter().map(|path| (*path).to_owned()).chain(below);
-            hrefs.map(|href| (repository.clone(), href)).collect()
-        }
-        None => {
-            let located = spelt.iter().filter_map(|path| bucket.locator.locate(path));
-            located.map(|(repository, href)| (repository, href.to_owned())).collect()
-        }
-    }
+    let Some(repository) = named else {
+        let located = spelt.iter().filter_map(|path| bucket.locator.locate(path));
+        return located.map(|(repository, href)| (repository, href.to_owned())).collect();
+    };
+    let below = |path: &&str| path.strip_prefix(repository.as_str())?.strip_prefix('/').map(str::to_owned);
+    let below: Vec<String> = spelt.iter().filter_map(below).collect();
+    let hrefs = spelt.iter().map(|path| (*path).to_owned()).chain(below);
+    hrefs.map(|href| (repository.clone(), href)).collect()
 }
 
 /// A path below `repo/` without the name of that folder in front, unless a package is called so.

@@ -44,24 +44,29 @@ pub(super) struct SearchArgs {
 #[derive(Debug, Serialize)]
 pub(super) struct FoundPackage {
     /// Its path below `repo/`: what every command takes for it.
-    pub(super) package: String,
+    package: String,
     /// Its repository's folder below `repo/`; `/` is the root repository.
-    pub(super) repository: RepositoryDir,
+    repository: RepositoryDir,
     /// Its path in the repository.
-    pub(super) path: String,
+    path: String,
     /// Name, epoch, version, release and architecture.
-    pub(super) nevra: String,
+    nevra: String,
     /// SHA-256 of the file.
-    pub(super) pkgid: String,
+    pkgid: String,
     /// Its size.
-    pub(super) size_bytes: u64,
+    size_bytes: u64,
     /// When the store first had it there; `null` where another program wrote the metadata.
-    pub(super) first_published: Option<Timestamp>,
+    first_published: Option<Timestamp>,
     #[serde(skip)]
     order: Nevra,
 }
 
 impl FoundPackage {
+    /// Whether it lies at one of these paths of its repository.
+    pub(super) fn is_at(&self, paths: &[String]) -> bool {
+        paths.contains(&self.path)
+    }
+
     fn of(repository: &RepositoryDir, shown: Shown) -> Self {
         Self {
             package: repository.path_of(&shown.href),

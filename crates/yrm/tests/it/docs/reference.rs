@@ -308,6 +308,9 @@ fn in_json(kind: &str) -> String {
         "Timestamp" => "time (RFC 3339, UTC)".to_owned(),
         "BTreeMap<String, String>" => "object of texts".to_owned(),
         "Way" => "`in-store` or `read`".to_owned(),
+        "Operation" => {
+            "`run`, `remove`, `promote`, `rollback`, `release`, `drop`, `settings`, `adopt` or `other`".to_owned()
+        }
         other => format!("[{other}](#{})", other.to_lowercase()),
     }
 }

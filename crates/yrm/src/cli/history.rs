@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Purpose, bucket_of};
 use super::output::{Width, safe, time, with_ids};
 use super::run::duration;
 use crate::bucket::history::load;
@@ -20,7 +20,7 @@ pub(super) struct HistoryArgs {
 
 /// Reads only.
 pub(super) async fn history(args: &HistoryArgs, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(&context.config()?).await?;
+    let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
     let runs = load(&bucket, usize::from(args.limit)).await?;
     context.output.data(&runs, |runs| human(runs, context.output.width()))?;
     Ok(DONE)

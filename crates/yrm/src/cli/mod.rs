@@ -24,6 +24,7 @@ mod quarantine;
 mod repo;
 mod run;
 mod serve;
+mod settings;
 mod status;
 
 use std::ffi::OsString;
@@ -101,6 +102,9 @@ enum Verb {
     /// Show a repository's revisions, and roll back to one
     #[command(subcommand)]
     Repo(repo::RepoVerb),
+    /// Show and change the settings that the bucket keeps for all who write to it
+    #[command(subcommand)]
+    Settings(settings::SettingsVerb),
     /// Make, show, rotate and check the keys that sign metadata
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -151,6 +155,7 @@ async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
         return error.kind().exit_code();
     }
     let log_filter = environment.iter().find(|(name, _)| name == LOG_VARIABLE).map(|(_, text)| text.clone());
+    let actor = settings::actor(&environment);
     let (flags, notes) = cli.settings();
     for note in notes {
         output.say(&format!("note: {note}"));
@@ -165,7 +170,10 @@ async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     let result = match cli.verb {
         // Writes the file that the others read: what an existing one says must not matter.
         Verb::Config(config::ConfigVerb::Init(args)) => config::init(&args, &typed, output),
-        verb => verb.execute(&Context { low: Low::gather(&typed), output, verbosity, log_filter }).await,
+        verb => {
+            let context = Context { low: Low::gather(&typed), output, verbosity, actor, log_filter };
+            Box::pin(verb.execute(&context)).await
+        }
     };
     result.unwrap_or_else(|error| {
         output.error(&error);
@@ -258,7 +266,8 @@ impl Cli {
                 package::PackageVerb::Remove(RemoveArgs { rules, .. })
                 | package::PackageVerb::Promote(PromoteArgs { rules, .. }),
             )
-            | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. })) => {
+            | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. }))
+            | Verb::Settings(settings::SettingsVerb::Check(settings::CheckArgs { rules })) => {
                 let signing = &rules.signing.given;
                 given.extend(rules.repositories.given.iter().chain(&rules.publish.given).chain(signing).cloned());
                 notes.extend(rules.publish.notes.iter().cloned());
@@ -271,6 +280,7 @@ impl Cli {
             | Verb::Repo(repo::RepoVerb::Log(_))
             | Verb::History(_)
             | Verb::Quarantine(_)
+            | Verb::Settings(_)
             | Verb::Doctor(_)
             | Verb::Index(_)
             | Verb::Demo(_)
@@ -319,6 +329,7 @@ impl Verb {
             Self::Package(verb) => package::execute(&verb, context).await,
             Self::Quarantine(verb) => quarantine::execute(&verb, context).await,
             Self::Repo(verb) => repo::execute(&verb, context).await,
+            Self::Settings(verb) => settings::execute(&verb, context).await,
             Self::Key(verb) => key::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,

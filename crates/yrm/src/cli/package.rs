@@ -3,14 +3,13 @@
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::context::{Context, DONE, open_bucket, publisher};
+use super::context::{Context, DONE, Purpose, bucket_of, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::{Width, fitted};
 use super::run;
 use crate::bucket::Bucket;
 use crate::bucket::generations::repository_named;
 use crate::bucket::{generations, observe};
-use crate::config::Config;
 use crate::error::Result;
 use crate::publish::operations::errand::Promotion;
 use crate::serve::new_run;
@@ -95,16 +94,15 @@ struct FoundPackage {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8> {
-    let config = context.config()?;
     match verb {
-        PackageVerb::Search(args) => search(args, &config, context).await,
-        PackageVerb::Remove(args) => remove(args, &config, context).await,
-        PackageVerb::Promote(args) => promote(args, &config, context).await,
+        PackageVerb::Search(args) => search(args, context).await,
+        PackageVerb::Remove(args) => remove(args, context).await,
+        PackageVerb::Promote(args) => promote(args, context).await,
     }
 }
 
-async fn search(args: &SearchArgs, config: &Config, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(config).await?;
+async fn search(args: &SearchArgs, context: &Context) -> Result<u8> {
+    let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
     let mut rows = Vec::new();
     let repositories = match &args.repository {
         Some(name) => vec![repository_named(&bucket, name).await?],
@@ -143,8 +141,8 @@ fn human(rows: &[FoundPackage], width: Width) -> String {
     fitted(width, ["package", "repository", "path", "bytes"], rows.iter().map(row))
 }
 
-async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
-    let publisher = publisher(config).await?;
+async fn remove(args: &RemoveArgs, context: &Context) -> Result<u8> {
+    let publisher = publisher(&context.open(Purpose::Changing).await?).await?;
     let repository = repository_named(publisher.bucket(), &args.repository).await?;
     if args.dry_run {
         publisher.removable(&repository, &args.paths, new_run()).await?;
@@ -168,9 +166,9 @@ fn target(from: &str, to: &str) -> String {
     }
 }
 
-async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Result<u8> {
+async fn promote(args: &PromoteArgs, context: &Context) -> Result<u8> {
     let promotion = Promotion { from: args.from.clone(), to: target(&args.from, &args.to) };
-    let report = publisher(config).await?.promote(&[promotion], new_run()).await?;
+    let report = publisher(&context.open(Purpose::Changing).await?).await?.promote(&[promotion], new_run()).await?;
     context.output.data(&report, run::summary)?;
     Ok(DONE)
 }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Purpose, bucket_of};
 use super::output::{Width, table, time, with_ids};
 use crate::bucket::Bucket;
 use crate::bucket::quarantine::{self, Kept};
@@ -98,7 +98,7 @@ struct Change {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &QuarantineVerb, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(&context.config()?).await?;
+    let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
     let kept = quarantine::list(&bucket).await?;
     match verb {
         QuarantineVerb::List(args) => {

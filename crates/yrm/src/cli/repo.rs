@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::context::{Context, DONE, open_bucket, publisher};
+use super::context::{Context, DONE, Purpose, bucket_of, publisher};
 use super::output::{Width, fitted, time};
 use super::package::Rules;
 use super::run;
@@ -42,15 +42,14 @@ pub(super) struct RollbackArgs {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
-    let config = context.config()?;
     match verb {
         RepoVerb::Log(args) => {
-            let bucket = open_bucket(&config).await?;
+            let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
             let log = generations(&bucket, &repository_named(&bucket, &args.repository).await?).await?;
             context.output.data(&log, |log| human(log, context.output.width()))?;
         }
         RepoVerb::Rollback(args) => {
-            let publisher = publisher(&config).await?;
+            let publisher = publisher(&context.open(Purpose::Changing).await?).await?;
             let repository = repository_named(publisher.bucket(), &args.repository).await?;
             let report = publisher.roll_back(&repository, args.revision, new_run()).await?;
             context.output.data(&report, run::summary)?;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::context::{Context, DONE, outside, publisher};
+use super::context::{Context, DONE, Purpose, outside, publisher};
 use super::flags::{Flags, ForPublish, ForRepositories, ForSigning};
 use super::output::table;
 use super::progress::Bars;
@@ -26,10 +26,10 @@ pub(super) struct RunArgs {
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
 pub(super) async fn run(_args: &RunArgs, context: &Context) -> Result<u8> {
-    let mut config = context.config()?;
-    secrets::fetch_all(&mut config).await?;
-    let publisher = publisher(&config).await?;
-    let outside = outside(&config, 0).await?;
+    let mut opened = context.open(Purpose::Changing).await?;
+    secrets::fetch_all(&mut opened.config).await?;
+    let publisher = publisher(&opened).await?;
+    let outside = outside(&opened.config, 0).await?;
     let bars = Bars::new(context.output);
     let outcome = serve::pass(&outside, async |run| publisher.run(run, &bars).await, serve::left_nothing_undone).await;
     bars.finish();

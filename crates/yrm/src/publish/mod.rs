@@ -23,6 +23,7 @@ mod observe;
 pub mod operations;
 pub(crate) mod pass;
 pub mod plan;
+pub mod settings;
 mod settlement;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -71,7 +72,7 @@ use crate::store::pace::Paced;
 use crate::store::{ETag, Store, settle};
 use crate::upkeep::lease::Leases;
 use crate::upkeep::mend::mend_where_due;
-use crate::upkeep::round::{retention_due_at, sweep_where_due};
+use crate::upkeep::round::{is_something_due, retention_due_at, sweep_where_due};
 use crate::upkeep::share::{self, Sharing, publish_shares};
 
 /// Inbox objects judged and published together, at most: one switch a repository.
@@ -136,6 +137,7 @@ async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> 
     }
     upload(bucket, &state, &generation).await?;
     let ready = Ready { generation: &generation, signature };
+    let until = until.min(settings::before_switch(bucket, run).await?);
     Ok(match switch(bucket, &state, ready, run, until).await? {
         Switch::Won { etag, put } => Some((generation, etag, put)),
         Switch::Lost => None,
@@ -226,6 +228,18 @@ impl Publisher {
         self
     }
 
+    /// The same publisher, going by other settings of the bucket. What it knew of the repositories is read again.
+    pub fn going_by(&self, policy: Policy, signer: Option<Signer>) -> Result<Self> {
+        Ok(Self {
+            bucket: self.bucket.going_by(policy, signer)?,
+            counted: Arc::clone(&self.counted),
+            memory: Memory::default(),
+            pending: Pending::default(),
+            leases: Leases::default(),
+            shares: self.shares,
+        })
+    }
+
     /// The bucket it publishes in.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
@@ -250,6 +264,9 @@ impl Publisher {
         report.oldest_upload = dropped.iter().map(Dropped::modified).min();
         // What is empty comes behind, out of order, and is never long.
         self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
+        if !dropped.is_empty() || is_something_due(&self.bucket, &self.memory, run.started) {
+            settings::agree(&self.bucket, run).await?;
+        }
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began };
@@ -423,6 +440,8 @@ impl Publisher {
 
     /// The packages that [`Self::remove`] would take out; the same error where it would take out none. Changes nothing.
     pub async fn removable(&self, repository: &RepositoryDir, hrefs: &[String], run: RunId) -> Result<Vec<TakenOut>> {
+        // A look at a signed repository mends its signature.
+        settings::agree(&self.bucket, run).await?;
         let state = state_of(&self.bucket, &self.memory, repository, run).await?;
         let entries = &state.catalog.entries;
         let found = |href: &String| {
@@ -453,6 +472,7 @@ impl Publisher {
     /// Puts packages of one folder into another too, without moving their bytes. What the other has
     /// already is a success; one that it has with other bytes is an error, and the rest is promoted.
     pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
+        settings::agree(&self.bucket, run).await?;
         let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
         for promotion in promotions {
             let candidate = promoted(&self.bucket, &self.memory, promotion, run).await?;
@@ -475,6 +495,11 @@ impl Publisher {
         Ok(report)
     }
 
+    /// Whether the bucket's settings are not those that this publisher goes by, as far as it knows.
+    pub fn is_at_odds(&self) -> bool {
+        self.bucket.settings.is_at_odds()
+    }
+
     /// One operation, told in the history like a run.
     async fn errand(
         &self,
@@ -483,6 +508,7 @@ impl Publisher {
         errand: &Errand,
         run: RunId,
     ) -> Result<Report> {
+        settings::agree(&self.bucket, run).await?;
         abilities(&self.bucket).await?;
         let used = self.usage();
         let mut settlement = Settlement::default();

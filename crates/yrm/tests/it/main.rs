@@ -31,6 +31,7 @@ mod s3_whole;
 #[cfg(feature = "aws")]
 mod secrets;
 mod service;
+mod settings;
 mod signatures;
 mod signing;
 #[cfg(feature = "aws")]

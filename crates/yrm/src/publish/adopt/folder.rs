@@ -166,9 +166,7 @@ impl Present {
     pub(super) fn into_packages(self) -> impl Iterator<Item = There> {
         let Self { listed, beside, order } = self;
         order.into_iter().map(move |spot| match spot {
-            Spot::Inside(at) => {
-                There { href: listed.href(at).to_owned(), is_beside: false, object: listed.object(at) }
-            }
+            Spot::Inside(at) => There { href: listed.href(at).to_owned(), is_beside: false, object: listed.object(at) },
             Spot::Beside(at) => {
                 let (href, object) = beside[at].clone();
                 There { href, is_beside: true, object }

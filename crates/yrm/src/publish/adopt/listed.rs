@@ -132,11 +132,16 @@ mod tests {
     fn files_come_back_as_they_were_listed_in_the_order_of_their_keys() {
         let files = [object("repo/b/z.rpm", 7), object("repo/b/a.rpm", 9), object("repo/b/", 1)];
         let mut listed = Listed::below("repo/b/".to_owned());
-        files.iter().for_each(|file| listed.push(file));
+        for file in &files {
+            listed.push(file);
+        }
         let listed = listed.sorted();
         let back: Vec<_> = (0..listed.len()).map(|at| listed.object(at)).collect();
         assert_eq!(back, [2, 1, 0].map(|at: usize| files[at].clone()));
         assert_eq!(listed.position("a.rpm"), Some(1));
-        assert_eq!((listed.position("c.rpm"), listed.href(2), listed.key(2)), (None, "z.rpm", "repo/b/z.rpm".to_owned()));
+        assert_eq!(
+            (listed.position("c.rpm"), listed.href(2), listed.key(2)),
+            (None, "z.rpm", "repo/b/z.rpm".to_owned())
+        );
     }
 }

@@ -93,6 +93,8 @@ pub fn signs(signer: Option<&Signer>) -> Signs {
 pub(crate) struct Known {
     seen: Mutex<Option<(Option<Stored>, Instant)>>,
     differ: AtomicBool,
+    /// Of many repositories' switches at once one looks, or stores the first settings, and the others wait for that.
+    pub(crate) looking: tokio::sync::Mutex<()>,
 }
 
 impl Known {
@@ -107,10 +109,15 @@ impl Known {
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((stored, Instant::now()));
     }
 
+    /// Nothing is known any more.
+    pub(crate) fn forget(&self) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
     /// Notes that it does not.
     pub(crate) fn differs(&self) {
         self.differ.store(true, Ordering::Relaxed);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.forget();
     }
 
     /// Whether the last look found other settings than the writer's.

@@ -128,6 +128,15 @@ struct SettingsPreview {
     means: Vec<String>,
 }
 
+/// What a comparison of this machine with the bucket found; a difference is an error.
+#[derive(Debug, Serialize)]
+struct SettingsAgreement {
+    /// Whether the bucket keeps settings.
+    stored: bool,
+    /// Whether this machine goes by them.
+    agrees: bool,
+}
+
 /// Does what was asked.
 pub(super) async fn execute(verb: &SettingsVerb, context: &Context) -> Result<u8> {
     match verb {
@@ -317,7 +326,7 @@ fn changes_for_people(changes: &[SettingsChange]) -> String {
 async fn check(context: &Context) -> Result<u8> {
     let store = context.store().await?;
     let Some(stored) = settings::load(store.as_ref()).await? else {
-        context.output.data(&serde_json::json!({"stored": false, "agrees": true}), |_| {
+        context.output.data(&SettingsAgreement { stored: false, agrees: true }, |_| {
             "the bucket keeps no settings yet: its first change stores those of this machine\n".to_owned()
         })?;
         return Ok(DONE);
@@ -326,7 +335,7 @@ async fn check(context: &Context) -> Result<u8> {
     let signer = signer(&config).await?;
     let differences = stored.shape.differences(&Shape::of(&config.policy, &signs(signer.as_ref())));
     if differences.is_empty() {
-        context.output.data(&serde_json::json!({"stored": true, "agrees": true}), |_| {
+        context.output.data(&SettingsAgreement { stored: true, agrees: true }, |_| {
             "this machine agrees with the bucket's settings\n".to_owned()
         })?;
         return Ok(DONE);

@@ -1,5 +1,6 @@
 //! Going by the bucket's settings: whoever would do otherwise writes nothing. The first writer stores its own.
 
+use futures::future;
 use tokio::time::Instant;
 
 use crate::bucket::settings::{FRESH, Stored, load, signs};
@@ -26,8 +27,7 @@ pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
     let own = own(bucket);
     for _ in 0..TRIES {
         let Some(stored) = load(bucket.store.as_ref()).await? else {
-            fits_what_is_there(bucket).await?;
-            still_unsigned(bucket).await?;
+            future::try_join(fits_what_is_there(bucket), still_unsigned(bucket)).await?;
             bucket.settings.agreed(None);
             return Ok(());
         };
@@ -52,12 +52,16 @@ pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
 /// The last look before a switch: settings that were changed since the run began give the commit up. Where there are none,
 /// this writer's are stored first. Answers until when they hold for a switch.
 pub(crate) async fn before_switch(bucket: &Bucket, run: RunId) -> Result<Instant> {
+    let _looking = bucket.settings.looking.lock().await;
     let own = own(bucket);
     for _ in 0..TRIES {
-        if let Some((Some(_), at)) = bucket.settings.last().filter(|(_, at)| at.elapsed() <= FRESH) {
+        let known = bucket.settings.last().filter(|(_, at)| at.elapsed() <= FRESH);
+        if let Some((Some(_), at)) = known {
             return Ok(at + 2 * FRESH);
         }
-        if let Some(stored) = load(bucket.store.as_ref()).await? {
+        if known.is_none()
+            && let Some(stored) = load(bucket.store.as_ref()).await?
+        {
             compare(bucket, &stored, &own, ErrorKind::Conflict)?;
             bucket.settings.agreed(Some(stored));
             continue;
@@ -66,6 +70,9 @@ pub(crate) async fn before_switch(bucket: &Bucket, run: RunId) -> Result<Instant
         if let Some(stored) = put(bucket.store.as_ref(), None, own.clone(), asked(run, reason)).await? {
             tracing::info!("the bucket had no settings of its own: stored those of this writer in {BUCKET_FILE}");
             bucket.settings.agreed(Some(stored));
+        } else {
+            // Somebody else was first: what it stored is looked at.
+            bucket.settings.forget();
         }
     }
     Err(Error::new(ErrorKind::Conflict, format!("storing the bucket's settings in {BUCKET_FILE}"))

@@ -30,12 +30,18 @@ pub(crate) const TYPES: [(&str, &str); 21] = [
     ("FoundPackage", "cli/package.rs"),
 ];
 /// And those that are called like others.
-const MORE: [(&str, &str); 5] = [
+const MORE: [(&str, &str); 11] = [
     ("Generation", "bucket/log.rs"),
     ("Delivery", "cli/publish.rs"),
     ("State", "cli/publish.rs"),
     ("Place", "cli/publish.rs"),
     ("Objection", "cli/publish.rs"),
+    ("BucketSettings", "cli/settings.rs"),
+    ("Row", "cli/settings.rs"),
+    ("SettingsPreview", "cli/settings.rs"),
+    ("SettingsAgreement", "cli/settings.rs"),
+    ("SettingsChange", "bucket/settings.rs"),
+    ("Changed", "config/shape/value.rs"),
 ];
 
 /// A field of a record.

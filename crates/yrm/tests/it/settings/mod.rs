@@ -188,10 +188,10 @@ fn a_damaged_or_newer_document_stops_every_writer_with_what_to_do() {
     place.upload("b.rpm", "b", "1");
     for (bad, parts) in [
         (good.replace("schema = 1", "schema = 2"), &["schema 2", "update yrm"][..]),
-        (good.replace("compression = \"gz\"", "compression = \"gx\""), &["compression: \"gx\"", "mend the file"]),
+        (good.replace("compression = \"gz\"", "compression = \"gx\""), &["compression: \"gx\"", "write gz or zstd"]),
         (good.replace("compression", "compressoin"), &["\"compressoin\" is no setting", "did you mean compression?"]),
         ("schema".to_owned(), &["line 1"]),
-        (String::new(), &["it does not say which schema it has"]),
+        (String::new(), &["it does not say which schema it has", "mend the file"]),
     ] {
         fs::write(place.bucket().join(".yrm/bucket.toml"), bad).unwrap();
         let before = place.everything();
@@ -220,4 +220,108 @@ fn an_old_bucket_gets_its_settings_at_the_first_change_and_stays_signed() {
     assert!(place.exists("repo/repodata/repomd.xml.asc") && place.exists("inbox/b.rpm"));
     place.works(&["run", "-b", "./bucket", "--signing-key", "signing.key"]);
     says(&place.document(), &["schema = 1", "repositories = \"single\"", "signing-keys = [\"", "key-name = \"yrm\""]);
+}
+
+#[test]
+fn settings_are_shown_changed_taken_out_and_on_record() {
+    let place = Place::new();
+    let settings = |words: &[&str]| place.yrm(&[&["settings"], words, &["-b", "./bucket"]].concat());
+    let (code, told) = settings(&["show"]);
+    assert_eq!(code, 0, "{told}");
+    says(&told, &["repositories", "single", "the bucket keeps no settings yet"]);
+    place.upload("el9/a-1.rpm", "a", "1");
+    place.works(&["run", "-b", "./bucket", "--per-folder"]);
+    let before = place.everything();
+    let (code, told) = settings(&["set", "keep-at-least", "3", "--dry-run"]);
+    assert_eq!((code, place.everything() == before), (0, true), "{told}");
+    says(
+        &told,
+        &["keep-at-least   –       3", "prune-age-days  –       60", "the next run prunes", "Nothing was changed"],
+    );
+    let (code, told) = settings(&["set", "keep-at-least", "3", "--reason", "the disk is full"]);
+    assert_eq!(code, 0, "{told}");
+    says(&place.document(), &["keep-at-least = 3\nprune-age-days = 60\n"]);
+    let (code, told) = settings(&["set", "compression", "zstd", "--folder", "el9"]);
+    assert_eq!(code, 0, "{told}");
+    says(&place.document(), &["[[folder]]\nmatch = [\"el9\"]\ncompression = \"zstd\"\n"]);
+    place.upload("el9/a-2.rpm", "a", "2");
+    place.works(&["run", "-b", "./bucket"]);
+    let repomd = fs::read_to_string(place.bucket().join("repo/el9/repodata/repomd.xml")).unwrap();
+    says(&repomd, &["primary.xml.zst"]);
+    let (_, told) = settings(&["show", "--folder", "el9", "--output", "json"]);
+    says(&told, &[r#"{"setting":"compression","folder":"el9","value":"zstd","stated":true}"#]);
+    let (code, told) = settings(&["unset", "compression", "--folder", "el9"]);
+    assert_eq!((code, place.document().contains("[[folder]]")), (0, false), "{told}");
+    let (_, told) = settings(&["set", "keep-at-least", "3"]);
+    says(&told, &["nothing changes"]);
+    let (_, told) = settings(&["history"]);
+    says(
+        &told,
+        &[
+            "me@here changed them: the disk is full\n  keep-at-least: – → 3",
+            "a writer stored them",
+            "compression in el9: zstd → –",
+        ],
+    );
+    for (words, parts) in [
+        (&["set", "compresion", "gz"][..], &["did you mean compression?"][..]),
+        (&["set", "compression", "bz2"], &["write gz or zstd"]),
+        (&["set", "listen", "0.0.0.0:80"], &["\"listen\" is no setting of a bucket"]),
+        (&["set", "repositories", "single"], &["repositories have been published (el9)", "nothing was changed"]),
+        (&["set", "repo", "other"], &["have been published"]),
+        (&["set", "mirrorlist", "true"], &["nobody says where clients reach", "nothing was changed"]),
+        (&["set", "keyring", "/etc/keys"], &["write bucket:FOLDER"]),
+        (&["set", "signing-keys", "ABCD"], &["no key's fingerprint"]),
+        (&["set", "grace", "1h", "--folder", "el9"], &["the same in every folder"]),
+    ] {
+        let before = place.everything();
+        let (code, told) = settings(words);
+        assert_eq!((code, place.everything() == before), (2, true), "{words:?} {told}");
+        says(&told, parts);
+    }
+}
+
+#[test]
+fn settings_check_tells_whether_this_machine_agrees() {
+    let place = Place::new();
+    place.upload("a.rpm", "a", "1");
+    place.works(&["run", "-b", "./bucket", "--compression", "zstd", "--grace", "96h"]);
+    says(&place.works(&["settings", "check", "-b", "./bucket"]), &["this machine agrees"]);
+    place.works(&["settings", "check", "-b", "./bucket", "--grace", "4d"]);
+    let told = place.refused(&["settings", "check", "-b", "./bucket", "--compression", "gz"]);
+    says(&told, &["compression: the bucket has \"zstd\", and here it is \"gz\""]);
+    // What a yrm.toml says in tables is a statement, too.
+    fs::write(place.dir.path().join("rules.toml"), "[[rule]]\nfolder = \"el9\"\ncompression = \"gz\"\n").unwrap();
+    let told = place.refused(&["run", "-b", "./bucket", "--config", "rules.toml"]);
+    says(&told, &["folder (rules.toml): this says folder=el9 compression=gz, and the bucket has none"]);
+    place.works(&["settings", "set", "compression", "gz", "--folder", "el9", "-b", "./bucket"]);
+    place.works(&["run", "-b", "./bucket", "--config", "rules.toml"]);
+}
+
+#[test]
+fn a_service_takes_changed_settings_over_without_a_restart() {
+    let place = Place::new();
+    place.upload("a.rpm", "a", "1");
+    let log = place.dir.path().join("log");
+    let arguments =
+        ["serve", "-b", "./bucket", "--listen", "127.0.0.1:0", "--time-interval", "1s", "--log-file", "log"];
+    let mut service = yrm(place.dir.path()).args(arguments).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let wait_for = |what: &dyn Fn() -> bool| {
+        let began = std::time::Instant::now();
+        while !what() && began.elapsed() < std::time::Duration::from_mins(2) {
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+    };
+    wait_for(&|| place.exists("repo/a.rpm") && place.exists(".yrm/bucket.toml"));
+    place.works(&["settings", "set", "compression", "zstd", "-b", "./bucket"]);
+    // It believes what it knows for a minute.
+    std::thread::sleep(std::time::Duration::from_secs(61));
+    place.upload("b.rpm", "b", "1");
+    wait_for(&|| place.exists("repo/b.rpm") && !place.exists("inbox/b.rpm"));
+    let repomd = fs::read_to_string(place.bucket().join("repo/repodata/repomd.xml")).unwrap();
+    service.kill().unwrap();
+    service.wait().unwrap();
+    let log = fs::read_to_string(log).unwrap();
+    says(&log, &["the bucket's settings were changed; from now on this service goes by them: compression: gz → zstd"]);
+    says(&repomd, &["primary.xml.zst"]);
 }

@@ -242,12 +242,16 @@ async fn moves_nothing(
     context: &Context,
     after: &Shape,
 ) -> Result<()> {
-    let Some(moved) = changes.iter().find(|one| MOVES.contains(&one.setting.as_str())) else { return Ok(()) };
+    let moved = changes.iter().find(|one| MOVES.contains(&one.setting.as_str()));
+    if is_stored && moved.is_none() {
+        return Ok(());
+    }
     let config = context.with(after)?;
     let bucket = Bucket::new(store, Policy { trust: Trust::default(), ..config.policy })?;
-    if !is_stored {
+    let Some(moved) = moved.filter(|_| is_stored) else {
+        // What is stored for the first time goes with what is published.
         return fits_what_is_there(&bucket).await;
-    }
+    };
     let repositories = generations::repositories(&bucket).await?;
     if repositories.is_empty() {
         return Ok(());

@@ -37,7 +37,7 @@ pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
             return Ok(());
         };
         // Whoever may sign may name the keys that sign next.
-        let reason = "keys that sign next, of a writer that may sign";
+        let reason = "the keys of a writer that may sign";
         if let Some(stored) = put(bucket.store.as_ref(), Some(&stored), further, asked(run, reason)).await? {
             let keys = stored.shape.signing_keys.join(", ");
             tracing::info!("the bucket's settings now list all of this writer's signing keys: {keys}");

@@ -141,8 +141,9 @@ impl Shape {
 
     fn difference(&self, setting: &Setting, here: &Self) -> Option<Difference> {
         let (bucket, own) = (self.value(setting.name), here.value(setting.name));
-        // The name of the keys matters only where there are any.
-        let is_idle = setting.name == "key-name" && (self.signing_keys.is_empty() || here.signing_keys.is_empty());
+        // The name of the keys matters only where there are any, and the first who signs gives it.
+        let is_signed = !self.signing_keys.is_empty() && !here.signing_keys.is_empty() && bucket.is_some();
+        let is_idle = setting.name == "key-name" && !is_signed;
         if bucket == own || is_idle {
             return None;
         }
@@ -176,12 +177,16 @@ impl Shape {
         })
     }
 
-    /// The same settings with the further keys of a writer that may sign; `None` where all are listed.
+    /// The same settings with the further keys of a writer that may sign, and with their name if they have none; `None`
+    /// where there is nothing to add.
     pub fn with_keys_of(&self, here: &Self) -> Option<Self> {
         let mut changed = self.clone();
         let further = here.signing_keys.iter().filter(|key| !self.signing_keys.contains(key));
         changed.signing_keys.extend(further.cloned());
-        (changed.signing_keys.len() > self.signing_keys.len()).then_some(changed)
+        if let Some(name) = here.values.get("key-name").filter(|_| !changed.signing_keys.is_empty()) {
+            changed.values.entry("key-name").or_insert_with(|| name.clone());
+        }
+        (changed != *self).then_some(changed)
     }
 }
 

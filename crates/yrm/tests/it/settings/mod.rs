@@ -218,6 +218,8 @@ fn an_old_bucket_gets_its_settings_at_the_first_change_and_stays_signed() {
     let told = place.refused(&["run", "-b", "./bucket"]);
     says(&told, &["is signed", "signing-key is not set", "yrm settings unset signing-keys"]);
     assert!(place.exists("repo/repodata/repomd.xml.asc") && place.exists("inbox/b.rpm"));
+    let told = place.refused(&["settings", "set", "repositories", "per-folder", "-b", "./bucket"]);
+    says(&told, &["it has the repositories /", "means none of them"]);
     place.works(&["run", "-b", "./bucket", "--signing-key", "signing.key"]);
     says(&place.document(), &["schema = 1", "repositories = \"single\"", "signing-keys = [\"", "key-name = \"yrm\""]);
 }
@@ -279,6 +281,28 @@ fn settings_are_shown_changed_taken_out_and_on_record() {
         assert_eq!((code, place.everything() == before), (2, true), "{words:?} {told}");
         says(&told, parts);
     }
+}
+
+#[test]
+fn a_bucket_is_signed_and_goes_unsigned_on_purpose_only() {
+    let place = Place::new();
+    place.upload("a.rpm", "a", "1");
+    place.works(&["run", "-b", "./bucket"]);
+    let made = place.works(&["key", "generate", "--algorithm", "ed25519", "--out", "signing.key", "--output", "json"]);
+    let fingerprint = made.split('"').find(|word| word.len() == 40).unwrap().to_owned();
+    place.upload("b.rpm", "b", "1");
+    let told = place.refused(&["run", "-b", "./bucket", "--signing-key", "signing.key"]);
+    says(&told, &["signing-keys: the bucket has none", &format!("yrm settings set signing-keys {fingerprint}")]);
+    place.works(&["settings", "set", "signing-keys", &fingerprint, "-b", "./bucket"]);
+    place.refused(&["run", "-b", "./bucket"]);
+    place.works(&["run", "-b", "./bucket", "--signing-key", "signing.key"]);
+    assert!(place.exists("repo/repodata/repomd.xml.asc"));
+    says(&place.document(), &["key-name = \"yrm\""]);
+    place.works(&["settings", "unset", "signing-keys", "-b", "./bucket"]);
+    place.upload("c.rpm", "c", "1");
+    place.refused(&["run", "-b", "./bucket", "--signing-key", "signing.key"]);
+    place.works(&["run", "-b", "./bucket"]);
+    assert!(!place.exists("repo/repodata/repomd.xml.asc"));
 }
 
 #[test]

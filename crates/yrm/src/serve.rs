@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use sd_notify::NotifyState;
+use tokio::sync::watch;
 use ulid::Ulid;
 
 use self::pulse::{Pulse, Word};
@@ -144,7 +145,41 @@ pub struct Told<'a> {
     /// What calls for runs between two intervals.
     pub events: Option<&'a Events>,
     /// Whoever reads beside the runs what takes long to read.
-    pub reader: Option<&'a Publisher>,
+    pub reader: Option<&'a Current>,
+}
+
+/// The publisher of a service. Another takes its place when the bucket's settings change.
+#[derive(Debug)]
+pub struct Current(watch::Sender<Arc<Publisher>>);
+
+impl Current {
+    /// With this one.
+    pub fn new(publisher: Publisher) -> Self {
+        Self(watch::Sender::new(Arc::new(publisher)))
+    }
+
+    /// The one that publishes now.
+    pub fn get(&self) -> Arc<Publisher> {
+        Arc::clone(&self.0.borrow())
+    }
+
+    /// Lets another one publish from now on.
+    pub fn set(&self, publisher: Publisher) {
+        self.0.send_replace(Arc::new(publisher));
+    }
+
+    /// Reads beside the runs, for as long as this is polled.
+    async fn read_long(&self, call: impl Fn()) {
+        let mut changes = self.0.subscribe();
+        loop {
+            let publisher = Arc::clone(&changes.borrow_and_update());
+            tokio::select! {
+                () = publisher.read_long(&call) => return,
+                // The one that goes is not held for longer.
+                _ = changes.changed() => {}
+            }
+        }
+    }
 }
 
 /// Runs on schedule and when events call until `stop`, telling all who are to be told. When no
@@ -171,7 +206,7 @@ pub async fn work(
         let outcome = pass(&outside, &publish, note).await;
         let word = pulse.borrow_mut().after(outcome.as_ref().ok(), Timestamp::now());
         if let Some(word) = word {
-            say(word, reader).await;
+            say(word, reader.map(Current::get).as_deref()).await;
         }
         events.inspect(|events| events.run_ended(outcome.as_ref().ok()));
     };
@@ -188,11 +223,11 @@ pub async fn work(
         }
     };
     let reading = async {
-        if let Some(publisher) = reader {
+        if let Some(current) = reader {
             let mut stop = stop.clone();
             tokio::select! {
                 // It is large, and most of the time nothing is read.
-                () = Box::pin(publisher.read_long(|| bell.ring())) => {}
+                () = Box::pin(current.read_long(|| bell.ring())) => {}
                 () = stop.requested() => {}
             }
         }

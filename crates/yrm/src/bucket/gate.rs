@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use globset::GlobMatcher;
 use jiff::Timestamp;
+use rpmmd::compress::Compression;
 
 use super::listing::list_all;
 use super::report::Remark;
 use super::verdict::Reason;
 use crate::config::globs::{self, skeleton};
-use crate::config::{self, KeyringPlace, Level, SignPackages};
+use crate::config::{self, KeyringPlace, Level, OnConflict, SignPackages};
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::keyring::{Fingerprint, Keyring, MAX_KEYRING_BYTES, NoKeys};
 use crate::openpgp::verify;
@@ -108,6 +109,18 @@ impl Gate {
         }
         let folders = folders_of(path);
         self.rules.iter().position(|rule| rule.fits(&folders))
+    }
+
+    /// How the rule for a repository's folder, or for one above it, says that its metadata is compressed.
+    pub fn compression(&self, folder: &str) -> Option<Compression> {
+        let inside = format!("{folder}/");
+        let folders = folders_of(if folder.is_empty() { "" } else { &inside });
+        self.rules.iter().find(|rule| rule.fits(&folders)).and_then(|rule| rule.spelt.compression)
+    }
+
+    /// What becomes of a package at this path below the inbox whose path or name other bytes have, if a rule says.
+    pub fn on_conflict(&self, path: &str) -> Option<OnConflict> {
+        self.rule_of(path).and_then(|number| self.rules[number].spelt.on_conflict)
     }
 
     /// What is to be said where a folder of this path only looks like one that a rule is for.
@@ -330,7 +343,7 @@ mod tests {
             keys: Vec::new(),
             signatures: *signatures,
             sign_packages: None,
-            mirrorlist: None,
+            ..config::Rule::default()
         };
         let rules = rules.iter().map(rule).collect();
         Gate::new(&config::Trust { rules, ..config::Trust::default() }).unwrap()

@@ -26,6 +26,7 @@ pub mod quarantine;
 pub mod receipt;
 pub mod record;
 pub mod report;
+pub mod settings;
 pub mod signature;
 pub mod state;
 pub mod uploaders;
@@ -34,20 +35,23 @@ pub mod verdict;
 use std::sync::Arc;
 
 use rpmmd::checksum::{Sha256, Sha256Stream};
+use rpmmd::compress::Compression;
 use tokio::sync::{OnceCell, OwnedSemaphorePermit, Semaphore};
 
 pub use self::aside::aside;
 use self::clock::StoreClock;
 use self::gate::Gate;
+use self::keeping::Pruned;
 use self::listing::{each_from, list_page};
 use self::locate::Locator;
 use self::mirror::MirrorRules;
+use self::settings::Known;
 use self::uploaders::Uploaders;
 use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::openpgp::sign::Signer;
 use crate::store::cache::Cache;
-use crate::store::key::Key;
+use crate::store::key::{Key, RepositoryDir};
 use crate::store::limited::Limited;
 use crate::store::{Abilities, ETag, Object, PAGE_OBJECTS, Store};
 
@@ -79,6 +83,8 @@ pub struct Bucket {
     pub locator: Arc<Locator>,
     /// Who may publish what where.
     pub gate: Arc<Gate>,
+    /// Which old versions leave where.
+    pub(crate) pruned: Arc<Pruned>,
     /// Where generations have folders of their own.
     pub mirror_rules: Arc<MirrorRules>,
     /// Metadata files at hand.
@@ -91,6 +97,8 @@ pub struct Bucket {
     pub uploaders: Uploaders,
     /// What the store can do, once whoever writes has asked.
     pub(crate) abilities: Arc<OnceCell<Abilities>>,
+    /// What a writer knows of the bucket's settings.
+    pub(crate) settings: Arc<Known>,
     /// What time it is in the store, as far as whoever writes has heard.
     pub(crate) clock: StoreClock,
 }
@@ -101,6 +109,7 @@ impl Bucket {
         let locator = Arc::new(Locator::new(&policy.repositories)?);
         let gate = Arc::new(Gate::new(&policy.trust)?);
         let mirror_rules = Arc::new(MirrorRules::new(&policy)?);
+        let pruned = Arc::new(Pruned::new(&policy));
         Ok(Self {
             store: Arc::new(Limited::new(Arc::clone(&store), policy.concurrency)),
             prompt: store,
@@ -109,12 +118,14 @@ impl Bucket {
             policy: Arc::new(policy),
             locator,
             gate,
+            pruned,
             mirror_rules,
             cache: Arc::default(),
             signer: None,
             keys_published: Arc::default(),
             uploaders: Uploaders::default(),
             abilities: Arc::default(),
+            settings: Arc::default(),
             clock: StoreClock::default(),
         })
     }
@@ -140,9 +151,24 @@ impl Bucket {
         self
     }
 
+    /// The same bucket by other rules. What is known of its store stays.
+    pub(crate) fn going_by(&self, policy: Policy, signer: Option<Signer>) -> Result<Self> {
+        let mut bucket = Self::new(Arc::clone(&self.prompt), policy)?.with_signer(signer);
+        bucket.cache = Arc::clone(&self.cache);
+        bucket.uploaders = self.uploaders.clone();
+        bucket.abilities = Arc::clone(&self.abilities);
+        bucket.clock = self.clock.clone();
+        Ok(bucket)
+    }
+
     /// The key as the store knows it.
     pub fn path(&self, key: Key<'_>) -> String {
         key.path(&self.policy.folders)
+    }
+
+    /// How the metadata of a repository is compressed.
+    pub(crate) fn compression(&self, repository: &RepositoryDir) -> Compression {
+        self.gate.compression(repository.as_str()).unwrap_or(self.policy.compression)
     }
 
     /// Leave to hold a piece of so many bytes; small ones need none.

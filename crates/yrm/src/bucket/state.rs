@@ -14,7 +14,6 @@ use super::keeping::{self, FolderRules};
 use super::kept::Kept;
 use super::report::Adoption;
 use super::signature::Signature;
-use crate::config::Retention;
 use crate::store::ETag;
 use crate::store::body::Body;
 use crate::store::key::RepositoryDir;
@@ -144,13 +143,13 @@ impl State {
     }
 
     /// The repository as retention looks at it.
-    pub(crate) fn kept<'a>(&'a self, gate: &'a Gate, retention: Retention) -> keeping::Kept<'a> {
+    pub(crate) fn kept<'a>(&'a self, gate: &'a Gate, pruned: &'a keeping::Pruned) -> keeping::Kept<'a> {
         let repomd = self.described_by().map(|(_, repomd)| repomd);
         keeping::Kept {
             catalog: &self.catalog,
             rules: FolderRules { gate, repository: &self.repository },
             offers_modules: repomd.is_some_and(|repomd| repomd.record(MODULES_RECORD).is_some()),
-            retention,
+            pruned,
         }
     }
 

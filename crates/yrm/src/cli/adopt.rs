@@ -4,12 +4,11 @@ use clap::Args;
 
 use super::beforehand::{Asked, Beforehand};
 use super::context::{Context, DONE};
-use super::package::Rules;
+use super::package::{Rules, opened_to_change};
 use super::summary::summary;
 use crate::bucket::generations::repository_named;
 use crate::error::Result;
 use crate::publish::{Publisher, RunId};
-use crate::secrets;
 
 /// What `adopt` takes.
 #[derive(Debug, Args)]
@@ -25,13 +24,12 @@ pub(super) struct AdoptArgs {
 
 /// Takes a repository over, or shows what that would find.
 pub(super) async fn adopt(args: &AdoptArgs, context: &Context) -> Result<u8> {
-    let mut config = context.config()?;
-    secrets::fetch_all(&mut config).await?;
+    let opened = opened_to_change(context).await?;
     let operation = async |publisher: &Publisher, run: RunId| {
         let repository = repository_named(publisher.bucket(), &args.repository).await?;
         publisher.adopt(vec![repository], run).await
     };
-    let asked = Asked::by(context, &config, &args.rules.because);
+    let asked = Asked::by(context, &opened, &args.rules.because);
     let report = Box::pin(asked.operate(&args.beforehand, operation)).await?;
     context.output.data(&report, summary)?;
     Ok(DONE)

@@ -7,11 +7,10 @@ use std::sync::Arc;
 use clap::Args;
 use jiff::Timestamp;
 
-use super::context::{Context, open, operate, publisher, publisher_in};
+use super::context::{Context, Opened, operate, publisher};
 use super::flags::Because;
 use super::summary::summary;
 use crate::bucket::report::Report;
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::expected::{Expected, plan_name};
 use crate::publish::{Publisher, RunId};
@@ -43,14 +42,14 @@ pub(super) struct BeforeTaking {
 /// What is asked for: of which bucket, and by whom.
 pub(super) struct Asked<'a> {
     context: &'a Context,
-    config: &'a Config,
+    opened: &'a Opened,
     who: Who,
 }
 
 impl<'a> Asked<'a> {
     /// By whoever runs this, for a reason.
-    pub(super) fn by(context: &'a Context, config: &'a Config, because: &Because) -> Self {
-        Self { context, config, who: context.who(config, because.reason()) }
+    pub(super) fn by(context: &'a Context, opened: &'a Opened, because: &Because) -> Self {
+        Self { context, opened, who: context.who(&opened.config, because.reason()) }
     }
 
     /// Does `operation` as `beforehand` says.
@@ -82,7 +81,7 @@ impl<'a> Asked<'a> {
         operation: impl AsyncFn(&Publisher, RunId) -> Result<Report>,
     ) -> Result<Report> {
         let perform = async || self.perform(beforehand, new_run(), operation).await;
-        if beforehand.dry_run { perform().await } else { operate(self.config, perform).await }
+        if beforehand.dry_run { perform().await } else { operate(&self.opened.config, perform).await }
     }
 
     /// The same, of what takes packages away: whoever is at a terminal is shown it and asked.
@@ -104,7 +103,7 @@ impl<'a> Asked<'a> {
                 .hint("nothing was changed"));
         }
         let publisher = self.publisher().await?.held_to(Expected::of(&seen));
-        operate(self.config, async || operation(&publisher, new_run()).await).await
+        operate(&self.opened.config, async || operation(&publisher, new_run()).await).await
     }
 
     /// What `operation` would do at some time.
@@ -122,15 +121,17 @@ impl<'a> Asked<'a> {
         run: RunId,
         operation: &impl AsyncFn(&Publisher, RunId) -> Result<Report>,
     ) -> Result<Report> {
-        let store = Arc::new(Rehearsal::of(open(self.config).await?, run.started));
-        let publisher = publisher_in(store, self.config).await?.acting_for(self.who.clone());
+        let Opened { config, store } = self.opened;
+        let store = Arc::new(Rehearsal::of(Arc::clone(store), run.started));
+        let rehearsed = Opened { config: config.clone(), store };
+        let publisher = publisher(&rehearsed).await?.acting_for(self.who.clone());
         let mut report = operation(&publisher, run).await?;
         report.plan = Some(plan_name(&report));
         Ok(report)
     }
 
     async fn publisher(&self) -> Result<Publisher> {
-        Ok(publisher(self.config).await?.acting_for(self.who.clone()))
+        Ok(publisher(self.opened).await?.acting_for(self.who.clone()))
     }
 }
 

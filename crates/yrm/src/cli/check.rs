@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::context::{Context, DONE, open_bucket, signer};
+use super::context::{Context, DONE, Purpose, bucket_of, signer};
 use super::flags::{Flags, ForRepositories, ForSigning};
 use super::output::{Width, fitted, safe};
 use crate::check::{Depth, Findings, check as look};
@@ -22,8 +22,8 @@ pub(super) struct CheckArgs {
 
 /// Exit code 6 when a client could trip over something.
 pub(super) async fn check(args: &CheckArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let bucket = open_bucket(&config).await?.with_signer(signer(&config).await?);
+    let opened = context.open(Purpose::Looking).await?;
+    let bucket = bucket_of(&opened)?.with_signer(signer(&opened.config).await?);
     let depth = if args.deep { Depth::Deep } else { Depth::Shallow };
     let findings = look(&bucket, depth).await?;
     context.output.data(&findings, |findings| human(findings, context.output.width()))?;

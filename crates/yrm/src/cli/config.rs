@@ -76,10 +76,14 @@ pub(super) async fn execute(verb: &ConfigVerb, context: &Context) -> Result<u8> 
             context.output.data(&sound, |_| "the configuration is sound\n".to_owned())?;
         }
         ConfigVerb::Show => {
-            let rows = show(&context.low);
+            let low = context.seen().await.unwrap_or_else(|error| {
+                context.output.say(&format!("note: without the bucket's own settings: {}", error.chain()));
+                context.low.clone()
+            });
+            let rows = show(&low);
             context.output.data(&rows, |rows| human(rows))?;
             // What is shown may be wrong; that is no reason not to show it.
-            if let Err(error) = Config::of(&context.low) {
+            if let Err(error) = Config::of(&low) {
                 context.output.error(&error);
                 return Ok(error.kind().exit_code());
             }

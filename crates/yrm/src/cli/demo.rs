@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::context::{Context, DONE, publisher};
+use super::context::{Context, DONE, Opened, open, publisher};
 use super::progress::Bars;
 use super::serve::run_service;
 use super::summary::summary;
@@ -16,7 +16,7 @@ use crate::config::settings::setting;
 use crate::config::{Config, Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::http;
-use crate::serve::{self, Outside};
+use crate::serve::{self, Current, Outside};
 use crate::telemetry::{self, Logging};
 
 /// What `demo` takes.
@@ -57,7 +57,10 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
     let inbox = dir.join("inbox");
     context.output.say(&format!("Uploaded {} sample packages into {}", SAMPLES.len(), inbox.display()));
 
-    let publisher = publisher(&config).await?;
+    let store = open(&config).await?;
+    let opened = Opened { config, store };
+    let publisher = publisher(&opened).await?;
+    let config = &opened.config;
     let bars = Bars::new(context.output);
     let outcome =
         serve::pass(&Outside::default(), async |run| publisher.run(run, &bars).await, serve::left_nothing_undone).await;
@@ -68,6 +71,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
         return Err(Error::new(ErrorKind::Internal, "publishing the sample packages")
             .hint(format!("remove {} and try again", dir.display())));
     }
+    let current = Current::new(publisher);
     let Some(listener) = listener else {
         let repo = dir.canonicalize().unwrap_or_else(|_| dir.clone()).join("repo");
         context.output.say(&install(&format!("file://{}", repo.display())));
@@ -79,7 +83,7 @@ pub(super) async fn demo(args: &DemoArgs, context: &Context) -> Result<u8> {
         format: config.service.log_format,
         file: None,
     })?;
-    Box::pin(run_service(&config, &publisher, listener, async |listen| {
+    Box::pin(run_service(config, (&current, context), listener, async |listen| {
         context.output.say(&install(&format!("http://{listen}/repo")));
         context.output.say(&format!(
             "\nCopy packages of your own into {}: yrm publishes each within {} seconds, or moves it to {} with \

@@ -53,7 +53,7 @@ const READING: &[&str] = &WRITING;
 /// A verb that uses no bucket.
 const NO_BUCKET: &[&str] = &["*"];
 
-pub(super) const VERBS: [Verb; 34] = [
+pub(super) const VERBS: [Verb; 40] = [
     Verb {
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
@@ -252,6 +252,51 @@ pub(super) const VERBS: [Verb; 34] = [
         more: &["yrm adopt -b s3://my-bucket --per-folder --in el9"],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_OPERATIONS,
+    },
+    Verb {
+        path: "settings",
+        examples: &["yrm settings show -b ./bucket", "yrm settings set compression zstd -b ./bucket --dry-run"],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "settings show",
+        examples: &["yrm settings show -b s3://my-bucket"],
+        more: &["yrm settings show -b ./bucket --output json | jq '.settings[] | select(.stated)'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "settings set",
+        examples: &[
+            "yrm settings set keep-at-least 10 -b s3://my-bucket --dry-run",
+            "yrm settings set compression zstd --folder 'el9/*' -b s3://my-bucket --reason \"EL 9 reads it\"",
+        ],
+        more: &[],
+        settings: "--bucket, --endpoint",
+        without: &[],
+    },
+    Verb {
+        path: "settings unset",
+        examples: &["yrm settings unset keep-at-least -b s3://my-bucket"],
+        more: &["yrm settings unset compression --folder 'el9/*' -b s3://my-bucket"],
+        settings: "--bucket, --endpoint",
+        without: &[],
+    },
+    Verb {
+        path: "settings history",
+        examples: &["yrm settings history -b s3://my-bucket"],
+        more: &["yrm settings history -b ./bucket --output json | jq '.[].changes[]'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "settings check",
+        examples: &["yrm settings check -b s3://my-bucket"],
+        more: &["yrm settings check -b ./bucket --config /etc/yrm/yrm.toml"],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: READING,
     },
     Verb {
         path: "key",

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use ulid::Ulid;
 
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Purpose, bucket_of};
 use super::output::{Format, Width, safe, table, time, with_ids};
 use super::summary::summary;
 use crate::bucket::generations::repository_named;
@@ -119,7 +119,7 @@ impl Wanted {
 
 /// Reads only.
 pub(super) async fn history(args: &HistoryArgs, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(&context.config()?).await?;
+    let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
     if let Some(HistoryVerb::Show(args)) = &args.verb {
         return show(args, &bucket, context).await;
     }

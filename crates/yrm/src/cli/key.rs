@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::json;
 
-use super::context::{Context, DONE, open_bucket, signer};
+use super::context::{Context, DONE, Purpose, bucket_of, signer};
 use super::flags::{Flags, ForSigning};
 use super::output::{table, time};
 use crate::bucket::{generations, signature};
@@ -194,9 +194,9 @@ struct Row {
 }
 
 async fn list(context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let signer = signer(&config).await?;
-    let fetched = published(&open_bucket(&config).await?).await?;
+    let opened = context.open(Purpose::Looking).await?;
+    let (config, signer) = (&opened.config, signer(&opened.config).await?);
+    let fetched = published(&bucket_of(&opened)?).await?;
     let configured: Vec<PublicKey> = signer.iter().flat_map(Signer::public_keys).cloned().collect();
     let signs_all = config.signing.as_ref().is_some_and(|signing| signing.with == SignWith::All);
     let places = config.signing.iter().flat_map(|signing| &signing.keys);
@@ -400,8 +400,8 @@ struct Judged {
 
 /// Exit code 6 when a signature is not good.
 async fn verify(args: &VerifyArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let bucket = open_bucket(&config).await?.with_signer(signer(&config).await?);
+    let opened = context.open(Purpose::Looking).await?;
+    let bucket = bucket_of(&opened)?.with_signer(signer(&opened.config).await?);
     let keys = match &args.key {
         Some(path) => Keys::new(read_public(path)?),
         None => Keys::of(&bucket).await?,

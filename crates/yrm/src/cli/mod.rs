@@ -29,6 +29,7 @@ mod repo;
 mod run;
 mod search;
 mod serve;
+mod settings;
 mod show;
 mod status;
 mod summary;
@@ -115,6 +116,9 @@ enum Verb {
     Prune(prune::PruneArgs),
     /// Take over a repository whose metadata another program wrote
     Adopt(adopt::AdoptArgs),
+    /// Show and change the settings that the bucket keeps for all who write to it
+    #[command(subcommand)]
+    Settings(settings::SettingsVerb),
     /// Make, show, rotate and check the keys that sign metadata
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -181,7 +185,10 @@ async fn perform(cli: Cli, environment: Vec<(String, String)>) -> u8 {
     let result = match cli.verb {
         // Writes the file that the others read: what an existing one says must not matter.
         Verb::Config(config::ConfigVerb::Init(args)) => config::init(&args, &typed, output),
-        verb => verb.execute(&Context { low: Low::gather(&typed), output, verbosity, log_filter, who }).await,
+        verb => {
+            let context = Context { low: Low::gather(&typed), output, verbosity, log_filter, who };
+            Box::pin(verb.execute(&context)).await
+        }
     };
     result.unwrap_or_else(|error| {
         output.error(&error);
@@ -286,7 +293,8 @@ impl Cli {
             )
             | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. }))
             | Verb::Prune(PruneArgs { rules, .. })
-            | Verb::Adopt(AdoptArgs { rules, .. }) => {
+            | Verb::Adopt(AdoptArgs { rules, .. })
+            | Verb::Settings(settings::SettingsVerb::Check(settings::CheckArgs { rules })) => {
                 let signing = &rules.signing.given;
                 given.extend(rules.repositories.given.iter().chain(&rules.publish.given).chain(signing).cloned());
                 notes.extend(rules.publish.notes.iter().cloned());
@@ -299,6 +307,7 @@ impl Cli {
             | Verb::Repo(repo::RepoVerb::Log(_) | repo::RepoVerb::Show(_) | repo::RepoVerb::Diff(_))
             | Verb::History(_)
             | Verb::Quarantine(_)
+            | Verb::Settings(_)
             | Verb::Doctor(_)
             | Verb::Index(_)
             | Verb::Demo(_)
@@ -349,6 +358,7 @@ impl Verb {
             Self::Repo(verb) => repo::execute(&verb, context).await,
             Self::Prune(args) => prune::prune(&args, context).await,
             Self::Adopt(args) => adopt::adopt(&args, context).await,
+            Self::Settings(verb) => settings::execute(&verb, context).await,
             Self::Key(verb) => key::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,

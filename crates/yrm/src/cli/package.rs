@@ -5,14 +5,13 @@ use std::collections::{BTreeMap, HashSet};
 use clap::{Args, Subcommand};
 
 use super::beforehand::{Asked, BeforeTaking, Beforehand};
-use super::context::{Context, DONE};
+use super::context::{Context, DONE, Opened, Purpose};
 use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
 use super::search::{SearchArgs, search};
 use super::show::{ShowArgs, show};
 use super::summary::summary;
 use crate::bucket::generations::repository_named;
 use crate::bucket::{Bucket, contents};
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::Publisher;
 use crate::publish::operations::errand::Promotion;
@@ -77,23 +76,23 @@ pub(super) struct PromoteArgs {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8> {
-    let mut config = context.config()?;
     match verb {
-        PackageVerb::Search(args) => search(args, &config, context).await,
-        PackageVerb::Show(args) => show(args, &config, context).await,
-        PackageVerb::Remove(args) => {
-            secrets::fetch_all(&mut config).await?;
-            Box::pin(remove(args, &config, context)).await
-        }
-        PackageVerb::Promote(args) => {
-            secrets::fetch_all(&mut config).await?;
-            Box::pin(promote(args, &config, context)).await
-        }
+        PackageVerb::Search(args) => search(args, &context.open(Purpose::Looking).await?, context).await,
+        PackageVerb::Show(args) => show(args, &context.open(Purpose::Looking).await?, context).await,
+        PackageVerb::Remove(args) => Box::pin(remove(args, &opened_to_change(context).await?, context)).await,
+        PackageVerb::Promote(args) => Box::pin(promote(args, &opened_to_change(context).await?, context)).await,
     }
 }
 
-async fn remove(args: &RemoveArgs, config: &Config, context: &Context) -> Result<u8> {
-    let asked = Asked::by(context, config, &args.rules.because);
+/// The bucket, open for an operation, and what keeps secrets asked for them.
+pub(super) async fn opened_to_change(context: &Context) -> Result<Opened> {
+    let mut opened = context.open(Purpose::Changing).await?;
+    secrets::fetch_all(&mut opened.config).await?;
+    Ok(opened)
+}
+
+async fn remove(args: &RemoveArgs, opened: &Opened, context: &Context) -> Result<u8> {
+    let asked = Asked::by(context, opened, &args.rules.because);
     let report = asked.when_sure(&args.taking, async |publisher, run| {
         let (repository, paths) = meant(publisher.bucket(), args.repository.as_deref(), &args.paths).await?;
         publisher.remove(&repository, paths, run).await
@@ -176,14 +175,14 @@ fn target(from: &str, to: &str) -> String {
     }
 }
 
-async fn promote(args: &PromoteArgs, config: &Config, context: &Context) -> Result<u8> {
+async fn promote(args: &PromoteArgs, opened: &Opened, context: &Context) -> Result<u8> {
     let promote = async |publisher: &Publisher, run| {
         let from = bare(publisher.bucket(), &args.from).await?;
         let repo = format!("{}/", publisher.bucket().policy.folders.repo);
         let to = args.to.strip_prefix(&repo).unwrap_or(&args.to);
         publisher.promote(&[Promotion { to: target(&from, to), from }], run).await
     };
-    let asked = Asked::by(context, config, &args.rules.because);
+    let asked = Asked::by(context, opened, &args.rules.because);
     let report = Box::pin(asked.operate(&args.beforehand, promote)).await?;
     context.output.data(&report, summary)?;
     Ok(DONE)

@@ -7,12 +7,12 @@ use jiff::tz::TimeZone;
 
 use super::beforehand::{Asked, BeforeTaking};
 use super::context::{Context, DONE};
-use super::package::Rules;
+use super::package::{Rules, opened_to_change};
 use super::summary::summary;
 use crate::bucket::generations::{repositories, repository_named};
+use crate::bucket::keeping::Pruned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::{Publisher, RunId};
-use crate::secrets;
 
 /// What `prune` takes.
 #[derive(Debug, Args)]
@@ -41,9 +41,8 @@ fn moment(text: &str) -> std::result::Result<Timestamp, String> {
 
 /// Prunes, or shows what would go.
 pub(super) async fn prune(args: &PruneArgs, context: &Context) -> Result<u8> {
-    let mut config = context.config()?;
-    secrets::fetch_all(&mut config).await?;
-    if config.policy.retention.is_none() {
+    let opened = opened_to_change(context).await?;
+    if !Pruned::new(&opened.config.policy).is_on() {
         return Err(Error::new(ErrorKind::Config, "pruning")
             .because("there is no prune rule: all versions are kept")
             .hint("give --keep-at-least N or --prune-age-days DAYS, or set them in yrm.toml"));
@@ -55,7 +54,7 @@ pub(super) async fn prune(args: &PruneArgs, context: &Context) -> Result<u8> {
         };
         publisher.prune(there, run).await
     };
-    let asked = Asked::by(context, &config, &args.rules.because);
+    let asked = Asked::by(context, &opened, &args.rules.because);
     let report = match args.at {
         Some(at) => Box::pin(asked.rehearse_at(at, operation)).await?,
         None => Box::pin(asked.when_sure(&args.taking, operation)).await?,

@@ -9,7 +9,7 @@ use clap::Args;
 use serde::Serialize;
 use tokio::time::Instant;
 
-use super::context::{Context, DONE, REJECTED, open_bucket};
+use super::context::{Context, DONE, Purpose, REJECTED, bucket_of};
 use super::output::table;
 use super::summary::remark;
 use crate::bucket::Bucket;
@@ -151,15 +151,16 @@ impl State {
 
 /// Uploads, then waits if asked to.
 pub(super) async fn publish(args: &PublishArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let mut deliveries = args.deliveries(&config.policy.folders)?;
     if args.dry_run {
+        let config = context.config()?;
+        let mut deliveries = args.deliveries(&config.policy.folders)?;
         look_ahead(&config, &mut deliveries)?;
         context.output.data(&deliveries, |deliveries| rows(deliveries))?;
         let rejected = deliveries.iter().any(|delivery| delivery.state == State::WouldBeRejected);
         return Ok(if rejected { REJECTED } else { DONE });
     }
-    let bucket = open_bucket(&config).await?;
+    let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
+    let mut deliveries = args.deliveries(&bucket.policy.folders)?;
     for delivery in &mut deliveries {
         let attributes = Key::Inbox { path: &delivery.path }.attributes();
         let stored = bucket.store.put_file(&delivery.inbox_key, &delivery.file, &attributes).await?;

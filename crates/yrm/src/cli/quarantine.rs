@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Purpose, bucket_of};
 use super::flags::Because;
 use super::output::{Width, table, time, with_ids};
 use crate::bucket::Bucket;
@@ -104,8 +104,8 @@ struct Change {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &QuarantineVerb, context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let bucket = open_bucket(&config).await?;
+    let opened = context.open(Purpose::Looking).await?;
+    let bucket = bucket_of(&opened)?;
     let kept = quarantine::list(&bucket).await?;
     match verb {
         QuarantineVerb::List(args) => {
@@ -123,13 +123,13 @@ pub(super) async fn execute(verb: &QuarantineVerb, context: &Context) -> Result<
         QuarantineVerb::Release(args) => {
             let files = quarantine::with_records(&bucket, found(&kept, args)?).await?;
             let changes = release(&bucket, &files, args.dry_run).await;
-            let who = context.who(&config, args.because.reason());
+            let who = context.who(&opened.config, args.because.reason());
             record(&bucket, &who, Operation::Release, &changes.0, args.dry_run).await?;
             say(context, changes)?;
         }
         QuarantineVerb::Drop(args) => {
             let changes = drop_all(&bucket, &found(&kept, args)?, args.dry_run).await;
-            let who = context.who(&config, args.because.reason());
+            let who = context.who(&opened.config, args.because.reason());
             record(&bucket, &who, Operation::Drop, &changes.0, args.dry_run).await?;
             say(context, changes)?;
         }

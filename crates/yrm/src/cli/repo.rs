@@ -4,14 +4,13 @@ use clap::{Args, Subcommand};
 
 use super::beforehand::{Asked, BeforeTaking};
 use super::compare::{self, DiffArgs, ShowArgs};
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Purpose, bucket_of};
 use super::output::{Width, fitted, time};
-use super::package::Rules;
+use super::package::{Rules, opened_to_change};
 use super::summary::summary;
 use crate::bucket::generations::repository_named;
 use crate::bucket::log::{Generation, generations};
 use crate::error::Result;
-use crate::secrets;
 
 /// What can be done with a repository.
 #[derive(Debug, Subcommand)]
@@ -50,18 +49,21 @@ pub(super) struct RollbackArgs {
 
 /// Does what was asked.
 pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
-    let mut config = context.config()?;
     match verb {
         RepoVerb::Log(args) => {
-            let bucket = open_bucket(&config).await?;
+            let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
             let log = generations(&bucket, &repository_named(&bucket, &args.repository).await?).await?;
             context.output.data(&log, |log| human(log, context.output.width()))?;
         }
-        RepoVerb::Show(args) => compare::show(args, &open_bucket(&config).await?, context).await?,
-        RepoVerb::Diff(args) => compare::diff(args, &open_bucket(&config).await?, context).await?,
+        RepoVerb::Show(args) => {
+            compare::show(args, &bucket_of(&context.open(Purpose::Looking).await?)?, context).await?
+        }
+        RepoVerb::Diff(args) => {
+            compare::diff(args, &bucket_of(&context.open(Purpose::Looking).await?)?, context).await?
+        }
         RepoVerb::Rollback(args) => {
-            secrets::fetch_all(&mut config).await?;
-            let asked = Asked::by(context, &config, &args.rules.because);
+            let opened = opened_to_change(context).await?;
+            let asked = Asked::by(context, &opened, &args.rules.because);
             let report = asked.when_sure(&args.taking, async |publisher, run| {
                 let repository = repository_named(publisher.bucket(), &args.repository).await?;
                 publisher.roll_back(&repository, args.revision, run).await

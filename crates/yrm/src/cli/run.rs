@@ -5,10 +5,10 @@ use clap::Args;
 use super::beforehand::{Asked, Beforehand};
 use super::context::{Context, DONE, outside};
 use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
+use super::package::opened_to_change;
 use super::progress::Bars;
 use super::summary::summary;
 use crate::error::{ErrorKind, Result};
-use crate::secrets;
 use crate::serve;
 
 /// What `run` takes.
@@ -29,16 +29,15 @@ pub(super) struct RunArgs {
 /// Publishes once. A rejected package is a verdict, not a failure: the exit code is 3 only when
 /// something could not be done.
 pub(super) async fn run(args: &RunArgs, context: &Context) -> Result<u8> {
-    let mut config = context.config()?;
-    secrets::fetch_all(&mut config).await?;
-    let asked = Asked::by(context, &config, &args.because);
+    let opened = opened_to_change(context).await?;
+    let asked = Asked::by(context, &opened, &args.because);
     let bars = Bars::new(context.output);
     let publish =
         async |run| asked.perform(&args.beforehand, run, async |publisher, run| publisher.run(run, &bars).await).await;
     let outcome = if args.beforehand.dry_run {
         publish(serve::new_run()).await
     } else {
-        let outside = outside(&config, 0).await?;
+        let outside = outside(&opened.config, 0).await?;
         let outcome = serve::pass(&outside, publish, serve::left_nothing_undone).await;
         outside.finish().await;
         outcome

@@ -10,13 +10,12 @@ use rpmmd::checksum::Sha256;
 use rpmmd::nevra::Nevra;
 use serde::Serialize;
 
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Opened, bucket_of};
 use super::output::{Width, fitted};
 use crate::bucket::Bucket;
 use crate::bucket::contents::{self, Contents, Having, Shown};
 use crate::bucket::generations::{self, repository_named};
 use crate::bucket::naming::PackageGlob;
-use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 
@@ -61,26 +60,6 @@ pub(super) struct FoundPackage {
     order: Nevra,
 }
 
-impl FoundPackage {
-    /// Whether it lies at one of these paths of its repository.
-    pub(super) fn is_at(&self, paths: &[String]) -> bool {
-        paths.contains(&self.path)
-    }
-
-    fn of(repository: &RepositoryDir, shown: Shown) -> Self {
-        Self {
-            package: repository.path_of(&shown.href),
-            repository: repository.clone(),
-            path: shown.href,
-            nevra: shown.nevra.to_string(),
-            pkgid: shown.pkgid.to_string(),
-            size_bytes: shown.size_bytes,
-            first_published: shown.first_published,
-            order: shown.nevra,
-        }
-    }
-}
-
 /// By name, then the newest version first.
 pub(super) fn newest_first(a: &Nevra, b: &Nevra) -> Ordering {
     a.name.cmp(&b.name).then_with(|| b.evr.vercmp(&a.evr)).then_with(|| a.arch.cmp(&b.arch))
@@ -114,8 +93,8 @@ impl Meant {
 }
 
 /// Reads only.
-pub(super) async fn search(args: &SearchArgs, config: &Config, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(config).await?;
+pub(super) async fn search(args: &SearchArgs, opened: &Opened, context: &Context) -> Result<u8> {
+    let bucket = bucket_of(opened)?;
     let meant = Meant::of(&args.text, &bucket.policy.folders.repo)?;
     let wanted = having(args)?;
     let mut rows = Vec::new();

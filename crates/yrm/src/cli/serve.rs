@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::sync::OnceCell;
 
-use super::context::{Context, DONE, outside, publisher};
+use super::context::{Context, DONE, Purpose, outside, publisher, signer};
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
 use crate::board::{Board, RUNS_KEPT};
 use crate::bucket::verdict::Reason;
@@ -22,10 +22,11 @@ use crate::events::sqs::SqsQueue;
 use crate::http::{self, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::abilities::abilities;
+use crate::publish::settings::own;
 use crate::publish::{Publisher, Unwatched};
 use crate::sched::{self, Hangups, Signals, Stop, Stopper};
 use crate::secrets;
-use crate::serve::{self, Farewell, Told};
+use crate::serve::{self, Current, Farewell, Told};
 use crate::telemetry;
 use crate::update::{self, Probation, Staged, Watch};
 
@@ -47,11 +48,13 @@ pub(super) struct ServeArgs {
 
 /// Builds the world and runs it. The one place where all parts meet.
 pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
-    let mut config = context.config()?;
+    let mut opened = context.open(Purpose::Serving).await?;
     // What comes before the service listens ends nothing either.
     let _before = Hangups::listen()?;
-    secrets::fetch_all(&mut config).await?;
-    let publisher = publisher(&config).await?.sharing(config.service.share).acting_for(context.who(&config, None));
+    secrets::fetch_all(&mut opened.config).await?;
+    let config = &opened.config;
+    let publisher = publisher(&opened).await?.sharing(config.service.share).acting_for(context.who(config, None));
+    let current = Current::new(publisher);
     let listener = match update::inherited(config.service.listen)? {
         Some(listener) => listener,
         None => http::bind(config.service.listen)?,
@@ -61,7 +64,7 @@ pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
     let socket = socket.transpose().map_err(|error| {
         Error::new(ErrorKind::Internal, "keeping the listening socket for the next release").because(error)
     })?;
-    match (Box::pin(run_service(&config, &publisher, listener, async |_| Ok(()))).await?, socket) {
+    match (Box::pin(run_service(config, (&current, context), listener, async |_| Ok(()))).await?, socket) {
         (Some(staged), Some(socket)) => Err(staged.take_over(&socket)),
         (None, _) | (Some(_), None) => Ok(DONE),
     }
@@ -71,7 +74,7 @@ pub(super) async fn serve(_args: &ServeArgs, context: &Context) -> Result<u8> {
 /// `listening` hears the address once HTTP answers.
 pub(super) async fn run_service(
     config: &Config,
-    publisher: &Publisher,
+    (current, context): (&Current, &Context),
     listener: TcpListener,
     listening: impl AsyncFnOnce(std::net::SocketAddr) -> Result<()>,
 ) -> Result<Option<Staged>> {
@@ -90,7 +93,7 @@ pub(super) async fn run_service(
     };
     let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
     let outside = outside(config, HICCUPS).await?;
-    let events = connect_events(config, publisher).await?;
+    let events = connect_events(config, &current.get()).await?;
     let (mut watch, probation) = update::begin(config).await.unzip();
     let (staged, signalled) = (OnceCell::new(), OnceCell::new());
     let farewell = || match (staged.initialized(), signalled.initialized()) {
@@ -99,20 +102,20 @@ pub(super) async fn run_service(
     };
     let version = env!("CARGO_PKG_VERSION");
     tracing::info!(bucket = %config.bucket, %listen, version, interval_s = config.service.interval.as_secs(), "serving");
-    if publisher.bucket().mirror_rules.is_on_anywhere() {
+    if current.get().bucket().mirror_rules.is_on_anywhere() {
         let urls = config.policy.mirrors.public_urls.join(", ");
         tracing::info!(
             "clients may say mirrorlist=ADDRESS/mirrorlist in the place of baseurl=ADDRESS; addresses begin with {urls}"
         );
     }
-    let told = Told { board: &board, outside, events: events.as_ref(), reader: Some(publisher) };
+    let told = Told { board: &board, outside, events: events.as_ref(), reader: Some(current) };
     let ((), (), (), (), (), outcome, heard) = tokio::join!(
         wait_for_signal(&mut signals, &signalled, &stopper, stop.clone()),
         reopen_log_at_hangup(&mut hangups, stop.clone()),
         http::answer(listener, faces, stop.clone()),
         serve::tell_systemd(stop.clone(), farewell),
         wait_for_release(watch.as_mut(), &staged, &stopper, stop.clone()),
-        publish_until(publisher, told, probation.as_ref(), &stopper, stop.clone()),
+        publish_until((current, context), told, probation.as_ref(), &stopper, stop.clone()),
         listening(listen),
     );
     // One that came while the rest wound up wants the end, too.
@@ -167,7 +170,7 @@ async fn wait_for_release(watch: Option<&mut Watch>, staged: &OnceCell<Staged>, 
 /// Prepares, then runs on schedule. Only a configuration that cannot work ends the service; a
 /// store that is away is asked again at every interval.
 async fn publish_until(
-    publisher: &Publisher,
+    (current, context): (&Current, &Context),
     told: Told<'_>,
     probation: Option<&Probation>,
     stopper: &Stopper,
@@ -175,7 +178,7 @@ async fn publish_until(
 ) -> Result<()> {
     let prepared = OnceCell::new();
     let board = told.board;
-    let prepare_once = async || prepared.get_or_try_init(async || prepare(publisher, board).await).await.map(drop);
+    let prepare_once = async || prepared.get_or_try_init(async || prepare(&current.get(), board).await).await.map(drop);
     let first = tokio::select! {
         first = prepare_once() => first,
         () = stop.requested() => return Ok(()),
@@ -190,15 +193,42 @@ async fn publish_until(
     }
     let publish = async |run| {
         prepare_once().await?;
-        let report = publisher.run(run, &Unwatched).await?;
+        let mut publisher = current.get();
+        let mut outcome = publisher.run(run, &Unwatched).await;
+        if publisher.is_at_odds() {
+            publisher = take_over(current, context).await?;
+            // Nothing was written by a run that found out at its start.
+            if outcome.is_err() {
+                outcome = publisher.run(run, &Unwatched).await;
+            }
+        }
+        let report = outcome?;
         if report.changed() {
             measure_quarantine(publisher.bucket()).await;
         }
         probation.inspect(|probation| probation.passed());
         Ok(report)
     };
-    serve::work(told, stopper, stop, publish).await;
+    // It holds a run, and a run is large.
+    Box::pin(serve::work(told, stopper, stop, publish)).await;
     Ok(())
+}
+
+/// The bucket's settings were changed: the service goes by the new ones from now on. An error of kind `Config` where
+/// something that was typed here says otherwise.
+async fn take_over(current: &Current, context: &Context) -> Result<Arc<Publisher>> {
+    let before = current.get();
+    let config = context.anew(before.bucket().store.as_ref()).await?;
+    let after = before.going_by(config.policy.clone(), signer(&config).await?)?;
+    let changes = own(before.bucket()).changes(&own(after.bucket()));
+    if changes.is_empty() {
+        // What differs is who signs: no settings help.
+        return Ok(before);
+    }
+    let changes: Vec<String> = changes.iter().map(ToString::to_string).collect();
+    tracing::info!("the bucket's settings were changed; from now on this service goes by them: {}", changes.join("; "));
+    current.set(after);
+    Ok(current.get())
 }
 
 /// What must have happened once before the first run: the store has shown what it can do, and

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use ulid::Ulid;
 
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Opened, bucket_of};
 use super::output::{Width, fitted, time};
 use super::search::{chosen, newest_first, remark};
 use crate::bucket::Bucket;
@@ -14,9 +14,9 @@ use crate::bucket::history::{self, Range};
 use crate::bucket::keeping::{FolderRules, Kept};
 use crate::bucket::naming::PackageGlob;
 use crate::bucket::report::{Published, Report};
-use crate::config::{Config, Retention};
+use crate::config::Retention;
 use crate::error::{Error, ErrorKind, Result};
-use crate::retention::{Fate, fates};
+use crate::retention::Fate;
 use crate::store::key::RepositoryDir;
 
 /// Versions whose records are looked for in the history, the newest ones: each may take some hundred reads.
@@ -84,8 +84,8 @@ struct Version {
 }
 
 /// Reads only.
-pub(super) async fn show(args: &ShowArgs, config: &Config, context: &Context) -> Result<u8> {
-    let bucket = open_bucket(config).await?;
+pub(super) async fn show(args: &ShowArgs, opened: &Opened, context: &Context) -> Result<u8> {
+    let bucket = bucket_of(opened)?;
     let text = args.package.trim_start_matches('/');
     let below = text.strip_prefix(&format!("{}/", bucket.policy.folders.repo)).unwrap_or(text);
     let globs = [PackageGlob::new(text)?, PackageGlob::new(below)?];
@@ -119,7 +119,9 @@ fn fitting(bucket: &Bucket, now: Contents, globs: &[PackageGlob]) -> Vec<Version
     };
     let meant = packages.into_iter().enumerate().filter(|(_, shown)| fits(shown));
     let version = |(at, shown): (usize, Shown)| {
-        let prune = told(fates.as_ref().map(|fates| fates[at]), bucket.policy.retention, now.catalog.is_none());
+        let rules = FolderRules { gate: &bucket.gate, repository: &repository };
+        let rule = bucket.pruned.at(rules, &shown.href);
+        let prune = told(fates.as_ref().map(|fates| fates[at]), rule, now.catalog.is_none());
         Version { repository: repository.clone(), shown, prune, told: None }
     };
     meant.map(version).collect()
@@ -127,10 +129,9 @@ fn fitting(bucket: &Bucket, now: Contents, globs: &[PackageGlob]) -> Vec<Version
 
 /// What becomes of each package; `None` where nothing is pruned, or nothing is known.
 fn forecast(bucket: &Bucket, now: &Contents) -> Option<Vec<Fate>> {
-    let (catalog, retention) = (now.catalog.as_ref()?, bucket.policy.retention?);
+    let catalog = now.catalog.as_ref().filter(|_| bucket.pruned.is_on())?;
     let rules = FolderRules { gate: &bucket.gate, repository: &now.repository };
-    let kept = Kept { catalog, rules, offers_modules: now.offers_modules, retention };
-    Some(fates(&kept.versions().collect::<Vec<_>>(), retention))
+    Some(Kept { catalog, rules, offers_modules: now.offers_modules, pruned: &bucket.pruned }.fates())
 }
 
 fn told(fate: Option<Fate>, rule: Option<Retention>, is_foreign: bool) -> PruneForecast {

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::context::{Context, DONE, open_bucket};
+use super::context::{Context, DONE, Purpose, bucket_of};
 use super::flags::{Flags, ForRepositories};
 use super::history::what_changed;
 use super::output::{Width, fitted, safe, time};
@@ -88,8 +88,8 @@ const RECORDS: usize = 50;
 
 /// Reads only.
 pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8> {
-    let config = context.config()?;
-    let bucket = open_bucket(&config).await?;
+    let opened = context.open(Purpose::Looking).await?;
+    let (config, bucket) = (&opened.config, bucket_of(&opened)?);
     let dropped = inbox::list(bucket.store.as_ref(), &bucket.policy.folders, Timestamp::now()).await?.dropped;
     let mut repositories = Vec::new();
     let wanted = match &args.repository {

@@ -1,14 +1,17 @@
 //! What was typed: every setting's text and where it came from, before anyone asks what it means.
-//! Layers: built-in default < `yrm.toml` < environment < flags.
+//! Layers: built-in default < the bucket's settings < `yrm.toml` < environment < flags.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use super::problem::Problem;
-use super::rules;
-use super::settings::{self, OTHER_VARIABLES, SETTINGS, Setting};
+use super::settings::{self, OTHER_VARIABLES, SETTINGS, Scope, Setting};
+use super::shape::{BUCKET_FILE, Shape, settings_of_buckets};
+use super::text::as_text;
 use super::trust::Rule;
+use super::values::BucketUrl;
+use super::{parse, rules};
 
 /// Files that are read when nobody names one, the first that exists.
 const USUAL_FILES: [&str; 2] = ["yrm.toml", "/etc/yrm/yrm.toml"];
@@ -24,6 +27,8 @@ const MAX_FILE_BYTES: u64 = 1024 * 1024;
 pub enum Source {
     /// Built in.
     Default,
+    /// The bucket's own settings.
+    Bucket,
     /// The file.
     File(PathBuf),
     /// A variable that others use too (`DD_SITE`).
@@ -39,10 +44,11 @@ impl Source {
     pub(super) fn layer(&self) -> u8 {
         match self {
             Self::Default => 0,
-            Self::File(_) => 1,
-            Self::SharedVariable(_) => 2,
-            Self::Variable(_) => 3,
-            Self::Flag(_) => 4,
+            Self::Bucket => 1,
+            Self::File(_) => 2,
+            Self::SharedVariable(_) => 3,
+            Self::Variable(_) => 4,
+            Self::Flag(_) => 5,
         }
     }
 }
@@ -55,7 +61,7 @@ impl Source {
                 Some(folder) if !folder.as_os_str().is_empty() => folder.join(path.strip_prefix(".").unwrap_or(&path)),
                 _ => path,
             },
-            Self::Default | Self::SharedVariable(_) | Self::Variable(_) | Self::Flag(_) => path,
+            Self::Default | Self::Bucket | Self::SharedVariable(_) | Self::Variable(_) | Self::Flag(_) => path,
         }
     }
 }
@@ -64,6 +70,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
+            Self::Bucket => f.write_str(BUCKET_FILE),
             Self::File(path) => write!(f, "{}", path.display()),
             Self::SharedVariable(name) | Self::Variable(name) | Self::Flag(name) => f.write_str(name),
         }
@@ -91,7 +98,7 @@ pub struct Typed {
 }
 
 /// Every setting that has a value, and what was wrong on the way.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub struct Low {
     values: BTreeMap<&'static str, Value>,
     /// What must be mended before anything runs.
@@ -100,8 +107,10 @@ pub struct Low {
     pub warnings: Vec<String>,
     /// The file that was read.
     pub file: Option<PathBuf>,
-    /// Its `[[rule]]` tables.
+    /// The `[[rule]]` tables of the file, or else the `[[folder]]` tables of the bucket.
     pub rules: Vec<Rule>,
+    /// Where they stand.
+    pub rules_source: Source,
     /// Where the cache may be when nobody says where.
     pub usual_caches: Vec<PathBuf>,
     /// Where what must outlive a process may be.
@@ -112,7 +121,16 @@ impl Low {
     /// Layers what was typed. Never fails: what is wrong is collected, so that all of it can be
     /// reported at once.
     pub fn gather(typed: &Typed) -> Self {
-        let mut low = Self::default();
+        let mut low = Self {
+            values: BTreeMap::new(),
+            problems: Vec::new(),
+            warnings: Vec::new(),
+            file: None,
+            rules: Vec::new(),
+            rules_source: Source::Default,
+            usual_caches: Vec::new(),
+            usual_states: Vec::new(),
+        };
         for setting in SETTINGS {
             if let Some(text) = setting.default {
                 low.set(setting, text, Source::Default);
@@ -122,11 +140,15 @@ impl Low {
         if let Some(path) = low.file.clone() {
             low.read_file(&path);
         }
+        let of_the_file = low.get("bucket").cloned();
         low.read_environment(&typed.environment);
         low.usual_caches = usual(&typed.environment, &CACHES);
         low.usual_states = usual(&typed.environment, &STATES);
         for (setting, text) in &typed.flags {
             low.set(setting, text, Source::Flag(setting.flag()));
+        }
+        if let Some(of_the_file) = of_the_file {
+            low.is_for_this_bucket(typed, &of_the_file);
         }
         low
     }
@@ -174,7 +196,8 @@ impl Low {
         for (key, value) in table {
             let name = key.replace('_', "-");
             if name == RULE {
-                self.rules = rules::read(&value, &place, &mut self.problems);
+                self.rules = rules::read(RULE, &value, &place, &mut self.problems);
+                self.rules_source = Source::File(path.to_owned());
                 continue;
             }
             let Some(setting) = settings::setting(&name) else {
@@ -194,6 +217,63 @@ impl Low {
                 ),
             }
         }
+    }
+
+    /// A `yrm.toml` that merely lies in the working directory says nothing about another bucket than its own.
+    fn is_for_this_bucket(&mut self, typed: &Typed, of_the_file: &Value) {
+        let is_named = typed.file.is_some() || variable(&typed.environment, settings::CONFIG_VARIABLE).is_some();
+        let is_found = !is_named && self.file.as_deref() == Some(Path::new(USUAL_FILES[0]));
+        let Some(meant) = self.get("bucket").cloned() else { return };
+        if !is_found || place_of(&meant) == place_of(of_the_file) {
+            return;
+        }
+        let message = format!(
+            "{} in the working directory is for {}, and {} names {}",
+            USUAL_FILES[0], of_the_file.text, meant.source, meant.text
+        );
+        let hint = format!(
+            "name the file that is meant: --config FILE (--config /dev/null for none); or leave {} out",
+            meant.source
+        );
+        self.problem("bucket", message, Some(hint));
+    }
+
+    /// The same without any setting of the bucket, and without its problems.
+    #[must_use]
+    pub fn of_the_process(&self) -> Self {
+        let mut low = Self { rules: Vec::new(), rules_source: Source::Default, problems: Vec::new(), ..self.clone() };
+        for setting in settings_of_buckets().filter(|setting| setting.scope == Scope::Bucket) {
+            match setting.default {
+                Some(text) => low.set(setting, text, Source::Default),
+                None => drop(low.values.remove(setting.name)),
+            }
+        }
+        low
+    }
+
+    /// The same, with the bucket's own settings under what was typed: those that `wanted` names, and its tables if
+    /// `with_folders`.
+    #[must_use]
+    pub fn joined(&self, shape: &Shape, wanted: &[&str], with_folders: bool) -> Self {
+        let mut low = self.clone();
+        for setting in settings_of_buckets().filter(|setting| wanted.contains(&setting.name)) {
+            let Some(text) = shape.stated(setting.name) else { continue };
+            match self.get(setting.name) {
+                Some(Value { source, .. }) if *source > Source::Bucket && setting.scope != Scope::Places => {}
+                // Files are this machine's, beside the bucket's folders.
+                Some(Value { text: own, source }) if *source > Source::Bucket => {
+                    if !own.contains("bucket:") {
+                        low.set(setting, &format!("{text},{own}"), source.clone());
+                    }
+                }
+                Some(_) | None => low.set(setting, text, Source::Bucket),
+            }
+        }
+        if with_folders && low.rules_source == Source::Default && !shape.folders.is_empty() {
+            low.rules.clone_from(&shape.folders);
+            low.rules_source = Source::Bucket;
+        }
+        low
     }
 
     fn read_environment(&mut self, environment: &[(String, String)]) {
@@ -242,7 +322,7 @@ const STATES: Places =
 /// systemd's folder for the service (`CacheDirectory=`), the user's, the system's. Relative paths
 /// do not count (XDG Base Directory Specification).
 fn usual(environment: &[(String, String)], places: &Places) -> Vec<PathBuf> {
-    let variable = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.as_str());
+    let variable = |wanted: &str| variable(environment, wanted);
     let systemd = variable(places.systemd).and_then(|folders| folders.split(':').next()).map(PathBuf::from);
     let user = variable(places.user).map(|folder| Path::new(folder).join("yrm"));
     let home = variable("HOME").map(|folder| Path::new(folder).join(places.home));
@@ -251,25 +331,26 @@ fn usual(environment: &[(String, String)], places: &Places) -> Vec<PathBuf> {
 }
 
 fn find_file(typed: &Typed) -> Option<PathBuf> {
-    let variable = typed.environment.iter().find(|(name, _)| name == settings::CONFIG_VARIABLE);
-    let named = typed.file.clone().or_else(|| variable.map(|(_, path)| PathBuf::from(path)));
+    let variable = variable(&typed.environment, settings::CONFIG_VARIABLE);
+    let named = typed.file.clone().or_else(|| variable.map(PathBuf::from));
     named.or_else(|| USUAL_FILES.iter().map(PathBuf::from).find(|path| path.is_file()))
+}
+
+fn variable<'a>(environment: &'a [(String, String)], wanted: &str) -> Option<&'a str> {
+    environment.iter().find(|(name, _)| name == wanted).map(|(_, text)| text.as_str())
+}
+
+/// Where a bucket is, however it is spelt.
+fn place_of(bucket: &Value) -> Option<BucketUrl> {
+    Some(match parse::bucket(&bucket.text).ok()? {
+        BucketUrl::Directory(path) => {
+            let path = bucket.source.locate(path);
+            BucketUrl::Directory(path.canonicalize().or_else(|_| std::path::absolute(&path)).unwrap_or(path))
+        }
+        url @ BucketUrl::S3 { .. } => url,
+    })
 }
 
 fn did_you_mean(name: &str) -> String {
     format!("did you mean {name}?")
-}
-
-/// A TOML value as it would be typed on a command line.
-fn as_text(value: &toml::Value) -> Option<String> {
-    match value {
-        toml::Value::String(text) => Some(text.clone()),
-        toml::Value::Integer(number) => Some(number.to_string()),
-        toml::Value::Boolean(switch) => Some(switch.to_string()),
-        toml::Value::Array(items) => {
-            let texts: Option<Vec<&str>> = items.iter().map(toml::Value::as_str).collect();
-            texts.map(|texts| texts.join(","))
-        }
-        toml::Value::Float(_) | toml::Value::Datetime(_) | toml::Value::Table(_) => None,
-    }
 }

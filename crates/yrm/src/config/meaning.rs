@@ -19,10 +19,6 @@ use super::{
     S3Config, SelfUpdate, Service, SigningConfig, globs, settings,
 };
 
-/// What keep-at-least is when only prune-age-days is given.
-const KEEP_AT_LEAST: usize = 10;
-/// What prune-age-days is when only keep-at-least is given.
-const PRUNE_AGE: Duration = Duration::from_hours(60 * 24);
 /// dnf's metadata_expire: a shorter grace can pull a package from under cached metadata.
 const CLIENTS_CACHE: Duration = Duration::from_hours(48);
 /// A publisher may take half an hour from its first copy to its switch, and reuses what is up to
@@ -54,6 +50,13 @@ pub(super) fn mean(low: &Low) -> Result<(Config, Vec<String>), Vec<Problem>> {
         }
         Ok(_) | Err(Wrong) => Err(reading.problems),
     }
+}
+
+/// Where the bucket is, and how it is reached.
+pub(super) fn place(low: &Low) -> Option<(BucketUrl, S3Config)> {
+    let mut reading = Reading { low, problems: low.problems.clone() };
+    let place = (reading.bucket().ok()?, reading.s3().ok()?);
+    reading.problems.is_empty().then_some(place)
 }
 
 /// A setting is wrong, and that is noted among the problems.
@@ -254,13 +257,13 @@ impl Reading<'_> {
     }
 
     fn retention(&mut self) -> Result<Option<Retention>, Wrong> {
-        let keep = self.optional("keep-at-least", |text| parse::number(text, 1..=1_000_000));
+        let keep = self.optional("keep-at-least", parse::keep_at_least);
         let age = self.optional("prune-age-days", parse::days);
         Ok(match (keep?, age?) {
             (None, None) => None,
             (keep, age) => Some(Retention {
-                keep_at_least: keep.map_or(KEEP_AT_LEAST, |keep| usize::try_from(keep).expect("at most a million")),
-                older_than: age.unwrap_or(PRUNE_AGE),
+                keep_at_least: keep.unwrap_or(parse::KEEP_AT_LEAST),
+                older_than: age.unwrap_or(parse::PRUNE_AGE),
             }),
         })
     }
@@ -528,7 +531,7 @@ pub fn show(low: &Low) -> Vec<Shown> {
     let rules = low.rules.iter().map(|rule| Shown {
         name: "rule",
         value: Some(rules::in_short(rule)),
-        source: low.file.as_ref().map_or_else(String::new, |file| file.display().to_string()),
+        source: low.rules_source.to_string(),
     });
     settings::SETTINGS.iter().map(row).chain(rules).collect()
 }

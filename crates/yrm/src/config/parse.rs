@@ -15,6 +15,16 @@ use super::{
 /// The longest duration taken: a hundred years, far from every overflow.
 const LONGEST: Duration = Duration::from_hours(100 * 366 * 24);
 
+/// What keep-at-least is when only prune-age-days is given.
+pub const KEEP_AT_LEAST: usize = 10;
+/// What prune-age-days is when only keep-at-least is given.
+pub const PRUNE_AGE: Duration = Duration::from_hours(60 * 24);
+
+/// How many of the newest versions stay.
+pub fn keep_at_least(text: &str) -> Parsed<usize> {
+    number(text, 1..=1_000_000).map(|keep| usize::try_from(keep).expect("at most a million"))
+}
+
 /// `90`, `90s`, `5m`, `72h`, `60d`; a bare number is seconds.
 pub fn duration(text: &str) -> Parsed<Duration> {
     duration_in(text, 1, "write a number with s, m, h or d, such as 90s, 5m, 72h or 60d")

@@ -8,8 +8,10 @@ use super::globs::{self, glob};
 use super::parse;
 use super::problem::Problem;
 use super::settings::did_you_mean;
+use super::text;
 use super::trust::{KeyringPlace, Level, Rule, SignPackages, Trust};
 use super::values::{Folders, Mirrors};
+use super::versions::{Pruning, Retention};
 
 /// A folder as it was written, without the slash before or after it.
 fn bare(folder: &str) -> String {
@@ -42,12 +44,12 @@ pub(super) fn check_places(keyrings: &[KeyringPlace], folders: &Folders) -> Opti
     })
 }
 
-/// The `[[rule]]` tables of a file.
-pub(super) fn read(value: &toml::Value, place: &str, problems: &mut Vec<Problem>) -> Vec<Rule> {
+/// The `[[rule]]` tables of a configuration, or the `[[folder]]` tables of a bucket: `kind` says which.
+pub(super) fn read(kind: &str, value: &toml::Value, place: &str, problems: &mut Vec<Problem>) -> Vec<Rule> {
     let Some(tables) = value.as_array().filter(|tables| tables.iter().all(toml::Value::is_table)) else {
-        let hint = Some("write each rule as a table of its own: [[rule]], then folder = \"el9/*\"".to_owned());
+        let hint = Some(format!("write each as a table of its own: [[{kind}]], then match = \"el9/*\""));
         problems.push(Problem {
-            place: format!("rule ({place})"),
+            place: format!("{kind} ({place})"),
             message: "this is no list of tables".to_owned(),
             hint,
         });
@@ -56,7 +58,7 @@ pub(super) fn read(value: &toml::Value, place: &str, problems: &mut Vec<Problem>
     let mut rules = Vec::new();
     for (at, table) in tables.iter().filter_map(toml::Value::as_table).enumerate() {
         let mut complain = |what: &str, complaint: Complaint| {
-            let place = format!("rule {}{what} ({place})", at + 1);
+            let place = format!("{kind} {}{what} ({place})", at + 1);
             problems.push(Problem { place, message: complaint.message, hint: complaint.hint });
         };
         rules.push(rule(table, &mut complain));
@@ -64,9 +66,64 @@ pub(super) fn read(value: &toml::Value, place: &str, problems: &mut Vec<Problem>
     rules
 }
 
+/// What a table may say.
+const KNOWN: [&str; 11] = [
+    "folder",
+    "match",
+    "names",
+    "keys",
+    "signatures",
+    "sign-packages",
+    "mirrorlist",
+    "compression",
+    "on-conflict",
+    PRUNING[0],
+    PRUNING[1],
+];
+/// What of it says which old versions leave.
+const PRUNING: [&str; 2] = ["keep-at-least", "prune-age-days"];
+/// In the place of a number: nothing leaves.
+const ALL: &str = "all";
+
+/// Which old versions leave the folders of a table.
+fn pruning(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Option<Pruning> {
+    let mut read = |name: &str| {
+        let value = table.get(name).or_else(|| table.get(&name.replace('-', "_")))?;
+        let text = text::as_text(value);
+        if text.is_none() {
+            complain(&format!(", {name}"), no_texts());
+        }
+        text
+    };
+    let (keep, age) = (read(PRUNING[0]), read(PRUNING[1]));
+    if keep.as_deref() == Some(ALL) {
+        if age.is_some() {
+            let complaint = Complaint::new("nothing is ever old where all is kept").hint("leave prune-age-days out");
+            complain(", prune-age-days", complaint);
+        }
+        return Some(Pruning::Never);
+    }
+    if keep.is_none() && age.is_none() {
+        return None;
+    }
+    let mut wrong = |name: &str, complaint| complain(&format!(", {name}"), complaint);
+    let keep = keep.map(|text| parse::keep_at_least(&text)).transpose();
+    let keep = keep.unwrap_or_else(|complaint| {
+        wrong(PRUNING[0], complaint);
+        None
+    });
+    let age = age.map(|text| parse::days(&text)).transpose().unwrap_or_else(|complaint| {
+        wrong(PRUNING[1], complaint);
+        None
+    });
+    Some(Pruning::By(Retention {
+        keep_at_least: keep.unwrap_or(parse::KEEP_AT_LEAST),
+        older_than: age.unwrap_or(parse::PRUNE_AGE),
+    }))
+}
+
 fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule {
-    const KNOWN: [&str; 6] = ["folder", "names", "keys", "signatures", "sign-packages", "mirrorlist"];
-    let mut rule = Rule::default();
+    let mut rule = Rule { pruning: pruning(table, complain), ..Rule::default() };
     for (key, value) in table {
         if key == "mirrorlist" {
             rule.mirrorlist = value.as_bool();
@@ -76,12 +133,15 @@ fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule
             }
             continue;
         }
+        if PRUNING.contains(&key.replace('_', "-").as_str()) {
+            continue;
+        }
         let Some(texts) = texts(value) else {
             complain(&format!(", {key}"), no_texts());
             continue;
         };
         match key.as_str() {
-            "folder" => rule.folders = texts.iter().map(|folder| bare(folder)).collect(),
+            "folder" | "match" => rule.folders = texts.iter().map(|folder| bare(folder)).collect(),
             "names" => rule.names = texts,
             "keys" => rule.keys = texts,
             "signatures" => match Level::parse(&texts.join(",")) {
@@ -91,6 +151,14 @@ fn rule(table: &toml::Table, complain: &mut impl FnMut(&str, Complaint)) -> Rule
             "sign-packages" | "sign_packages" => match SignPackages::parse(&texts.join(",")) {
                 Ok(which) => rule.sign_packages = Some(which),
                 Err(complaint) => complain(", sign-packages", complaint),
+            },
+            "compression" => match parse::compression(&texts.join(",")) {
+                Ok(compression) => rule.compression = Some(compression),
+                Err(complaint) => complain(", compression", complaint),
+            },
+            "on-conflict" | "on_conflict" => match parse::on_conflict(&texts.join(",")) {
+                Ok(what) => rule.on_conflict = Some(what),
+                Err(complaint) => complain(", on-conflict", complaint),
             },
             _ => {
                 let near = did_you_mean(key, KNOWN);
@@ -175,6 +243,14 @@ pub(super) fn in_short(rule: &Rule) -> String {
     let signing = rule.sign_packages.map(|which| format!("sign-packages={}", which.name()));
     let mirrorlist = rule.mirrorlist.map(|on| format!("mirrorlist={on}"));
     let lists = [list("folder", &rule.folders), list("names", &rule.names), list("keys", &rule.keys)];
-    let parts = lists.into_iter().chain([level, signing, mirrorlist]);
+    let compression = rule.compression.map(|kind| format!("compression={}", text::compression(kind)));
+    let pruning = rule.pruning.map(|pruning| match pruning {
+        Pruning::Never => format!("keep-at-least={ALL}"),
+        Pruning::By(by) => {
+            format!("keep-at-least={} prune-age-days={}", by.keep_at_least, text::days(by.older_than))
+        }
+    });
+    let conflict = rule.on_conflict.map(|what| format!("on-conflict={}", what.name()));
+    let parts = lists.into_iter().chain([level, signing, mirrorlist, compression, pruning, conflict]);
     parts.into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

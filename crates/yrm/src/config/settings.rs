@@ -32,6 +32,17 @@ pub enum Kind {
     Secret,
 }
 
+/// Whose a setting is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// Each process has its own.
+    Process,
+    /// The same for all who write to the bucket, which keeps it in `.yrm/bucket.toml`.
+    Bucket,
+    /// Folders of the bucket are the bucket's, and files are the process's.
+    Places,
+}
+
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
@@ -41,6 +52,8 @@ pub struct Setting {
     pub group: Group,
     /// How it is spelt.
     pub kind: Kind,
+    /// Whose it is.
+    pub scope: Scope,
     /// What the help calls its value.
     pub placeholder: &'static str,
     /// What it does; the first sentence is the help's.
@@ -63,6 +76,7 @@ impl Setting {
             name,
             group,
             kind: Kind::Text,
+            scope: Scope::Process,
             placeholder,
             help,
             default: None,
@@ -75,6 +89,16 @@ impl Setting {
 
     const fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
+        self
+    }
+
+    const fn of_the_bucket(mut self) -> Self {
+        self.scope = Scope::Bucket;
+        self
+    }
+
+    const fn places(mut self) -> Self {
+        self.scope = Scope::Places;
         self
     }
 
@@ -204,10 +228,12 @@ pub const SETTINGS: &[Setting] = &[
         "The tags of objects that yrm writes, for packages, metadata, quarantine, state or all.",
     ),
     Setting::new("inbox", Group::Bucket, "FOLDER", "The folder that uploaders put packages into.")
+    .of_the_bucket()
         .default("inbox")
         .short('i')
         .aliases(&["inbox-folder-name"]),
     Setting::new("repo", Group::Bucket, "FOLDER", "The folder that clients install from.")
+    .of_the_bucket()
         .default("repo")
         .short('r')
         .aliases(&["repo-folder-name"]),
@@ -225,8 +251,10 @@ pub const SETTINGS: &[Setting] = &[
         "Which folders are repositories: one for everything, every first-level folder, every folder N levels down, \
          or every folder that a glob matches (el9/*).",
     )
+    .of_the_bucket()
     .default("single"),
     Setting::new("compression", Group::Publish, "gz|zstd", "How metadata is compressed: every client reads gz.")
+    .of_the_bucket()
         .default("gz"),
     Setting::new(
         "keep-at-least",
@@ -235,6 +263,7 @@ pub const SETTINGS: &[Setting] = &[
         "Prune old versions, but keep at least the N newest of each name and architecture \
          (10 when only prune-age-days is given).",
     )
+    .of_the_bucket()
     .kind(Kind::Number),
     Setting::new(
         "prune-age-days",
@@ -243,6 +272,7 @@ pub const SETTINGS: &[Setting] = &[
         "Prune versions that were first published more than this many days ago, except the newest \
          (60 when only keep-at-least is given).",
     )
+    .of_the_bucket()
     .kind(Kind::Number)
     .aliases(&["pruneAgeDays"]),
     Setting::new(
@@ -251,6 +281,7 @@ pub const SETTINGS: &[Setting] = &[
         "DURATION",
         "How long clients can still fetch a file after the metadata stopped naming it. dnf caches metadata for 48h.",
     )
+    .of_the_bucket()
     .default("72h"),
     Setting::new("max-package-size", Group::Publish, "SIZE", "Reject packages that are larger.").default("20GiB"),
     Setting::new("concurrency", Group::Publish, "N", "The most calls to the store at once, for all repositories together.").kind(Kind::Number).default("32"),
@@ -277,6 +308,7 @@ pub const SETTINGS: &[Setting] = &[
         "When a package's path or name is already published with other bytes: reject the new package (quarantine), or \
          publish it under another path and take the old one out of the metadata.",
     )
+    .of_the_bucket()
     .default("reject"),
     Setting::new(
         "signatures",
@@ -285,6 +317,7 @@ pub const SETTINGS: &[Setting] = &[
         "Packages without a valid signature of the keyring: publish them, publish them with a warning, or reject them \
          (quarantine). Rules in yrm.toml can differ by folder.",
     )
+    .of_the_bucket()
     .default("off"),
     Setting::new(
         "keyring",
@@ -292,7 +325,8 @@ pub const SETTINGS: &[Setting] = &[
         "PLACE,…",
         "The public keys that may sign packages: files, folders of files, or bucket:FOLDER for a folder of the bucket \
          that only administrators may write to.",
-    ),
+    )
+    .places(),
     Setting::new(
         "sign-packages",
         Group::Publish,
@@ -300,6 +334,7 @@ pub const SETTINGS: &[Setting] = &[
         "Sign packages with the first signing key before publishing: never, those without a valid signature, or all that \
          it has not signed. Rules in yrm.toml can differ by folder.",
     )
+    .of_the_bucket()
     .default("off"),
     Setting::new(
         "mirrorlist",
@@ -309,6 +344,7 @@ pub const SETTINGS: &[Setting] = &[
          mirrorlist= see repomd.xml and its signature change at once. Rules in yrm.toml can differ by folder. Needs \
          public-url.",
     )
+    .of_the_bucket()
     .kind(Kind::Switch)
     .default("false"),
     Setting::new(
@@ -317,7 +353,8 @@ pub const SETTINGS: &[Setting] = &[
         "URL,…",
         "The URLs of the repo folder for clients, such as https://packages.example.org/repo. Clients try the next one \
          when one fails.",
-    ),
+    )
+    .of_the_bucket(),
     Setting::new(
         "cleanup-interval",
         Group::Publish,
@@ -421,7 +458,8 @@ pub const SETTINGS: &[Setting] = &[
         "NAME",
         "Publish the public keys as RPM-GPG-KEY-NAME in the repo folder. Unset, the S3 bucket's name, or yrm in a \
          directory.",
-    ),
+    )
+    .of_the_bucket(),
     Setting::new("time-interval", Group::Serve, "SECS", "Time between the starts of two runs: seconds, or a DURATION such as 5m.")
         .default("60s")
         .short('t'),

@@ -194,8 +194,7 @@ fn rules_and_keyrings_are_read_from_the_file() {
         names: texts(&["lib*"]),
         keys: texts(&["AB"]),
         signatures: Some(Level::Require),
-        sign_packages: None,
-        mirrorlist: None,
+        ..Rule::default()
     };
     let second = Rule {
         folders: texts(&["a", "b"]),

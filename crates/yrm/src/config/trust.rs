@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use rpmmd::compress::Compression;
+
 use super::complaint::Complaint;
+use super::versions::{OnConflict, Pruning};
 
 /// What is asked of packages' signatures.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -88,6 +91,12 @@ pub struct Rule {
     pub sign_packages: Option<SignPackages>,
     /// Whether the repositories here are in mirrorlist mode; `None` when it is as elsewhere.
     pub mirrorlist: Option<bool>,
+    /// How the metadata of the repositories here is compressed; `None` when it is as elsewhere.
+    pub compression: Option<Compression>,
+    /// Which old versions leave here; `None` when it is as elsewhere.
+    pub pruning: Option<Pruning>,
+    /// What becomes of a package here whose path or name other bytes have; `None` when it is as elsewhere.
+    pub on_conflict: Option<OnConflict>,
 }
 
 /// Who may publish what where.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::access_point::AccessPoint;
 use super::place::{KeyPlace, Secret, SecretPlace};
 use super::trust::Trust;
+use super::versions::{OnConflict, Retention};
 use super::written::Written;
 
 /// The whole configuration.
@@ -155,15 +156,6 @@ pub enum SignWith {
     All,
 }
 
-/// What becomes of a package whose path or name other bytes have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnConflict {
-    /// It goes to quarantine.
-    Reject,
-    /// It is published under a path of its own, and the other leaves.
-    Replace,
-}
-
 /// The configurable names of the two folders people see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Folders {
@@ -188,16 +180,6 @@ pub enum Repositories {
     Depth(usize),
     /// Every folder that one of these globs matches; `*` stays within one level.
     Globs(Vec<String>),
-}
-
-/// A version leaves when it is not among the newest N of its name and architecture *and* was
-/// first published longer ago than `older_than`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Retention {
-    /// Newest EVRs to keep per name and architecture, at least 1.
-    pub keep_at_least: usize,
-    /// Age since first published.
-    pub older_than: Duration,
 }
 
 /// How the service runs.

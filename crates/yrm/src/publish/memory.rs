@@ -62,8 +62,8 @@ impl Memory {
 
     /// Notes when retention next has something to do in a repository.
     pub(crate) fn note_retention(&self, bucket: &Bucket, state: &State) {
-        if let Some(rule) = bucket.policy.retention {
-            let due = state.next_retirement(state.kept(&bucket.gate, rule));
+        if bucket.pruned.is_on() {
+            let due = state.next_retirement(state.kept(&bucket.gate, &bucket.pruned));
             lock(&self.retention_due).insert(state.repository.clone(), due);
         }
     }

@@ -24,6 +24,7 @@ mod observe;
 pub mod operations;
 pub(crate) mod pass;
 pub mod plan;
+pub mod settings;
 mod settlement;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -73,7 +74,7 @@ use crate::store::pace::Paced;
 use crate::store::{ETag, Store, settle};
 use crate::upkeep::lease::Leases;
 use crate::upkeep::mend::mend_where_due;
-use crate::upkeep::round::{retention_due_at, sweep_where_due};
+use crate::upkeep::round::{is_something_due, retention_due_at, sweep_where_due};
 use crate::upkeep::share::{self, Sharing, publish_shares};
 use crate::who::Who;
 
@@ -144,6 +145,7 @@ async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> 
     }
     upload(bucket, &state, &generation).await?;
     let ready = Ready { generation: &generation, signature };
+    let until = until.min(settings::before_switch(bucket, run).await?);
     Ok(match switch(bucket, &state, ready, run, until).await? {
         Switch::Won { etag, put } => Some((generation, etag, put)),
         Switch::Lost => None,
@@ -259,6 +261,20 @@ impl Publisher {
         self
     }
 
+    /// The same publisher, going by other settings of the bucket. What it knew of the repositories is read again.
+    pub fn going_by(&self, policy: Policy, signer: Option<Signer>) -> Result<Self> {
+        Ok(Self {
+            bucket: self.bucket.going_by(policy, signer)?,
+            counted: Arc::clone(&self.counted),
+            memory: Memory::default(),
+            pending: Pending::default(),
+            leases: Leases::default(),
+            shares: self.shares,
+            expected: None,
+            who: self.who.clone(),
+        })
+    }
+
     /// The bucket it publishes in.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
@@ -287,6 +303,9 @@ impl Publisher {
         report.oldest_upload = dropped.iter().map(Dropped::modified).min();
         // What is empty comes behind, out of order, and is never long.
         self.pending.long.forget_but(&dropped[..dropped.partition_point(|dropped| dropped.object.size_bytes > 0)]);
+        if !dropped.is_empty() || is_something_due(&self.bucket, &self.memory, run.started) {
+            settings::agree(&self.bucket, run).await?;
+        }
         // Without conditional writes there is no lease, and one writer by agreement.
         let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began, expected: self.expected.as_ref() };
@@ -460,6 +479,8 @@ impl Publisher {
 
     /// The packages that [`Self::remove`] would take out; the same error where it would take out none. Changes nothing.
     pub async fn removable(&self, repository: &RepositoryDir, hrefs: &[String], run: RunId) -> Result<Vec<TakenOut>> {
+        // A look at a signed repository mends its signature.
+        settings::agree(&self.bucket, run).await?;
         let state = state_of(&self.bucket, &self.memory, repository, run).await?;
         let entries = &state.catalog.entries;
         let found = |href: &String| {
@@ -492,6 +513,7 @@ impl Publisher {
     /// Puts packages of one folder into another too, without moving their bytes, and prunes nothing there. What the other
     /// has already is a success; one that it has with other bytes is an error, and the rest is promoted.
     pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
+        settings::agree(&self.bucket, run).await?;
         let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
         for promotion in promotions {
             let candidate = Box::pin(promoted(&self.bucket, &self.memory, promotion, run)).await?;
@@ -501,6 +523,11 @@ impl Publisher {
             }
         }
         Box::pin(self.errands(wanted, &Errand::Put, (Operation::Promote, run))).await
+    }
+
+    /// Whether the bucket's settings are not those that this publisher goes by, as far as it knows.
+    pub fn is_at_odds(&self) -> bool {
+        self.bucket.settings.is_at_odds()
     }
 
     /// Prunes what is old in these repositories, and does nothing else there.
@@ -522,6 +549,7 @@ impl Publisher {
         errand: &Errand,
         (operation, run): (Operation, RunId),
     ) -> Result<Report> {
+        settings::agree(&self.bucket, run).await?;
         abilities(&self.bucket).await?;
         let (began, used) = (Instant::now(), self.usage());
         let mut report = Report::new(run.id, run.started).of(operation);

@@ -12,7 +12,7 @@ use crate::bucket::catalog::{Catalog, Staying};
 use crate::bucket::keeping::{FolderRules, Kept};
 use crate::bucket::verdict::{Candidate, Standing};
 use crate::config::OnConflict;
-use crate::retention::{self, Module, Version};
+use crate::retention::{Module, Version};
 
 /// What is to happen. The numbers are indexes of candidates, or of the catalog's entries.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -224,7 +224,7 @@ pub fn plan(catalog: &Catalog, candidates: &[Candidate], on_conflict: OnConflict
         let mut twins = Twins::of(catalog, candidate, named.get(&name), rules);
         let is_other = |first: &usize| candidates[*first].pkgid != candidate.pkgid || candidate.pkgid.is_none();
         twins.arriving = arriving.get(&name).copied().filter(is_other);
-        let step = step(catalog, (candidates, at), twins, on_conflict);
+        let step = step(catalog, (candidates, at), twins, rules.on_conflict(&candidate.href, on_conflict));
         if matches!(step, Step::Admit | Step::Replace { .. }) {
             arriving.entry(name).or_insert(at);
         }
@@ -365,7 +365,7 @@ fn retiring(kept: Kept<'_>, candidates: &[Candidate], admit: &[usize], now: Time
         Version { name, arch, evr: evr.borrowed(), first_published: Timestamp::MAX, rule, module }
     });
     let all: Vec<Version<'_>> = kept.versions().chain(arriving).collect();
-    let mut leaving = retention::retire(&all, kept.retention, now);
+    let mut leaving = kept.pruned.retire(&all, now);
     leaving.retain(|&at| at < kept.catalog.entries.len());
     leaving
 }

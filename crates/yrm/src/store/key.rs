@@ -10,6 +10,7 @@ use rpmmd::checksum::Sha256;
 use ulid::Ulid;
 
 use super::Attributes;
+use crate::config::shape::BUCKET_FILE;
 use crate::config::{Folders, ObjectClass};
 
 /// S3's limit for a key, in bytes of UTF-8.
@@ -160,6 +161,10 @@ pub enum Key<'a> {
     NotOffered { repository: &'a RepositoryDir },
     /// Packages beside its folder that a repository names: no sweep of another takes them.
     NamedBeside { repository: &'a RepositoryDir },
+    /// The bucket's own settings.
+    Settings,
+    /// One change of them: newest first in a listing.
+    SettingsChange { at_ms: u64, id: Ulid },
     /// The store's clock: written to learn the time it is given.
     Clock,
     /// A start-up probe's own object.
@@ -199,6 +204,10 @@ impl Key<'_> {
             Self::MirrorsLeft { repository } => format!("{MIRRORS_LEFT_PREFIX}{}left.json", repository.prefix()),
             Self::NotOffered { repository } => format!("{KEPT_PREFIX}{}{NOT_OFFERED}", repository.prefix()),
             Self::NamedBeside { repository } => format!("{KEPT_PREFIX}{}{NAMED_BESIDE}", repository.prefix()),
+            Self::Settings => BUCKET_FILE.to_owned(),
+            Self::SettingsChange { at_ms, id } => {
+                format!("{SETTINGS_HISTORY_PREFIX}{:020}-{id}.json", u64::MAX - at_ms)
+            }
             Self::Clock => ".yrm/clock".to_owned(),
             Self::Probe { name } => format!(".yrm/probe/{name}"),
         }
@@ -229,6 +238,8 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Settings
+            | Self::SettingsChange { .. }
             | Self::Clock
             | Self::Probe { .. } => None,
         };
@@ -263,6 +274,8 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Settings
+            | Self::SettingsChange { .. }
             | Self::Clock
             | Self::Probe { .. } => Some(ObjectClass::State),
         }
@@ -290,7 +303,9 @@ impl Key<'_> {
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
-            | Self::NamedBeside { .. } => "application/json",
+            | Self::NamedBeside { .. }
+            | Self::SettingsChange { .. } => "application/json",
+            Self::Settings => "application/toml",
             Self::Catalog { .. } | Self::Clock | Self::Probe { .. } => "application/octet-stream",
         }
     }
@@ -331,6 +346,11 @@ pub const GENERATION_SIGNATURE_SUFFIX: &str = ".xml.asc";
 /// What the name of a file with public keys begins with, right below `repo/`.
 pub const PUBLIC_KEYS_PREFIX: &str = "RPM-GPG-KEY-";
 
+/// The prefix of the files with public keys.
+pub fn public_keys_prefix(folders: &Folders) -> String {
+    format!("{}/{PUBLIC_KEYS_PREFIX}", folders.repo)
+}
+
 /// What a repository's list of mirrors is called.
 pub const MIRRORLIST: &str = "mirrorlist";
 
@@ -357,6 +377,9 @@ pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";
 
 /// The prefix of the history.
 pub const HISTORY_PREFIX: &str = ".yrm/history/";
+
+/// The prefix of the changes of the bucket's settings.
+pub const SETTINGS_HISTORY_PREFIX: &str = ".yrm/settings-history/";
 
 /// Whether `path` is made of ordinary segments: not empty, no `//`, `.` or `..`, no control
 /// characters. Such a path means the same to S3, to a URL and to a file system.

@@ -27,14 +27,19 @@ pub use self::contract::{
     Abilities, Assembled, Attributes, Copy, ETag, LEAST_SENT_BYTES, Object, Outcome, PAGE_OBJECTS, Page, ProbeRow,
     PutIf, Read, Reused, Store, Stored, Unreadable,
 };
-use crate::config::{BucketUrl, Config};
+use crate::config::{BucketUrl, Config, S3Config};
 use crate::error::Result;
 
 /// The bucket that the configuration names. An S3 bucket is not contacted yet; a directory must
 /// exist (`DirectoryStore::create` makes one).
 pub async fn open(config: &Config) -> Result<Arc<dyn Store>> {
-    Ok(match &config.bucket {
-        BucketUrl::S3 { name, prefix } => door::s3(name, prefix, &config.s3).await?,
+    open_at(&config.bucket, &config.s3).await
+}
+
+/// The same of a bucket that is reached so.
+pub async fn open_at(bucket: &BucketUrl, s3: &S3Config) -> Result<Arc<dyn Store>> {
+    Ok(match bucket {
+        BucketUrl::S3 { name, prefix } => door::s3(name, prefix, s3).await?,
         BucketUrl::Directory(root) => Arc::new(local::DirectoryStore::open(root)?),
     })
 }

@@ -1,6 +1,7 @@
 //! Looking after pairs and mirrors where nothing arrives: a process may have died between two puts.
 
 use futures::StreamExt as _;
+use jiff::Timestamp;
 use tokio::time::Instant;
 
 use crate::bucket::report::Report;
@@ -20,17 +21,19 @@ pub(crate) async fn mend_where_due(
     (run, until): (RunId, Instant),
     report: &mut Report,
 ) {
-    if bucket.signer.is_none() && !bucket.mirror_rules.is_on_anywhere() {
-        return;
-    }
-    let last = lock(&memory.looked_round).mend;
-    if last.is_some_and(|last| !interval_is_over(bucket, last, run.started)) {
+    if !is_due(bucket, memory, run.started) {
         return;
     }
     match mend_all(bucket, memory, run, until).await {
         Ok(()) => lock(&memory.looked_round).mend = Some(run.started),
         Err(error) => drop(report.fault("looking at the signatures and mirrors", &error)),
     }
+}
+
+/// Whether it is time for that.
+pub(crate) fn is_due(bucket: &Bucket, memory: &Memory, now: Timestamp) -> bool {
+    let is_of_use = bucket.signer.is_some() || bucket.mirror_rules.is_on_anywhere();
+    is_of_use && lock(&memory.looked_round).mend.is_none_or(|last| interval_is_over(bucket, last, now))
 }
 
 async fn mend_all(bucket: &Bucket, memory: &Memory, run: RunId, until: Instant) -> Result<()> {

@@ -4,18 +4,36 @@
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
+use super::mend;
 use super::sweep::{self, Due};
 use crate::bucket::report::Report;
 use crate::bucket::{Bucket, generations};
 use crate::error::Result;
 use crate::publish::memory::{Memory, interval_is_over, lock};
 use crate::publish::pass::RunId;
+use crate::publish::settings;
 use crate::store::key::RepositoryDir;
+
+/// Whether a run with an empty inbox may have something to write: a look round is due, or something is owed.
+pub(crate) fn is_something_due(bucket: &Bucket, memory: &Memory, now: Timestamp) -> bool {
+    let looks = |last: Option<Timestamp>| last.is_none_or(|last| interval_is_over(bucket, last, now));
+    let (retires, sweeps) = {
+        let looked = lock(&memory.looked_round);
+        (looks(looked.retire), looked.sweep.is_some() && looks(looked.sweep))
+    };
+    let retention = bucket.pruned.is_on();
+    let is_old = || lock(&memory.retention_due).values().any(|at| at.is_some_and(|at| at <= now));
+    mend::is_due(bucket, memory, now)
+        || sweeps
+        || retention && (retires || is_old())
+        || !lock(&memory.mirrors_owed).is_empty()
+        || !lock(&memory.sweep_wanted).is_empty()
+}
 
 /// The repositories where, by what the last look said, retention has something to do: all of them the first time, and
 /// from time to time those that other instances have made.
 pub(crate) async fn retention_due_at(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Result<Vec<RepositoryDir>> {
-    if bucket.policy.retention.is_none() {
+    if !bucket.pruned.is_on() {
         return Ok(Vec::new());
     }
     let last = lock(&memory.looked_round).retire;
@@ -58,6 +76,12 @@ pub(crate) async fn sweep_where_due(bucket: &Bucket, memory: &Memory, run: RunId
     }
     due.sort_unstable();
     due.dedup();
+    if !due.is_empty()
+        && let Err(error) = settings::agree(bucket, run).await
+    {
+        report.fault("cleaning up", &error);
+        return;
+    }
     let sweeps: Vec<_> = due
         .into_iter()
         .map(|repository| async move {

@@ -33,6 +33,7 @@ mod s3_whole;
 #[cfg(feature = "aws")]
 mod secrets;
 mod service;
+mod settings;
 mod signatures;
 mod signing;
 #[cfg(feature = "aws")]

@@ -169,8 +169,12 @@ fn status_says_that_the_folder_clients_install_from_is_not_there() {
     let folder = bucket_with(&["a.rpm"]);
     assert_eq!(said(folder.path(), &["status"]).0, 0);
     let (code, _, err) = said(folder.path(), &["status", "--repo", "wrong"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("repo (--repo): this says \"wrong\", and the bucket has \"repo\""), "{err}");
+    std::fs::rename(folder.path().join("b/repo"), folder.path().join("b/elsewhere")).unwrap();
+    let (code, _, err) = said(folder.path(), &["status"]);
     assert_eq!(code, 4, "{err}");
-    assert!(err.contains("the bucket has no such folder") && err.contains("wrong/"), "{err}");
+    assert!(err.contains("the bucket has no such folder") && err.contains("repo/"), "{err}");
     // Where nothing was published yet, nothing is missing.
     assert_eq!(said(bucket_with(&[]).path(), &["status"]).0, 0);
 }
@@ -199,6 +203,7 @@ fn a_summary_counts_what_was_there_apart_and_names_what_was_replaced_and_removed
     assert!(out.contains("1 published, 1 there already, 0 rejected"), "{out}");
 
     drop_file(at, "a.rpm", &Rpm::new("a", "1", "1", "noarch").summary("another build").build());
+    json(at, &["settings", "set", "on-conflict", "replace"]);
     let (_, out, err) = said(at, &["run", "--on-conflict", "replace"]);
     assert!(out.contains("1 published, 0 rejected") && out.contains("1 replaced"), "{out}{err}");
     let (_, out, _) = said(at, &["package", "remove", "b.rpm"]);

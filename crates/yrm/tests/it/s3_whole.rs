@@ -158,7 +158,9 @@ async fn an_idle_run_makes_one_list_request_and_no_write() {
     json(directory.path(), &bucket, &["run"]);
     let requests = server().requests(&bucket).await;
     let log = requests["log"].as_array().unwrap();
-    assert_eq!(log.len(), 1, "{log:#?}");
+    // A process reads the bucket's settings at its start.
+    assert_eq!(log.len(), 2, "{log:#?}");
+    assert!(log[0].as_str().unwrap().starts_with(&format!("GET /{bucket}/.yrm/bucket.toml")), "{log:#?}");
     assert_eq!(requests["methods"]["LIST"]["count"], 1);
 }
 

@@ -48,7 +48,7 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
         tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last revision");
         return Ok(state);
     }
-    let fresh = State::fresh(repository.clone(), bucket.policy.compression);
+    let fresh = State::fresh(repository.clone(), bucket.compression(repository));
     let (folder, _room) = Folder::list_with_leave(bucket, repository).await?;
     let (prefix_bytes, mut taken_over) = (folder.prefix_bytes(), TakenOver::default());
     let (there, gate) = match described::newest_primary(bucket, repository, folder.primaries()).await? {
@@ -89,7 +89,7 @@ pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Cur
         records_left_out: drop_records(bucket, repository, &folder, &mut current.repomd),
         ..Adoption::default()
     };
-    let mut state = State::fresh(repository.clone(), bucket.policy.compression);
+    let mut state = State::fresh(repository.clone(), bucket.compression(repository));
     Arc::make_mut(&mut state.catalog).revision = countable(&current.repomd.revision);
     state.current = Some(current);
 
@@ -244,7 +244,7 @@ async fn take_over(
 ) -> Result<(State, Left)> {
     let inspector = Inspector::new(bucket.clone(), now).of_published();
     let (inspector, repository) = (&inspector, &state.repository);
-    let compression = bucket.policy.compression;
+    let compression = bucket.compression(repository);
     let spools = [(); 3].map(|()| bucket.cache.spool(bucket.store.as_ref()));
     let mut taking = Taking::begin(compression, there.len(), spools)?;
     let left = Mutex::new(Left::default());

@@ -9,6 +9,7 @@ use super::tidy;
 use crate::bucket::Bucket;
 use crate::bucket::catalog::{Entries, Entry};
 use crate::bucket::inbox::Dropped;
+use crate::bucket::keeping::FolderRules;
 use crate::bucket::report::{Published, TakenOut, Waiting};
 use crate::bucket::state::Source;
 use crate::config::Retention;
@@ -58,9 +59,11 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
     };
     let left = |leaving: &[usize]| leaving.iter().map(|&at| told(entries.get(at))).collect();
     let replaced: Vec<usize> = plan.replaced(|candidate| placed.contains_key(&candidate)).collect();
+    let rules = FolderRules { gate: &bucket.gate, repository: &state.repository };
+    let rule_of = |entry: &Entry<'_>| bucket.pruned.at(rules, &entry.href);
     let pruned = plan.retire.iter().map(|&at| entries.get(at));
     settlement.pruned =
-        pruned.map(|entry| TakenOut { why: why_pruned(bucket.policy.retention, &entry), ..told(entry) }).collect();
+        pruned.map(|entry| TakenOut { why: why_pruned(rule_of(&entry), &entry), ..told(entry) }).collect();
     settlement.removed = left(&plan.remove);
     settlement.replaced = left(&replaced);
     if let Source::Earlier(earlier) = &state.source {

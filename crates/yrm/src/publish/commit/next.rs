@@ -55,7 +55,7 @@ async fn render_from(
     let rendered = aside("rendering", move || {
         let spool = || held.cache.spool(held.store.as_ref());
         let mirrored = held.mirror_rules.is_on(&rendered_from.repository);
-        let rules = Rules { compression: held.policy.compression, mirrored, run, spool: &spool };
+        let rules = Rules { compression: held.compression(&rendered_from.repository), mirrored, run, spool: &spool };
         render(&rendered_from, published.as_ref(), &origins, &admitted, rules)
     })
     .await?;

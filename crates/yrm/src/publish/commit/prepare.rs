@@ -94,11 +94,11 @@ async fn due(
 ) -> Result<Vec<usize>> {
     let Work { bucket, errand, .. } = work;
     // Nobody has seen yet what was taken over: nothing leaves with it.
-    let (Errand::Publish, Some(rule), false) = (errand, bucket.policy.retention, state.adopted()) else {
+    let (Errand::Publish, true, false) = (errand, bucket.pruned.is_on(), state.adopted()) else {
         return Ok(Vec::new());
     };
     let newer: Vec<usize> = placed.keys().copied().collect();
-    let kept = state.kept(&bucket.gate, rule);
+    let kept = state.kept(&bucket.gate, &bucket.pruned);
     let due_at = |now| retirements(kept, candidates, plan, &newer, now);
     // The local clock may be ahead: the store's is asked before anything leaves by it.
     let some_may_be_due = !due_at(work.pass.run.started).is_empty();

@@ -20,8 +20,10 @@ use crate::store::key::Key;
 /// The state with the labels that retention has to know. What cannot be read stays unknown: it and its
 /// kin do not retire then, and the next run asks again.
 pub(crate) async fn learn_modules(bucket: &Bucket, state: State, now: Timestamp, settlement: &mut Settlement) -> State {
-    let Some(retention) = bucket.policy.retention else { return state };
-    let unread = state.kept(&bucket.gate, retention).unread(now);
+    if !bucket.pruned.is_on() {
+        return state;
+    }
+    let unread = state.kept(&bucket.gate, &bucket.pruned).unread(now);
     if unread.is_empty() {
         return state;
     }

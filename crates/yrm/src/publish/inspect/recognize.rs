@@ -10,6 +10,7 @@ use super::read::Inspector;
 use super::signed::is_ours;
 use crate::bucket::catalog::Entry;
 use crate::bucket::inbox::Dropped;
+use crate::bucket::keeping::FolderRules;
 use crate::bucket::state::State;
 use crate::bucket::verdict::{Candidate, Signed};
 use crate::config::OnConflict;
@@ -58,7 +59,8 @@ pub(crate) async fn recognize(
 /// it is only if our first key has signed it: uploading it again is how it gets that signature.
 async fn is_same(work: Work<'_>, signed: &Signed, entry: &Entry<'_>) -> Result<bool> {
     let Work { bucket, repository, pass: Pass { run, .. }, .. } = work;
-    let replaces = bucket.policy.on_conflict == OnConflict::Replace;
+    let rules = FolderRules { gate: &bucket.gate, repository };
+    let replaces = rules.on_conflict(&entry.href, bucket.policy.on_conflict) == OnConflict::Replace;
     if signed.uploaded == entry.pkgid() {
         return Ok(!replaces);
     }

@@ -5,3 +5,4 @@ pub mod errand;
 pub(crate) mod promote;
 pub mod release;
 pub mod rollback;
+pub mod settings;

@@ -23,7 +23,8 @@ use rpmmd::nevra::Nevra;
 use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
-use yrm::config::{OnConflict, Policy, Retention};
+use yrm::config::shape::BUCKET_FILE;
+use yrm::config::{OnConflict, Policy, Retention, Shape};
 use yrm::openpgp::key::PublicKey;
 use yrm::openpgp::keyring::Keyring;
 use yrm::openpgp::verify::{Trust, Verification};
@@ -32,6 +33,9 @@ use yrm::store::{Attributes, Outcome, PutIf, Store};
 
 /// What the key of a signature ends in.
 const SIGNATURE: &str = "repodata/repomd.xml.asc";
+
+/// Settings are looked at once a minute, a switch by them begins within another, and a request arrives within 15.
+const SETTINGS_ARRIVE: SignedDuration = SignedDuration::from_mins(18);
 
 /// Who makes a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -131,6 +135,15 @@ pub(crate) struct Judge {
 pub(crate) struct Seat {
     judge: Arc<Judge>,
     who: Who,
+    /// The settings that the process goes by.
+    shape: Mutex<Option<Shape>>,
+}
+
+impl Seat {
+    /// The process goes by these settings from now on.
+    pub(crate) fn goes_by(&self, shape: Shape) {
+        *self.shape.lock().unwrap() = Some(shape);
+    }
 }
 
 impl Judge {
@@ -142,8 +155,34 @@ impl Judge {
         Arc::new(Self { memory, policy, key, signs_packages, signed, clock, books })
     }
 
-    pub(crate) fn seat(self: &Arc<Self>, who: Who) -> Arc<dyn Store> {
-        Arc::new(Seat { judge: Arc::clone(self), who })
+    pub(crate) fn seat(self: &Arc<Self>, who: Who) -> Arc<Seat> {
+        Arc::new(Seat { judge: Arc::clone(self), who, shape: Mutex::default() })
+    }
+
+    /// Whoever switches goes by the bucket's settings, or has for as long as what it knew could still arrive (G16).
+    fn goes_by_the_settings(&self, seat: &Seat, key: &str) {
+        let is_switch = key.ends_with("/repodata/repomd.xml") && !is_in_a_folder(key);
+        let Some(shape) = seat.shape.lock().unwrap().clone().filter(|_| is_switch) else { return };
+        let who = &seat.who;
+        let mut differs = None;
+        for version in self.memory.versions(BUCKET_FILE).into_iter().rev() {
+            let Some(version) = version else { break };
+            let stored = Shape::parse(std::str::from_utf8(&version.bytes).unwrap()).unwrap();
+            let differences = stored.differences(&shape);
+            if differences.is_empty() {
+                break;
+            }
+            differs = Some((version.modified, differences));
+        }
+        let is_stored = self.bytes(BUCKET_FILE).is_some();
+        if !is_stored {
+            self.broken(format!("G16: {who:?} switched {key} before the bucket had settings"));
+        }
+        if let Some((since, differences)) = differs
+            && (self.clock)().duration_since(since) > SETTINGS_ARRIVE
+        {
+            self.broken(format!("G16: {who:?} switched {key}, and has differed since {since}: {differences:?}"));
+        }
     }
 
     /// What an uploader does: whatever was under the key is replaced.

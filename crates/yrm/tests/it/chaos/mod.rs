@@ -5,12 +5,13 @@
 //! chaos` the long one (docs/guarantees.md).
 //!
 //! `judge` checks every write; `stories` are broken at every call by `every_call`; in `seeds` several
-//! publishers, uploaders and an operator do as they like; in `pairs` they sign and race; `storms` take the store away for a while.
+//! publishers, uploaders and an operator do as they like; in `pairs` they sign and race; in `shapes` one of them has other settings than the bucket; `storms` take the store away for a while.
 
 mod every_call;
 mod judge;
 mod pairs;
 mod seeds;
+mod shapes;
 mod stories;
 mod storms;
 mod world;

@@ -29,26 +29,26 @@ use super::world::{signed_by_the_team, two_rules};
 use super::{play, size, tell};
 
 /// How long everybody does as they like, and things go wrong.
-const DAY: Duration = Duration::from_hours(9);
+pub(super) const DAY: Duration = Duration::from_hours(9);
 /// Between a publisher's runs.
-const INTERVAL: Duration = Duration::from_mins(4);
+pub(super) const INTERVAL: Duration = Duration::from_mins(4);
 /// No sleep is longer.
-const LONGEST_NAP: Duration = Duration::from_hours(2);
+pub(super) const LONGEST_NAP: Duration = Duration::from_hours(2);
 /// The very same bytes come again only so long after an operator removed them: until then a publisher
 /// may be about to delete the upload that it has published (docs/guarantees.md, what is not promised).
 const SAME_BYTES_AFTER: SignedDuration = SignedDuration::from_mins(20);
 
 /// The bucket, and whether the trouble is over.
-struct Day {
-    world: World,
-    calm: AtomicBool,
-    began: Instant,
+pub(super) struct Day {
+    pub(super) world: World,
+    pub(super) calm: AtomicBool,
+    pub(super) began: Instant,
     /// When uploads may not be deleted: a policy, or a folder that is the uploader's own.
-    denied: Range<Duration>,
+    pub(super) denied: Range<Duration>,
 }
 
 impl Day {
-    fn is_over(&self) -> bool {
+    pub(super) fn is_over(&self) -> bool {
         self.began.elapsed() >= DAY
     }
 
@@ -66,7 +66,11 @@ fn rules(dice: &mut StdRng) -> Policy {
 }
 
 /// What goes wrong at a publisher's calls. It hears of its death by `died`.
-fn weather(day: &Arc<Day>, mut dice: StdRng, died: &Arc<Notify>) -> impl Fn(Call<'_>) -> Turn + Send + Sync + use<> {
+pub(super) fn weather(
+    day: &Arc<Day>,
+    mut dice: StdRng,
+    died: &Arc<Notify>,
+) -> impl Fn(Call<'_>) -> Turn + Send + Sync + use<> {
     let (day, died) = (Arc::clone(day), Arc::clone(died));
     // How bad this process has it: some meet nothing at all.
     let badness = [0.0, 0.3, 1.0, 3.0][dice.random_range(0..4)];
@@ -138,7 +142,7 @@ async fn manager(day: Arc<Day>, number: usize, mut dice: StdRng) {
 }
 
 /// Drops, replaces, withdraws.
-async fn uploader(day: Arc<Day>, mut dice: StdRng) {
+pub(super) async fn uploader(day: Arc<Day>, mut dice: StdRng) {
     let judge = &day.world.judge;
     while !day.is_over() {
         tokio::time::sleep(Duration::from_secs(dice.random_range(1..1_200))).await;

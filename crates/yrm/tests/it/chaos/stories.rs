@@ -114,7 +114,7 @@ impl Story {
         match self {
             Self::FirstRun | Self::PublishOne => world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await,
             Self::MirrorOff => {
-                world.turn_mirrors_off();
+                world.turn_mirrors_off().await;
                 world.drop_rpm("x/c-1.rpm", &rpm("c", "1", 0)).await;
             }
             Self::PublishMany => {

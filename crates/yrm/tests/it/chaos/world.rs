@@ -13,24 +13,31 @@ use rpmmd::header::{HeaderFile, HeaderSignature, Parsed};
 use tokio::time::Instant;
 use ulid::Ulid;
 use yrm::bucket::report::Report;
+use yrm::bucket::settings;
 use yrm::check::{Depth, check};
+use yrm::config::shape::Change;
 use yrm::config::{Folders, KeyringPlace, Level, Mirrors, OnConflict, Policy, Repositories, Retention, Rule};
 use yrm::config::{SignPackages, SignWith, Trust};
 use yrm::openpgp::key::{Algorithm, Made, SecretKey, generate};
 use yrm::openpgp::sign::Signer;
-use yrm::publish::{Publisher, RunId, Unwatched};
+use yrm::publish::operations::settings::Asked;
+use yrm::publish::settings::own;
+use yrm::publish::{Publisher, RunId, Unwatched, operations};
 use yrm::store::fault::{FaultStore, Script};
 use yrm::store::memory::MemoryStore;
 use yrm::store::{Attributes, PutIf, Store as _};
 
 use super::judge::mirrors::PUBLIC_URL;
-use super::judge::{Judge, Who};
+use super::judge::{Judge, Seat, Who};
 
 /// When the story begins, by the store's clock: long after now. The keys' signatures on themselves are made by
 /// the wall's clock, and have to count in the story.
 const FIRST_SECOND: i64 = 4_000_000_000;
 /// When the keys are made.
 const KEY_SECOND: i64 = 1_767_225_599;
+
+/// The publisher that may have other settings.
+pub(crate) const OTHER: usize = 2;
 
 pub(crate) const MINUTE: Duration = Duration::from_mins(1);
 pub(crate) const HOUR: Duration = Duration::from_hours(1);
@@ -134,7 +141,7 @@ fn signer_with(key: &Made) -> Signer {
     Signer::new(vec![key], SignWith::First, "stories".to_owned()).unwrap()
 }
 
-fn signer() -> Signer {
+pub(crate) fn signer() -> Signer {
     signer_with(signing_key())
 }
 
@@ -155,6 +162,8 @@ pub(crate) struct World {
     pub(crate) policy: Policy,
     pub(crate) signing: Signing,
     mirrors_off: AtomicBool,
+    /// What the publisher [`OTHER`] goes by, if not by the same.
+    pub(crate) other: Option<Policy>,
     runs: AtomicU64,
     seed: u64,
 }
@@ -172,6 +181,7 @@ impl World {
         let mirrors_off = AtomicBool::new(false);
         Self {
             mirrors_off,
+            other: None,
             judge: Judge::new(policy.clone(), key, store_clock),
             policy,
             signing,
@@ -182,13 +192,28 @@ impl World {
 
     /// A publisher that meets what `script` says.
     pub(crate) fn publisher(&self, who: Who, script: impl Script + 'static) -> (Publisher, Arc<FaultStore>) {
+        let (publisher, store, _) = self.started(who, script);
+        (publisher, store)
+    }
+
+    /// The same, and the judge's place between it and the bucket.
+    pub(crate) fn seated(&self, who: Who, script: impl Script + 'static) -> (Publisher, Arc<Seat>) {
+        let (publisher, _, seat) = self.started(who, script);
+        (publisher, seat)
+    }
+
+    fn started(&self, who: Who, script: impl Script + 'static) -> (Publisher, Arc<FaultStore>, Arc<Seat>) {
         let number = self.runs.fetch_add(1, Ordering::Relaxed);
-        let store = Arc::new(FaultStore::new(self.judge.seat(who), self.seed ^ (number << 32), script));
-        let mut policy = self.policy.clone();
+        let is_other = who == Who::Manager(OTHER);
+        let seat = self.judge.seat(who);
+        let store = Arc::new(FaultStore::new(Arc::clone(&seat) as _, self.seed ^ (number << 32), script));
+        let other = self.other.as_ref().filter(|_| is_other);
+        let mut policy = other.unwrap_or(&self.policy).clone();
         policy.mirrors.on &= !self.mirrors_off.load(Ordering::Relaxed);
         let publisher = Publisher::new(Arc::clone(&store) as _, policy).unwrap();
-        let publisher = publisher.with_signer(self.signing.is_on().then(signer));
-        (publisher.sharing(self.shares()), store)
+        let publisher = publisher.with_signer((self.signing.is_on() && other.is_none()).then(signer));
+        seat.goes_by(own(publisher.bucket()));
+        (publisher.sharing(self.shares()), store, seat)
     }
 
     /// Whether the publishers of this story share by leases.
@@ -196,10 +221,23 @@ impl World {
         self.seed % 8 >= 4
     }
 
-    /// Publishers that start from now on are not in mirrorlist mode.
-    pub(crate) fn turn_mirrors_off(&self) {
+    /// Publishers that start from now on are not in mirrorlist mode, as the bucket says from now on.
+    pub(crate) async fn turn_mirrors_off(&self) {
         self.mirrors_off.store(true, Ordering::Relaxed);
         self.judge.mirrors_are_off();
+        if self.policy.mirrors.on {
+            self.set("mirrorlist", "false").await;
+        }
+    }
+
+    /// What an operator does who changes the bucket's settings.
+    pub(crate) async fn set(&self, key: &str, value: &str) {
+        let (store, run) = (self.judge.memory.as_ref(), self.run_id(SignedDuration::ZERO));
+        let Some(stored) = settings::load(store).await.unwrap() else { return };
+        let change = Change { key: key.to_owned(), value: Some(value.to_owned()), folder: None };
+        let after = stored.shape.changed(&change).unwrap();
+        let asked = Asked { id: run.id, at: run.started, by: Some("the operator"), reason: None };
+        operations::settings::change(store, Some(&stored), after, asked).await.unwrap();
     }
 
     /// A publisher that meets nothing.

@@ -44,7 +44,11 @@ impl Machine {
     /// A program that only knows its version: what is tested here is how it gets to the machine.
     fn write_program(&self, version: &str) {
         let program = self.file("program");
-        std::fs::write(&program, format!("#!/bin/sh\necho 'yrm {version}'\n")).unwrap();
+        std::fs::write(
+            &program,
+            format!("#!/bin/sh\n[ -z \"$YRM_ROOT\" ] || echo \"$*\" >>\"$YRM_ROOT/yrm.log\"\necho 'yrm {version}'\n"),
+        )
+        .unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
     }
 
@@ -151,6 +155,13 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     succeed(&mut check);
     let calls = "daemon-reload\nenable yrm.service yrm-heartbeat.timer\nrestart yrm.service yrm-heartbeat.timer\n";
     assert_eq!(read(&root.join("systemctl.log")), calls);
+    // The parameters are the bucket's settings, too.
+    let asked = read(&root.join("yrm.log")).replace(root.to_str().unwrap(), "ROOT");
+    insta::assert_snapshot!(asked, @"
+    --config ROOT/etc/yrm/yrm.toml settings set keep-at-least 7 --reason the stack's parameter
+    --config ROOT/etc/yrm/yrm.toml settings check
+    --version
+    ");
 
     machine.write_program("9.9.10");
     machine.release(&[]);

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use yrm::bucket::verdict::Reason;
-use yrm::config::settings::{Group, Kind, OTHER_VARIABLES, SETTINGS, Setting};
+use yrm::config::settings::{Group, Kind, OTHER_VARIABLES, SETTINGS, Scope, Setting};
 use yrm::error::ErrorKind;
 use yrm::metrics;
 
@@ -71,20 +71,25 @@ fn cell(text: &str) -> String {
 
 fn settings() -> String {
     let mut lines = vec![
-        "| setting | variable | flags | value | default | what it does |".to_owned(),
-        "|---|---|---|---|---|---|".to_owned(),
+        "| setting | variable | flags | value | default | whose | what it does |".to_owned(),
+        "|---|---|---|---|---|---|---|".to_owned(),
     ];
     for setting in SETTINGS {
         let also = setting.also_variable.map_or_else(String::new, |also| format!(" `{also}` is read too; ours wins."));
         let value =
             if setting.kind == Kind::Switch { "`true` or `false`" } else { &format!("`{}`", setting.placeholder) };
         lines.push(format!(
-            "| `{}` | `{}` | {} | {} | {} | {}{also} |",
+            "| `{}` | `{}` | {} | {} | {} | {} | {}{also} |",
             setting.name,
             setting.variable(),
             names(setting).join(", "),
             cell(value),
             setting.default.map_or_else(|| "–".to_owned(), |text| format!("`{text}`")),
+            match setting.scope {
+                Scope::Process => "process",
+                Scope::Bucket => "bucket",
+                Scope::Places => "both",
+            },
             cell(setting.help),
         ));
     }

@@ -92,6 +92,10 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         ("repo-show.json", one("RevisionShown", "yrm repo show")),
         ("repo-diff.json", one("RevisionDiff", "yrm repo diff")),
         ("repo-log.json", list_of("Generation", "yrm repo log")),
+        ("settings-show.json", one("BucketSettings", "yrm settings show")),
+        ("settings-set.json", one("SettingsPreview", "yrm settings set and unset")),
+        ("settings-history.json", list_of("SettingsChange", "yrm settings history")),
+        ("settings-check.json", one("SettingsAgreement", "yrm settings check")),
         ("error.json", error),
     ])
 }
@@ -337,9 +341,15 @@ fn what_the_program_prints_fits_the_schemas() {
     let earlier = log.out[1]["revision"].as_u64().unwrap_or_else(|| panic!("{}", log.out));
     report(&mut judge, &format!("repo rollback {earlier} --in dev -b ./b --per-folder"));
     put(at, "b/inbox/dev/a-1.rpm", &forge::Rpm::new("a", "1", "1", "noarch").summary("other bytes").build());
+    let set = say(at, "settings set on-conflict replace -b ./b");
+    judge.judge("settings-set.json", &set.out);
     report(&mut judge, "run -b ./b --per-folder --on-conflict replace");
     put(at, "b/inbox/dev/a-2.rpm", &package("a", "2"));
+    for line in ["settings set keep-at-least 1 -b ./b", "settings set prune-age-days 0 -b ./b"] {
+        judge.judge("settings-set.json", &say(at, line).out);
+    }
     report(&mut judge, "run -b ./b --per-folder --keep-at-least 1 --prune-age-days 0");
+    judge.judge("settings-set.json", &say(at, "settings set compression zstd --folder dev -b ./b --dry-run").out);
     report(&mut judge, "run -b ./b --per-folder");
 
     for (line, schema) in [
@@ -351,6 +361,9 @@ fn what_the_program_prints_fits_the_schemas() {
         ("package show a -b ./b", "package-show.json"),
         ("repo show current --in dev -b ./b", "repo-show.json"),
         ("repo diff dev prod -b ./b", "repo-diff.json"),
+        ("settings show -b ./b", "settings-show.json"),
+        ("settings history -b ./b", "settings-history.json"),
+        ("settings check -b ./b", "settings-check.json"),
     ] {
         let said = say(at, line);
         judge.judge(schema, &said.out);

@@ -38,7 +38,7 @@ pub(crate) const TYPES: [(&str, &str); 29] = [
     ("Side", "cli/compare.rs"),
 ];
 /// And those that are called like others.
-const MORE: [(&str, &str); 7] = [
+const MORE: [(&str, &str); 13] = [
     ("Difference", "cli/compare.rs"),
     ("Kind", "cli/compare.rs"),
     ("Generation", "bucket/log.rs"),
@@ -46,6 +46,12 @@ const MORE: [(&str, &str); 7] = [
     ("State", "cli/publish.rs"),
     ("Place", "cli/publish.rs"),
     ("Objection", "cli/publish.rs"),
+    ("BucketSettings", "cli/settings.rs"),
+    ("Row", "cli/settings.rs"),
+    ("SettingsPreview", "cli/settings.rs"),
+    ("SettingsAgreement", "cli/settings.rs"),
+    ("SettingsChange", "bucket/settings.rs"),
+    ("Changed", "config/shape/value.rs"),
 ];
 
 /// A field of a record.

@@ -15,6 +15,7 @@ mod modules;
 mod races;
 mod run;
 mod scale;
+mod settings;
 mod shared;
 mod signed;
 mod taken_over;

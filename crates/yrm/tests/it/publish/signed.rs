@@ -13,7 +13,7 @@ use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::Store as _;
 use yrm::store::memory::MemoryStore;
 
-use super::world::{Call, DAY, Effect, World, policy, put, rpm};
+use super::world::{Call, DAY, Effect, World, policy, put, rpm, settle_for};
 
 const REPOMD: &str = "repo/repodata/repomd.xml";
 const SIGNATURE: &str = "repo/repodata/repomd.xml.asc";
@@ -235,6 +235,7 @@ async fn who_mends_looks_whether_what_was_signed_is_still_there() {
         Effect::Before(Box::new(move |memory| {
             async move {
                 put(memory.as_ref(), "inbox/b.rpm", rpm("b", "1").build()).await;
+                settle_for(memory.as_ref(), &other).await;
                 other.run(RunId { id: ulid::Ulid::new(), started: now }, &Unwatched).await.unwrap();
             }
             .boxed()

@@ -18,9 +18,12 @@ use rpmmd::repodata;
 use rpmmd::repomd::Repomd;
 use ulid::Ulid;
 use yrm::bucket::report::Report;
+use yrm::bucket::settings;
 use yrm::check::{Depth, Findings, check};
 use yrm::config::{Folders, Policy, Repositories};
 use yrm::error::{Error, ErrorKind, Result};
+use yrm::publish::operations::settings::{Asked, change};
+use yrm::publish::settings::own;
 use yrm::publish::{Publisher, RunId, Unwatched};
 use yrm::store::ProbeRow;
 use yrm::store::body::Body;
@@ -106,7 +109,12 @@ impl World {
         self.run_by(&self.publisher).await
     }
 
+    /// A run of this publisher. If it goes by others than the bucket's settings, an operator has changed these before.
     pub(crate) async fn run_by(&self, publisher: &Publisher) -> Report {
+        let stored = settings::load(self.memory.as_ref()).await.unwrap();
+        if stored.is_some_and(|stored| !stored.shape.differences(&own(publisher.bucket())).is_empty()) {
+            settle_for(self.memory.as_ref(), publisher).await;
+        }
         let run = RunId { id: Ulid::new(), started: self.now() };
         publisher.run(run, &Unwatched).await.unwrap()
     }
@@ -150,6 +158,13 @@ impl World {
         let findings = self.check().await;
         assert!(findings.clean(), "{findings:#?}");
     }
+}
+
+/// What an operator does who lets the bucket say what this publisher goes by.
+pub(crate) async fn settle_for(store: &dyn Store, publisher: &Publisher) {
+    let stored = settings::load(store).await.unwrap();
+    let asked = Asked { id: Ulid::new(), at: Timestamp::UNIX_EPOCH, by: Some("the operator"), reason: None };
+    change(store, stored.as_ref(), own(publisher.bucket()), asked).await.unwrap();
 }
 
 /// A small package.

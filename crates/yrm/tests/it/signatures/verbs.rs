@@ -192,9 +192,11 @@ mod on_s3 {
         assert_eq!(ask(&["quarantine", "release", &id])[0]["inbox_key"], "inbox/el9/c+d.rpm");
         assert_eq!(ask(&["quarantine", "list"]), Value::Array(Vec::new()));
         assert_eq!(ask(&["run"])["rejected"][0]["inbox_key"], "inbox/el9/c+d.rpm");
+        ask(&["settings", "set", "signatures", "off"]);
         assert_eq!(ask(&["run", "--signatures", "off"])["rejected"], Value::Array(Vec::new()));
         let again = ask(&["quarantine", "list"])[0]["id"].as_str().unwrap().to_owned();
         ask(&["quarantine", "release", &again]);
+        ask(&["settings", "set", "signatures", "warn"]);
         let report = ask(&["run", "--signatures", "warn"]);
         assert_eq!(report["published"][0]["remarks"][0]["code"], "E_UNSIGNED");
     }

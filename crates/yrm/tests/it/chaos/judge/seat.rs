@@ -35,6 +35,7 @@ impl Store for Seat {
         self.judge.before_put(&self.who, key, &condition);
         let outcome = self.judge.memory.put(key, bytes, attributes, condition).await?;
         if matches!(outcome, Outcome::Done(_)) {
+            self.judge.goes_by_the_settings(self, key);
             self.judge.after_write(&self.who, "put", key);
         }
         Ok(outcome)
@@ -55,6 +56,7 @@ impl Store for Seat {
         self.judge.before_put(&self.who, key, &condition);
         let outcome = self.judge.memory.assemble(key, body, reused, attributes, condition).await?;
         if matches!(outcome, Outcome::Done(_)) {
+            self.judge.goes_by_the_settings(self, key);
             self.judge.after_write(&self.who, "put", key);
         }
         Ok(outcome)

@@ -1,0 +1,155 @@
+//! Going by the bucket's settings: whoever would do otherwise writes nothing. The first writer stores its own.
+
+use futures::future;
+use tokio::time::Instant;
+
+use crate::bucket::settings::{FRESH, Stored, load, signs};
+use crate::bucket::{Bucket, generations};
+use crate::config::shape::BUCKET_FILE;
+use crate::config::{Difference, Shape};
+use crate::error::{Error, ErrorKind, Result};
+use crate::publish::operations::settings::{Asked, put};
+use crate::publish::pass::RunId;
+use crate::store::key::{Key, RepositoryDir, public_keys_prefix};
+use crate::store::settle::TRIES;
+
+/// What a writer goes by.
+pub fn own(bucket: &Bucket) -> Shape {
+    Shape::of(&bucket.policy, &signs(bucket.signer.as_deref()))
+}
+
+/// Makes sure that this writer goes by the bucket's settings, as they were less than a minute ago. An error of kind `Config`
+/// names every difference. Where there are no settings yet, they come with the first change.
+pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
+    if bucket.settings.last().is_some_and(|(_, at)| at.elapsed() <= FRESH) {
+        return Ok(());
+    }
+    let own = own(bucket);
+    for _ in 0..TRIES {
+        let Some(stored) = load(bucket.store.as_ref()).await? else {
+            future::try_join(fits_what_is_there(bucket), still_unsigned(bucket)).await?;
+            bucket.settings.agreed(None);
+            return Ok(());
+        };
+        compare(bucket, &stored, &own, ErrorKind::Config)?;
+        let Some(further) = stored.shape.with_keys_of(&own) else {
+            bucket.settings.agreed(Some(stored));
+            return Ok(());
+        };
+        // Whoever may sign may name the keys that sign next.
+        let reason = "the keys of a writer that may sign";
+        if let Some(stored) = put(bucket.store.as_ref(), Some(&stored), further, asked(run, reason)).await? {
+            let keys = stored.shape.signing_keys.join(", ");
+            tracing::info!("the bucket's settings now list all of this writer's signing keys: {keys}");
+            bucket.settings.agreed(Some(stored));
+            return Ok(());
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("adding signing keys to {BUCKET_FILE}"))
+        .hint("others keep changing the bucket's settings; the next run tries again"))
+}
+
+/// The last look before a switch: settings that were changed since the run began give the commit up. Where there are none,
+/// this writer's are stored first. Answers until when they hold for a switch.
+pub(crate) async fn before_switch(bucket: &Bucket, run: RunId) -> Result<Instant> {
+    let _looking = bucket.settings.looking.lock().await;
+    let own = own(bucket);
+    for _ in 0..TRIES {
+        let known = bucket.settings.last().filter(|(_, at)| at.elapsed() <= FRESH);
+        if let Some((Some(_), at)) = known {
+            return Ok(at + 2 * FRESH);
+        }
+        if known.is_none()
+            && let Some(stored) = load(bucket.store.as_ref()).await?
+        {
+            compare(bucket, &stored, &own, ErrorKind::Conflict)?;
+            bucket.settings.agreed(Some(stored));
+            continue;
+        }
+        let reason = "the first change of a bucket without settings";
+        if let Some(stored) = put(bucket.store.as_ref(), None, own.clone(), asked(run, reason)).await? {
+            tracing::info!("the bucket had no settings of its own: stored those of this writer in {BUCKET_FILE}");
+            bucket.settings.agreed(Some(stored));
+        } else {
+            // Somebody else was first: what it stored is looked at.
+            bucket.settings.forget();
+        }
+    }
+    Err(Error::new(ErrorKind::Conflict, format!("storing the bucket's settings in {BUCKET_FILE}"))
+        .hint("others keep changing them; the uploads stay in the inbox, and the next run tries again"))
+}
+
+/// What a writer does by itself.
+fn asked(run: RunId, reason: &str) -> Asked<'_> {
+    Asked { id: run.id, at: run.started, by: None, reason: Some(reason) }
+}
+
+/// A writer does not store settings that do not go with what is published already: whoever forgot a flag would else
+/// decide for all.
+pub async fn fits_what_is_there(bucket: &Bucket) -> Result<()> {
+    let repositories = generations::repositories(bucket).await?;
+    let is_one = |repository: &RepositoryDir| {
+        let within = repository.path_of("any.rpm");
+        bucket.locator.locate(&within).is_some_and(|(found, _)| found == *repository)
+    };
+    if repositories.is_empty() || repositories.iter().any(is_one) {
+        return Ok(());
+    }
+    let named: Vec<String> = repositories.iter().take(5).map(ToString::to_string).collect();
+    let own = own(bucket);
+    let layout = own.stated("repositories").unwrap_or_default();
+    Err(Error::new(ErrorKind::Config, "going by the bucket's settings")
+        .because(format!(
+            "it has the repositories {}, and here repositories = {layout:?} means none of them",
+            named.join(", ")
+        ))
+        .hint("nothing was written. Say --repositories as whoever published them did (--per-folder, depth=N or globs)"))
+}
+
+/// A writer without a key does not store the settings of a bucket that an earlier version has signed.
+async fn still_unsigned(bucket: &Bucket) -> Result<()> {
+    let keys = public_keys_prefix(&bucket.policy.folders);
+    if bucket.signer.is_some() || bucket.store.list(&keys, None).await?.objects.is_empty() {
+        return Ok(());
+    }
+    for repository in generations::repositories(bucket).await? {
+        let signature = bucket.path(Key::Signature { repository: &repository });
+        if bucket.store.head(&signature).await?.is_some() {
+            return Err(Error::new(ErrorKind::Config, "going by the bucket's settings")
+                .because(format!(
+                    "the metadata of {repository} is signed ({signature}), and here signing-key is not set"
+                ))
+                .hint(
+                    "nothing was written. Set signing-key; or, to go unsigned on purpose, run `yrm settings unset \
+                     signing-keys`",
+                ));
+        }
+    }
+    Ok(())
+}
+
+fn compare(bucket: &Bucket, stored: &Stored, own: &Shape, kind: ErrorKind) -> Result<()> {
+    let differences = stored.shape.differences(own);
+    if differences.is_empty() {
+        return Ok(());
+    }
+    bucket.settings.differs();
+    Err(refusal(&differences, kind))
+}
+
+/// What does not agree, and what to do about it.
+fn refusal(differences: &[Difference], kind: ErrorKind) -> Error {
+    let lines: Vec<String> = differences.iter().map(ToString::to_string).collect();
+    let (doing, hint) = match kind {
+        ErrorKind::Conflict => (
+            "publishing: the bucket's settings were changed meanwhile",
+            "the uploads stay in the inbox; the next run goes by the new settings",
+        ),
+        _ => (
+            "going by the bucket's settings",
+            "nothing was written. Leave out here what differs, and the bucket's value holds; `yrm settings show` shows all of \
+             them",
+        ),
+    };
+    Error::new(kind, doing).because(lines.join("\n  ")).hint(hint)
+}

@@ -60,6 +60,21 @@ pub(super) struct FoundPackage {
     order: Nevra,
 }
 
+impl FoundPackage {
+    fn of(repository: &RepositoryDir, shown: Shown) -> Self {
+        Self {
+            package: repository.path_of(&shown.href),
+            repository: repository.clone(),
+            path: shown.href,
+            nevra: shown.nevra.to_string(),
+            pkgid: shown.pkgid.to_string(),
+            size_bytes: shown.size_bytes,
+            first_published: shown.first_published,
+            order: shown.nevra,
+        }
+    }
+}
+
 /// By name, then the newest version first.
 pub(super) fn newest_first(a: &Nevra, b: &Nevra) -> Ordering {
     a.name.cmp(&b.name).then_with(|| b.evr.vercmp(&a.evr)).then_with(|| a.arch.cmp(&b.arch))

@@ -263,7 +263,7 @@ pub(super) const VERBS: [Verb; 40] = [
     Verb {
         path: "settings show",
         examples: &["yrm settings show -b s3://my-bucket"],
-        more: &["yrm settings show -b ./bucket --output json | jq '.settings[] | select(.stated)'"],
+        more: &["yrm settings show -b ./bucket --output json | jq .settings"],
         settings: "--bucket, --endpoint",
         without: READING,
     },

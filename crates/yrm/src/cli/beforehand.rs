@@ -124,7 +124,7 @@ impl<'a> Asked<'a> {
         let Opened { config, store } = self.opened;
         let store = Arc::new(Rehearsal::of(Arc::clone(store), run.started));
         let rehearsed = Opened { config: config.clone(), store };
-        let publisher = publisher(&rehearsed).await?.acting_for(self.who.clone());
+        let publisher = publisher(&rehearsed).await?.acting_for(self.who.clone()).held_to(Expected::anything());
         let mut report = operation(&publisher, run).await?;
         report.plan = Some(plan_name(&report));
         Ok(report)

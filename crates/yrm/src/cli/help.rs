@@ -271,7 +271,7 @@ pub(super) const VERBS: [Verb; 40] = [
         path: "settings set",
         examples: &[
             "yrm settings set keep-at-least 10 -b s3://my-bucket --dry-run",
-            "yrm settings set compression zstd --folder 'el9/*' -b s3://my-bucket --reason \"EL 9 reads it\"",
+            "yrm settings set compression zstd --folder 'el9/*' -b s3://my-bucket",
         ],
         more: &[],
         settings: "--bucket, --endpoint",

@@ -1,6 +1,9 @@
 //! Globs of folders and of names: which could ever fit, and which only look as if they did. A rule that can
 //! never hold lets everything through without a word, so it is refused with what to write instead. Pure.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use globset::{GlobBuilder, GlobMatcher};
 use icu_normalizer::ComposingNormalizerBorrowed;
 
@@ -12,10 +15,26 @@ use crate::legible;
 /// Alternatives (`{a,b}`) that are looked at; nobody writes more by hand.
 const MAX_SPELLINGS: usize = 256;
 
+/// Globs that were compiled before: the bucket's settings are read at every run, and compiling their globs costs more
+/// than all the rest of that.
+static COMPILED: Mutex<BTreeMap<String, GlobMatcher>> = Mutex::new(BTreeMap::new());
+/// How many are kept, at most.
+const COMPILED_AT_MOST: usize = 1_000;
+
 /// A folder's or a name's glob; `*` stays within one level.
 pub fn glob(text: &str) -> Result<GlobMatcher, String> {
+    let compiled = || COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = compiled().get(text) {
+        return Ok(known.clone());
+    }
     let built = GlobBuilder::new(text).literal_separator(true).build();
-    built.map(|glob| glob.compile_matcher()).map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))
+    let built = built.map_err(|error| format!("{text:?} is not a glob: {}", error.kind()))?;
+    let matcher = built.compile_matcher();
+    let mut compiled = compiled();
+    if compiled.len() < COMPILED_AT_MOST {
+        compiled.insert(text.to_owned(), matcher.clone());
+    }
+    Ok(matcher)
 }
 
 /// The globs that one of a rule's folders stands for: `X/**` holds in X itself too.

@@ -10,6 +10,7 @@ use crate::bucket::verdict::{Candidate, Reason, Rejection};
 use crate::error::Result;
 use crate::publish::clock;
 use crate::publish::expected::AboutTo;
+use crate::publish::guard::guard_taking;
 use crate::publish::leftover::{plan_unanswered, take_out_leftovers};
 use crate::publish::mirror::Truth;
 use crate::publish::operations::errand::Errand;
@@ -78,6 +79,18 @@ pub(crate) async fn prepare(
     };
     let placed = admit_all(work, &plan, &mut candidates, in_place, settlement).await;
     plan.retire = due(work, &state, &plan, (&candidates, &placed)).await?;
+    let before = state.catalog.entries.len();
+    guard_taking(work, "removing from", before, plan.remove.len())?;
+    if let Source::Earlier(earlier) = &state.source {
+        let (now, then) = (&earlier.instead_of.entries, &state.catalog.entries);
+        let lost = now.iter().filter(|entry| then.at(&entry.href).is_none()).count();
+        guard_taking(work, "rolling back", now.len(), lost)?;
+    }
+    if let Err(error) = guard_taking(work, "pruning", before, plan.retire.len()) {
+        // What was uploaded does not wait for somebody to look at that.
+        settlement.errors.push(error.chain());
+        plan.retire = Vec::new();
+    }
     let already = confirm(bucket, &state, &plan, &candidates, settlement).await;
     leave_out(&plan, &candidates, &placed, settlement);
     take_out_leftovers(bucket, settlement).await;

@@ -78,7 +78,8 @@ pub(crate) fn policy() -> Policy {
 
 /// The same with retention.
 pub(crate) fn retaining() -> Policy {
-    Policy { retention: Some(Retention { keep_at_least: 1, older_than: RETIRED_AFTER }), ..policy() }
+    let retention = Some(Retention { keep_at_least: 1, older_than: RETIRED_AFTER });
+    Policy { retention, allow_shrink: true, ..policy() }
 }
 
 /// The folder for which a rule holds where there are two.

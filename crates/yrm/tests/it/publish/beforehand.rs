@@ -57,7 +57,7 @@ fn run_at(world: &World) -> RunId {
 /// A publisher of a bucket of which nothing is written.
 fn rehearsing(world: &World, policy: &Policy) -> Publisher {
     let store = Rehearsal::of(Arc::clone(&world.memory) as Arc<dyn Store>, world.now());
-    Publisher::new(Arc::new(store), policy.clone()).unwrap()
+    Publisher::new(Arc::new(store), policy.clone()).unwrap().held_to(Expected::anything())
 }
 
 /// What may be asked of what is there.
@@ -95,7 +95,6 @@ async fn play(seed: u64) {
         repositories: if random.random() { Repositories::Single } else { Repositories::Depth(1) },
         on_conflict: if random.random() { OnConflict::Replace } else { OnConflict::Reject },
         retention,
-        allow_shrink: true,
         grace: DAY * 30,
         ..policy()
     };
@@ -201,4 +200,38 @@ async fn a_promotion_into_two_repositories_is_one_record_with_both() {
     let record = history.iter().find(|record| record.run == run.id).unwrap();
     let places: Vec<&str> = record.published.iter().map(|one| one.repository.as_str()).collect();
     assert_eq!(places, ["prod", "test"]);
+}
+
+/// A fifth is what may leave without a look, and one or two packages.
+#[tokio::test]
+async fn more_than_a_fifth_leaves_only_when_somebody_looked_or_allows_it() {
+    let world = World::new(policy());
+    for at in 0..10 {
+        world.drop_rpm(&format!("tool-{at}.rpm"), &rpm("tool", &at.to_string())).await;
+    }
+    world.run().await;
+    world.advance(DAY);
+    let some = |count: usize| (0..count).map(|at| format!("tool-{at}.rpm")).collect::<Vec<_>>();
+    let root = RepositoryDir::new("");
+    let error = world.another().remove(&root, some(3), run_at(&world)).await.unwrap_err();
+    assert!(error.kind() == ErrorKind::Conflict && error.chain().contains("3 of its 10 packages"), "{error:?}");
+    world.another().remove(&root, some(2), run_at(&world)).await.unwrap();
+
+    // The prune rule puts it off and says so; what was uploaded does not wait for that.
+    let pruning = Policy { retention: Some(Retention { keep_at_least: 1, older_than: DAY / 2 }), ..policy() };
+    world.drop_rpm("other.rpm", &rpm("other", "1")).await;
+    let going_by = |policy: &Policy| Publisher::new(Arc::clone(&world.memory) as Arc<dyn Store>, policy.clone()).unwrap();
+    let publisher = going_by(&pruning);
+    let report = world.run_by(&publisher).await;
+    assert_eq!((report.published.len(), report.pruned.len()), (1, 0));
+    assert!(report.errors.iter().any(|line| line.contains("7 of its 9 packages would leave at once")), "{report:#?}");
+    let asked = Asked::Prune;
+    let seen = asked.by(&rehearsing(&world, &pruning), run_at(&world)).await.unwrap();
+    assert_eq!(seen.pruned.len(), 7);
+    let done = asked.by(&going_by(&pruning).held_to(Expected::of(&seen)), run_at(&world)).await.unwrap();
+    assert_eq!(plan_name(&done), plan_name(&seen));
+
+    let revision = yrm::bucket::log::generations(publisher.bucket(), &root).await.unwrap().last().unwrap().revision;
+    let back = publisher.roll_back(&root, revision, run_at(&world)).await.unwrap();
+    assert_eq!((back.restored.len(), back.removed.len()), (9, 1));
 }

@@ -259,7 +259,7 @@ async fn a_lost_switch_forgets_nobody_who_waits() {
 #[tokio::test(start_paused = true)]
 async fn a_package_dropped_again_as_it_falls_due_is_there_when_its_uploader_is_answered() {
     let rule = Retention { keep_at_least: 1, older_than: 10 * DAY };
-    let world = World::new(Policy { retention: Some(rule), ..policy() });
+    let world = World::new(Policy { retention: Some(rule), allow_shrink: true, ..policy() });
     for version in ["1", "2"] {
         world.drop_rpm(&format!("a-{version}.rpm"), &rpm("a", version)).await;
     }

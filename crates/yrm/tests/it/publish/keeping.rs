@@ -11,7 +11,7 @@ use yrm::upkeep::sweep;
 use super::world::{DAY, World, policy, rpm};
 
 fn keeping(keep_at_least: usize, older_than: Duration) -> Policy {
-    Policy { retention: Some(Retention { keep_at_least, older_than }), ..policy() }
+    Policy { retention: Some(Retention { keep_at_least, older_than }), allow_shrink: true, ..policy() }
 }
 
 #[tokio::test(start_paused = true)]

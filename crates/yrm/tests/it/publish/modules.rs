@@ -21,7 +21,8 @@ const REPOMD: &str = "repo/repodata/repomd.xml";
 const MODULARITYLABEL: u32 = 5096;
 
 fn keeping(keep_at_least: usize) -> Policy {
-    Policy { retention: Some(Retention { keep_at_least, older_than: Duration::ZERO }), ..policy() }
+    let retention = Some(Retention { keep_at_least, older_than: Duration::ZERO });
+    Policy { retention, allow_shrink: true, ..policy() }
 }
 
 /// Of a module, or of none where `label` is empty.

@@ -105,7 +105,8 @@ fn what_one_command_prints_for_a_package_every_other_takes() {
         assert_eq!(json(at, &["history", "--package", &printed]).as_array().unwrap().len(), 1);
         for scope in [&[][..], &["--in", "dev"]] {
             let would = json(at, &[&["package", "remove", &spelling, "--dry-run"], scope].concat());
-            assert_eq!(each(&would, "package"), [printed.as_str()], "{spelling} {scope:?}");
+            assert_eq!(would["removed"][0]["repository"], "dev", "{spelling} {scope:?}");
+            assert_eq!(each(&would["removed"], "href"), ["sub/a-1.rpm"], "{spelling} {scope:?}");
         }
         let promoted = json(at, &["package", "promote", &spelling, "--to", "prod/"]);
         assert_eq!(promoted["published"][0]["href"], "a-1.rpm", "{spelling}");
@@ -163,7 +164,8 @@ fn two_revisions_or_folders_are_compared_by_name_in_the_order_of_versions() {
     publish(at, &["dev/up-1.2.rpm"]);
     let rebuilt = Rpm::new("same", "1", "1", "noarch").summary("built again").build();
     drop_file(at, "dev/same-1.rpm", &rebuilt);
-    json(at, &["run", "--on-conflict", "replace"]);
+    json(at, &["settings", "set", "on-conflict", "replace"]);
+    json(at, &["run"]);
     let diff = json(at, &["repo", "diff", &before, "current", "--in", "dev"]);
     let kinds = each(&diff["changes"], "change");
     assert_eq!(kinds, ["rebuilt", "older-versions"], "{diff}");

@@ -348,14 +348,14 @@ impl Verb {
     async fn execute(self, context: &Context) -> Result<u8> {
         match self {
             Self::Serve(args) => serve::serve(&args, context).await,
-            Self::Run(args) => run::run(&args, context).await,
+            Self::Run(args) => Box::pin(run::run(&args, context)).await,
             Self::Publish(args) => publish::publish(&args, context).await,
             Self::Check(args) => check::check(&args, context).await,
             Self::Status(args) => status::status(&args, context).await,
             Self::History(args) => history::history(&args, context).await,
-            Self::Package(verb) => package::execute(&verb, context).await,
+            Self::Package(verb) => Box::pin(package::execute(&verb, context)).await,
             Self::Quarantine(verb) => quarantine::execute(&verb, context).await,
-            Self::Repo(verb) => repo::execute(&verb, context).await,
+            Self::Repo(verb) => Box::pin(repo::execute(&verb, context)).await,
             Self::Prune(args) => prune::prune(&args, context).await,
             Self::Adopt(args) => adopt::adopt(&args, context).await,
             Self::Settings(verb) => settings::execute(&verb, context).await,

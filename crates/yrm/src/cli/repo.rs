@@ -56,10 +56,10 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
             context.output.data(&log, |log| human(log, context.output.width()))?;
         }
         RepoVerb::Show(args) => {
-            compare::show(args, &bucket_of(&context.open(Purpose::Looking).await?)?, context).await?
+            compare::show(args, &bucket_of(&context.open(Purpose::Looking).await?)?, context).await?;
         }
         RepoVerb::Diff(args) => {
-            compare::diff(args, &bucket_of(&context.open(Purpose::Looking).await?)?, context).await?
+            compare::diff(args, &bucket_of(&context.open(Purpose::Looking).await?)?, context).await?;
         }
         RepoVerb::Rollback(args) => {
             let opened = opened_to_change(context).await?;

@@ -30,8 +30,8 @@ use crate::error::{Error, ErrorKind, Result};
 #[derive(Debug)]
 pub struct Rehearsal {
     inner: Arc<dyn Store>,
-    /// What was written, by key; `None` was deleted.
-    changes: Mutex<BTreeMap<String, Option<Made>>>,
+    /// What was written, by key.
+    changes: Mutex<BTreeMap<String, Change>>,
     /// How listings go on, by prefix and what a page called the place where the next one starts.
     pages: Mutex<HashMap<(String, String), Resume>>,
     /// Held from a condition's look to what it allows.
@@ -53,6 +53,22 @@ impl Resume {
     /// At a key.
     fn at(key: &str) -> Self {
         Self { inner: Some(key.to_owned()), last: Some(key.to_owned()) }
+    }
+}
+
+/// What became of a key.
+#[derive(Debug, Clone)]
+enum Change {
+    Made(Arc<Made>),
+    Deleted,
+}
+
+impl Change {
+    fn made(self) -> Option<Arc<Made>> {
+        match self {
+            Self::Made(made) => Some(made),
+            Self::Deleted => None,
+        }
     }
 }
 
@@ -86,7 +102,7 @@ impl Rehearsal {
         }
     }
 
-    fn changes(&self) -> MutexGuard<'_, BTreeMap<String, Option<Made>>> {
+    fn changes(&self) -> MutexGuard<'_, BTreeMap<String, Change>> {
         // A change is one insert: a thread that panicked left none half made.
         self.changes.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -95,12 +111,12 @@ impl Rehearsal {
         self.pages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn changed(&self, key: &str) -> Option<Option<Made>> {
+    fn changed(&self, key: &str) -> Option<Change> {
         self.changes().get(key).cloned()
     }
 
     /// Remembers an object whose condition holds.
-    fn make(&self, key: &str, bytes: Source, size_bytes: u64, about: About<'_>) -> Stored {
+    fn make(&self, key: &str, bytes: Source, size_bytes: u64, about: &About<'_>) -> Stored {
         let etag = ETag::new(format!("\"rehearsed-{}\"", self.made.fetch_add(1, Ordering::Relaxed)));
         let object = Object {
             key: key.to_owned(),
@@ -111,7 +127,7 @@ impl Rehearsal {
             sha256: about.sha256,
             user: about.attributes.user.clone(),
         };
-        self.changes().insert(key.to_owned(), Some(Made { object, bytes }));
+        self.changes().insert(key.to_owned(), Change::Made(Arc::new(Made { object, bytes })));
         Stored { etag, sha256: about.sha256, since: Some(self.now) }
     }
 
@@ -157,7 +173,7 @@ impl Rehearsal {
     fn origin(&self, key: &str, object: &Object) -> Option<Source> {
         match self.changed(key) {
             None => Some(Source::There(object.clone())),
-            Some(made) => made.map(|made| made.bytes),
+            Some(change) => change.made().map(|made| made.bytes.clone()),
         }
     }
 }
@@ -178,16 +194,12 @@ enum Piece<'a> {
 /// The piece at the beginning of a range that is not empty.
 fn next_piece(pieces: &[(Range<u64>, Object, u64)], range: Range<u64>) -> Piece<'_> {
     let Range { start, end } = range;
-    match pieces.iter().find(|(at, ..)| at.contains(&start)) {
-        Some((at, object, from)) => {
-            let from = from + (start - at.start);
-            Piece::There(object, from..from + (at.end.min(end) - start))
-        }
-        None => {
-            let next = pieces.iter().map(|(at, ..)| at.start).find(|at| *at > start);
-            Piece::Here(start..next.map_or(end, |next| next.min(end)))
-        }
+    if let Some((at, object, from)) = pieces.iter().find(|(at, ..)| at.contains(&start)) {
+        let from = from + (start - at.start);
+        return Piece::There(object, from..from + (at.end.min(end) - start));
     }
+    let next = pieces.iter().map(|(at, ..)| at.start).find(|at| *at > start);
+    Piece::Here(start..next.map_or(end, |next| next.min(end)))
 }
 
 /// Bytes of an object as it was seen; `None` when it changed.
@@ -217,7 +229,7 @@ impl Store for Rehearsal {
         };
         let made = changes.range::<str, _>((from, Bound::Unbounded)).take_while(|(key, _)| key.starts_with(prefix));
         let made = made.take_while(|(key, _)| page.next.is_none() || ends.as_ref().is_some_and(|ends| *key <= ends));
-        let made = made.filter_map(|(_, made)| made.as_ref());
+        let made = made.filter_map(|(_, change)| change.clone().made());
         let made = made.map(|made| Object { sha256: None, user: BTreeMap::new(), ..made.object.clone() });
         page.objects.extend(made.collect::<Vec<_>>());
         drop(changes);
@@ -238,17 +250,17 @@ impl Store for Rehearsal {
 
     async fn head(&self, key: &str) -> Result<Option<Object>> {
         match self.changed(key) {
-            Some(made) => Ok(made.map(|made| made.object)),
+            Some(change) => Ok(change.made().map(|made| made.object.clone())),
             None => self.inner.head(key).await,
         }
     }
 
     async fn get(&self, key: &str, range: Option<Range<u64>>) -> Result<Option<Read>> {
-        let Some(made) = self.changed(key) else { return self.inner.get(key, range).await };
-        let Some(made) = made else { return Ok(None) };
+        let Some(change) = self.changed(key) else { return self.inner.get(key, range).await };
+        let Some(made) = change.made() else { return Ok(None) };
         let range = clip(range, made.object.size_bytes);
         let bytes = self.bytes_of(&made, range).await?;
-        Ok(bytes.map(|bytes| Read { object: Object { sha256: None, ..made.object }, bytes }))
+        Ok(bytes.map(|bytes| Read { object: Object { sha256: None, ..made.object.clone() }, bytes }))
     }
 
     async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
@@ -258,7 +270,7 @@ impl Store for Rehearsal {
         }
         let about = About { attributes, sha256: Some(Sha256::of(&bytes)), modified: None };
         let size_bytes = bytes.len() as u64;
-        Ok(Outcome::Done(self.make(key, Source::Here(Body::Memory(bytes)), size_bytes, about)))
+        Ok(Outcome::Done(self.make(key, Source::Here(Body::Memory(bytes)), size_bytes, &about)))
     }
 
     async fn put_file(&self, key: &str, file: &Path, attributes: &Attributes) -> Result<Stored> {
@@ -266,7 +278,7 @@ impl Store for Rehearsal {
         let body = Body::File(Arc::new(local));
         let size_bytes = body.length_bytes();
         let about = About { attributes, sha256: None, modified: None };
-        Ok(self.make(key, Source::Here(body), size_bytes, about))
+        Ok(self.make(key, Source::Here(body), size_bytes, &about))
     }
 
     async fn assemble(
@@ -297,15 +309,17 @@ impl Store for Rehearsal {
             Source::Joined(body.clone(), pieces.collect())
         };
         let about = About { attributes, sha256: None, modified: None };
-        let stored = self.make(key, bytes, size_bytes, about);
+        let stored = self.make(key, bytes, size_bytes, &about);
         Ok(Outcome::Done(Assembled { stored, sent_bytes }))
     }
 
     async fn open_local(&self, key: &str) -> Result<Option<File>> {
         match self.changed(key) {
             None => self.inner.open_local(key).await,
-            Some(Some(Made { bytes: Source::There(object), .. })) => self.inner.open_local(&object.key).await,
-            Some(_) => Ok(None),
+            Some(change) => match change.made().as_deref() {
+                Some(Made { bytes: Source::There(object), .. }) => self.inner.open_local(&object.key).await,
+                Some(_) | None => Ok(None),
+            },
         }
     }
 
@@ -322,7 +336,7 @@ impl Store for Rehearsal {
         let Some(bytes) = self.origin(&copy.source.key, &source) else { return Ok(Outcome::Missing) };
         let about =
             About { attributes: copy.attributes, sha256: copy.judged.or(source.sha256), modified: copy.modified };
-        Ok(Outcome::Done(self.make(copy.target, bytes, source.size_bytes, about)))
+        Ok(Outcome::Done(self.make(copy.target, bytes, source.size_bytes, &about)))
     }
 
     async fn delete(&self, key: &str, if_match: &ETag) -> Result<Outcome<()>> {
@@ -331,7 +345,7 @@ impl Store for Rehearsal {
             None => Outcome::Missing,
             Some(there) if there.etag != *if_match => Outcome::Lost,
             Some(_) => {
-                self.changes().insert(key.to_owned(), None);
+                self.changes().insert(key.to_owned(), Change::Deleted);
                 Outcome::Done(())
             }
         })

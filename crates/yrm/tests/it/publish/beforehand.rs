@@ -220,7 +220,8 @@ async fn more_than_a_fifth_leaves_only_when_somebody_looked_or_allows_it() {
     // The prune rule puts it off and says so; what was uploaded does not wait for that.
     let pruning = Policy { retention: Some(Retention { keep_at_least: 1, older_than: DAY / 2 }), ..policy() };
     world.drop_rpm("other.rpm", &rpm("other", "1")).await;
-    let going_by = |policy: &Policy| Publisher::new(Arc::clone(&world.memory) as Arc<dyn Store>, policy.clone()).unwrap();
+    let going_by =
+        |policy: &Policy| Publisher::new(Arc::clone(&world.memory) as Arc<dyn Store>, policy.clone()).unwrap();
     let publisher = going_by(&pruning);
     let report = world.run_by(&publisher).await;
     assert_eq!((report.published.len(), report.pruned.len()), (1, 0));

@@ -238,12 +238,9 @@ pub(super) const VERBS: [Verb; 40] = [
     },
     Verb {
         path: "prune",
-        examples: &[
-            "yrm prune -b ./bucket --keep-at-least 10 --dry-run",
-            "yrm prune -b ./bucket --keep-at-least 10 --dry-run --at 2027-01-01",
-        ],
-        more: &["yrm prune -b s3://my-bucket --keep-at-least 10 --in el9 --yes"],
-        settings: "--bucket, --keep-at-least, --prune-age-days",
+        examples: &["yrm prune -b ./bucket --dry-run", "yrm prune -b ./bucket --dry-run --at 2027-01-01"],
+        more: &["yrm prune -b s3://my-bucket --in el9 --yes"],
+        settings: "--bucket, --endpoint",
         without: NOT_FOR_OPERATIONS,
     },
     Verb {

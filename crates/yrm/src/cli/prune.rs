@@ -45,7 +45,9 @@ pub(super) async fn prune(args: &PruneArgs, context: &Context) -> Result<u8> {
     if !Pruned::new(&opened.config.policy).is_on() {
         return Err(Error::new(ErrorKind::Config, "pruning")
             .because("there is no prune rule: all versions are kept")
-            .hint("give --keep-at-least N or --prune-age-days DAYS, or set them in yrm.toml"));
+            .hint(
+                "`yrm settings set keep-at-least N` and `yrm settings set prune-age-days DAYS` give the bucket one",
+            ));
     }
     let operation = async |publisher: &Publisher, run: RunId| {
         let there = match &args.repository {

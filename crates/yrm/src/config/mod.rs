@@ -12,6 +12,7 @@ pub mod parse;
 pub mod place;
 mod problem;
 pub mod rules;
+mod setting;
 pub mod settings;
 pub mod shape;
 mod template;

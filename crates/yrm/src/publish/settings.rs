@@ -53,7 +53,6 @@ pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
 /// this writer's are stored first. Answers until when they hold for a switch.
 pub(crate) async fn before_switch(bucket: &Bucket, run: RunId) -> Result<Instant> {
     let _looking = bucket.settings.looking.lock().await;
-    let own = own(bucket);
     for _ in 0..TRIES {
         let known = bucket.settings.last().filter(|(_, at)| at.elapsed() <= FRESH);
         if let Some((Some(_), at)) = known {
@@ -62,12 +61,12 @@ pub(crate) async fn before_switch(bucket: &Bucket, run: RunId) -> Result<Instant
         if known.is_none()
             && let Some(stored) = load(bucket.store.as_ref()).await?
         {
-            compare(bucket, &stored, &own, ErrorKind::Conflict)?;
+            compare(bucket, &stored, &own(bucket), ErrorKind::Conflict)?;
             bucket.settings.agreed(Some(stored));
             continue;
         }
         let reason = "the first change of a bucket without settings";
-        if let Some(stored) = put(bucket.store.as_ref(), None, own.clone(), asked(run, reason)).await? {
+        if let Some(stored) = put(bucket.store.as_ref(), None, own(bucket), asked(run, reason)).await? {
             tracing::info!("the bucket had no settings of its own: stored those of this writer in {BUCKET_FILE}");
             bucket.settings.agreed(Some(stored));
         } else {

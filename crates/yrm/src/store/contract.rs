@@ -241,8 +241,8 @@ pub const PAGE_OBJECTS: usize = 1000;
 /// No method has a default: a wrapper that forgot one would answer for the store that it wraps.
 #[async_trait]
 pub trait Store: Send + Sync + fmt::Debug {
-    /// One page (at most 1,000 objects) of the keys that start with `prefix`, from `after` on
-    /// (the `next` of the page before).
+    /// One page (at most 1,000 objects) of the keys that start with `prefix`. `after` is the `next` of the page before,
+    /// or a key: then the page has what comes behind it.
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page>;
 
     /// What is stored under `key`.

@@ -61,6 +61,7 @@ conformance! {
     ranges_are_clipped
     an_empty_object_is_an_object
     a_listing_is_in_byte_order_and_whole
+    a_listing_begins_behind_any_key
     a_file_is_stored_whatever_was_there
     a_body_is_joined_from_ranges_of_objects_and_keeps_its_condition
     a_join_from_an_object_that_changed_is_refused
@@ -287,6 +288,19 @@ async fn a_listing_is_in_byte_order_and_whole(store: &dyn Store) {
     expected.retain(|key| key.starts_with("many/1/1"));
     assert_eq!(keys(store, "many/1/1").await, expected);
     assert_eq!(keys(store, "man/").await, Vec::<String>::new());
+}
+
+async fn a_listing_begins_behind_any_key(store: &dyn Store) {
+    for key in ["a/1", "a/3", "a/5", "b/1"] {
+        write(store, key, "").await;
+    }
+    for (after, expected) in
+        [("a/3", &["a/5"][..]), ("a/2", &["a/3", "a/5"]), ("a/0", &["a/1", "a/3", "a/5"]), ("a/9", &[])]
+    {
+        let page = store.list("a/", Some(after)).await.unwrap();
+        let keys: Vec<String> = page.objects.into_iter().map(|object| object.key).collect();
+        assert_eq!((keys, page.next), (expected.iter().map(|key| (*key).to_owned()).collect(), None), "behind {after}");
+    }
 }
 
 async fn a_file_is_stored_whatever_was_there(store: &dyn Store) {

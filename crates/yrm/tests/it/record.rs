@@ -12,6 +12,7 @@ use ulid::Ulid;
 use yrm::bucket::Bucket;
 use yrm::bucket::history::{self, Range};
 use yrm::bucket::report::{Operation, Report};
+use yrm::store::Store;
 use yrm::store::counted::Counted;
 use yrm::store::memory::MemoryStore;
 
@@ -195,9 +196,18 @@ async fn of_a_hundred_thousand_records_only_what_is_asked_for_is_read() {
 
 #[tokio::test]
 async fn records_older_than_history_days_are_trimmed_and_no_others() {
-    let memory = Arc::new(MemoryStore::new());
+    only_old_records_are_trimmed(Arc::new(MemoryStore::new())).await;
+}
+
+#[cfg(feature = "aws")]
+#[tokio::test(flavor = "multi_thread")]
+async fn on_s3_records_older_than_history_days_are_trimmed_and_no_others() {
+    only_old_records_are_trimmed(Arc::new(crate::s3_server::server().make_store().await)).await;
+}
+
+async fn only_old_records_are_trimmed(store: Arc<dyn Store>) {
     let day = 86_400;
-    let bucket = Bucket::new(memory.clone(), policy()).unwrap();
+    let bucket = Bucket::new(store, policy()).unwrap();
     for at in [0, 1, 2, 398, 399, 400] {
         yrm::publish::history::write(&bucket, &record(at * day)).await.unwrap();
     }
@@ -206,6 +216,8 @@ async fn records_older_than_history_days_are_trimmed_and_no_others() {
     let left: Vec<Timestamp> = history::load(&bucket, 10).await.unwrap().iter().map(|run| run.started).collect();
     assert_eq!(left, [400, 399, 398, 2, 1].map(|at| record(at * day).started));
     assert_eq!(yrm::publish::history::trim(&bucket, now).await.unwrap(), 0);
+    let around = history::first(&bucket, Range::around(record(398 * day).started), |_| true).await.unwrap();
+    assert_eq!(around.map(|run| run.started), Some(record(398 * day).started));
 }
 
 /// Takes posts and answers 200; gives the bodies.

@@ -43,6 +43,8 @@ use crate::error::{Error, ErrorKind, Result};
 /// A read whose body breaks off starts again so often in all; the SDK repeats only what fails
 /// before the body.
 const BODY_ATTEMPTS: u32 = 3;
+/// What a page's `next` begins with, which else is S3's own word for the place: no key of ours begins so.
+const PAGE: &str = "\u{1}";
 
 impl S3Store {
     async fn copy_at_once(&self, copy: Copy<'_>) -> Result<Outcome<Stored>> {
@@ -115,6 +117,8 @@ enum Got {
 impl Store for S3Store {
     async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Page> {
         let doing = format!("listing {prefix:?}");
+        let token = after.and_then(|after| after.strip_prefix(PAGE));
+        let behind = after.filter(|_| token.is_none());
         let answer = self
             .patient
             .list_objects_v2()
@@ -124,7 +128,8 @@ impl Store for S3Store {
             // XML cannot hold every key; one bad key must not fail the listing.
             .encoding_type(EncodingType::Url)
             .max_keys(i32::try_from(PAGE_OBJECTS).expect("a thousand fits"))
-            .set_continuation_token(after.map(str::to_owned))
+            .set_continuation_token(token.map(str::to_owned))
+            .set_start_after(behind.map(|key| self.full(key)))
             .send()
             .await;
         let output = answer.map_err(|error| Answer::of(&error, &doing).error(&doing))?;
@@ -141,7 +146,8 @@ impl Store for S3Store {
             }
             objects.push(object(key, entry.e_tag(), entry.size(), entry.last_modified())?);
         }
-        let next = output.next_continuation_token().filter(|_| output.is_truncated() == Some(true)).map(str::to_owned);
+        let next = output.next_continuation_token().filter(|_| output.is_truncated() == Some(true));
+        let next = next.map(|token| [PAGE, token].concat());
         if output.is_truncated() == Some(true) && next.is_none() {
             return Err(Error::new(ErrorKind::Corrupt, doing).hint("the store says there is more but not where"));
         }

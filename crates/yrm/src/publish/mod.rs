@@ -563,16 +563,11 @@ impl Publisher {
             failed = failed.or(done.err());
         }
         report.finish(began.elapsed(), self.usage() - used);
-        let report = self.recorded(report).await;
-        failed.map_or(Ok(report), Err)
-    }
-
-    /// An operation that is over, told in the history like a run: also one that changed nothing but an order.
-    async fn recorded(&self, mut report: Report) -> Report {
-        if report.did_work() || report.operation == Operation::Rollback {
+        // A rollback stands there even where it only brought back an earlier order of the same packages.
+        if report.did_work() || (operation == Operation::Rollback && failed.is_none()) {
             Box::pin(self.keep_in_history(&mut report)).await;
         }
-        report
+        failed.map_or(Ok(report), Err)
     }
 }
 

@@ -236,3 +236,14 @@ async fn more_than_a_fifth_leaves_only_when_somebody_looked_or_allows_it() {
     let back = publisher.roll_back(&root, revision, run_at(&world)).await.unwrap();
     assert_eq!((back.restored.len(), back.removed.len()), (9, 1));
 }
+
+#[tokio::test]
+async fn a_rollback_that_is_refused_stands_in_no_history() {
+    let world = World::new(policy());
+    world.drop_rpm("a.rpm", &rpm("a", "1")).await;
+    world.run().await;
+    let error = world.another().roll_back(&RepositoryDir::new(""), 7, run_at(&world)).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error:?}");
+    let history = yrm::bucket::history::load(world.publisher.bucket(), 10).await.unwrap();
+    assert_eq!(history.iter().map(|record| record.operation.name()).collect::<Vec<_>>(), ["run"]);
+}

@@ -3,8 +3,9 @@
 use clap::Args;
 
 use super::beforehand::{Asked, Beforehand};
-use super::context::{Context, DONE};
+use super::context::Context;
 use super::package::{Rules, opened_to_change};
+use super::run::exit_code;
 use super::summary::summary;
 use crate::bucket::generations::repository_named;
 use crate::error::Result;
@@ -32,5 +33,5 @@ pub(super) async fn adopt(args: &AdoptArgs, context: &Context) -> Result<u8> {
     let asked = Asked::by(context, &opened, &args.rules.because);
     let report = Box::pin(asked.operate(&args.beforehand, operation)).await?;
     context.output.data(&report, summary)?;
-    Ok(DONE)
+    Ok(exit_code(&report))
 }

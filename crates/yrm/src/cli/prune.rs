@@ -6,8 +6,9 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::beforehand::{Asked, BeforeTaking};
-use super::context::{Context, DONE};
+use super::context::Context;
 use super::package::{Rules, opened_to_change};
+use super::run::exit_code;
 use super::summary::summary;
 use crate::bucket::generations::{repositories, repository_named};
 use crate::bucket::keeping::Pruned;
@@ -62,7 +63,7 @@ pub(super) async fn prune(args: &PruneArgs, context: &Context) -> Result<u8> {
         None => Box::pin(asked.when_sure(&args.taking, operation)).await?,
     };
     context.output.data(&report, summary)?;
-    Ok(DONE)
+    Ok(exit_code(&report))
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
 use super::package::opened_to_change;
 use super::progress::Bars;
 use super::summary::summary;
+use crate::bucket::report::Report;
 use crate::error::{ErrorKind, Result};
 use crate::serve;
 
@@ -45,5 +46,10 @@ pub(super) async fn run(args: &RunArgs, context: &Context) -> Result<u8> {
     bars.finish();
     let report = outcome?;
     context.output.data(&report, summary)?;
-    Ok(if report.errors.is_empty() { DONE } else { ErrorKind::Unavailable.exit_code() })
+    Ok(exit_code(&report))
+}
+
+/// Done, unless something could not be done.
+pub(super) fn exit_code(report: &Report) -> u8 {
+    if report.errors.is_empty() { DONE } else { ErrorKind::Unavailable.exit_code() }
 }

@@ -258,3 +258,20 @@ fn doctor_and_run_leave_no_folder_of_the_probe_behind() {
     json(at, &["run"]);
     assert_eq!(everything(), before);
 }
+
+#[test]
+fn a_pruning_that_is_put_off_is_no_success() {
+    let folder = TempDir::new().unwrap();
+    let at = folder.path();
+    fs::create_dir_all(at.join("b/inbox")).unwrap();
+    for version in ["1", "2", "3", "4"] {
+        drop_file(at, &format!("a-{version}.rpm"), &Rpm::new("a", version, "1", "noarch").build());
+    }
+    json(at, &["run"]);
+    json(at, &["settings", "set", "keep-at-least", "1"]);
+    json(at, &["settings", "set", "prune-age-days", "0"]);
+    let (code, out, _) = said(at, &["prune"]);
+    assert!(code == 3 && out.contains("3 of its 4 packages would leave at once"), "{code}: {out}");
+    let plan = json(at, &["prune", "--dry-run"])["plan"].as_str().unwrap().to_owned();
+    assert_eq!(json(at, &["prune", "--expect", &plan])["pruned"].as_array().unwrap().len(), 3);
+}

@@ -106,6 +106,7 @@ struct State {
     undone_in_a_row: u32,
     last_undone: Option<String>,
     undeleted: Option<String>,
+    unmended: Option<String>,
 }
 
 /// The schedule as it stands.
@@ -133,6 +134,7 @@ impl Board {
             undone_in_a_row: 0,
             last_undone: None,
             undeleted: None,
+            unmended: None,
         };
         Self { interval, state: Mutex::new(state) }
     }
@@ -168,6 +170,7 @@ impl Board {
         state.undone_in_a_row = if report.trouble.undone.is_some() { state.undone_in_a_row + 1 } else { 0 };
         state.last_undone.clone_from(&report.trouble.undone);
         state.undeleted.clone_from(&report.trouble.undeleted);
+        state.unmended.clone_from(&report.trouble.unmended);
     }
 
     /// A run failed as a whole.
@@ -231,7 +234,8 @@ impl State {
                 because(&self.last_undone)
             ));
         }
-        self.undeleted.as_ref().map(|why| format!("something cannot be deleted: {why}"))
+        let undeleted = self.undeleted.as_ref().map(|why| format!("something cannot be deleted: {why}"));
+        undeleted.or_else(|| self.unmended.clone())
     }
 
     /// For how many seconds the run in flight has been running, if that is too long.
@@ -300,6 +304,7 @@ pub(crate) mod tests {
             usage: Usage::default(),
             left_out: Counts::default(),
             trouble: Trouble::default(),
+            noticed: vec![],
             beyond: KeySet::default(),
         }
     }
@@ -364,7 +369,7 @@ pub(crate) mod tests {
 
     fn troubled(second: i64, undone: Option<&str>, undeleted: Option<&str>) -> Report {
         let owned = |why: &str| why.to_owned();
-        let trouble = Trouble { undone: undone.map(owned), undeleted: undeleted.map(owned) };
+        let trouble = Trouble { undone: undone.map(owned), undeleted: undeleted.map(owned), unmended: None };
         Report { trouble, ..report(second, &["inbox/a.rpm"], &["inbox/a.rpm"]) }
     }
 
@@ -389,6 +394,17 @@ pub(crate) mod tests {
         let refused = "tidying inbox/a.rpm: permission denied";
         board.run_finished(&troubled(0, None, Some(refused)));
         assert_eq!(board.readiness(time(1)).unwrap_err(), format!("something cannot be deleted: {refused}"));
+        board.run_finished(&report(1, &[], &[]));
+        assert_eq!(board.readiness(time(2)), Ok(()));
+    }
+
+    #[test]
+    fn a_repository_that_is_not_mended_is_not_ready() {
+        let board = Board::new(Duration::from_mins(1), time(0));
+        let why = "repomd.xml of el9 cannot be read: left as it is: no copy of the last revision is kept";
+        let trouble = Trouble { unmended: Some(why.to_owned()), ..Trouble::default() };
+        board.run_finished(&Report { trouble, ..report(0, &[], &[]) });
+        assert_eq!(board.readiness(time(1)).unwrap_err(), why);
         board.run_finished(&report(1, &[], &[]));
         assert_eq!(board.readiness(time(2)), Ok(()));
     }

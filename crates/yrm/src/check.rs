@@ -3,6 +3,7 @@
 
 mod findings;
 mod mirror;
+mod orphans;
 pub mod signature;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,7 +17,10 @@ use serde::Serialize;
 pub use self::findings::RepositoryFindings;
 use self::findings::check_file;
 use self::mirror::{Flat, check_mirror};
+use self::orphans::orphans;
+pub use self::orphans::{Orphan, Why};
 use self::signature::{Keys, Verdict};
+use crate::bucket::generations::{folders, inner_repository};
 use crate::bucket::href;
 use crate::bucket::listing::list_all;
 use crate::bucket::observe::load_catalog;
@@ -24,7 +28,7 @@ use crate::bucket::{Bucket, aside};
 use crate::bucket::{generations, signature as signatures};
 use crate::error::{ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{Key, MirrorFolder, RepositoryDir};
+use crate::store::key::{Key, MirrorFolder, RepositoryDir, repository_prefix};
 
 /// How far to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -188,6 +192,7 @@ async fn check_packages(
             Some(object) => there.push((package.pkgid, object)),
         }
     }
+    found.orphans = orphans(bucket, repository, &unnamed(bucket, repository, listed, &hrefs)).await?;
     if depth == Depth::Deep {
         let mut hashes = futures::stream::iter(there)
             .map(|(pkgid, object)| async move {
@@ -202,6 +207,26 @@ async fn check_packages(
         }
     }
     Ok(())
+}
+
+/// The packages in the repository's folder, and in no repository below, that have none of these paths.
+fn unnamed<'l>(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    listed: &'l BTreeMap<String, Object>,
+    named: &BTreeSet<&str>,
+) -> Vec<&'l Object> {
+    let prefix = repository_prefix(&bucket.policy.folders, repository);
+    let repo_bytes = bucket.policy.folders.repo.len() + 1;
+    let inside = || listed.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
+    let below: BTreeSet<String> = inside().filter_map(|(key, _)| inner_repository(&key[prefix.len()..])).collect();
+    let is_its = |key: &str| {
+        let href = &key[prefix.len()..];
+        let located = bucket.locator.locate(&key[repo_bytes..]).is_some_and(|(dir, _)| dir == *repository);
+        located && href.to_ascii_lowercase().ends_with(".rpm") && !folders(href).any(|folder| below.contains(folder))
+    };
+    let unnamed = inside().filter(|(key, _)| !named.contains(&key[prefix.len()..]) && is_its(key));
+    unnamed.map(|(_, object)| object).collect()
 }
 
 /// A catalog that disagrees would make the next commit wrong.

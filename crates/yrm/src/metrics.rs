@@ -140,8 +140,16 @@ fn describe() {
         "yrm_quarantine_files",
         "Files in quarantine, at most 10,000 objects of it: measured at the start and after each run that changed something"
     );
+    describe_counter!(
+        "yrm_foreign_changes_total",
+        "Repositories whose repomd.xml was gone, damaged or another program's, by what was found"
+    );
+    describe_gauge!("yrm_repositories_unmended", "1 while such a repository could not be mended, else 0");
     describe_gauge!("yrm_quarantine_bytes", "Size of these files, measured at the same times");
 }
+
+/// What the watch may find in the place of a repomd.xml.
+const FOUND: [&str; 3] = ["gone", "damaged", "foreign"];
 
 /// Whatever can be counted, and every value of a label that is a list of ours.
 fn begin_at_zero() {
@@ -165,6 +173,10 @@ fn begin_at_zero() {
     ] {
         counter!(name).absolute(0);
     }
+    for found in FOUND {
+        counter!("yrm_foreign_changes_total", "found" => found).absolute(0);
+    }
+    gauge!("yrm_repositories_unmended").set(0.0);
     for kind in ["read", "write"] {
         counter!("yrm_store_requests_total", "kind" => kind).absolute(0);
     }
@@ -244,6 +256,14 @@ fn age_of(then: Timestamp, now: Timestamp) -> f64 {
 pub fn quarantine_measured(files: u64, bytes: u64) {
     gauge!("yrm_quarantine_files").set(float(files));
     gauge!("yrm_quarantine_bytes").set(float(bytes));
+}
+
+/// What a run found in the place of a repository's repomd.xml, and whether one is not mended yet.
+pub fn watched(found: impl Iterator<Item = &'static str>, unmended: bool) {
+    for found in found {
+        counter!("yrm_foreign_changes_total", "found" => found).increment(1);
+    }
+    gauge!("yrm_repositories_unmended").set(if unmended { 1.0 } else { 0.0 });
 }
 
 /// A run ended at `ended`, well or with things that went wrong.

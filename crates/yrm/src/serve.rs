@@ -83,6 +83,10 @@ pub async fn pass(
             tell(report);
             see_repositories(report);
             metrics::run_finished(&figures(report), Timestamp::now());
+            metrics::watched(
+                report.noticed.iter().map(|noticed| noticed.found.name()),
+                report.trouble.unmended.is_some(),
+            );
             report.rejected.iter().for_each(|rejected| metrics::package_rejected(&rejected.code));
         }
         Err(error) => {
@@ -96,6 +100,11 @@ pub async fn pass(
     if let (Some(datadog), Ok(report), true) = (&outside.datadog, &outcome, is_well) {
         let Counts { inbox_keys, skipped_keys, .. } = report.counts();
         datadog.offer(Gauges { at: started, inbox_keys, skipped_keys });
+    }
+    if let (Some(datadog), Ok(report)) = (&outside.datadog, &outcome)
+        && !report.noticed.is_empty()
+    {
+        datadog.tell(event(report));
     }
     if let Some(notifier) = &outside.notifier {
         notifier.tell(run.id, started, outcome.as_ref());
@@ -126,7 +135,8 @@ fn event(report: &Report) -> Event {
     let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let said = [("By", &report.by), ("Reason", &report.reason)];
     let said = said.into_iter().filter_map(|(what, said)| Some(format!("{what}: {}", said.as_ref()?)));
-    let lines: Vec<String> = [counted.collect::<Vec<_>>().join(", ")].into_iter().chain(said).collect();
+    let noticed = report.noticed.iter().map(ToString::to_string);
+    let lines: Vec<String> = [counted.collect::<Vec<_>>().join(", ")].into_iter().chain(noticed).chain(said).collect();
     Event { at: report.started, title: format!("yrm: {}", report.operation.name()), text: lines.join("\n") }
 }
 

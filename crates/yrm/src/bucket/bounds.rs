@@ -39,6 +39,7 @@ impl Report {
             restored: self.restored.len() + more.restored,
             released: self.released.len() + more.released,
             deleted: self.deleted.len() + more.deleted,
+            noticed: self.noticed.len() + more.noticed,
             repositories: self.repositories.len() + more.repositories,
             errors: self.errors.len() + more.errors,
         }
@@ -110,6 +111,7 @@ impl Report {
             errors,
             left_out,
             trouble,
+            noticed,
             // Each named: what a report learns to say later is not to be forgotten here.
             run: _,
             started: _,
@@ -144,6 +146,7 @@ impl Report {
         }
         self.left_out.errors += left_out.errors;
         self.trouble.and(trouble);
+        self.noticed.extend(noticed);
     }
 
     /// Says what was not published: the first keys of it.
@@ -163,6 +166,7 @@ impl Report {
         let mut left_out = self.left_out;
         // What cannot be learnt elsewhere goes first.
         let errors = first(&self.errors, &mut room, &mut left_out.errors);
+        let noticed = first(&self.noticed, &mut room, &mut left_out.noticed);
         let repositories = first(&self.repositories, &mut room, &mut left_out.repositories);
         let removed = first(&self.removed, &mut room, &mut left_out.removed);
         let replaced = first(&self.replaced, &mut room, &mut left_out.replaced);
@@ -210,6 +214,7 @@ impl Report {
             usage: self.usage,
             left_out,
             trouble: self.trouble.clone(),
+            noticed,
             beyond: KeySet::default(),
         }
     }
@@ -265,11 +270,17 @@ impl Trouble {
         }
     }
 
+    /// A repository that somebody else has changed is as it was found.
+    pub(crate) fn unmended(&mut self, why: &str) {
+        note(&mut self.unmended, why);
+    }
+
     /// What another part of the run met.
     pub(crate) fn and(&mut self, other: Self) {
-        let Self { undone, undeleted } = other;
+        let Self { undone, undeleted, unmended } = other;
         undone.inspect(|why| self.undone(why));
         undeleted.inspect(|why| self.undeleted(why));
+        unmended.inspect(|why| self.unmended(why));
     }
 }
 

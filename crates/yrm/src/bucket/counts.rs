@@ -34,6 +34,8 @@ pub struct Counts {
     pub released: usize,
     /// Files deleted from quarantine.
     pub deleted: usize,
+    /// Repositories that somebody else had changed.
+    pub noticed: usize,
     /// Repositories looked at.
     pub repositories: usize,
     /// Things that went wrong.

@@ -2,6 +2,8 @@
 
 use std::collections::HashSet;
 
+use rpmmd::checksum::Sha256;
+
 use super::Bucket;
 use super::listing::list_all;
 use super::locate::Locator;
@@ -95,13 +97,26 @@ pub(crate) async fn generations(bucket: &Bucket, repository: &RepositoryDir) -> 
     let (signatures, copies): (Vec<_>, Vec<_>) =
         listed.into_iter().partition(|object| object.key.ends_with(key::GENERATION_SIGNATURE_SUFFIX));
     Ok(Generations {
-        copies: copies.into_iter().filter_map(|object| Some((revision(&object, ".xml")?, object))).collect(),
+        copies: copies
+            .into_iter()
+            .filter_map(|object| Some((numbered(&object.key[prefix.len()..])?, object)))
+            .collect(),
         signatures: signatures
             .into_iter()
             .filter(|object| revision(object, key::GENERATION_SIGNATURE_SUFFIX).is_some())
             .collect(),
         others,
     })
+}
+
+/// The number of the revision that lies in a file of this name: `REVISION.xml`, or `REVISION-SHA256.xml` where another
+/// program's number was taken already.
+fn numbered(name: &str) -> Option<u64> {
+    let name = name.strip_suffix(".xml")?;
+    match name.split_once('-') {
+        Some((revision, hash)) => hash.parse::<Sha256>().ok().and(revision.parse().ok()),
+        None => name.parse().ok(),
+    }
 }
 
 /// The folder of a repository that lies deeper, if `path` is its repomd.xml.

@@ -50,6 +50,11 @@ impl Locator {
         };
         Some((RepositoryDir::new(&path[..end]), &path[end + 1..]))
     }
+
+    /// Whether this folder is a repository: what is uploaded into it is its own.
+    pub fn is_repository(&self, dir: &RepositoryDir) -> bool {
+        self.locate(&dir.path_of("any.rpm")).is_some_and(|(located, _)| located == *dir)
+    }
 }
 
 #[cfg(test)]

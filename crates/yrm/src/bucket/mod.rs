@@ -21,6 +21,7 @@ pub mod log;
 pub mod mirror;
 pub mod mirrorlist;
 pub mod naming;
+pub mod noticed;
 pub mod observe;
 pub mod quarantine;
 pub mod receipt;

@@ -9,6 +9,7 @@ use super::catalog::{Catalog, Decoded};
 use super::state::{Current, State};
 use super::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
+use crate::store::ETag;
 use crate::store::body::Body;
 use crate::store::key::{Key, RepositoryDir};
 
@@ -19,6 +20,8 @@ pub enum Observed {
     Known(Box<State>),
     /// A repomd.xml without a sound catalog: to be adopted.
     Unexplained(Current),
+    /// What is no repomd.xml, and why not.
+    Damaged { etag: ETag, error: Error },
     /// No repomd.xml: a new repository, or one that lost it.
     Missing,
 }
@@ -29,7 +32,7 @@ impl Observed {
         match self {
             Self::Known(state) => state.current.as_ref(),
             Self::Unexplained(current) => Some(current),
-            Self::Missing => None,
+            Self::Damaged { .. } | Self::Missing => None,
         }
     }
 }
@@ -46,12 +49,16 @@ pub async fn observe(bucket: &Bucket, repository: &RepositoryDir, known: Option<
     {
         return Ok(Observed::Known(Box::new(known.clone())));
     }
-    let repomd = Repomd::read(&read.bytes).map_err(|source| {
-        Error::new(ErrorKind::Corrupt, format!("reading {key}")).because(source).hint(
-            "nothing was changed; put back the last good copy from .yrm/generations, or remove the object to have the \
-             last generation restored",
-        )
-    })?;
+    let repomd = match Repomd::read(&read.bytes) {
+        Ok(repomd) => repomd,
+        Err(source) => {
+            let error = Error::new(ErrorKind::Corrupt, format!("reading {key}")).because(source).hint(
+                "nothing was changed; the service puts the last revision back by itself, and `yrm repo rollback` any other \
+                 that is kept",
+            );
+            return Ok(Observed::Damaged { etag: read.object.etag, error });
+        }
+    };
     let current = Current { etag: Some(read.object.etag), bytes: read.bytes, repomd, copied: false };
     match load_catalog(bucket, repository, &current.bytes).await {
         Ok(Some(catalog)) => Ok(Observed::Known(Box::new(State::published(repository.clone(), current, catalog)))),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
 pub use super::counts::{Counts, KeySet};
+pub use super::noticed::{Found, Noticed, Outcome};
 pub use crate::store::counted::Usage;
 
 /// One run. A run with an empty inbox has empty lists. Lists that grow with what waits hold the first
@@ -61,7 +62,7 @@ pub struct Report {
     /// Files that were put back from quarantine into the inbox: their keys there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub released: Vec<String>,
-    /// Files that were deleted from quarantine: the keys that they had.
+    /// Files that were deleted from quarantine, or that no metadata names and the next clean-up deletes: their keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<String>,
     /// The repositories that were looked at.
@@ -82,6 +83,9 @@ pub struct Report {
     /// What makes a service unready.
     #[serde(default, skip_serializing_if = "Trouble::is_none")]
     pub trouble: Trouble,
+    /// Repositories whose repomd.xml was not the one that yrm wrote last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub noticed: Vec<Noticed>,
     /// The keys of the inbox that are not listed; not kept.
     #[serde(skip)]
     pub beyond: KeySet,
@@ -117,6 +121,7 @@ impl Report {
             usage: Usage::default(),
             left_out: Counts::default(),
             trouble: Trouble::default(),
+            noticed: Vec::new(),
             beyond: KeySet::default(),
         }
     }
@@ -133,7 +138,7 @@ impl Report {
         let left = self.pruned.len() + self.removed.len() + self.replaced.len();
         let moved = self.released.len() + self.deleted.len();
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        came + left + moved > 0 || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
+        came + left + moved + self.noticed.len() > 0 || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
     }
 
     /// Whether anything changed or went wrong.
@@ -165,6 +170,10 @@ pub enum Operation {
     Settings,
     /// Taking over what another program published.
     Adopt,
+    /// `repo adopt-file`.
+    AdoptFile,
+    /// `repo drop-file`.
+    DropFile,
     /// One that this version does not know.
     #[serde(other)]
     Other,
@@ -183,22 +192,24 @@ impl Operation {
             Self::Drop => "drop",
             Self::Settings => "settings",
             Self::Adopt => "adopt",
+            Self::AdoptFile => "adopt-file",
+            Self::DropFile => "drop-file",
             Self::Other => "other",
         }
     }
 }
 
 /// How a repository's folder stands in JSON: `/` for the root repository, which earlier versions wrote as `""`.
-mod folder {
+pub(super) mod folder {
     use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
 
     use crate::store::key::RepositoryDir;
 
-    pub(super) fn serialize<S: Serializer>(folder: &str, to: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(folder: &str, to: S) -> Result<S::Ok, S::Error> {
         RepositoryDir::new(folder).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<String, D::Error> {
         RepositoryDir::deserialize(from).map(|folder| folder.as_str().to_owned())
     }
 }
@@ -212,6 +223,9 @@ pub struct Trouble {
     /// What has its answer could not be deleted, and was refused rather than cut off.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undeleted: Option<String>,
+    /// A repository's repomd.xml is gone, damaged or somebody else's, and that could not be mended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unmended: Option<String>,
 }
 
 /// A package that clients can now install.
@@ -349,6 +363,9 @@ pub struct Adoption {
     pub unreadable: Names,
     /// Files in its folder that its metadata did not name: they are still there, and still not offered.
     pub not_offered: Names,
+    /// Packages that its metadata names and that had been taken out or pruned before: they stay out.
+    #[serde(default, skip_serializing_if = "Names::is_empty")]
+    pub stays_out: Names,
     /// Other metadata files that its repomd.xml named and that were left out, and why.
     #[serde(alias = "dropped_records")]
     pub records_left_out: Vec<String>,
@@ -361,6 +378,7 @@ impl fmt::Display for Adoption {
             (&self.missing, "that the metadata named are missing"),
             (&self.unreadable, "cannot be read as packages and were left out"),
             (&self.not_offered, "were not offered and stay out"),
+            (&self.stays_out, "had left the repository before and stay out"),
         ] {
             if !names.is_empty() {
                 write!(f, "; {} files {what}: {names}", names.count)?;

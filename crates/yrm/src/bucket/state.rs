@@ -12,7 +12,7 @@ use super::catalog::Catalog;
 use super::gate::Gate;
 use super::keeping::{self, FolderRules};
 use super::kept::Kept;
-use super::report::Adoption;
+use super::report::{Adoption, Found};
 use super::signature::Signature;
 use crate::store::ETag;
 use crate::store::body::Body;
@@ -36,6 +36,12 @@ pub struct State {
     pub signature: Option<Signature>,
     /// What taking it over brought to light, where it was.
     pub taken_over: Option<Arc<TakenOver>>,
+    /// What was found in the place of the repomd.xml that yrm wrote last, if it was not that.
+    pub noticed: Option<Found>,
+    /// A revision that the next one has to be above too: what yrm had published before somebody else did.
+    pub above: u64,
+    /// The earlier generation that this one holds again, where it is rolled back.
+    pub earlier: Option<Box<Earlier>>,
     /// When retention next has something to do, once that was looked up.
     next_retirement: Arc<OnceLock<Option<Timestamp>>>,
     /// Whether the catalog knows more than the one that is stored.
@@ -61,8 +67,8 @@ pub struct Current {
 pub enum Source {
     /// The published files of this generation, cut as the catalog says.
     Published,
-    /// The files of an earlier generation, to which the repository is rolled back.
-    Earlier(Box<Earlier>),
+    /// The files of the earlier generation to which the repository is rolled back.
+    Earlier,
     /// Rendered anew, in files that nobody else sees: the repository was adopted. Primary, filelists
     /// and other, in that order, of the catalog's entries.
     Adopted(Arc<[Rerendered; 3]>),
@@ -115,13 +121,31 @@ impl State {
         Self { taken_over: Some(Arc::new(taken_over)), ..self }
     }
 
-    /// The same repository, holding again what an earlier generation held.
+    /// The same, as it was found.
     #[must_use]
-    pub fn roll_back(self, earlier: Earlier, catalog: Catalog) -> Self {
+    pub fn noticing(self, noticed: Found) -> Self {
+        Self { noticed: Some(noticed), ..self }
+    }
+
+    /// The same repository, holding again what an earlier generation held, by this repomd.xml.
+    #[must_use]
+    pub fn roll_back(self, (bytes, repomd): (Bytes, Repomd), catalog: Catalog) -> Self {
+        self.going_back((bytes, repomd), Source::Earlier, catalog)
+    }
+
+    /// The same repository, holding again what another program's metadata said, as it was taken over now.
+    #[must_use]
+    pub fn roll_back_before(self, before: Self) -> Self {
+        let Self { current, catalog, source, .. } = before;
+        let Some(Current { bytes, repomd, .. }) = current else { return self };
+        self.going_back((bytes, repomd), source, Arc::unwrap_or_clone(catalog))
+    }
+
+    fn going_back(self, (bytes, repomd): (Bytes, Repomd), source: Source, catalog: Catalog) -> Self {
         // Counted from the present: a revision never comes twice.
-        let catalog = Catalog { revision: self.catalog.revision, ..catalog };
-        let source = Source::Earlier(Box::new(earlier));
-        Self { catalog: Arc::new(catalog), source, next_retirement: Arc::default(), ..self }
+        let catalog = Arc::new(Catalog { revision: self.catalog.revision, ..catalog });
+        let earlier = Some(Box::new(Earlier { bytes, repomd, instead_of: self.catalog }));
+        Self { catalog, source, earlier, next_retirement: Arc::default(), ..self }
     }
 
     /// The same generation, with what was learnt of its packages' modules.
@@ -134,11 +158,9 @@ impl State {
 
     /// The repomd.xml that names the files of the catalog, if there is one.
     pub fn described_by(&self) -> Option<(&Bytes, &Repomd)> {
-        match &self.source {
-            Source::Earlier(earlier) => Some((&earlier.bytes, &earlier.repomd)),
-            Source::Published | Source::Adopted(_) => {
-                self.current.as_ref().map(|current| (&current.bytes, &current.repomd))
-            }
+        match &self.earlier {
+            Some(earlier) => Some((&earlier.bytes, &earlier.repomd)),
+            None => self.current.as_ref().map(|current| (&current.bytes, &current.repomd)),
         }
     }
 
@@ -168,6 +190,9 @@ impl State {
             source: Source::Published,
             signature: None,
             taken_over: None,
+            noticed: None,
+            above: 0,
+            earlier: None,
             next_retirement: Arc::default(),
             has_learnt: false,
         }

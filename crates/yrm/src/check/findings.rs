@@ -4,6 +4,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Record;
 use serde::Serialize;
 
+use super::orphans::Orphan;
 use crate::bucket::Bucket;
 use crate::error::Result;
 use crate::store::key::RepositoryDir;
@@ -23,12 +24,22 @@ pub struct RepositoryFindings {
     pub problems: Vec<String>,
     /// What is worth knowing and does no harm.
     pub notes: Vec<String>,
+    /// Packages in its folder that its metadata does not name.
+    pub orphans: Vec<Orphan>,
 }
 
 impl RepositoryFindings {
     /// Nothing yet.
     pub(super) fn of(repository: RepositoryDir) -> Self {
-        Self { repository, revision: None, packages: 0, hashed: 0, problems: Vec::new(), notes: Vec::new() }
+        Self {
+            repository,
+            revision: None,
+            packages: 0,
+            hashed: 0,
+            problems: Vec::new(),
+            notes: Vec::new(),
+            orphans: Vec::new(),
+        }
     }
 }
 

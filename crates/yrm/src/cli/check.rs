@@ -5,8 +5,11 @@ use clap::Args;
 use super::context::{Context, DONE, Purpose, bucket_of, signer};
 use super::flags::{Flags, ForRepositories, ForSigning};
 use super::output::{Width, fitted, safe};
-use crate::check::{Depth, Findings, check as look};
+use crate::check::{Depth, Findings, Why, check as look};
 use crate::error::{ErrorKind, Result};
+
+/// Files that no metadata names and that are listed for people.
+const ORPHANS_TOLD: usize = 20;
 
 /// What `check` takes.
 #[derive(Debug, Args)]
@@ -49,6 +52,25 @@ fn human(findings: &Findings, width: Width) -> String {
         let folder = &found.repository;
         // A key in a problem may hold line ends.
         lines.extend(found.problems.iter().map(|problem| format!("{folder}: problem: {}\n", safe(problem))));
+        let (waiting, others): (Vec<_>, Vec<_>) =
+            found.orphans.iter().partition(|orphan| orphan.why == Why::EarlierRevision);
+        let told = others
+            .iter()
+            .take(ORPHANS_TOLD)
+            .map(|orphan| format!("{folder}: no metadata names {}: {}\n", safe(&orphan.path), orphan.why.in_words()));
+        lines.extend(told);
+        if let Some(more @ 1..) = others.len().checked_sub(ORPHANS_TOLD) {
+            lines.push(format!("{folder}: and {more} more files that no metadata names; --output json names all\n"));
+        }
+        if !others.is_empty() {
+            lines.push(format!(
+                "{folder}: `yrm repo adopt-file PATH` publishes one, `yrm repo drop-file PATH` gives it up\n"
+            ));
+        }
+        if !waiting.is_empty() {
+            let count = waiting.len();
+            lines.push(format!("{folder}: {count} files that only earlier revisions name wait for the clean-up\n"));
+        }
         lines.extend(found.notes.iter().map(|note| format!("{folder}: note: {}\n", safe(note))));
     }
     lines.concat()

@@ -105,6 +105,7 @@ impl Wanted {
         run.published.iter().any(|one| fits(&one.repository, &one.href, &one.nevra))
             || left.into_iter().any(|one| fits(&one.repository, &one.href, &one.nevra))
             || uploads.into_iter().any(|path| self.is_upload(path))
+            || self.package.is_none() && run.noticed.iter().any(|one| fits(&one.repository, "", ""))
             || self.package.is_none() && took_over.into_iter().any(|one| fits(&one.repository, "", ""))
     }
 
@@ -249,6 +250,7 @@ pub(super) fn what_changed(run: &Report) -> String {
         (counts.deleted, "deleted from quarantine"),
         (counts.pruned, "pruned"),
         (cleaned_up, "cleaned up"),
+        (counts.noticed, "changed by somebody else"),
         (counts.waiting, "waiting"),
         (counts.errors, "errors"),
     ];

@@ -21,6 +21,7 @@ mod help;
 mod history;
 mod index;
 mod key;
+mod orphans;
 mod package;
 mod prune;
 mod publish;
@@ -44,6 +45,7 @@ use self::adopt::AdoptArgs;
 pub use self::context::{Context, DONE, REJECTED};
 use self::flags::{Flags, ForBucket, OF_EVERY_COMMAND};
 use self::help::Length;
+use self::orphans::{AdoptFileArgs, DropFileArgs};
 use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
 use self::prune::PruneArgs;
@@ -291,7 +293,11 @@ impl Cli {
                 package::PackageVerb::Remove(RemoveArgs { rules, .. })
                 | package::PackageVerb::Promote(PromoteArgs { rules, .. }),
             )
-            | Verb::Repo(repo::RepoVerb::Rollback(RollbackArgs { rules, .. }))
+            | Verb::Repo(
+                repo::RepoVerb::Rollback(RollbackArgs { rules, .. })
+                | repo::RepoVerb::AdoptFile(AdoptFileArgs { rules, .. })
+                | repo::RepoVerb::DropFile(DropFileArgs { rules, .. }),
+            )
             | Verb::Prune(PruneArgs { rules, .. })
             | Verb::Adopt(AdoptArgs { rules, .. })
             | Verb::Settings(settings::SettingsVerb::Check(settings::CheckArgs { rules })) => {

@@ -5,6 +5,7 @@ use clap::{Args, Subcommand};
 use super::beforehand::{Asked, BeforeTaking};
 use super::compare::{self, DiffArgs, ShowArgs};
 use super::context::{Context, DONE, Purpose, bucket_of};
+use super::orphans::{self, AdoptFileArgs, DropFileArgs};
 use super::output::{Width, fitted, time};
 use super::package::{Rules, opened_to_change};
 use super::summary::summary;
@@ -23,6 +24,10 @@ pub(super) enum RepoVerb {
     Diff(DiffArgs),
     /// Publish again the packages of an earlier revision
     Rollback(RollbackArgs),
+    /// Publish a file in `repo/` that no metadata names
+    AdoptFile(AdoptFileArgs),
+    /// Let the clean-up delete a file in `repo/` that no metadata names
+    DropFile(DropFileArgs),
 }
 
 /// What `repo log` takes.
@@ -61,6 +66,8 @@ pub(super) async fn execute(verb: &RepoVerb, context: &Context) -> Result<u8> {
         RepoVerb::Diff(args) => {
             compare::diff(args, &bucket_of(&context.open(Purpose::Looking).await?)?, context).await?;
         }
+        RepoVerb::AdoptFile(args) => return orphans::adopt(args, context).await,
+        RepoVerb::DropFile(args) => return orphans::give_up(args, context).await,
         RepoVerb::Rollback(args) => {
             let opened = opened_to_change(context).await?;
             let asked = Asked::by(context, &opened, &args.rules.because);

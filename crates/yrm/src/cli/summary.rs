@@ -2,7 +2,7 @@
 
 use super::output::table;
 use crate::bucket::naming::path;
-use crate::bucket::report::{Remark, Report, TakenOut};
+use crate::bucket::report::{Operation, Remark, Report, TakenOut};
 use crate::store::key::RepositoryDir;
 
 /// The sections that have something to say, and a line with the counts.
@@ -12,6 +12,8 @@ pub(super) fn summary(report: &Report) -> String {
     let rows =
         taken_over.map(|(one, adoption)| [RepositoryDir::new(&one.repository).to_string(), adoption.to_string()]);
     parts.push(section(report, ("Taken over", "Would be taken over"), ["repository", "what was found"], rows));
+    let noticed = report.noticed.iter().map(|noticed| [noticed.to_string()]);
+    parts.push(section(report, ("Changed by somebody else", "Changed by somebody else"), ["what was found"], noticed));
     let errors = report.errors.iter().map(|error| [error.clone()]);
     parts.push(section(report, ("Errors", "Errors"), ["what went wrong"], errors));
     parts.push(counts(report));
@@ -79,10 +81,11 @@ fn went(report: &Report) -> String {
     ] {
         parts.push(section(report, titles, ["package", "path"], gone.iter().map(row)));
     }
-    for (titles, keys) in [
-        (("Released", "Would be released"), &report.released),
-        (("Deleted from quarantine", "Would be deleted from quarantine"), &report.deleted),
-    ] {
+    let deleted = match report.operation {
+        Operation::DropFile => ("Left to the next clean-up", "Would be left to the next clean-up"),
+        _ => ("Deleted from quarantine", "Would be deleted from quarantine"),
+    };
+    for (titles, keys) in [(("Released", "Would be released"), &report.released), (deleted, &report.deleted)] {
         parts.push(section(report, titles, ["file"], keys.iter().map(|key| [key.clone()])));
     }
     parts.concat()
@@ -102,7 +105,10 @@ fn counts(report: &Report) -> String {
         some(counts.replaced, "replaced"),
         some(counts.restored, "brought back"),
         some(counts.released, "released"),
-        some(counts.deleted, "deleted from quarantine"),
+        some(
+            counts.deleted,
+            if report.operation == Operation::DropFile { "left to the clean-up" } else { "deleted from quarantine" }
+        ),
         counts.pruned,
         report.cleaned_up,
         duration(report.duration_ms),

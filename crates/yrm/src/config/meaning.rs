@@ -160,6 +160,7 @@ impl Reading<'_> {
         let single_writer = self.required("single-writer", parse::switch);
         let allow_shrink = self.required("allow-shrink", parse::switch);
         let sweep_interval = self.required("cleanup-interval", parse::duration);
+        let audit_interval = self.required("audit-interval", parse::duration);
         let history = self.required("history-days", parse::history_days);
         let on_conflict = self.required("on-conflict", parse::on_conflict);
         let trust = self.trust(folders.as_ref().ok());
@@ -175,6 +176,7 @@ impl Reading<'_> {
             single_writer: single_writer?,
             allow_shrink: allow_shrink?,
             sweep_interval: sweep_interval?,
+            audit_interval: audit_interval?,
             history: history?,
             on_conflict: on_conflict?,
             trust: trust?,

@@ -223,6 +223,14 @@ pub const SETTINGS: &[Setting] = &[
     .default("6h")
     .formerly("sweep-interval"),
     Setting::new(
+        "audit-interval",
+        Group::Publish,
+        "DURATION",
+        "How soon the service notices that a repository's repomd.xml is gone, damaged or another program's, although \
+         nothing arrives. It puts the last revision back, or takes over what the other program published.",
+    )
+    .default("10min"),
+    Setting::new(
         "history-days",
         Group::Publish,
         "DAYS",
@@ -284,9 +292,9 @@ pub const SETTINGS: &[Setting] = &[
         Group::Publish,
         "EVENT,…",
         "The events to send: published, rejected (quarantine), failing (and working again), removed, pruned, rolled_back, \
-         promoted, settings.",
+         promoted, settings, foreign (another program changed a repository).",
     )
-    .default("published,rejected,failing,removed,rolled_back,promoted,settings"),
+    .default("published,rejected,failing,removed,rolled_back,promoted,settings,foreign"),
     Setting::new(
         "notify-shape",
         Group::Publish,

@@ -115,6 +115,8 @@ pub struct Policy {
     pub allow_shrink: bool,
     /// How often a repository is cleaned up at most.
     pub sweep_interval: Duration,
+    /// How often the service looks at least whether each repomd.xml is the one that was written last.
+    pub audit_interval: Duration,
     /// How long records of the history are kept.
     pub history: Duration,
     /// What becomes of a package whose path or name other bytes have.
@@ -305,8 +307,8 @@ pub struct NotifyOn(u16);
 
 impl NotifyOn {
     /// The words for what can be told, each a bit.
-    pub const WORDS: [&'static str; 8] =
-        ["published", "rejected", "failing", "removed", "pruned", "rolled_back", "promoted", "settings"];
+    pub const WORDS: [&'static str; 9] =
+        ["published", "rejected", "failing", "removed", "pruned", "rolled_back", "promoted", "settings", "foreign"];
 
     /// Of nothing.
     pub const fn nothing() -> Self {

@@ -6,7 +6,7 @@ use ulid::Ulid;
 
 use crate::bucket::bounds::shorten;
 use crate::bucket::naming::path;
-use crate::bucket::report::{Operation, Published, Rejected, Report, TakenOut};
+use crate::bucket::report::{Noticed, Operation, Published, Rejected, Report, TakenOut};
 use crate::config::NotifyOn;
 use crate::error::Error;
 use crate::legible;
@@ -38,6 +38,8 @@ pub const PRUNED: &str = "pruned";
 pub const ROLLED_BACK: &str = "rolled_back";
 /// Packages were put into another folder, too.
 pub const PROMOTED: &str = "promoted";
+/// Somebody else has changed a repository's repomd.xml.
+pub const FOREIGN: &str = "foreign";
 /// The bucket's settings changed.
 pub const SETTINGS: &str = "settings";
 
@@ -148,6 +150,8 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
         Operation::Settings => notices.push(written(facts, SETTINGS, "changes", &[], 0)),
         Operation::Run
         | Operation::Adopt
+        | Operation::AdoptFile
+        | Operation::DropFile
         | Operation::Prune
         | Operation::Release
         | Operation::Drop
@@ -158,6 +162,8 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
         }
     }
     notices.extend(packages(PRUNED, &left(&report.pruned)));
+    let noticed: Vec<Item> = report.noticed.iter().map(noticed).collect();
+    notices.extend(notice(facts, FOREIGN, "repositories", &noticed));
     notices
 }
 
@@ -207,6 +213,11 @@ fn left(package: &TakenOut, change: Option<&str>) -> Item {
     Item { json, line }
 }
 
+fn noticed(noticed: &Noticed) -> Item {
+    let json = serde_json::to_value(noticed).unwrap_or_default();
+    Item { json, line: noticed.to_string() }
+}
+
 fn failed(error: impl AsRef<str>) -> Item {
     Item { json: error.as_ref().into(), line: error.as_ref().to_owned() }
 }
@@ -242,6 +253,7 @@ fn written(facts: Facts<'_>, event: &'static str, name: &str, list: &[Item], mor
     let subject = match event {
         PUBLISHED | REJECTED | REMOVED | PRUNED | PROMOTED => format!("yrm: {count} {event}"),
         ROLLED_BACK => "yrm: a repository was rolled back".to_owned(),
+        FOREIGN => "yrm: somebody else changed a repository".to_owned(),
         SETTINGS => "yrm: the bucket's settings changed".to_owned(),
         FAILING => "yrm: runs fail".to_owned(),
         _ => "yrm: runs succeed again".to_owned(),

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::watched::Watched;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::state::State;
@@ -31,6 +33,8 @@ pub(crate) struct Memory {
     pub(crate) mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
     /// When every repository was last looked up, to prune and to clean up where nothing arrives.
     pub(crate) looked_round: Mutex<LookedRound>,
+    /// What the watch over every repomd.xml keeps in mind.
+    pub(crate) watched: Mutex<Watched>,
     /// What a record last said of uploads that wait, in eight bytes.
     pub(crate) waiting_told: Mutex<u64>,
 }
@@ -58,6 +62,11 @@ impl Memory {
     pub(crate) fn remember(&self, bucket: &Bucket, state: State) {
         self.note_retention(bucket, &state);
         lock(&self.known).insert(state.repository.clone(), state);
+    }
+
+    /// Whether this is the repomd.xml that was read or written last.
+    pub(crate) fn knows(&self, repository: &RepositoryDir, repomd: &ETag) -> bool {
+        lock(&self.known).get(repository).is_some_and(|state| etag_of(state).as_ref() == Some(repomd))
     }
 
     /// Notes when retention next has something to do in a repository.
@@ -98,7 +107,12 @@ fn upload_of(dropped: &Dropped) -> (String, ETag, Timestamp) {
 
 /// Whether it is time to look round again. `last` and `now` are by the local clock.
 pub(crate) fn interval_is_over(bucket: &Bucket, last: Timestamp, now: Timestamp) -> bool {
-    let interval = jiff::SignedDuration::try_from(bucket.policy.sweep_interval);
+    is_past(bucket.policy.sweep_interval, last, now)
+}
+
+/// Whether so much time has passed, by the local clock.
+pub(crate) fn is_past(interval: Duration, last: Timestamp, now: Timestamp) -> bool {
+    let interval = jiff::SignedDuration::try_from(interval);
     // Also when the clock was set back: else nobody would look for as long.
     now.duration_since(last).abs() >= interval.unwrap_or(jiff::SignedDuration::MAX)
 }

@@ -26,6 +26,7 @@ pub(crate) mod pass;
 pub mod plan;
 pub mod settings;
 mod settlement;
+pub(crate) mod watched;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -41,7 +42,7 @@ use self::commit::copies::keep_copy_of_current;
 use self::commit::keep::keep;
 use self::commit::next::next_generation;
 use self::commit::pair;
-use self::commit::prepare::{Prepared, prepare, repository_report};
+use self::commit::prepare::{Prepared, noticed, prepare, repository_report};
 use self::commit::render::Generation;
 use self::commit::switch::{Ready, Switch, switch};
 use self::commit::tidy::quarantine_all;
@@ -53,12 +54,15 @@ use self::inspect::long;
 use self::inspect::read::Inspector;
 use self::memory::{Memory, lock};
 use self::mirror::follow_up;
-use self::observe::state_of;
+use self::observe::{state_of, state_with_leave};
 use self::operations::errand::{Errand, Promotion};
+use self::operations::orphans;
 use self::operations::promote::promoted;
+use self::operations::rollback::start_from;
 use self::pass::{Pass, STALE_AFTER, Work};
 pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
+use self::watched::Sight;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::report::{KeySet, Operation, Report, TakenOut, Waiting};
@@ -76,6 +80,7 @@ use crate::upkeep::lease::Leases;
 use crate::upkeep::mend::mend_where_due;
 use crate::upkeep::round::{is_something_due, retention_due_at, sweep_where_due};
 use crate::upkeep::share::{self, Sharing, publish_shares};
+use crate::upkeep::watch;
 use crate::who::Who;
 
 /// Inbox objects judged and published together, at most: one switch a repository.
@@ -96,8 +101,8 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         }
         let until = began + STALE_AFTER;
         // Observe.
-        let state = state_of(bucket, memory, repository, run).await?;
-        let state = errand.start_from(bucket, state).await?;
+        let state = state_with_leave(bucket, memory, repository, (run, errand.leave())).await?;
+        let state = start_from(errand, bucket, state, run.started).await?;
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
         // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
         let (state, inspected) = look_beside(work, state, candidates, settlement).await;
@@ -163,6 +168,7 @@ async fn follow_the_switch(
     report.revision_after = Some(won.0.catalog.revision);
     report.packages = won.0.catalog.entries.len() as u64;
     settlement.repository = Some(report);
+    settlement.noticed = noticed(&prepared.state);
     let mut apart = Settlement::default();
     let keep = keep(work, won, &mut apart);
     let answer = answer(work.bucket, work.pass, prepared, settlement);
@@ -192,6 +198,15 @@ async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, set
 fn dropped_long_ago(dropped: &[Dropped], now: jiff::Timestamp) -> KeySet {
     let is_old = |dropped: &&Dropped| now.duration_since(dropped.modified()) >= LINGERS;
     KeySet::of(dropped.iter().filter(is_old).map(Dropped::key))
+}
+
+/// The candidates of each repository.
+fn by_repository(candidates: Vec<Candidate>) -> Vec<(RepositoryDir, Vec<Candidate>)> {
+    let mut wanted: BTreeMap<RepositoryDir, Vec<Candidate>> = BTreeMap::new();
+    for candidate in candidates {
+        wanted.entry(candidate.repository.clone()).or_default().push(candidate);
+    }
+    wanted.into_iter().collect()
 }
 
 /// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
@@ -310,6 +325,7 @@ impl Publisher {
         let shares = !dropped.is_empty() && abilities(&self.bucket).await?.conditional_put && self.shares;
         let pass = Pass { run, progress, listed: began, expected: self.expected.as_ref() };
         Box::pin(mend_where_due(&self.bucket, &self.memory, (run, began + STALE_AFTER), &mut report)).await;
+        Box::pin(self.watch_where_due(pass, &mut report)).await;
         let mirrors_owed = std::mem::take(&mut *lock(&self.memory.mirrors_owed));
         if shares {
             let sharing = Sharing { bucket: &self.bucket, leases: &self.leases, line: self };
@@ -446,6 +462,39 @@ impl Publisher {
         lock(&self.memory.mirrors_owed).extend(failed);
     }
 
+    /// Looks from time to time whether each repomd.xml is the one that was written here last, and mends what is not.
+    async fn watch_where_due(&self, pass: Pass<'_>, report: &mut Report) {
+        let now = pass.run.started;
+        if watch::is_due(&self.bucket, &self.memory, now) {
+            match watch::look(&self.bucket, &self.memory, now).await {
+                Ok(strange) => {
+                    let mending = strange.into_iter().map(|(repository, sight)| self.mend(repository, sight, pass));
+                    let mending: Vec<_> = mending.collect();
+                    let mut mending = futures::stream::iter(mending).buffered(self.bucket.policy.concurrency);
+                    while let Some(settlement) = mending.next().await {
+                        self.tell(settlement, report);
+                    }
+                }
+                Err(error) => drop(report.fault("looking at the repositories' repomd.xml", &error)),
+            }
+        }
+        // In each run: the service is not ready as long as something is not mended.
+        lock(&self.memory.watched).left().for_each(|why| report.trouble.unmended(why));
+    }
+
+    async fn mend(&self, repository: RepositoryDir, sight: Sight, pass: Pass<'_>) -> Settlement {
+        let mut settlement = Settlement::default();
+        let work = self.work(&repository, &Errand::Mend, pass);
+        match Box::pin(commit(work, Vec::new(), &mut settlement)).await {
+            Ok(()) => lock(&self.memory.watched).mended(&repository),
+            Err(error) => {
+                let noticed = lock(&self.memory.watched).leave(repository, &sight, error.chain());
+                settlement.noticed = noticed;
+            }
+        }
+        settlement
+    }
+
     /// Retention runs whether or not the inbox has work: in every repository where, by what the
     /// last look said, something is due.
     async fn retire_where_due(&self, pass: Pass<'_>, report: &mut Report) {
@@ -514,15 +563,30 @@ impl Publisher {
     /// has already is a success; one that it has with other bytes is an error, and the rest is promoted.
     pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
         settings::agree(&self.bucket, run).await?;
-        let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
+        let mut candidates = Vec::new();
         for promotion in promotions {
-            let candidate = Box::pin(promoted(&self.bucket, &self.memory, promotion, run)).await?;
-            match wanted.iter_mut().find(|(repository, _)| *repository == candidate.repository) {
-                Some((_, candidates)) => candidates.push(candidate),
-                None => wanted.push((candidate.repository.clone(), vec![candidate])),
-            }
+            candidates.push(Box::pin(promoted(&self.bucket, &self.memory, promotion, run)).await?);
         }
-        Box::pin(self.errands(wanted, &Errand::Put, (Operation::Promote, run))).await
+        Box::pin(self.errands(by_repository(candidates), &Errand::Put, (Operation::Promote, run))).await
+    }
+
+    /// Takes files that lie below `repo/`, and that no metadata names, into their repositories.
+    pub async fn adopt_files(&self, paths: &[String], run: RunId) -> Result<Report> {
+        settings::agree(&self.bucket, run).await?;
+        let mut candidates = Vec::new();
+        for path in paths {
+            candidates.push(Box::pin(orphans::adopted(&self.bucket, &self.memory, path, run)).await?);
+        }
+        Box::pin(self.errands(by_repository(candidates), &Errand::Put, (Operation::AdoptFile, run))).await
+    }
+
+    /// Leaves such files to the next clean-up after their grace, also where they were spared.
+    pub async fn drop_files(&self, paths: &[String], run: RunId) -> Result<Report> {
+        settings::agree(&self.bucket, run).await?;
+        let mut report = Report::new(run.id, run.started).of(Operation::DropFile);
+        report.deleted = Box::pin(orphans::let_go(&self.bucket, &self.memory, paths, run)).await?;
+        self.keep_in_history(&mut report).await;
+        Ok(report)
     }
 
     /// Whether the bucket's settings are not those that this publisher goes by, as far as it knows.

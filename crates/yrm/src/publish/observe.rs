@@ -3,23 +3,36 @@
 
 use futures::future;
 
-use super::adopt;
+use super::adopt::{self, before::Before};
 use super::commit::pair::{self, Look};
 use super::memory::{Memory, lock};
+use super::operations::errand::Leave;
 use super::pass::RunId;
 use crate::bucket::Bucket;
 use crate::bucket::observe::{Observed, observe};
-use crate::bucket::state::State;
+use crate::bucket::report::Found;
+use crate::bucket::signature;
+use crate::bucket::state::{Current, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 use crate::store::settle;
 
-/// What the repository holds now, taken over first if nobody knows.
+/// What the repository holds now, taken over first if nobody knows. A repomd.xml that cannot be read is an error.
 pub(crate) async fn state_of(
     bucket: &Bucket,
     memory: &Memory,
     repository: &RepositoryDir,
     run: RunId,
+) -> Result<State> {
+    state_with_leave(bucket, memory, repository, (run, Leave::TakeOver)).await
+}
+
+/// The same, with leave to do more about a repomd.xml that is not the one that yrm wrote last.
+pub(crate) async fn state_with_leave(
+    bucket: &Bucket,
+    memory: &Memory,
+    repository: &RepositoryDir,
+    (run, leave): (RunId, Leave),
 ) -> Result<State> {
     let known = lock(&memory.known).get(repository).cloned();
     for attempt in 0..settle::TRIES {
@@ -32,8 +45,20 @@ pub(crate) async fn state_of(
             Observed::Unexplained(ref current) => {
                 // What may have moved is not taken over in vain.
                 let looked @ Look::Pair(_) = look.await? else { continue };
-                let adopted = adopt::adopt(bucket, repository, current.clone(), run.started);
-                (looked, Box::new(Box::pin(adopted).await?))
+                let taking_over = take_over(bucket, repository, current.clone(), (run, leave));
+                (looked, Box::new(Box::pin(taking_over).await?))
+            }
+            Observed::Damaged { ref etag, .. } => {
+                drop(look);
+                let last = Box::pin(adopt::last_revision(bucket, repository, Some(etag.clone()))).await?;
+                match (last, observed) {
+                    (Some(state), _) if leave != Leave::TakeOver => {
+                        let looked = Look::Pair(signature::read(bucket, repository).await?);
+                        (looked, Box::new(state.noticing(Found::Damaged)))
+                    }
+                    (_, Observed::Damaged { error, .. }) => return Err(error),
+                    _ => continue,
+                }
             }
             Observed::Missing => {
                 let state = Box::pin(adopt::without_repomd(bucket, repository, run.started));
@@ -46,4 +71,19 @@ pub(crate) async fn state_of(
     }
     Err(Error::new(ErrorKind::Conflict, format!("reading {repository}"))
         .hint("other writers keep publishing here; the next run looks again"))
+}
+
+/// What a repomd.xml without a catalog describes. Where yrm has published before, somebody else wrote it, unless only
+/// the catalog is lost.
+async fn take_over(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    current: Current,
+    (run, leave): (RunId, Leave),
+) -> Result<State> {
+    let before = Before::of(bucket, repository, &current).await?;
+    let is_foreign = before.is_some();
+    let before = before.filter(|_| leave != Leave::Replace);
+    let state = adopt::adopt(bucket, repository, current, (before, run.started)).await?;
+    Ok(if is_foreign { state.noticing(Found::Foreign) } else { state })
 }

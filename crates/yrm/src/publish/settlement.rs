@@ -7,7 +7,7 @@ use rpmmd::checksum::Sha256;
 use super::commit::admit::Admission;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt::Answered;
-use crate::bucket::report::{Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
+use crate::bucket::report::{Noticed, Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
@@ -29,6 +29,8 @@ pub(crate) struct Settlement {
     pub(crate) restored: Vec<TakenOut>,
     pub(crate) errors: Vec<String>,
     pub(crate) trouble: Trouble,
+    /// What somebody else had made of repomd.xml, and what came of it.
+    pub(crate) noticed: Option<Noticed>,
     /// The repository, when a path in it waits for nothing but a sweep.
     pub(crate) sweep: Option<RepositoryDir>,
 }
@@ -118,8 +120,13 @@ impl Settlement {
             restored,
             errors,
             trouble,
+            noticed,
             sweep,
         } = self;
+        if let Some(noticed) = &noticed {
+            tracing::warn!(run.id = %report.run, "{noticed}");
+        }
+        let noticed = noticed.into_iter().collect();
         let repositories = repository.into_iter().collect();
         let empty = Report::new(report.run, report.started);
         report.absorb(Report {
@@ -132,6 +139,7 @@ impl Settlement {
             repositories,
             errors,
             trouble,
+            noticed,
             ..empty
         });
         (conflicts, sweep)

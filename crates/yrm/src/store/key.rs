@@ -145,7 +145,9 @@ pub enum Key<'a> {
     Catalog { repository: &'a RepositoryDir, repomd: Sha256 },
     /// A generation's repomd.xml, for rollback, for diff and for the sweep.
     Generation { repository: &'a RepositoryDir, revision: u64 },
-    /// The signature of that.
+    /// The same of another program's, whose number one of ours has.
+    ForeignGeneration { repository: &'a RepositoryDir, revision: u64, repomd: Sha256 },
+    /// The signature of the first.
     GenerationSignature { repository: &'a RepositoryDir, revision: u64 },
     /// The answer to one inbox object, under the hash of its path and ETag.
     Receipt { digest: Sha256 },
@@ -194,6 +196,9 @@ impl Key<'_> {
             Self::Generation { repository, revision } => {
                 format!(".yrm/generations/{}{revision}.xml", repository.prefix())
             }
+            Self::ForeignGeneration { repository, revision, repomd } => {
+                format!(".yrm/generations/{}{revision}-{repomd}.xml", repository.prefix())
+            }
             Self::GenerationSignature { repository, revision } => {
                 format!(".yrm/generations/{}{revision}{GENERATION_SIGNATURE_SUFFIX}", repository.prefix())
             }
@@ -230,6 +235,7 @@ impl Key<'_> {
             | Self::QuarantineRecord { .. }
             | Self::Catalog { .. }
             | Self::Generation { .. }
+            | Self::ForeignGeneration { .. }
             | Self::GenerationSignature { .. }
             | Self::Receipt { .. }
             | Self::Run { .. }
@@ -266,6 +272,7 @@ impl Key<'_> {
             Self::Signed { .. }
             | Self::Catalog { .. }
             | Self::Generation { .. }
+            | Self::ForeignGeneration { .. }
             | Self::GenerationSignature { .. }
             | Self::Receipt { .. }
             | Self::Run { .. }
@@ -293,7 +300,7 @@ impl Key<'_> {
                 Some(_) | None => "text/xml",
             },
             Self::Mirrorlist { .. } => "text/plain; charset=utf-8",
-            Self::Repomd { .. } | Self::Generation { .. } => "text/xml",
+            Self::Repomd { .. } | Self::Generation { .. } | Self::ForeignGeneration { .. } => "text/xml",
             Self::Signature { .. } | Self::GenerationSignature { .. } => "application/pgp-signature",
             Self::PublicKeys { .. } => "application/pgp-keys",
             Self::QuarantineRecord { .. }

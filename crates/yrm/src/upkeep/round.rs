@@ -4,8 +4,8 @@
 use futures::StreamExt as _;
 use jiff::Timestamp;
 
-use super::mend;
 use super::sweep::{self, Due};
+use super::{mend, watch};
 use crate::bucket::report::Report;
 use crate::bucket::{Bucket, generations};
 use crate::error::Result;
@@ -24,6 +24,7 @@ pub(crate) fn is_something_due(bucket: &Bucket, memory: &Memory, now: Timestamp)
     let retention = bucket.pruned.is_on();
     let is_old = || lock(&memory.retention_due).values().any(|at| at.is_some_and(|at| at <= now));
     mend::is_due(bucket, memory, now)
+        || watch::is_due(bucket, memory, now)
         || sweeps
         || retention && (retires || is_old())
         || !lock(&memory.mirrors_owed).is_empty()

@@ -32,7 +32,7 @@ use crate::store::settle::{self, Settled};
 use crate::store::{Object, Outcome, PutIf, Read};
 
 /// A sweep stops after this long: the next must never begin while it is still at it.
-const LONGEST_SWEEP: Duration = Duration::from_mins(30);
+pub(crate) const LONGEST_SWEEP: Duration = Duration::from_mins(30);
 /// However short the configured interval is. A request that is under way is refused by S3 after 15
 /// minutes.
 const SHORTEST_INTERVAL: Duration = Duration::from_hours(1);
@@ -294,10 +294,11 @@ fn name_packages(
 /// Generations that readers may still hold, and those whose grace is over. A generation was
 /// superseded when the next one was switched to: the time of that one's copy, or of repomd.xml.
 fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Timestamp) -> (Vec<Object>, Vec<Object>) {
-    generations.sort_by_key(|(revision, _)| *revision);
+    // Another program that writes here too counts otherwise.
+    generations.sort_by_key(|(revision, object)| (object.modified, *revision));
     let superseded: Vec<Timestamp> =
         generations.iter().skip(1).map(|(_, next)| next.modified).chain([switched]).collect();
-    let newest = generations.last().map(|(revision, _)| *revision);
+    let newest = generations.iter().map(|(revision, _)| *revision).max();
     let (over, retained): (Vec<_>, Vec<_>) = generations
         .into_iter()
         .zip(superseded)

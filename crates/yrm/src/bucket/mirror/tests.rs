@@ -21,6 +21,7 @@ fn policy(on: bool, rules: &[(&str, Option<bool>)]) -> Policy {
         single_writer: false,
         allow_shrink: false,
         sweep_interval: std::time::Duration::from_hours(6),
+        audit_interval: std::time::Duration::from_mins(10),
         history: std::time::Duration::from_hours(400 * 24),
         on_conflict: config::OnConflict::Reject,
         trust: Trust { rules: rules.iter().map(rule).collect(), ..Trust::default() },

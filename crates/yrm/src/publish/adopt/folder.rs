@@ -1,8 +1,9 @@
 //! What lies in the folder of a repository that is taken over, and which of it is whose.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use futures::{StreamExt as _, TryStreamExt as _};
+use jiff::Timestamp;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::described::Described;
@@ -14,8 +15,8 @@ use crate::bucket::listing::each_from;
 use crate::bucket::report::Names;
 use crate::bucket::{Bucket, Share};
 use crate::error::Result;
-use crate::store::Object;
 use crate::store::key::{self, Key, RepositoryDir};
+use crate::store::{ETag, Object};
 
 /// A package that is there.
 pub(super) struct There {
@@ -155,6 +156,29 @@ impl Present {
 
     pub(super) fn is_empty(&self) -> bool {
         self.order.is_empty()
+    }
+
+    /// Those in the folder that are called so and are as old: their paths and ETags.
+    pub(super) fn found(&self, is_wanted: impl Fn(&str) -> bool, before: Timestamp) -> HashMap<String, ETag> {
+        let inside = self.order.iter().filter_map(|spot| match *spot {
+            Spot::Inside(at) => Some(at),
+            Spot::Beside(_) => None,
+        });
+        let wanted = inside.filter(|at| is_wanted(self.listed.href(*at)));
+        let objects = wanted.map(|at| (self.listed.href(at), self.listed.object(at)));
+        objects
+            .filter(|(_, object)| object.since < before)
+            .map(|(href, object)| (href.to_owned(), object.etag))
+            .collect()
+    }
+
+    /// Leaves these out.
+    pub(super) fn leave_out(&mut self, hrefs: &BTreeSet<String>) {
+        let Self { listed, order, .. } = self;
+        order.retain(|spot| match *spot {
+            Spot::Inside(at) => !hrefs.contains(listed.href(at)),
+            Spot::Beside(_) => true,
+        });
     }
 
     /// The keys of those beside the folder.

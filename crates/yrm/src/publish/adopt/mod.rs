@@ -4,9 +4,10 @@
 //! metadata is made from the files in its folder. Never deletes, and never takes a refusal for absence.
 
 mod batch;
+pub(super) mod before;
 mod described;
 mod folder;
-pub(super) mod kept;
+pub(crate) mod kept;
 mod listed;
 mod taking;
 
@@ -20,6 +21,7 @@ use rpmmd::header::{HeaderFile, Parsed};
 use rpmmd::repodata::Document;
 use rpmmd::repomd::{Record, Repomd};
 
+use self::before::Before;
 use self::described::{Described, Told};
 use self::folder::{Folder, Parts, Present, There};
 use self::taking::{Found, Taking};
@@ -33,20 +35,20 @@ use crate::bucket::inbox::Dropped;
 use crate::bucket::kept::Kept;
 use crate::bucket::listing::list_all;
 use crate::bucket::observe::load_catalog;
-use crate::bucket::report::{Adoption, Names};
+use crate::bucket::report::{Adoption, Found as Noticed, Names};
 use crate::bucket::state::{Current, State, TakenOver};
 use crate::bucket::verdict::{Candidate, Verdict};
 use crate::bucket::{Bucket, aside};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Object;
 use crate::store::key::{self, RepositoryDir};
+use crate::store::{ETag, Object};
 
 /// The state of a repository without repomd.xml: the last generation when there was one, what
 /// lies in its folder when there was none, and empty only when there is nothing.
 pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Timestamp) -> Result<State> {
-    if let Some(state) = last_generation(bucket, repository).await? {
+    if let Some(state) = last_revision(bucket, repository, None).await? {
         tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last revision");
-        return Ok(state);
+        return Ok(state.noticing(Noticed::Gone));
     }
     let fresh = State::fresh(repository.clone(), bucket.compression(repository));
     let (folder, _room) = Folder::list_with_leave(bucket, repository).await?;
@@ -80,8 +82,14 @@ fn offered_without_metadata(bucket: &Bucket, repository: &RepositoryDir, folder:
     folder.packages(bucket, repository)
 }
 
-/// Takes over what `current` describes.
-pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Current, now: Timestamp) -> Result<State> {
+/// Takes over what `current` describes. `ours` is what yrm published before somebody else wrote that: what had left then
+/// stays out, and little of the rest may be lost.
+pub(crate) async fn adopt(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    mut current: Current,
+    (ours, now): (Option<Before>, Timestamp),
+) -> Result<State> {
     let (folder, _room) = Folder::list_with_leave(bucket, repository).await?;
     let told = described::read(bucket, repository, &current.repomd).await?;
     let prefix_bytes = folder.prefix_bytes();
@@ -92,12 +100,17 @@ pub async fn adopt(bucket: &Bucket, repository: &RepositoryDir, mut current: Cur
     let mut state = State::fresh(repository.clone(), bucket.compression(repository));
     Arc::make_mut(&mut state.catalog).revision = countable(&current.repomd.revision);
     state.current = Some(current);
+    state.above = ours.as_ref().map_or(0, |ours| ours.revision);
 
     let mut kept = Kept::default();
     let (looked, there) = match told {
         Told::Paths(described) => {
             refuse_elsewhere(bucket, repository, &described.elsewhere)?;
-            let Parts { there, missing, unnamed } = folder.part(bucket, repository, &described).await?;
+            let Parts { mut there, missing, unnamed } = folder.part(bucket, repository, &described).await?;
+            if let Some(ours) = &ours {
+                adoption.stays_out = ours.leave_out(bucket, repository, &mut there).await?;
+                guard_loss(bucket, repository, ours.catalog.entries.len(), &ours.lost(&described))?;
+            }
             let before = described.len() + described.elsewhere.len();
             adoption.missing = missing.and(&described.elsewhere);
             guard_loss(bucket, repository, before, &adoption.missing)?;
@@ -196,7 +209,12 @@ pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<St
     Ok(rebuilt)
 }
 
-async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option<State>> {
+/// The last revision, by its copy, to be put in the place of what has this ETag.
+pub(super) async fn last_revision(
+    bucket: &Bucket,
+    repository: &RepositoryDir,
+    in_place_of: Option<ETag>,
+) -> Result<Option<State>> {
     let prefix = key::generations_prefix(repository);
     let listed = list_all(bucket.store.as_ref(), &prefix).await?;
     let revision = |object: &Object| object.key[prefix.len()..].strip_suffix(".xml")?.parse::<u64>().ok();
@@ -211,7 +229,7 @@ async fn last_generation(bucket: &Bucket, repository: &RepositoryDir) -> Result<
     let read = bucket.store.get(&newest.key, None).await?.ok_or_else(damaged)?;
     let repomd = Repomd::read(&read.bytes).map_err(|source| damaged().because(source))?;
     let catalog = load_catalog(bucket, repository, &read.bytes).await?.ok_or_else(damaged)?;
-    let current = Current { etag: None, bytes: read.bytes, repomd, copied: true };
+    let current = Current { etag: in_place_of, bytes: read.bytes, repomd, copied: true };
     Ok(Some(State::published(repository.clone(), current, catalog)))
 }
 

@@ -55,6 +55,9 @@ pub enum Admission {
 pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> {
     let key = Key::Package { repository: &candidate.repository, href: &candidate.href };
     let target = bucket.path(key);
+    if let Some(pkgid) = candidate.pkgid.filter(|_| candidate.dropped.key() == target) {
+        return as_it_lies(bucket, candidate, pkgid).await;
+    }
     // A store that would overwrite is asked first; two writers need one that does not.
     if !abilities(bucket).await?.conditional_copy
         && let Some(there) = bucket.store.head(&target).await?
@@ -82,6 +85,15 @@ pub async fn admit(bucket: &Bucket, candidate: &Candidate) -> Result<Admission> 
         Copied::Occupied(there) => reuse(bucket, candidate, there).await,
         Copied::SourceChanged | Copied::SourceMissing => Ok(Admission::Gone),
     }
+}
+
+/// A file that lies in its place already, and that no clean-up takes ([`crate::publish::operations::orphans`]).
+async fn as_it_lies(bucket: &Bucket, candidate: &Candidate, pkgid: Sha256) -> Result<Admission> {
+    let there = bucket.store.head(candidate.dropped.key()).await?;
+    let there = there.filter(|there| there.etag == *candidate.dropped.etag());
+    Ok(there.map_or(Admission::Gone, |there| {
+        Admission::Placed(Placed { etag: there.etag, pkgid, since: there.since, way: Way::Read })
+    }))
 }
 
 /// Copies what is published for the candidate, as long as its upload is what was inspected.

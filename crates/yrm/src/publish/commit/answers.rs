@@ -11,7 +11,6 @@ use crate::bucket::catalog::{Entries, Entry};
 use crate::bucket::inbox::Dropped;
 use crate::bucket::keeping::FolderRules;
 use crate::bucket::report::{Published, TakenOut, Waiting};
-use crate::bucket::state::Source;
 use crate::config::Retention;
 use crate::publish::pass::{Pass, Step};
 use crate::publish::settlement::{Settlement, published};
@@ -66,7 +65,7 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
         pruned.map(|entry| TakenOut { why: why_pruned(rule_of(&entry), &entry), ..told(entry) }).collect();
     settlement.removed = left(&plan.remove);
     settlement.replaced = left(&replaced);
-    if let Source::Earlier(earlier) = &state.source {
+    if let Some(earlier) = &state.earlier {
         let (before, after) = (&earlier.instead_of.entries, entries);
         settlement.removed = before.iter().filter(|entry| !holds(after, entry)).map(told).collect();
         settlement.restored = after.iter().filter(|entry| !holds(before, entry)).map(told).collect();

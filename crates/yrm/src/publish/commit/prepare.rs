@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::admit::Placed;
 use super::place::{admit_all, confirm};
-use crate::bucket::report::RepositoryReport;
-use crate::bucket::state::{Source, State};
+use crate::bucket::report::{Found, Noticed, Outcome, RepositoryReport};
+use crate::bucket::state::State;
 use crate::bucket::verdict::{Candidate, Reason, Rejection};
 use crate::error::Result;
 use crate::publish::clock;
@@ -43,7 +43,7 @@ impl Prepared {
             revision_before: self.state.revision(),
             coming: coming.collect(),
             going: going.collect(),
-            goes_back: matches!(self.state.source, Source::Earlier(_)),
+            goes_back: self.state.earlier.is_some(),
         }
     }
 
@@ -51,8 +51,8 @@ impl Prepared {
     /// what its own folder is made from.
     pub(crate) fn is_unchanged(&self, mirrored: bool) -> bool {
         let lacking = mirrored && self.state.current.is_some() && self.state.catalog.mirror.is_none();
-        // What has no ETag is the last generation's copy: clients find nothing until it is put back.
-        let lost = self.state.current.as_ref().is_some_and(|current| current.etag.is_none());
+        // The last revision's copy: clients find nothing, or what they cannot read, until it is put back.
+        let lost = matches!(self.state.noticed, Some(Found::Gone | Found::Damaged));
         self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking && !lost
     }
 
@@ -73,7 +73,9 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared> {
     let Work { bucket, errand, .. } = work;
     let mut plan = match errand {
-        Errand::Publish | Errand::Put => plan_unanswered(work, &state, &mut candidates, settlement).await?,
+        Errand::Publish | Errand::Put | Errand::Mend => {
+            plan_unanswered(work, &state, &mut candidates, settlement).await?
+        }
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
         Errand::RollBack(_) => Plan::default(),
     };
@@ -81,7 +83,7 @@ pub(crate) async fn prepare(
     plan.retire = due(work, &state, &plan, (&candidates, &placed)).await?;
     let before = state.catalog.entries.len();
     guard_taking(work, "removing from", before, plan.remove.len())?;
-    if let Source::Earlier(earlier) = &state.source {
+    if let Some(earlier) = &state.earlier {
         let (now, then) = (&earlier.instead_of.entries, &state.catalog.entries);
         let lost = now.iter().filter(|entry| then.at(&entry.href).is_none()).count();
         guard_taking(work, "rolling back", now.len(), lost)?;
@@ -133,6 +135,16 @@ fn leave_out(plan: &Plan, candidates: &[Candidate], placed: &BTreeMap<usize, Pla
         let message = message.clone();
         settlement.conflicts.push(Rejection { dropped, reason: Reason::Conflict, message, sha256 });
     }
+}
+
+/// What there is to say of the repomd.xml that was found, once another is in its place.
+pub(crate) fn noticed(state: &State) -> Option<Noticed> {
+    let found = state.noticed?;
+    let outcome = match found {
+        Found::Foreign if state.earlier.is_none() => Outcome::TakenOver,
+        Found::Foreign | Found::Gone | Found::Damaged => Outcome::Restored,
+    };
+    Some(Noticed { repository: state.repository.as_str().to_owned(), found, outcome, message: None })
 }
 
 /// The report of a repository that was only looked at yet.

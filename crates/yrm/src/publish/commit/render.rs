@@ -91,7 +91,8 @@ pub fn render(
         })
         .collect();
     // Equal bytes, and so equal ETags, must never come back.
-    let revision = u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision.saturating_add(1));
+    let revision =
+        u64::try_from(now.as_second()).unwrap_or(0).max(state.catalog.revision.max(state.above).saturating_add(1));
     let options = RenderOptions { mark: Some(Mark { revision, writer: run.id.0 }), ..RenderOptions::new(compression) };
     let make = |document, options, previous: Option<Previous<'_>>| {
         let mut file = spool();
@@ -144,7 +145,7 @@ fn previous<'a>(
 ) -> Option<Previous<'a>> {
     let (layout, file) = match &state.source {
         Source::Adopted(files) => (&files[at].layout, &files[at].body),
-        Source::Published | Source::Earlier(_) => {
+        Source::Published | Source::Earlier => {
             let (published, layouts) = published.zip(state.catalog.files.as_ref())?;
             (&layouts[at].layout, &published.files[at])
         }

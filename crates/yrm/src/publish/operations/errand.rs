@@ -2,9 +2,6 @@
 //! packages of one folder into another. They go down the same line as what the inbox brings, and
 //! win or lose the same switch.
 
-use super::rollback;
-use crate::bucket::Bucket;
-use crate::bucket::state::State;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is wanted of one repository.
@@ -14,6 +11,8 @@ pub enum Errand {
     Publish,
     /// Publish what is given, if anything is, and prune nothing: what is taken over stays whole.
     Put,
+    /// Put the last revision back where repomd.xml is gone or damaged, and take over what somebody else wrote.
+    Mend,
     /// Take out the packages at these paths.
     Remove(Vec<String>),
     /// Hold again what the generation with this revision held.
@@ -21,11 +20,12 @@ pub enum Errand {
 }
 
 impl Errand {
-    /// The state that the next generation is made from.
-    pub(crate) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
+    /// What may become of a repomd.xml that is not the one that yrm wrote last.
+    pub(crate) fn leave(&self) -> Leave {
         match self {
-            Self::Publish | Self::Put | Self::Remove(_) => Ok(state),
-            Self::RollBack(revision) => rollback::to(bucket, state, *revision).await,
+            Self::Publish | Self::Put | Self::Remove(_) => Leave::TakeOver,
+            Self::Mend => Leave::Mend,
+            Self::RollBack(_) => Leave::Replace,
         }
     }
 
@@ -33,12 +33,23 @@ impl Errand {
     /// be lost by going back: that is the operator's to decide.
     pub(crate) fn may_start_again(&self) -> Result<()> {
         match self {
-            Self::Publish | Self::Put | Self::Remove(_) => Ok(()),
+            Self::Publish | Self::Put | Self::Mend | Self::Remove(_) => Ok(()),
             Self::RollBack(revision) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
                 .because("somebody published meanwhile")
                 .hint("nothing was changed; look at `yrm repo log` and try again")),
         }
     }
+}
+
+/// What may become of a repomd.xml that is not the one that yrm wrote last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// Another program's is taken over if little is lost by that; one that cannot be read is an error.
+    TakeOver,
+    /// The same, and the last revision takes the place of one that cannot be read.
+    Mend,
+    /// An earlier revision takes its place, whatever it says.
+    Replace,
 }
 
 /// A package to put into another folder.

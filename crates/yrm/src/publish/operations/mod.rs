@@ -2,6 +2,7 @@
 //! folder into another too, to let out of quarantine.
 
 pub mod errand;
+pub(crate) mod orphans;
 pub(crate) mod promote;
 pub mod release;
 pub mod rollback;

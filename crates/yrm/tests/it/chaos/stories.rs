@@ -19,7 +19,9 @@ use yrm::store::{Attributes, PutIf, Store as _};
 use yrm::upkeep::sweep;
 
 use super::judge::Who;
-use super::world::{GRACE, HOUR, Signing, World, modular, policy, retaining, rpm, two_rules_and_all_that_removes};
+use super::world::{
+    GRACE, HOUR, MINUTE, Signing, World, modular, policy, retaining, rpm, two_rules_and_all_that_removes,
+};
 
 /// What is played.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,12 +47,14 @@ pub(crate) enum Story {
     MirrorOff,
     /// In one repository a folder for whose packages a rule asks for signatures, and one for which none does.
     TwoRules,
+    /// Somebody has written over repomd.xml what is none, and nothing arrives: the watch puts the last revision back.
+    ForeignHands,
     /// Metadata of others names a package in another folder, which becomes a repository too.
     TakeOverBeside,
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -66,6 +70,7 @@ impl Story {
         Self::LoseState,
         Self::Leftover,
         Self::Release,
+        Self::ForeignHands,
     ];
 
     /// Those in which mirrorlist mode does something of its own.
@@ -143,6 +148,7 @@ impl Story {
                 tokio::time::sleep(GRACE + 2 * HOUR).await;
             }
             Self::LoseState => lost(world).await,
+            Self::ForeignHands => put(world, "repo/repodata/repomd.xml", "<repomd><data").await,
             Self::Leftover => leftover(world).await,
             Self::Release => {
                 world.drop_rpm("x/a.rpm", &rpm("a", "1", 7)).await;
@@ -178,6 +184,14 @@ impl Story {
                 let kept: Vec<_> = kept.into_iter().filter(|kept| kept.file.is_some()).collect();
                 release::release(bucket, &kept, run.started).await.1
             }
+            Self::ForeignHands => {
+                // The first look is some time after the start, and what looks strange is looked at once more.
+                for pause in [world.policy.audit_interval, MINUTE, MINUTE] {
+                    world.run_by(publisher).await?;
+                    tokio::time::sleep(pause).await;
+                }
+                world.run_by(publisher).await.map(drop)
+            }
             _ => world.run_by(publisher).await.map(drop),
         }
     }
@@ -187,7 +201,9 @@ impl Story {
         let mut end: Vec<String> = match self {
             Self::FirstRun => vec!["x/c-1.rpm"],
             Self::PublishOne | Self::MirrorOff => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
-            Self::PublishMany | Self::Conflict | Self::RollBack | Self::Leftover => vec!["a-1.rpm", "b-1.rpm"],
+            Self::PublishMany | Self::Conflict | Self::RollBack | Self::Leftover | Self::ForeignHands => {
+                vec!["a-1.rpm", "b-1.rpm"]
+            }
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
             Self::LoseState => vec!["b-1.rpm", "c-1.rpm"],
             Self::TakeOverBeside => {

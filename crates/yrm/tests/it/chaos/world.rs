@@ -73,6 +73,7 @@ pub(crate) fn policy() -> Policy {
         trust: Trust::default(),
         mirrors: Mirrors::default(),
         sweep_interval: HOUR,
+        audit_interval: HOUR,
     }
 }
 

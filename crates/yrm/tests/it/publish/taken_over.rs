@@ -16,7 +16,7 @@ use yrm::upkeep::sweep;
 use super::world::{DAY, World, policy, put, rpm};
 
 /// A repository at `dir` with `count` packages, which yrm has published.
-async fn published(policy: Policy, dir: &str, count: usize) -> World {
+pub(super) async fn published(policy: Policy, dir: &str, count: usize) -> World {
     let world = World::new(policy);
     for number in 0..count {
         world.drop_rpm(&format!("{dir}p{number}.rpm"), &rpm(&format!("p{number}"), "1")).await;
@@ -26,21 +26,31 @@ async fn published(policy: Policy, dir: &str, count: usize) -> World {
     world
 }
 
-async fn repomd_of(world: &World, dir: &str) -> Repomd {
+pub(super) async fn repomd_of(world: &World, dir: &str) -> Repomd {
     Repomd::read(&world.bytes(&format!("repo/{dir}repodata/repomd.xml")).await.unwrap()).unwrap()
 }
 
-async fn put_repomd(world: &World, dir: &str, repomd: &Repomd) {
+pub(super) async fn put_repomd(world: &World, dir: &str, repomd: &Repomd) {
     put(world.memory.as_ref(), &format!("repo/{dir}repodata/repomd.xml"), repomd.write()).await;
 }
 
 /// The same as if something else had written its metadata, each document's text changed on the way.
 async fn rewritten(mut world: World, dir: &str, change: impl Fn(Document, String) -> String) -> World {
-    let mut repomd = repomd_of(&world, dir).await;
+    let before = repomd_of(&world, dir).await;
+    rewrite(&world, dir, change).await;
+    for record in before.records {
+        world.remove(&format!("repo/{dir}{}", record.href)).await;
+    }
+    forget(&mut world).await;
+    world
+}
+
+/// Another program writes the repository's metadata, with each document's text changed on the way, under yrm's hands.
+pub(super) async fn rewrite(world: &World, dir: &str, change: impl Fn(Document, String) -> String) {
+    let mut repomd = repomd_of(world, dir).await;
     for document in Document::ALL {
         let record = repomd.records.iter_mut().find(|record| record.kind == document.name()).unwrap();
         let file = world.bytes(&format!("repo/{dir}{}", record.href)).await.unwrap();
-        world.remove(&format!("repo/{dir}{}", record.href)).await;
         let text = String::from_utf8(decompress(&file, 1 << 20).unwrap().into_owned()).unwrap();
         let text: String = text.split_inclusive('\n').filter(|line| !line.contains("generation")).collect();
         let text = change(document, text);
@@ -49,9 +59,7 @@ async fn rewritten(mut world: World, dir: &str, change: impl Fn(Document, String
         record.size = Some(text.len() as u64);
         put(world.memory.as_ref(), &format!("repo/{dir}{}", record.href), text).await;
     }
-    put_repomd(&world, dir, &repomd).await;
-    forget(&mut world).await;
-    world
+    put_repomd(world, dir, &repomd).await;
 }
 
 /// `.yrm/` is lost.
@@ -62,12 +70,12 @@ async fn forget(world: &mut World) {
     world.restart();
 }
 
-fn unchanged(_: Document, text: String) -> String {
+pub(super) fn unchanged(_: Document, text: String) -> String {
     text
 }
 
 /// Without the package's element.
-fn without(name: &'static str) -> impl Fn(Document, String) -> String {
+pub(super) fn without(name: &'static str) -> impl Fn(Document, String) -> String {
     move |document, text| {
         let is_its = |element: &str| match document {
             Document::Primary => element.contains(&format!("<name>{name}</name>")),

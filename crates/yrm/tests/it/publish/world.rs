@@ -53,6 +53,7 @@ pub(crate) fn policy() -> Policy {
         trust: yrm::config::Trust::default(),
         mirrors: yrm::config::Mirrors::default(),
         sweep_interval: DAY / 4,
+        audit_interval: Duration::from_mins(10),
     }
 }
 

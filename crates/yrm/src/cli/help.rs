@@ -35,10 +35,11 @@ const OUTLIVED: [&str; 3] = ["local-staging-area", "datadog-app-key", "datadog-a
 /// Flags that say how objects are written.
 const WRITING: [&str; 6] = ["sse", "sse-kms-key", "sse-bucket-key", "acl", "storage-class", "tags"];
 /// Settings of the clean-up, which an operation by hand does not do.
-const NOT_FOR_OPERATIONS: &[&str] = &["cleanup-interval", "history-days"];
+const NOT_FOR_OPERATIONS: &[&str] = &["cleanup-interval", "audit-interval", "history-days"];
 /// The same, and what judges or prunes packages.
 const NOT_FOR_REMOVALS: &[&str] = &[
     "cleanup-interval",
+    "audit-interval",
     "history-days",
     "keep-at-least",
     "prune-age-days",
@@ -53,7 +54,7 @@ const READING: &[&str] = &WRITING;
 /// A verb that uses no bucket.
 const NO_BUCKET: &[&str] = &["*"];
 
-pub(super) const VERBS: [Verb; 40] = [
+pub(super) const VERBS: [Verb; 42] = [
     Verb {
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
@@ -234,6 +235,20 @@ pub(super) const VERBS: [Verb; 40] = [
         examples: &["yrm repo rollback -b s3://my-bucket 1795896580 --in el9"],
         more: &[],
         settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "repo adopt-file",
+        examples: &["yrm repo adopt-file -b s3://my-bucket el9/x86_64/tool-1.0-1.x86_64.rpm"],
+        more: &["yrm repo adopt-file -b ./bucket el9/a.rpm el9/b.rpm --dry-run"],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_OPERATIONS,
+    },
+    Verb {
+        path: "repo drop-file",
+        examples: &["yrm repo drop-file -b s3://my-bucket el9/x86_64/tool-1.0-1.x86_64.rpm"],
+        more: &[],
+        settings: "--bucket, --per-folder",
         without: NOT_FOR_REMOVALS,
     },
     Verb {

@@ -229,7 +229,7 @@ pub const SETTINGS: &[Setting] = &[
         "How soon the service notices that a repository's repomd.xml is gone, damaged or another program's, although \
          nothing arrives. It puts the last revision back, or takes over what the other program published.",
     )
-    .default("10min"),
+    .default("10m"),
     Setting::new(
         "history-days",
         Group::Publish,
@@ -294,7 +294,7 @@ pub const SETTINGS: &[Setting] = &[
         "The events to send: published, rejected (quarantine), failing (and working again), removed, pruned, rolled_back, \
          promoted, settings, foreign (another program changed a repository).",
     )
-    .default("published,rejected,failing,removed,rolled_back,promoted,settings,foreign"),
+    .default("published, rejected, failing, removed, rolled_back, promoted, settings, foreign"),
     Setting::new(
         "notify-shape",
         Group::Publish,

@@ -162,8 +162,8 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
         }
     }
     notices.extend(packages(PRUNED, &left(&report.pruned)));
-    let noticed: Vec<Item> = report.noticed.iter().map(noticed).collect();
-    notices.extend(notice(facts, FOREIGN, "repositories", &noticed));
+    let strange: Vec<Item> = report.noticed.iter().map(noticed).collect();
+    notices.extend(notice(facts, FOREIGN, "repositories", &strange));
     notices
 }
 

@@ -6,7 +6,7 @@ use std::fs;
 use super::root;
 
 /// Where each type is defined, below `crates/yrm/src`. Names of the program's own types, each once.
-pub(crate) const TYPES: [(&str, &str); 29] = [
+pub(crate) const TYPES: [(&str, &str); 34] = [
     ("Report", "bucket/report.rs"),
     ("Published", "bucket/report.rs"),
     ("Way", "bucket/report.rs"),
@@ -19,6 +19,11 @@ pub(crate) const TYPES: [(&str, &str); 29] = [
     ("Adoption", "bucket/report.rs"),
     ("Names", "bucket/report.rs"),
     ("Trouble", "bucket/report.rs"),
+    ("Noticed", "bucket/noticed.rs"),
+    ("Found", "bucket/noticed.rs"),
+    ("Outcome", "bucket/noticed.rs"),
+    ("Orphan", "check/orphans.rs"),
+    ("Why", "check/orphans.rs"),
     ("Counts", "bucket/counts.rs"),
     ("Usage", "store/counted.rs"),
     ("Receipt", "bucket/receipt.rs"),

@@ -34,7 +34,7 @@ chaos-processes *SEEDS='1 2 3':
 
 # publish the sample packages into ./yrm-demo and serve them
 demo *ARGS:
-    cargo run -p yrm -- demo {{ARGS}}
+    cargo run -p yrm --no-default-features -- demo {{ARGS}}
 
 # build the sample packages again (needs rpmbuild)
 demo-packages:

@@ -93,6 +93,7 @@ pub fn signs(signer: Option<&Signer>) -> Signs {
 pub(crate) struct Known {
     seen: Mutex<Option<(Option<Stored>, Instant)>>,
     differ: AtomicBool,
+    stored: AtomicBool,
     /// Of many repositories' switches at once one looks, or stores the first settings, and the others wait for that.
     pub(crate) looking: tokio::sync::Mutex<()>,
 }
@@ -107,6 +108,16 @@ impl Known {
     pub(crate) fn agreed(&self, stored: Option<Stored>) {
         self.differ.store(false, Ordering::Relaxed);
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((stored, Instant::now()));
+    }
+
+    /// Notes that the writer has stored the bucket's first settings.
+    pub(crate) fn stored(&self) {
+        self.stored.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it has.
+    pub(crate) fn has_stored(&self) -> bool {
+        self.stored.load(Ordering::Relaxed)
     }
 
     /// Nothing is known any more.

@@ -63,7 +63,11 @@ impl<'a> Asked<'a> {
             return self.rehearse(run, &operation).await;
         }
         let publisher = self.publisher().await?;
-        let Some(name) = &beforehand.expect else { return operation(&publisher, run).await };
+        let Some(name) = &beforehand.expect else {
+            let report = operation(&publisher, run).await;
+            self.tell_of_settings(&publisher);
+            return report;
+        };
         let seen = self.rehearse(run, &operation).await?;
         let now = plan_name(&seen);
         if now != *name {
@@ -71,7 +75,20 @@ impl<'a> Asked<'a> {
                 .because(format!("the bucket changed since: the plan would be {now}"))
                 .hint("nothing was changed; look again with --dry-run"));
         }
-        operation(&publisher.held_to(Expected::of(&seen)), run).await
+        let publisher = publisher.held_to(Expected::of(&seen));
+        let report = operation(&publisher, run).await;
+        self.tell_of_settings(&publisher);
+        report
+    }
+
+    /// The first writer decides for all later ones: whoever was that is told.
+    fn tell_of_settings(&self, publisher: &Publisher) {
+        if publisher.has_stored_settings() {
+            self.context.output.hint(
+                "the bucket had no settings yet, and keeps those of this machine now: `yrm settings show` shows them, and \
+                 every other writer goes by them",
+            );
+        }
     }
 
     /// The same, told outside as a run is.

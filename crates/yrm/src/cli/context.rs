@@ -9,7 +9,7 @@ use crate::bucket::Bucket;
 use crate::bucket::report::Report;
 use crate::bucket::settings::load;
 use crate::config::shape::{SIGNING_KEYS, settings_of_buckets};
-use crate::config::{BucketUrl, Config, Difference, LogFormat, Low, Policy, Shape, Signs, Trust};
+use crate::config::{BucketUrl, Config, Difference, LogFormat, Low, Policy, Rule, Shape, Signs};
 use crate::datadog::Datadog;
 use crate::error::{Error, ErrorKind, Result};
 use crate::notify::Notifier;
@@ -55,6 +55,8 @@ pub(super) enum Purpose {
 
 /// Settings that say where things lie.
 const LAYOUT: [&str; 6] = ["inbox", "repo", "repositories", "public-url", "key-name", "grace"];
+/// What is shown of a repository's future goes by these too. That a reader has other ones typed is no error.
+const SHOWN: [&str; 5] = ["keep-at-least", "prune-age-days", "mirrorlist", "compression", "on-conflict"];
 /// A service does not wait longer for the bucket's settings before it answers HTTP.
 const AT_START: Duration = Duration::from_secs(5);
 
@@ -182,10 +184,10 @@ async fn shape(store: &dyn Store, purpose: Purpose) -> Result<Option<Shape>> {
 /// The bucket's settings under what was typed.
 fn under(low: &Low, shape: &Shape, purpose: Purpose) -> Low {
     match purpose {
-        Purpose::Looking => low.joined(shape, &LAYOUT, false),
+        Purpose::Looking => low.joined(shape, &[&LAYOUT[..], &SHOWN].concat(), Rule::without_keys),
         Purpose::Changing | Purpose::Serving => {
             let all: Vec<&str> = settings_of_buckets().map(|setting| setting.name).collect();
-            low.joined(shape, &all, true)
+            low.joined(shape, &all, Rule::clone)
         }
     }
 }
@@ -264,6 +266,6 @@ pub(super) async fn operate(config: &Config, operation: impl AsyncFnOnce() -> Re
 /// The bucket that is open, for a verb that publishes nothing: it needs no keyring, which may be on the publisher's
 /// machine only.
 pub(super) fn bucket_of(Opened { config, store }: &Opened) -> Result<Bucket> {
-    let policy = Policy { trust: Trust::default(), ..config.policy.clone() };
+    let policy = Policy { trust: config.policy.trust.without_keys(), ..config.policy.clone() };
     Bucket::new(Arc::clone(store), policy)
 }

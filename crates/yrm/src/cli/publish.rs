@@ -14,7 +14,7 @@ use super::output::table;
 use super::summary::remark;
 use crate::bucket::Bucket;
 use crate::bucket::receipt::{self, Receipt};
-use crate::config::{Config, Policy, Rule, Trust, parse};
+use crate::config::{Config, Policy, parse};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::inspect::preview::{Preview, preview};
 use crate::store::ETag;
@@ -101,9 +101,7 @@ struct Objection {
 /// Judges the files without a bucket: nothing is asked of one.
 fn look_ahead(config: &Config, deliveries: &mut [Delivery]) -> Result<()> {
     // Names are for their folders or not; whose signatures count is told by keys that may be the publisher's alone.
-    let rules = config.policy.trust.rules.iter();
-    let rules = rules.map(|rule| Rule { keys: Vec::new(), signatures: None, sign_packages: None, ..rule.clone() });
-    let trust = Trust { rules: rules.collect(), ..Trust::default() };
+    let trust = config.policy.trust.without_keys();
     let bucket = Bucket::new(Arc::new(MemoryStore::new()), Policy { trust, ..config.policy.clone() })?;
     for delivery in deliveries {
         match preview(&bucket, &delivery.file, &delivery.path)? {

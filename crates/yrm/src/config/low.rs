@@ -251,10 +251,10 @@ impl Low {
         low
     }
 
-    /// The same, with the bucket's own settings under what was typed: those that `wanted` names, and its tables if
-    /// `with_folders`.
+    /// The same, with the bucket's own settings under what was typed: those that `wanted` names, and the tables that
+    /// `of_folders` makes of its own.
     #[must_use]
-    pub fn joined(&self, shape: &Shape, wanted: &[&str], with_folders: bool) -> Self {
+    pub fn joined(&self, shape: &Shape, wanted: &[&str], of_folders: impl Fn(&Rule) -> Rule) -> Self {
         let mut low = self.clone();
         for setting in settings_of_buckets().filter(|setting| wanted.contains(&setting.name)) {
             let Some(text) = shape.stated(setting.name) else { continue };
@@ -269,8 +269,8 @@ impl Low {
                 Some(_) | None => low.set(setting, text, Source::Bucket),
             }
         }
-        if with_folders && low.rules_source == Source::Default && !shape.folders.is_empty() {
-            low.rules.clone_from(&shape.folders);
+        if low.rules_source == Source::Default && !shape.folders.is_empty() {
+            low.rules = shape.folders.iter().map(of_folders).collect();
             low.rules_source = Source::Bucket;
         }
         low

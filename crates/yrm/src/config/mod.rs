@@ -50,7 +50,7 @@ impl Config {
     /// sign with, files with public keys) is not missed.
     pub fn problems_of(low: &Low, shape: &Shape) -> Vec<String> {
         let all: Vec<&str> = shape::settings_of_buckets().map(|setting| setting.name).collect();
-        let low = low.of_the_process().joined(shape, &all, true);
+        let low = low.of_the_process().joined(shape, &all, Rule::clone);
         let found = meaning::mean(&low).err().unwrap_or_default();
         let is_elsewhere = |problem: &Problem| matches!(problem.place.as_str(), "keyring" | "sign-packages");
         found.iter().filter(|problem| !is_elsewhere(problem)).map(ToString::to_string).collect()

@@ -112,7 +112,21 @@ pub struct Trust {
     pub rules: Vec<Rule>,
 }
 
+impl Rule {
+    /// What it says besides whose signatures count: all that a reader may need, and a reader has no keys.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        Self { keys: Vec::new(), signatures: None, sign_packages: None, ..self.clone() }
+    }
+}
+
 impl Trust {
+    /// The rules for readers.
+    #[must_use]
+    pub fn without_keys(&self) -> Self {
+        Self { rules: self.rules.iter().map(Rule::without_keys).collect(), ..Self::default() }
+    }
+
     /// Whether signatures are looked at anywhere.
     pub fn looks_at_signatures(&self) -> bool {
         let levels = self.rules.iter().filter_map(|rule| rule.signatures);

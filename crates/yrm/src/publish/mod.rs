@@ -594,6 +594,11 @@ impl Publisher {
         self.bucket.settings.is_at_odds()
     }
 
+    /// Whether this publisher has stored the first settings of a bucket that had none.
+    pub fn has_stored_settings(&self) -> bool {
+        self.bucket.settings.has_stored()
+    }
+
     /// Prunes what is old in these repositories, and does nothing else there.
     pub async fn prune(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
         let work = repositories.into_iter().map(|repository| (repository, Vec::new())).collect();

@@ -69,6 +69,7 @@ pub(crate) async fn before_switch(bucket: &Bucket, run: RunId) -> Result<Instant
         if let Some(stored) = put(bucket.store.as_ref(), None, own(bucket), asked(run, reason)).await? {
             tracing::info!("the bucket had no settings of its own: stored those of this writer in {BUCKET_FILE}");
             bucket.settings.agreed(Some(stored));
+            bucket.settings.stored();
         } else {
             // Somebody else was first: what it stored is looked at.
             bucket.settings.forget();

@@ -122,6 +122,22 @@ fn what_one_command_prints_for_a_package_every_other_takes() {
 }
 
 #[test]
+fn what_is_shown_of_pruning_goes_by_the_buckets_own_rules() {
+    let folder = bucket_with(&["dev/a-1.rpm", "prod/a-1.rpm"]);
+    let at = folder.path();
+    publish(at, &["dev/a-2.rpm", "prod/a-2.rpm"]);
+    for (key, value) in [("keep-at-least", "1"), ("prune-age-days", "30")] {
+        assert_eq!(said(at, &["settings", "set", key, value]).0, 0);
+    }
+    let keeps = ["settings", "set", "keep-at-least", "5", "--folder", "prod"];
+    assert_eq!(said(at, &keeps).0, 0);
+    let rows = json(at, &["package", "show", "a"]);
+    let pruned: Vec<bool> = rows.as_array().unwrap().iter().map(|row| row["prune"]["at"].is_string()).collect();
+    assert_eq!(each(&rows, "package"), ["dev/a-2.rpm", "prod/a-2.rpm", "dev/a-1.rpm", "prod/a-1.rpm"]);
+    assert_eq!(pruned, [false, false, true, false], "{rows}");
+}
+
+#[test]
 fn a_package_is_shown_with_who_published_it_and_what_pruning_will_do() {
     let folder = bucket_with(&["dev/a-1.rpm"]);
     let at = folder.path();

@@ -18,6 +18,7 @@ pub mod kept;
 pub mod listing;
 pub mod locate;
 pub mod log;
+pub mod meant;
 pub mod mirror;
 pub mod mirrorlist;
 pub mod naming;

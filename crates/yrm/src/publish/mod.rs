@@ -22,6 +22,7 @@ pub(crate) mod memory;
 pub mod mirror;
 mod observe;
 pub mod operations;
+pub mod operators;
 pub(crate) mod pass;
 pub mod plan;
 pub mod settings;
@@ -54,14 +55,13 @@ use self::inspect::read::Inspector;
 use self::memory::{Memory, lock};
 use self::mirror::follow_up;
 use self::observe::state_of;
-use self::operations::errand::{Errand, Promotion};
-use self::operations::promote::promoted;
+use self::operations::errand::Errand;
 use self::pass::{Pass, STALE_AFTER, Work};
 pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{KeySet, Operation, Report, TakenOut, Waiting};
+use crate::bucket::report::{KeySet, Report, Waiting};
 use crate::bucket::signature::Signature;
 use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
@@ -477,97 +477,9 @@ impl Publisher {
         failed
     }
 
-    /// The packages that [`Self::remove`] would take out; the same error where it would take out none. Changes nothing.
-    pub async fn removable(&self, repository: &RepositoryDir, hrefs: &[String], run: RunId) -> Result<Vec<TakenOut>> {
-        // A look at a signed repository mends its signature.
-        settings::agree(&self.bucket, run).await?;
-        let state = state_of(&self.bucket, &self.memory, repository, run).await?;
-        let entries = &state.catalog.entries;
-        let found = |href: &String| {
-            let entry = entries.position(href).map(|at| entries.get(at)).ok_or_else(|| {
-                Error::new(ErrorKind::Conflict, format!("removing {href:?} from {repository}"))
-                    .because("the repository has no package at that path")
-                    .hint("nothing was changed; `yrm package search` shows the paths")
-            })?;
-            let nevra = entry.nevra().to_string();
-            Ok(TakenOut { repository: repository.as_str().to_owned(), href: href.clone(), nevra, why: None })
-        };
-        let distinct: BTreeSet<&String> = hrefs.iter().collect();
-        distinct.into_iter().map(found).collect()
-    }
-
-    /// Takes packages out of a repository. Paths that it does not have are an error, and then
-    /// nothing is changed; they are fetchable for the grace period still.
-    pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
-        Box::pin(self.removable(repository, &hrefs, run)).await?;
-        let work = vec![(repository.clone(), Vec::new())];
-        Box::pin(self.errands(work, &Errand::Remove(hrefs), (Operation::Remove, run))).await
-    }
-
-    /// Makes a repository hold again what it held in an earlier generation.
-    pub async fn roll_back(&self, repository: &RepositoryDir, revision: u64, run: RunId) -> Result<Report> {
-        let work = vec![(repository.clone(), Vec::new())];
-        Box::pin(self.errands(work, &Errand::RollBack(revision), (Operation::Rollback, run))).await
-    }
-
-    /// Puts packages of one folder into another too, without moving their bytes, and prunes nothing there. What the other
-    /// has already is a success; one that it has with other bytes is an error, and the rest is promoted.
-    pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
-        settings::agree(&self.bucket, run).await?;
-        let mut wanted: Vec<(RepositoryDir, Vec<Candidate>)> = Vec::new();
-        for promotion in promotions {
-            let candidate = Box::pin(promoted(&self.bucket, &self.memory, promotion, run)).await?;
-            match wanted.iter_mut().find(|(repository, _)| *repository == candidate.repository) {
-                Some((_, candidates)) => candidates.push(candidate),
-                None => wanted.push((candidate.repository.clone(), vec![candidate])),
-            }
-        }
-        Box::pin(self.errands(wanted, &Errand::Put, (Operation::Promote, run))).await
-    }
-
     /// Whether the bucket's settings are not those that this publisher goes by, as far as it knows.
     pub fn is_at_odds(&self) -> bool {
         self.bucket.settings.is_at_odds()
-    }
-
-    /// Prunes what is old in these repositories, and does nothing else there.
-    pub async fn prune(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
-        let work = repositories.into_iter().map(|repository| (repository, Vec::new())).collect();
-        Box::pin(self.errands(work, &Errand::Publish, (Operation::Prune, run))).await
-    }
-
-    /// Takes these repositories over where somebody else wrote their metadata, and does nothing else there.
-    pub async fn adopt(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
-        let work = repositories.into_iter().map(|repository| (repository, Vec::new())).collect();
-        Box::pin(self.errands(work, &Errand::Put, (Operation::Adopt, run))).await
-    }
-
-    /// One operation, told in the history like a run. The first error ends up here when the rest is done.
-    async fn errands(
-        &self,
-        work: Vec<(RepositoryDir, Vec<Candidate>)>,
-        errand: &Errand,
-        (operation, run): (Operation, RunId),
-    ) -> Result<Report> {
-        settings::agree(&self.bucket, run).await?;
-        abilities(&self.bucket).await?;
-        let (began, used) = (Instant::now(), self.usage());
-        let mut report = Report::new(run.id, run.started).of(operation);
-        let mut failed = None;
-        let pass = Pass { run, progress: &Unwatched, listed: began, expected: self.expected.as_ref() };
-        for (repository, candidates) in work {
-            let mut settlement = Settlement::default();
-            let done = Box::pin(commit(self.work(&repository, errand, pass), candidates, &mut settlement)).await;
-            let done = done.and(settlement.refuse_conflicts());
-            self.tell(settlement, &mut report);
-            failed = failed.or(done.err());
-        }
-        report.finish(began.elapsed(), self.usage() - used);
-        // A rollback stands there even where it only brought back an earlier order of the same packages.
-        if report.did_work() || (operation == Operation::Rollback && failed.is_none()) {
-            Box::pin(self.keep_in_history(&mut report)).await;
-        }
-        failed.map_or(Ok(report), Err)
     }
 }
 

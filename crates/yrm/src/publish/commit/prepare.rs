@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::admit::Placed;
 use super::place::{admit_all, confirm};
+use crate::bucket::Bucket;
 use crate::bucket::report::RepositoryReport;
 use crate::bucket::state::{Source, State};
 use crate::bucket::verdict::{Candidate, Reason, Rejection};
@@ -17,6 +18,7 @@ use crate::publish::operations::errand::Errand;
 use crate::publish::pass::Work;
 use crate::publish::plan::{Conflict, Plan, retirements};
 use crate::publish::settlement::Settlement;
+use crate::store::key;
 
 /// What is at hand before the switch.
 pub(crate) struct Prepared {
@@ -73,7 +75,7 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared> {
     let Work { bucket, errand, .. } = work;
     let mut plan = match errand {
-        Errand::Publish | Errand::Put => plan_unanswered(work, &state, &mut candidates, settlement).await?,
+        Errand::Publish | Errand::Put | Errand::Move => plan_unanswered(work, &state, &mut candidates, settlement).await?,
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
         Errand::RollBack(_) => Plan::default(),
     };
@@ -92,10 +94,28 @@ pub(crate) async fn prepare(
         plan.retire = Vec::new();
     }
     let already = confirm(bucket, &state, &plan, &candidates, settlement).await;
+    if *errand == Errand::Move {
+        let arrived = placed.keys().chain(&already).map(|&at| &candidates[at]);
+        plan.remove = moved_away(bucket, &state, arrived);
+    }
     leave_out(&plan, &candidates, &placed, settlement);
     take_out_leftovers(bucket, settlement).await;
     in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
     Ok(Prepared { state, plan, candidates, placed, already })
+}
+
+/// The entries from which candidates were moved that have their place now. A package that was there already stays.
+fn moved_away<'c>(bucket: &Bucket, state: &State, arrived: impl Iterator<Item = &'c Candidate>) -> Vec<usize> {
+    let entries = &state.catalog.entries;
+    let prefix = key::repository_prefix(&bucket.policy.folders, &state.repository);
+    let left = arrived.filter_map(|candidate| {
+        let href = candidate.dropped.key().strip_prefix(&prefix)?;
+        (href != candidate.href).then(|| entries.position(href))?
+    });
+    let mut left: Vec<usize> = left.collect();
+    left.sort_unstable();
+    left.dedup();
+    left
 }
 
 /// The entries that retention takes out, now that it is known which candidates are in place.

@@ -14,6 +14,8 @@ pub enum Errand {
     Publish,
     /// Publish what is given, if anything is, and prune nothing: what is taken over stays whole.
     Put,
+    /// The same, and take out what was given from where it was in this repository, once it has its new place.
+    Move,
     /// Take out the packages at these paths.
     Remove(Vec<String>),
     /// Hold again what the generation with this revision held.
@@ -24,7 +26,7 @@ impl Errand {
     /// The state that the next generation is made from.
     pub(crate) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
         match self {
-            Self::Publish | Self::Put | Self::Remove(_) => Ok(state),
+            Self::Publish | Self::Put | Self::Move | Self::Remove(_) => Ok(state),
             Self::RollBack(revision) => rollback::to(bucket, state, *revision).await,
         }
     }
@@ -33,7 +35,7 @@ impl Errand {
     /// be lost by going back: that is the operator's to decide.
     pub(crate) fn may_start_again(&self) -> Result<()> {
         match self {
-            Self::Publish | Self::Put | Self::Remove(_) => Ok(()),
+            Self::Publish | Self::Put | Self::Move | Self::Remove(_) => Ok(()),
             Self::RollBack(revision) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
                 .because("somebody published meanwhile")
                 .hint("nothing was changed; look at `yrm repo log` and try again")),

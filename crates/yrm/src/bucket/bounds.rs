@@ -39,6 +39,8 @@ impl Report {
             restored: self.restored.len() + more.restored,
             released: self.released.len() + more.released,
             deleted: self.deleted.len() + more.deleted,
+            marked: self.marked.len() + more.marked,
+            held: self.held.len() + more.held,
             repositories: self.repositories.len() + more.repositories,
             errors: self.errors.len() + more.errors,
         }
@@ -105,6 +107,8 @@ impl Report {
             restored,
             released,
             deleted,
+            marked,
+            held,
             repositories,
             cleaned_up,
             errors,
@@ -137,6 +141,8 @@ impl Report {
         self.restored.extend(restored);
         self.released.extend(released);
         self.deleted.extend(deleted);
+        self.marked.extend(marked);
+        self.held.extend(held);
         self.repositories.extend(repositories);
         self.cleaned_up += cleaned_up;
         for line in errors {
@@ -169,6 +175,8 @@ impl Report {
         let restored = first(&self.restored, &mut room, &mut left_out.restored);
         let released = first(&self.released, &mut room, &mut left_out.released);
         let deleted = first(&self.deleted, &mut room, &mut left_out.deleted);
+        let marked = first(&self.marked, &mut room, &mut left_out.marked);
+        let held = first(&self.held, &mut room, &mut left_out.held);
         let pruned = first(&self.pruned, &mut room, &mut left_out.pruned);
         let rejected = first(&self.rejected, &mut room, &mut left_out.rejected);
         let mut unlisted = 0;
@@ -203,6 +211,8 @@ impl Report {
             restored,
             released,
             deleted,
+            marked,
+            held,
             repositories,
             cleaned_up: self.cleaned_up,
             uploaders,

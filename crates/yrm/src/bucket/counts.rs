@@ -34,6 +34,10 @@ pub struct Counts {
     pub released: usize,
     /// Files deleted from quarantine.
     pub deleted: usize,
+    /// Things held, blocked, tagged or purged, or so before.
+    pub marked: usize,
+    /// Packages that would have been pruned, and are held.
+    pub held: usize,
     /// Repositories looked at.
     pub repositories: usize,
     /// Things that went wrong.

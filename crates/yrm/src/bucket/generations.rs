@@ -34,8 +34,12 @@ pub async fn there(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     let listed = list_all(bucket.store.as_ref(), &prefix).await?;
     let repomds =
         listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)?.strip_suffix("repodata/repomd.xml"));
-    // A revision's own folder for mirrors is no repository.
-    let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
+    // A revision's own folder for mirrors is no repository, nor is a tag's.
+    let is_own = |dir: &&str| {
+        let (above, name) = dir.trim_end_matches('/').rsplit_once('/').unwrap_or(("", dir));
+        let is_tag = above.rsplit('/').next() == Some("repodata") && name.starts_with(key::TAG_FOLDER);
+        !is_tag && MirrorFolder::parse(name).is_none()
+    };
     found.extend(repomds.filter(is_own).map(RepositoryDir::new));
     found.sort();
     Ok(found)

@@ -3,14 +3,17 @@
 //! this floor and nothing above it.
 
 pub mod aside;
+pub mod blocks;
 pub mod bounds;
 pub mod catalog;
 pub mod clock;
 pub mod contents;
 pub mod counts;
+pub mod document;
 pub mod gate;
 pub mod generations;
 pub mod history;
+pub mod holds;
 pub mod href;
 pub mod inbox;
 pub mod keeping;
@@ -30,6 +33,7 @@ pub mod report;
 pub mod settings;
 pub mod signature;
 pub mod state;
+pub mod tags;
 pub mod uploaders;
 pub mod verdict;
 

@@ -1,22 +1,21 @@
 //! `yrm package`: what an operator does with a package. [`super::search`] and [`super::show`] only look.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _};
 
 use clap::{Args, Subcommand};
 
 use super::beforehand::{Asked, BeforeTaking, Beforehand};
 use super::context::{Context, DONE, Opened, Purpose};
-use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
+use super::marks::{self, BlockArgs, HoldArgs};
 use super::search::{SearchArgs, search};
 use super::show::{ShowArgs, show};
 use super::summary::summary;
+use super::which::{Rules, Which, opened_to_change};
 use crate::bucket::meant::{self, Meant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::Publisher;
 use crate::publish::operations::errand::Promotion;
-use crate::publish::operators::Hrefs;
-use crate::secrets;
+use crate::publish::operators::{Also, Hrefs};
 use crate::store::key::RepositoryDir;
 
 /// What can be done with packages.
@@ -30,31 +29,14 @@ pub(super) enum PackageVerb {
     Remove(RemoveArgs),
     /// Put published packages into another folder too, or move them there
     Promote(PromoteArgs),
-}
-
-/// Flags of all that change something.
-#[derive(Debug, Args)]
-pub(super) struct Rules {
-    #[command(flatten)]
-    pub(super) repositories: Flags<ForRepositories>,
-    #[command(flatten)]
-    pub(super) publish: Flags<ForPublish>,
-    #[command(flatten)]
-    pub(super) signing: Flags<ForSigning>,
-    #[command(flatten)]
-    pub(super) because: Because,
-}
-
-/// Which packages, as people name them.
-#[derive(Debug, Args)]
-pub(super) struct Which {
-    /// Paths below `repo/`, folders with a slash at the end, names, NEVRAs and SHA-256 digests, with * and ? for what may be
-    /// anything; - reads them from stdin, one a line
-    #[arg(required = true, value_name = "PACKAGE")]
-    packages: Vec<String>,
-    /// The folder below `repo/` in which they are, or / for the root repository; may be given several times
-    #[arg(long = "in", value_name = "DIR")]
-    folders: Vec<String>,
+    /// Keep packages from being pruned, until they are released
+    Hold(HoldArgs),
+    /// Let packages be pruned again that were held, by somebody or by a rollback
+    Unhold(HoldArgs),
+    /// Keep packages from coming back; without arguments list what is blocked
+    Block(BlockArgs),
+    /// Let packages come back that were blocked
+    Unblock(BlockArgs),
 }
 
 /// What `package remove` takes.
@@ -62,6 +44,12 @@ pub(super) struct Which {
 pub(super) struct RemoveArgs {
     #[command(flatten)]
     which: Which,
+    /// Keep them from coming back to their repository too, as they are or rebuilt
+    #[arg(long)]
+    block: bool,
+    /// Delete their bytes at once: who still has older metadata cannot install them any more
+    #[arg(long)]
+    purge: bool,
     #[command(flatten)]
     taking: BeforeTaking,
     #[command(flatten)]
@@ -95,54 +83,22 @@ pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8>
         PackageVerb::Search(args) => search(args, &context.open(Purpose::Looking).await?, context).await,
         PackageVerb::Show(args) => show(args, &context.open(Purpose::Looking).await?, context).await,
         PackageVerb::Remove(args) => Box::pin(remove(args, &opened_to_change(context).await?, context)).await,
+        PackageVerb::Hold(args) => Box::pin(marks::hold(args, &opened_to_change(context).await?, context, true)).await,
+        PackageVerb::Unhold(args) => Box::pin(marks::hold(args, &opened_to_change(context).await?, context, false)).await,
+        PackageVerb::Block(args) => Box::pin(marks::block(args, context)).await,
+        PackageVerb::Unblock(args) => Box::pin(marks::unblock(args, context)).await,
         PackageVerb::Promote(args) => Box::pin(promote(args, &opened_to_change(context).await?, context)).await,
     }
-}
-
-/// The bucket, open for an operation, and what keeps secrets asked for them.
-pub(super) async fn opened_to_change(context: &Context) -> Result<Opened> {
-    let mut opened = context.open(Purpose::Changing).await?;
-    secrets::fetch_all(&mut opened.config).await?;
-    Ok(opened)
-}
-
-impl Which {
-    /// What was typed, with the lines of stdin where that was asked for. Read once: a dry run may come before the real one.
-    async fn texts(&self) -> Result<Vec<String>> {
-        let mut texts: Vec<String> = self.packages.iter().filter(|text| *text != STDIN).cloned().collect();
-        if texts.len() < self.packages.len() {
-            texts.extend(lines_of_stdin().await?);
-        }
-        if texts.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "reading the packages from stdin").because("there is no line in it"));
-        }
-        Ok(texts)
-    }
-}
-
-/// What stands for the lines of stdin.
-const STDIN: &str = "-";
-/// More than this is no list of packages.
-const MAX_STDIN_BYTES: u64 = 64 << 20;
-
-async fn lines_of_stdin() -> Result<Vec<String>> {
-    let failed = |source: &dyn std::fmt::Display| {
-        Error::new(ErrorKind::Unavailable, "reading the packages from stdin").because(source.to_string())
-    };
-    let read = tokio::task::spawn_blocking(|| {
-        let mut text = String::new();
-        io::stdin().lock().take(MAX_STDIN_BYTES).read_to_string(&mut text).map(|_| text)
-    });
-    let text = read.await.map_err(|error| failed(&error))?.map_err(|error| failed(&error))?;
-    Ok(text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect())
 }
 
 async fn remove(args: &RemoveArgs, opened: &Opened, context: &Context) -> Result<u8> {
     let asked = Asked::by(context, opened, &args.rules.because);
     let texts = args.which.texts().await?;
+    let also = Also { block: args.block, purge: args.purge };
     let report = asked.when_sure(&args.taking, async |publisher, run| {
+        let texts = if args.purge { marks::not_purged(publisher.bucket(), &texts).await? } else { texts.clone() };
         let packages = meant::packages(publisher.bucket(), &args.which.folders, &texts).await?;
-        publisher.remove_all(by_repository(&packages), run).await
+        publisher.remove_all(by_repository(&packages), also, run).await
     });
     context.output.data(&Box::pin(report).await?, summary)?;
     Ok(DONE)

@@ -77,8 +77,28 @@ fn went(report: &Report) -> String {
         (("Replaced", "Would be replaced"), &report.replaced),
         (("Brought back", "Would be brought back"), &report.restored),
     ] {
-        parts.push(section(report, titles, ["package", "path"], gone.iter().map(row)));
+        // What a rollback brings back although somebody had taken it out says so.
+        if gone.iter().all(|package| package.why.is_none()) {
+            parts.push(section(report, titles, ["package", "path"], gone.iter().map(row)));
+            continue;
+        }
+        let rows = gone.iter().map(|package| {
+            let [nevra, path] = row(package);
+            [nevra, path, package.why.clone().unwrap_or_default()]
+        });
+        parts.push(section(report, titles, ["package", "path", "but"], rows));
     }
+    let marks = report.marked.iter().map(|one| {
+        let of = one.nevra.clone().or_else(|| Some(format!("revision {}", one.revision?)));
+        let repository = one.repository.as_ref().map_or_else(|| "everywhere".to_owned(), ToString::to_string);
+        [one.mark.name().to_owned(), one.name.clone(), of.unwrap_or_default(), repository, one.why.clone().unwrap_or_default()]
+    });
+    parts.push(section(report, ("Marked", "Would be marked"), ["mark", "name", "of", "repository", ""], marks));
+    let held = report.held.iter().map(|package| {
+        let [nevra, path] = row(package);
+        [nevra, path, package.why.clone().unwrap_or_default()]
+    });
+    parts.push(section(report, ("Held, and not pruned", "Held, and would not be pruned"), ["package", "path", "why"], held));
     for (titles, keys) in [
         (("Released", "Would be released"), &report.released),
         (("Deleted from quarantine", "Would be deleted from quarantine"), &report.deleted),
@@ -92,7 +112,7 @@ fn counts(report: &Report) -> String {
     let counts = report.counts();
     let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
     format!(
-        "{}{} published, {}{} rejected, {} waiting, {}{}{}{}{}{} pruned, {} cleaned up, in {}\n",
+        "{}{} published, {}{} rejected, {} waiting, {}{}{}{}{}{}{} pruned, {} cleaned up, in {}\n",
         if report.plan.is_some() { "dry run, nothing was changed: " } else { "" },
         counts.published,
         some(counts.already_there, "there already"),
@@ -103,6 +123,7 @@ fn counts(report: &Report) -> String {
         some(counts.restored, "brought back"),
         some(counts.released, "released"),
         some(counts.deleted, "deleted from quarantine"),
+        some(counts.marked, "marked"),
         counts.pruned,
         report.cleaned_up,
         duration(report.duration_ms),

@@ -305,8 +305,8 @@ pub struct NotifyOn(u16);
 
 impl NotifyOn {
     /// The words for what can be told, each a bit.
-    pub const WORDS: [&'static str; 8] =
-        ["published", "rejected", "failing", "removed", "pruned", "rolled_back", "promoted", "settings"];
+    pub const WORDS: [&'static str; 9] =
+        ["published", "rejected", "failing", "removed", "pruned", "rolled_back", "promoted", "settings", "marked"];
 
     /// Of nothing.
     pub const fn nothing() -> Self {

@@ -27,6 +27,11 @@ pub fn plan_name(report: &Report) -> String {
     for (what, gone) in went(report) {
         lines.extend(gone.iter().map(|gone| [what, &gone.repository, &gone.href, &gone.nevra].join("\0")));
     }
+    for one in &report.marked {
+        let repository = one.repository.as_ref().map_or("", RepositoryDir::as_str);
+        let revision = one.revision.map_or_else(String::new, |revision| revision.to_string());
+        lines.insert(["mark", one.mark.name(), repository, &one.name, &revision].join("\0"));
+    }
     for one in report.repositories.iter().filter(|one| one.revision_before != one.revision_after) {
         let before = one.revision_before.map_or_else(String::new, |revision| revision.to_string());
         lines.insert(["from", &one.repository, &before].join("\0"));

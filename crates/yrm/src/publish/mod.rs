@@ -18,6 +18,7 @@ pub mod history;
 mod inbox;
 pub mod inspect;
 mod leftover;
+mod marking;
 pub(crate) mod memory;
 pub mod mirror;
 mod observe;
@@ -49,6 +50,7 @@ use self::commit::tidy::quarantine_all;
 use self::commit::upload::upload;
 use self::expected::Expected;
 use self::inspect::beside::look_beside;
+use self::inspect::blocked::blocks_for;
 use self::inspect::judge::{Judged, Pending, judge};
 use self::inspect::long;
 use self::inspect::read::Inspector;
@@ -56,6 +58,7 @@ use self::memory::{Memory, lock};
 use self::mirror::follow_up;
 use self::observe::state_of;
 use self::operations::errand::Errand;
+use self::operations::hold;
 use self::pass::{Pass, STALE_AFTER, Work};
 pub use self::pass::{Progress, RunId, Step, Unwatched};
 use self::settlement::Settlement;
@@ -97,10 +100,11 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         let until = began + STALE_AFTER;
         // Observe.
         let state = state_of(bucket, memory, repository, run).await?;
-        let state = errand.start_from(bucket, state).await?;
+        let state = errand.start_from(bucket, state, run).await?;
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
         // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
-        let (state, inspected) = look_beside(work, state, candidates, settlement).await;
+        let blocks = blocks_for(work, &candidates, &mut in_place).await?;
+        let (state, inspected) = look_beside(work, state, candidates, &blocks, settlement).await;
         // Plan, and admit.
         let prepared = prepare(work, state, inspected, &mut in_place, settlement).await?;
         if let Some(expected) = expected {
@@ -114,6 +118,10 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
             settlement.repository = Some(repository_report(&prepared.state, attempt));
             leave_as_it_is(work, &prepared, until, settlement).await;
             return Ok(());
+        }
+        if let Errand::RollBack(_, word) = errand {
+            let at_risk = hold::at_risk(bucket, &prepared.state);
+            settlement.marked.extend(hold::hold(bucket, repository, &at_risk, word).await?);
         }
         progress.step(Step::Upload, 0, prepared.placed.len());
         if let Some(won) = make_the_truth(work, &prepared, until).await? {

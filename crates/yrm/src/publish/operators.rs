@@ -6,15 +6,19 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
-use super::abilities::abilities;
 use super::guard::guard_taking;
+use super::memory::lock;
 use super::observe::state_of;
+use super::operations::block::{self, Blocking};
 use super::operations::errand::{Errand, Promotion};
+use super::operations::hold::{Holdable, Word};
 use super::operations::promote::{promoted, source_of};
+use super::operations::whole::{self, Restoring};
+use super::operations::{purge, rollback};
 use super::pass::{Pass, RunId, Unwatched};
 use super::settlement::Settlement;
 use super::{Publisher, commit, settings};
-use crate::bucket::report::{Operation, Report, TakenOut};
+use crate::bucket::report::{Marked, Operation, Report, TakenOut};
 use crate::bucket::state::State;
 use crate::bucket::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
@@ -24,6 +28,15 @@ use crate::store::key::{Key, RepositoryDir};
 /// Packages of one repository, by their paths in it.
 pub type Hrefs = (RepositoryDir, Vec<String>);
 
+/// What else is done with packages that are taken out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Also {
+    /// They do not come back to that repository.
+    pub block: bool,
+    /// Their bytes are deleted at once.
+    pub purge: bool,
+}
+
 /// An operation that has begun, and what it has done so far.
 struct Begun {
     report: Report,
@@ -32,6 +45,14 @@ struct Begun {
     used: Usage,
     /// The first error; the rest goes on.
     failed: Option<Error>,
+}
+
+impl Begun {
+    /// Notes marks that are not noted yet.
+    fn mark(&mut self, marks: Vec<Marked>) {
+        let noted: HashSet<String> = self.report.marked.iter().map(|one| one.name.clone()).collect();
+        self.report.marked.extend(marks.into_iter().filter(|one| !noted.contains(&one.name)));
+    }
 }
 
 impl Publisher {
@@ -70,24 +91,60 @@ impl Publisher {
     /// Takes packages out of a repository. Paths that it does not have are an error, and then
     /// nothing is changed; they are fetchable for the grace period still.
     pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
-        self.remove_all(vec![(repository.clone(), hrefs)], run).await
+        self.remove_all(vec![(repository.clone(), hrefs)], Also::default(), run).await
     }
 
-    /// The same in several repositories, as one operation: a commit in each.
-    pub async fn remove_all(&self, packages: Vec<Hrefs>, run: RunId) -> Result<Report> {
+    /// The same in several repositories, as one operation: a commit in each. What is blocked too is blocked before that, so
+    /// that it cannot come back in between; what is purged too is deleted after it.
+    pub async fn remove_all(&self, packages: Vec<Hrefs>, also: Also, run: RunId) -> Result<Report> {
+        let mut leaving = Vec::new();
         for (repository, hrefs) in &packages {
-            Box::pin(self.removable(repository, hrefs, run)).await?;
+            leaving.extend(Box::pin(self.removable(repository, hrefs, run)).await?);
         }
         let mut begun = self.begin(Operation::Remove, run).await?;
+        let word = self.word(run).await;
+        if also.block {
+            let blocked: Vec<Blocking> = leaving.iter().map(Blocking::of).collect();
+            begun.report.marked.extend(block::block(&self.bucket, &blocked, &word).await?);
+        }
+        if also.purge {
+            begun.report.marked.extend(purge::announce(&self.bucket, &self.memory_of(&packages, run).await?, &word).await?);
+        }
         for (repository, hrefs) in packages {
             self.perform(&mut begun, &repository, Vec::new(), &Errand::Remove(hrefs)).await;
+        }
+        if also.purge {
+            match purge::finish(&self.bucket, run.started).await {
+                Ok(done) => begun.mark(done),
+                Err(error) => begun.failed = begun.failed.take().or(Some(error)),
+            }
         }
         self.end(begun).await
     }
 
-    /// Makes a repository hold again what it held in an earlier generation.
+    /// Packages with what is known of them.
+    async fn memory_of(&self, packages: &[Hrefs], run: RunId) -> Result<Vec<(RepositoryDir, Holdable)>> {
+        let mut all = Vec::new();
+        for (repository, hrefs) in packages {
+            let state = state_of(&self.bucket, &self.memory, repository, run).await?;
+            let entries = &state.catalog.entries;
+            let found = hrefs.iter().filter_map(|href| entries.at(href)).map(|entry| {
+                let (href, nevra) = (entry.href.to_string(), entry.nevra().to_string());
+                (repository.clone(), Holdable { href, nevra, pkgid: entry.pkgid().to_string() })
+            });
+            all.extend(found);
+        }
+        Ok(all)
+    }
+
+    /// Makes a repository hold again what it held in an earlier generation, but for what is blocked. What the prune rule
+    /// would take of that is held from then on. What somebody had taken out on purpose says so.
     pub async fn roll_back(&self, repository: &RepositoryDir, revision: u64, run: RunId) -> Result<Report> {
-        self.operate(vec![repository.clone()], &Errand::RollBack(revision), (Operation::Rollback, run)).await
+        let word = Word { rolled_back_to: Some(revision), ..self.word(run).await };
+        let mut begun = self.begin(Operation::Rollback, run).await?;
+        self.perform(&mut begun, repository, Vec::new(), &Errand::RollBack(revision, word)).await;
+        rollback::warn_of_removed(&self.bucket, revision, &mut begun.report.restored).await?;
+        self.end(begun).await
     }
 
     /// Puts packages of one folder into another too, without moving their bytes, and prunes nothing there. What the other
@@ -182,6 +239,36 @@ impl Publisher {
         self.operate(repositories, &Errand::Put, (Operation::Adopt, run)).await
     }
 
+    /// Makes the metadata of these repositories anew from the headers of the packages that they hold. What the rules of the
+    /// folders would not let in today is left out.
+    pub async fn rebuild(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
+        self.operate(repositories, &Errand::Rebuild, (Operation::Rebuild, run)).await
+    }
+
+    /// Takes all packages out of a repository, and its repomd.xml away. The files stay for the grace period.
+    pub async fn delete(&self, repository: &RepositoryDir, run: RunId) -> Result<Report> {
+        let mut begun = self.begin(Operation::Delete, run).await?;
+        self.perform(&mut begun, repository, Vec::new(), &Errand::Empty).await;
+        if begun.failed.is_none() {
+            begun.failed = whole::take_away(&self.bucket, repository).await.err();
+            lock(&self.memory.known).remove(repository);
+        }
+        self.end(begun).await
+    }
+
+    /// Brings back the last revision that had packages of a repository that was deleted, or whose repomd.xml was lost.
+    pub async fn restore(&self, repository: &RepositoryDir, run: RunId) -> Result<Report> {
+        let mut begun = self.begin(Operation::Restore, run).await?;
+        let errand = match whole::to_restore(&self.bucket, repository).await? {
+            Restoring::PutBack => Errand::Put,
+            Restoring::RollBack(revision) => {
+                Errand::RollBack(revision, Word { rolled_back_to: Some(revision), ..self.word(run).await })
+            }
+        };
+        self.perform(&mut begun, repository, Vec::new(), &errand).await;
+        self.end(begun).await
+    }
+
     /// One operation that wants the same of each of these repositories.
     async fn operate(
         &self,
@@ -197,8 +284,7 @@ impl Publisher {
     }
 
     async fn begin(&self, operation: Operation, run: RunId) -> Result<Begun> {
-        settings::agree(&self.bucket, run).await?;
-        abilities(&self.bucket).await?;
+        self.may_change(run).await?;
         let report = Report::new(run.id, run.started).of(operation);
         Ok(Begun { report, run, at: Instant::now(), used: self.usage(), failed: None })
     }
@@ -224,7 +310,11 @@ impl Publisher {
         let Begun { mut report, at, used, failed, .. } = begun;
         report.finish(at.elapsed(), self.usage() - used);
         // A rollback stands there even where it only brought back an earlier order of the same packages.
-        if report.did_work() || (report.operation == Operation::Rollback && failed.is_none()) {
+        let is_told = matches!(
+            report.operation,
+            Operation::Rollback | Operation::Rebuild | Operation::Delete | Operation::Restore
+        );
+        if report.did_work() || (is_told && failed.is_none()) {
             Box::pin(self.keep_in_history(&mut report)).await;
         }
         failed.map_or(Ok(report), Err)

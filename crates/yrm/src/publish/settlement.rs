@@ -7,7 +7,7 @@ use rpmmd::checksum::Sha256;
 use super::commit::admit::Admission;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt::Answered;
-use crate::bucket::report::{Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
+use crate::bucket::report::{Marked, Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
@@ -27,6 +27,8 @@ pub(crate) struct Settlement {
     pub(crate) removed: Vec<TakenOut>,
     pub(crate) replaced: Vec<TakenOut>,
     pub(crate) restored: Vec<TakenOut>,
+    pub(crate) marked: Vec<Marked>,
+    pub(crate) held: Vec<TakenOut>,
     pub(crate) errors: Vec<String>,
     pub(crate) trouble: Trouble,
     /// The repository, when a path in it waits for nothing but a sweep.
@@ -116,6 +118,8 @@ impl Settlement {
             removed,
             replaced,
             restored,
+            marked,
+            held,
             errors,
             trouble,
             sweep,
@@ -129,6 +133,8 @@ impl Settlement {
             removed,
             replaced,
             restored,
+            marked,
+            held,
             repositories,
             errors,
             trouble,

@@ -161,6 +161,14 @@ pub enum Key<'a> {
     NotOffered { repository: &'a RepositoryDir },
     /// Packages beside its folder that a repository names: no sweep of another takes them.
     NamedBeside { repository: &'a RepositoryDir },
+    /// Which packages of a repository are held.
+    Holds { repository: &'a RepositoryDir },
+    /// What does not come back.
+    Blocks,
+    /// Which revisions of a repository are tagged.
+    Tags { repository: &'a RepositoryDir },
+    /// A file in the folder of a tag (`repodata/repomd.xml`, and what that names).
+    TagFile { repository: &'a RepositoryDir, name: &'a str, href: &'a str },
     /// The bucket's own settings.
     Settings,
     /// One change of them: newest first in a listing.
@@ -204,6 +212,12 @@ impl Key<'_> {
             Self::MirrorsLeft { repository } => format!("{MIRRORS_LEFT_PREFIX}{}left.json", repository.prefix()),
             Self::NotOffered { repository } => format!("{KEPT_PREFIX}{}{NOT_OFFERED}", repository.prefix()),
             Self::NamedBeside { repository } => format!("{KEPT_PREFIX}{}{NAMED_BESIDE}", repository.prefix()),
+            Self::Holds { repository } => format!("{HOLDS_PREFIX}{}holds.json", repository.prefix()),
+            Self::Blocks => ".yrm/blocks.json".to_owned(),
+            Self::Tags { repository } => format!("{TAGS_PREFIX}{}{TAGS}", repository.prefix()),
+            Self::TagFile { repository, name, href } => {
+                format!("{repo}/{}repodata/{TAG_FOLDER}{name}/{href}", repository.prefix())
+            }
             Self::Settings => BUCKET_FILE.to_owned(),
             Self::SettingsChange { at_ms, id } => {
                 format!("{SETTINGS_HISTORY_PREFIX}{:020}-{id}.json", u64::MAX - at_ms)
@@ -220,8 +234,10 @@ impl Key<'_> {
             Self::Repomd { .. } | Self::Signature { .. } | Self::PublicKeys { .. } | Self::Mirrorlist { .. } => {
                 Some("no-cache")
             }
+            // A tag's name may be given to another revision some day.
+            Self::TagFile { href, .. } if href.starts_with("repodata/repomd.xml") => Some("no-cache"),
             // Fixed: the name holds the hash, or the path never gets other bytes.
-            Self::Package { .. } | Self::Metadata { .. } | Self::MirrorFile { .. } => {
+            Self::Package { .. } | Self::Metadata { .. } | Self::MirrorFile { .. } | Self::TagFile { .. } => {
                 Some("public, max-age=31536000, immutable")
             }
             Self::Inbox { .. }
@@ -238,6 +254,9 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Holds { .. }
+            | Self::Blocks
+            | Self::Tags { .. }
             | Self::Settings
             | Self::SettingsChange { .. }
             | Self::Clock
@@ -261,6 +280,7 @@ impl Key<'_> {
             | Self::PublicKeys { .. }
             | Self::Metadata { .. }
             | Self::MirrorFile { .. }
+            | Self::TagFile { .. }
             | Self::Mirrorlist { .. } => Some(ObjectClass::Metadata),
             Self::Quarantined { .. } | Self::QuarantineRecord { .. } => Some(ObjectClass::Quarantine),
             Self::Signed { .. }
@@ -274,6 +294,9 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Holds { .. }
+            | Self::Blocks
+            | Self::Tags { .. }
             | Self::Settings
             | Self::SettingsChange { .. }
             | Self::Clock
@@ -286,7 +309,7 @@ impl Key<'_> {
             Self::Inbox { .. } | Self::Package { .. } | Self::Signed { .. } | Self::Quarantined { .. } => {
                 "application/x-rpm"
             }
-            Self::Metadata { href, .. } | Self::MirrorFile { href, .. } => match href.rsplit_once('.') {
+            Self::Metadata { href, .. } | Self::MirrorFile { href, .. } | Self::TagFile { href, .. } => match href.rsplit_once('.') {
                 Some((_, "gz")) => "application/gzip",
                 Some((_, "zst")) => "application/zstd",
                 Some((_, "asc")) => "application/pgp-signature",
@@ -304,6 +327,9 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Holds { .. }
+            | Self::Blocks
+            | Self::Tags { .. }
             | Self::SettingsChange { .. } => "application/json",
             Self::Settings => "application/toml",
             Self::Catalog { .. } | Self::Clock | Self::Probe { .. } => "application/octet-stream",
@@ -374,6 +400,18 @@ pub const SIGNED_PREFIX: &str = ".yrm/signed/";
 
 /// The prefix of the receipts.
 pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";
+
+/// The prefix of the holds.
+pub const HOLDS_PREFIX: &str = ".yrm/holds/";
+
+/// The prefix of the tags.
+pub const TAGS_PREFIX: &str = ".yrm/tags/";
+
+/// What the list of a repository's tags is called.
+pub const TAGS: &str = "tags.json";
+
+/// What the folder of a tag begins with, below `repodata/`: as far below the packages as a generation's own.
+pub const TAG_FOLDER: &str = "tag-";
 
 /// The prefix of the history.
 pub const HISTORY_PREFIX: &str = ".yrm/history/";

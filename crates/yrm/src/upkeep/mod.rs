@@ -8,3 +8,4 @@ pub(crate) mod mend;
 pub(crate) mod round;
 pub(crate) mod share;
 pub mod sweep;
+mod untagged;

@@ -16,17 +16,19 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
-use super::left;
+use super::{left, untagged};
 use crate::bucket::catalog::Catalog;
 use crate::bucket::generations::{Generations, folders, generations, inner_repository};
 use crate::bucket::kept;
 use crate::bucket::listing::{MAX_PAGES, list_all};
 use crate::bucket::observe::catalog_of;
 use crate::bucket::record;
+use crate::bucket::tags::Tags;
 use crate::bucket::{Bucket, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::clock::time_of;
 use crate::publish::history;
+use crate::publish::operations::purge;
 use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{Object, Outcome, PutIf, Read};
@@ -120,11 +122,12 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
     Ok(Some(swept))
 }
 
-/// Sweeps what belongs to no repository: receipts, signed packages on their way, the history. Once for all
+/// Sweeps what belongs to no repository: receipts, signed packages on their way, the history, and what a purge left. Once for all
 /// repositories that a run has swept, for there may be more of it than of anything else.
 pub(crate) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
     let trim = async { history::trim(bucket, now).await.map(drop) };
-    try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await.map(drop)
+    try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await?;
+    purge::finish(bucket, now).await.map(drop)
 }
 
 /// Sweeps a repository; `before` is the announcement of the last time.
@@ -149,13 +152,21 @@ async fn sweep_repository(
     // After the listing, so that nothing which was staged or committed before it is missed.
     let repomd_key = bucket.path(Key::Repomd { repository });
     let (current, enclosed) = try_join(store.get(&repomd_key, None), enclosed(bucket, repository)).await?;
+    let current = match current {
+        Some(current) => Some(current),
+        None => deleted(bucket, repository, &generations).await?,
+    };
     let Some(current) = current else {
         return Err(Error::new(ErrorKind::Corrupt, format!("cleaning up: {repomd_key} is missing"))
             .hint("nothing was deleted; the next package that arrives restores the last revision"));
     };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
     let left = left::look(bucket, repository, &listed, &current.bytes, (now, expires)).await?;
-    let (retained, mut over) = split(generations, current.object.modified, expires);
+    // After the listing, too: what is tagged later is young enough for this sweep to let it be.
+    let tags = Tags::of(bucket, repository).await?;
+    let untagged = untagged::over(bucket, repository, &tags, &listed, expires);
+    let is_tagged = |revision: u64| untagged::kept(&tags, expires).any(|tag| tag.revision == revision);
+    let (retained, mut over) = split(generations, current.object.modified, expires, is_tagged);
     over.extend(signatures_left(signatures, &retained));
 
     // One large catalog at a time.
@@ -183,9 +194,18 @@ async fn sweep_repository(
         unnamed.retain(|object| !spared.contains(&object.key));
     }
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
-    let doomed = unnamed.into_iter().chain(forgotten).chain(&over).chain(left.over);
+    let doomed = unnamed.into_iter().chain(forgotten).chain(&over).chain(left.over).chain(untagged);
     let deleted = delete_all(bucket, repository, doomed, (expires, began)).await?;
+    untagged::forget(bucket, repository, &tags, expires).await?;
     Ok(Some(Swept { deleted, at: now }))
+}
+
+/// The last generation of a repository that was deleted: it holds nothing, and clients find no repomd.xml.
+async fn deleted(bucket: &Bucket, repository: &RepositoryDir, generations: &[(u64, Object)]) -> Result<Option<Read>> {
+    let Some((_, newest)) = generations.iter().max_by_key(|(revision, _)| *revision) else { return Ok(None) };
+    let Some(copy) = bucket.store.get(&newest.key, None).await? else { return Ok(None) };
+    let catalog = catalog_of(bucket, repository, Sha256::of(&copy.bytes)).await?;
+    Ok(catalog.is_some_and(|catalog| catalog.entries.len() == 0).then_some(copy))
 }
 
 /// Deletes what was listed and is still old, until the sweep that `began` then has taken its time; how many there were.
@@ -293,7 +313,12 @@ fn name_packages(
 
 /// Generations that readers may still hold, and those whose grace is over. A generation was
 /// superseded when the next one was switched to: the time of that one's copy, or of repomd.xml.
-fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Timestamp) -> (Vec<Object>, Vec<Object>) {
+fn split(
+    mut generations: Vec<(u64, Object)>,
+    switched: Timestamp,
+    expires: Timestamp,
+    is_tagged: impl Fn(u64) -> bool,
+) -> (Vec<Object>, Vec<Object>) {
     generations.sort_by_key(|(revision, _)| *revision);
     let superseded: Vec<Timestamp> =
         generations.iter().skip(1).map(|(_, next)| next.modified).chain([switched]).collect();
@@ -301,7 +326,7 @@ fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Time
     let (over, retained): (Vec<_>, Vec<_>) = generations
         .into_iter()
         .zip(superseded)
-        .partition(|((revision, _), superseded)| *superseded < expires && Some(*revision) != newest);
+        .partition(|((revision, _), superseded)| *superseded < expires && Some(*revision) != newest && !is_tagged(*revision));
     let objects = |generations: Vec<((u64, Object), Timestamp)>| generations.into_iter().map(|((_, o), _)| o).collect();
     (objects(retained), objects(over))
 }

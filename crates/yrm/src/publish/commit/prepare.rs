@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::admit::Placed;
 use super::place::{admit_all, confirm};
 use crate::bucket::Bucket;
-use crate::bucket::report::RepositoryReport;
+use crate::bucket::holds::Holds;
+use crate::bucket::report::{Marked, RepositoryReport, TakenOut};
 use crate::bucket::state::{Source, State};
 use crate::bucket::verdict::{Candidate, Reason, Rejection};
 use crate::error::Result;
@@ -13,8 +16,10 @@ use crate::publish::clock;
 use crate::publish::expected::AboutTo;
 use crate::publish::guard::guard_taking;
 use crate::publish::leftover::{plan_unanswered, take_out_leftovers};
+use crate::publish::memory::lock;
 use crate::publish::mirror::Truth;
 use crate::publish::operations::errand::Errand;
+use crate::publish::operations::rollback;
 use crate::publish::pass::Work;
 use crate::publish::plan::{Conflict, Plan, retirements};
 use crate::publish::settlement::Settlement;
@@ -54,7 +59,9 @@ impl Prepared {
     pub(crate) fn is_unchanged(&self, mirrored: bool) -> bool {
         let lacking = mirrored && self.state.current.is_some() && self.state.catalog.mirror.is_none();
         // What has no ETag is the last generation's copy: clients find nothing until it is put back.
+        // One that held nothing was deleted, or is missed by nobody.
         let lost = self.state.current.as_ref().is_some_and(|current| current.etag.is_none());
+        let lost = lost && self.state.catalog.entries.len() > 0;
         self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking && !lost
     }
 
@@ -76,11 +83,19 @@ pub(crate) async fn prepare(
     let Work { bucket, errand, .. } = work;
     let mut plan = match errand {
         Errand::Publish | Errand::Put | Errand::Move => plan_unanswered(work, &state, &mut candidates, settlement).await?,
+        Errand::Empty => Plan { remove: (0..state.catalog.entries.len()).collect(), ..Plan::default() },
+        Errand::Rebuild => Plan::default(),
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
-        Errand::RollBack(_) => Plan::default(),
+        Errand::RollBack(..) => {
+            let blocked = rollback::blocked(bucket, &state).await?;
+            let (hrefs, marked): (Vec<String>, Vec<Marked>) = blocked.into_iter().unzip();
+            settlement.marked = marked;
+            Plan::removing(&state.catalog, &hrefs)
+        }
     };
     let placed = admit_all(work, &plan, &mut candidates, in_place, settlement).await;
     plan.retire = due(work, &state, &plan, (&candidates, &placed)).await?;
+    keep_held(work, &state, &mut plan, settlement).await?;
     let before = state.catalog.entries.len();
     guard_taking(work, "removing from", before, plan.remove.len())?;
     if let Source::Earlier(earlier) = &state.source {
@@ -136,6 +151,37 @@ async fn due(
     // The local clock may be ahead: the store's is asked before anything leaves by it.
     let some_may_be_due = !due_at(work.pass.run.started).is_empty();
     if some_may_be_due { clock::store_clock(bucket).await.map(due_at) } else { Ok(Vec::new()) }
+}
+
+/// Leaves what is held where it is, and says so.
+async fn keep_held(work: Work<'_>, state: &State, plan: &mut Plan, settlement: &mut Settlement) -> Result<()> {
+    let Work { bucket, memory, repository, pass, .. } = work;
+    settlement.held.clear();
+    lock(&memory.held_until).remove(repository);
+    if plan.retire.is_empty() {
+        return Ok(());
+    }
+    let holds = Holds::of(bucket, repository).await?;
+    let by_pkgid = holds.by_pkgid();
+    let entries = &state.catalog.entries;
+    plan.retire.retain(|&at| {
+        let entry = entries.get(at);
+        let Some(hold) = by_pkgid.get(entry.pkgid().to_string().as_str()) else { return true };
+        settlement.held.push(TakenOut {
+            repository: repository.as_str().to_owned(),
+            href: entry.href.to_string(),
+            nevra: entry.nevra().to_string(),
+            why: Some(hold.told()),
+        });
+        false
+    });
+    if plan.retire.is_empty() {
+        // Nothing else tells that a hold was released: it is looked at again, but not run after run.
+        let interval = SignedDuration::try_from(bucket.policy.sweep_interval).unwrap_or(SignedDuration::MAX);
+        let again = pass.run.started.checked_add(interval).unwrap_or(Timestamp::MAX);
+        lock(&memory.held_until).insert(repository.clone(), again);
+    }
+    Ok(())
 }
 
 /// Says what of the plan's candidates waits, and what conflicts.

@@ -2,10 +2,13 @@
 //! packages of one folder into another. They go down the same line as what the inbox brings, and
 //! win or lose the same switch.
 
+use super::hold::Word;
 use super::rollback;
 use crate::bucket::Bucket;
 use crate::bucket::state::State;
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::adopt;
+use crate::publish::pass::RunId;
 
 /// What is wanted of one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,16 +21,21 @@ pub enum Errand {
     Move,
     /// Take out the packages at these paths.
     Remove(Vec<String>),
-    /// Hold again what the generation with this revision held.
-    RollBack(u64),
+    /// Take out all packages.
+    Empty,
+    /// Describe the packages anew, by their headers.
+    Rebuild,
+    /// Contain again what the generation with this revision did; on whose word.
+    RollBack(u64, Word),
 }
 
 impl Errand {
     /// The state that the next generation is made from.
-    pub(crate) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
+    pub(crate) async fn start_from(&self, bucket: &Bucket, state: State, run: RunId) -> Result<State> {
         match self {
-            Self::Publish | Self::Put | Self::Move | Self::Remove(_) => Ok(state),
-            Self::RollBack(revision) => rollback::to(bucket, state, *revision).await,
+            Self::Publish | Self::Put | Self::Move | Self::Remove(_) | Self::Empty => Ok(state),
+            Self::Rebuild => Box::pin(adopt::rebuild_through_the_gate(bucket, state, run.started)).await,
+            Self::RollBack(revision, _) => rollback::to(bucket, state, *revision).await,
         }
     }
 
@@ -35,8 +43,8 @@ impl Errand {
     /// be lost by going back: that is the operator's to decide.
     pub(crate) fn may_start_again(&self) -> Result<()> {
         match self {
-            Self::Publish | Self::Put | Self::Move | Self::Remove(_) => Ok(()),
-            Self::RollBack(revision) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
+            Self::Publish | Self::Put | Self::Move | Self::Remove(_) | Self::Empty | Self::Rebuild => Ok(()),
+            Self::RollBack(revision, _) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
                 .because("somebody published meanwhile")
                 .hint("nothing was changed; look at `yrm repo log` and try again")),
         }

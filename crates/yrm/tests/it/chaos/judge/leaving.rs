@@ -79,6 +79,11 @@ impl Judge {
             let wrong = self.key.is_some();
             return wrong.then(|| format!("G7: {who:?} removed {key}, and signing is on")).into_iter().collect();
         }
+        // Deleted before its time, as an operator wanted it: when no client is told of it any more.
+        if self.is_purged(key) {
+            let is_named = self.held().iter().any(|(held, _)| held == key);
+            return is_named.then(|| format!("G2: {who:?} purged {key}, which is published")).into_iter().collect();
+        }
         let mut broken = self.may_a_mirror_lose(who, key, now, grace);
         if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
             broken.push(format!("G3: {who:?} swept {key}, which is younger than the grace period"));

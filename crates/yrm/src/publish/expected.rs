@@ -109,7 +109,7 @@ impl Expected {
 
     /// Refuses what is about to be done to a repository when it is not what was seen. Nothing that clients see was
     /// changed yet.
-    pub(crate) fn hold(&self, repository: &RepositoryDir, about_to: &AboutTo) -> Result<()> {
+    pub(crate) fn admit(&self, repository: &RepositoryDir, about_to: &AboutTo) -> Result<()> {
         let AboutTo { revision_before, coming, going, goes_back } = about_to;
         if self.is_anything {
             return Ok(());

@@ -62,6 +62,11 @@ impl Memory {
         lock(&self.known).insert(state.repository.clone(), state);
     }
 
+    /// Forgets what a repository held.
+    pub(crate) fn forget(&self, repository: &RepositoryDir) {
+        lock(&self.known).remove(repository);
+    }
+
     /// Notes when retention next has something to do in a repository.
     pub(crate) fn note_retention(&self, bucket: &Bucket, state: &State) {
         if bucket.pruned.is_on() {

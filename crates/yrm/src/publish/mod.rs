@@ -37,7 +37,7 @@ use futures::future;
 use tokio::time::Instant;
 
 use self::abilities::abilities;
-use self::adopt::kept;
+use self::adopt::{kept, rebuild_through_the_gate as rebuild};
 use self::commit::answers::answer;
 use self::commit::copies::keep_copy_of_current;
 use self::commit::keep::keep;
@@ -100,7 +100,8 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         let until = began + STALE_AFTER;
         // Observe.
         let state = state_of(bucket, memory, repository, run).await?;
-        let state = errand.start_from(bucket, state, run).await?;
+        let state = errand.start_from(bucket, state).await?;
+        let state = if *errand == Errand::Rebuild { rebuild(bucket, state, run.started).await? } else { state };
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
         // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
         let blocks = blocks_for(work, &candidates, &mut in_place).await?;
@@ -108,7 +109,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         // Plan, and admit.
         let prepared = prepare(work, state, inspected, &mut in_place, settlement).await?;
         if let Some(expected) = expected {
-            expected.hold(repository, &prepared.about_to())?;
+            expected.admit(repository, &prepared.about_to())?;
         }
         let mirrored = bucket.mirror_rules.is_on(repository);
         if !mirrored && prepared.state.catalog.mirror.is_some() {
@@ -431,7 +432,7 @@ impl Publisher {
             settlement.waiting = left;
             // What was about to be rejected is judged again next time.
             settlement.conflicts.clear();
-            lock(&self.memory.known).remove(repository);
+            self.memory.forget(repository);
         }
         settlement
     }

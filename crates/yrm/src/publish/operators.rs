@@ -7,7 +7,6 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
 use super::guard::guard_taking;
-use super::memory::lock;
 use super::observe::state_of;
 use super::operations::block::{self, Blocking};
 use super::operations::errand::{Errand, Promotion};
@@ -251,7 +250,7 @@ impl Publisher {
         self.perform(&mut begun, repository, Vec::new(), &Errand::Empty).await;
         if begun.failed.is_none() {
             begun.failed = whole::take_away(&self.bucket, repository).await.err();
-            lock(&self.memory.known).remove(repository);
+            self.memory.forget(repository);
         }
         self.end(begun).await
     }

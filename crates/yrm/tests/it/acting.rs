@@ -299,7 +299,9 @@ fn what_is_blocked_comes_back_by_no_upload_no_promotion_and_no_rollback() {
     assert_eq!(json(at, &["package", "block"]), Value::Array(vec![]));
     json(at, &["quarantine", "release", "dev/a-1.rpm"]);
     json(at, &["run"]);
-    assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm", "test/a-1.rpm"]);
+    // The file that was removed keeps its path for the grace period.
+    let back = published(at);
+    assert!(back.len() == 3 && back[0].starts_with("dev/a-1."), "{back:?}");
     let (exit, _, err) = said(at, &["package", "unblock", "nothing*"]);
     assert!(exit == 4 && err.contains("nothing is blocked by that"), "{exit}: {err}");
 }
@@ -363,4 +365,132 @@ fn a_purge_that_was_interrupted_is_ended_by_the_same_command() {
     assert!(!lies(at, "dev/a-1.rpm"));
     json(at, &["run"]);
     assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm"]);
+}
+
+/// A line of the log of `dev` as JSON.
+fn log(at: &Path) -> Value {
+    json(at, &["repo", "log", "--in", "dev"])
+}
+
+/// What lies in a folder of the bucket, with all below.
+fn files(at: &Path, folder: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![at.join("b").join(folder)];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                found.push(path.strip_prefix(at.join("b")).unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+#[test]
+fn a_tag_is_taken_where_a_revision_is_and_has_a_folder() {
+    let folder = bucket_with(&["dev/a-1.rpm", "dev/b-1.rpm"]);
+    let at = folder.path();
+    let first = revisions(at, "dev")[0].clone();
+    let tagged = json(at, &["repo", "tag", "current", "v1", "--in", "dev", "--reason", "shipped"]);
+    assert_eq!((&tagged["operation"], tagged["marked"][0]["revision"].to_string()), (&"tag".into(), first.clone()));
+    assert!(json(at, &["repo", "tag", &first, "v1", "--in", "dev"])["marked"].is_null(), "it has it already");
+    publish(at, &["dev/c-1.rpm"]);
+    let (code, _, err) = said(at, &["repo", "tag", "current", "v1", "--in", "dev"]);
+    assert!(code == 4 && err.contains("yrm repo untag v1"), "{code}: {err}");
+    let rows = json(at, &["repo", "tags", "--in", "dev"]);
+    assert_eq!((&rows[0]["tag"], &rows[0]["by"], &rows[0]["is_whole"]), (&"v1".into(), &"ada".into(), &true.into()));
+    assert_eq!(rows[0]["folder"], "dev/repodata/tag-v1/");
+    assert!(log(at).as_array().unwrap().iter().any(|one| one["tags"][0] == "v1"));
+    assert_eq!(json(at, &["repo", "show", "v1", "--in", "dev"])["packages"].as_array().unwrap().len(), 2);
+    let diff = json(at, &["repo", "diff", "v1", "current", "--in", "dev"]);
+    assert_eq!((&diff["changes"][0]["name"], &diff["changes"][0]["change"]), (&"c".into(), &"added".into()));
+    json(at, &["repo", "rollback", "v1", "--in", "dev"]);
+    assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm"]);
+    let (code, _, err) = said(at, &["repo", "show", "v2", "--in", "dev"]);
+    assert!(code == 2 && err.contains("did you mean v1"), "{code}: {err}");
+    for bad in ["7", "a/b", ".a", "current"] {
+        assert_eq!(said(at, &["repo", "tag", "current", bad, "--in", "dev"]).0, 2, "{bad}");
+    }
+    assert!(files(at, "repo/dev/repodata/tag-v1").contains(&"repo/dev/repodata/tag-v1/repodata/repomd.xml".to_owned()));
+    json(at, &["repo", "untag", "v1", "--in", "dev"]);
+    assert_eq!(json(at, &["repo", "tags", "--in", "dev"]), Value::Array(vec![]));
+    assert!(!files(at, "repo/dev/repodata/tag-v1").contains(&"repo/dev/repodata/tag-v1/repodata/repomd.xml".to_owned()));
+    json(at, &["check"]);
+}
+
+#[test]
+fn a_purge_says_which_tags_name_the_package() {
+    let folder = bucket_with(&["dev/a-1.rpm", "dev/b-1.rpm"]);
+    let at = folder.path();
+    json(at, &["repo", "tag", "current", "v1", "--in", "dev"]);
+    let would = json(at, &["package", "remove", "dev/a-1.rpm", "--purge", "--dry-run"]);
+    assert!(would["marked"][0]["why"].as_str().unwrap().contains("(tagged v1)"), "{would}");
+}
+
+#[test]
+fn a_repository_is_deleted_and_comes_back() {
+    let folder = bucket_with(&["dev/a-1.rpm", "dev/b-1.rpm", "dev/c-1.rpm", "prod/d-1.rpm"]);
+    let at = folder.path();
+    let (code, _, err) = said(at, &["repo", "delete", "dev"]);
+    assert!(code == 4 && err.contains("3 of its 3 packages"), "{code}: {err}");
+    let would = json(at, &["repo", "delete", "dev", "--dry-run"]);
+    assert_eq!(paths(&would, "removed"), ["dev/a-1.rpm", "dev/b-1.rpm", "dev/c-1.rpm"]);
+    assert!(lies(at, "dev/repodata/repomd.xml"));
+    json(at, &["repo", "delete", "dev", "--expect", would["plan"].as_str().unwrap(), "--reason", "a typo"]);
+    assert!(!lies(at, "dev/repodata/repomd.xml") && lies(at, "dev/a-1.rpm"));
+    assert_eq!(published(at), ["prod/d-1.rpm"]);
+    // It stays away, whatever runs look at.
+    prune_all(at);
+    json(at, &["run"]);
+    json(at, &["check"]);
+    assert!(!lies(at, "dev/repodata/repomd.xml"));
+    json(at, &["repo", "delete", "dev", "--allow-shrink"]);
+    let newest = json(at, &["history", "--limit", "2"]);
+    assert_eq!((&newest[1]["operation"], &newest[1]["reason"]), (&"delete".into(), &"a typo".into()));
+
+    let back = json(at, &["repo", "restore", "dev"]);
+    assert_eq!(paths(&back, "restored"), ["dev/a-1.rpm", "dev/b-1.rpm", "dev/c-1.rpm"]);
+    assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm", "dev/c-1.rpm", "prod/d-1.rpm"]);
+    let (code, _, err) = said(at, &["repo", "restore", "dev"]);
+    assert!(code == 4 && err.contains("it is there"), "{code}: {err}");
+
+    // A package that arrives makes it anew, with that package alone.
+    json(at, &["repo", "delete", "dev", "--allow-shrink"]);
+    publish(at, &["dev/e-1.rpm"]);
+    assert_eq!(published(at), ["dev/e-1.rpm", "prod/d-1.rpm"]);
+}
+
+#[test]
+fn a_lost_or_damaged_repomd_xml_is_restored_by_a_command() {
+    let folder = bucket_with(&["dev/a-1.rpm", "dev/b-1.rpm"]);
+    let at = folder.path();
+    let repomd = at.join("b/repo/dev/repodata/repomd.xml");
+    let good = fs::read(&repomd).unwrap();
+    for damage in [None, Some("junk")] {
+        match damage {
+            None => fs::remove_file(&repomd).unwrap(),
+            Some(text) => fs::write(&repomd, text).unwrap(),
+        }
+        json(at, &["repo", "restore", "dev"]);
+        assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm"], "{damage:?}");
+        assert_ne!(fs::read(&repomd).unwrap(), b"junk");
+    }
+    fs::write(&repomd, good).unwrap();
+}
+
+#[test]
+fn metadata_is_made_anew_from_the_packages() {
+    let folder = bucket_with(&["dev/a-1.rpm", "dev/b-1.rpm"]);
+    let at = folder.path();
+    let before = revisions(at, "dev")[0].clone();
+    let report = json(at, &["repo", "rebuild", "--in", "dev", "--reason", "a doubt"]);
+    assert_eq!((&report["operation"], &report["repositories"][0]["packages"]), (&"rebuild".into(), &2.into()));
+    assert_ne!(revisions(at, "dev")[0], before);
+    assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm"]);
+    assert_eq!(json(at, &["history", "--limit", "1"])[0]["reason"], "a doubt");
+    json(at, &["check", "--deep"]);
 }

@@ -132,18 +132,21 @@ pub fn render(
     assemble(state, origins, admitted, (rendered, mirror), revision, now)
 }
 
-/// Primary of a generation that is published, as it stands in a folder of that generation's own. Made again from the same
-/// `writer`, it has the same bytes.
+/// Primary of a generation that is published, as it stands in a folder of that generation's own: its packages lie below
+/// `base`, or two folders above where nobody knows the address. Made again from the same `writer`, it has the same bytes.
 pub fn primary_in_a_folder(
     catalog: &Catalog,
     primary: &Body,
-    writer: u128,
+    (writer, base): (u128, Option<String>),
     mut file: Spool,
 ) -> Result<(FileLayout, Body)> {
     let damaged = |why: &dyn fmt::Display| Error::new(ErrorKind::Corrupt, "splicing primary").because(why.to_string());
     let [layout, ..] = catalog.files.as_ref().ok_or_else(|| damaged(&"its catalog names no files"))?;
     let mark = Some(Mark { revision: catalog.revision, writer });
-    let options = RenderOptions { mark, href_prefix: MirrorFolder::UP, ..RenderOptions::new(catalog.compression) };
+    // It lives as long as the process, which makes a tag and ends.
+    let location_base: &'static str = base.map_or("", |base| Box::leak(base.into_boxed_str()));
+    let href_prefix = if location_base.is_empty() { MirrorFolder::UP } else { "" };
+    let options = RenderOptions { mark, href_prefix, location_base, ..RenderOptions::new(catalog.compression) };
     let previous = previous_of(&layout.layout, primary, catalog.entries.fragment_bytes(0));
     let slots = [Slot::Kept(0..catalog.entries.len())];
     let made = render_document(Document::Primary, options, &slots, Some(previous), &mut file);

@@ -7,8 +7,6 @@ use super::rollback;
 use crate::bucket::Bucket;
 use crate::bucket::state::State;
 use crate::error::{Error, ErrorKind, Result};
-use crate::publish::adopt;
-use crate::publish::pass::RunId;
 
 /// What is wanted of one repository.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,10 +29,9 @@ pub enum Errand {
 
 impl Errand {
     /// The state that the next generation is made from.
-    pub(crate) async fn start_from(&self, bucket: &Bucket, state: State, run: RunId) -> Result<State> {
+    pub(crate) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
         match self {
-            Self::Publish | Self::Put | Self::Move | Self::Remove(_) | Self::Empty => Ok(state),
-            Self::Rebuild => Box::pin(adopt::rebuild_through_the_gate(bucket, state, run.started)).await,
+            Self::Publish | Self::Put | Self::Move | Self::Remove(_) | Self::Empty | Self::Rebuild => Ok(state),
             Self::RollBack(revision, _) => rollback::to(bucket, state, *revision).await,
         }
     }

@@ -157,7 +157,7 @@ async fn put_folder(bucket: &Bucket, state: &State, tag: &Tag, at: Timestamp) ->
     let repomd = state.current.as_ref().map(|current| &current.repomd).ok_or_else(damaged)?;
     let files = read_published(bucket, state).await?;
     let [primary, ..] = files.files;
-    let (catalog, writer) = (state.catalog.clone(), tag.id.0);
+    let (catalog, writer) = (state.catalog.clone(), (tag.id.0, bucket.mirror_rules.address_of(&state.repository)));
     let spool = bucket.cache.spool(bucket.store.as_ref());
     let made = aside("rendering", move || primary_in_a_folder(&catalog, &primary, writer, spool)).await?;
     let (layout, body): (FileLayout, Body) = made?;

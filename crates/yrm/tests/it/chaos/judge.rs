@@ -376,6 +376,11 @@ impl Judge {
             }
         }
         if is_in_a_folder(key) {
+            if what == "put"
+                && let Some(broken) = self.incomplete_tag(key)
+            {
+                self.broken(broken);
+            }
             return;
         }
         if what == "put"

@@ -54,12 +54,22 @@ pub(crate) enum Story {
     Purge,
     /// What was taken out and blocked is uploaded again.
     Blocked,
+    /// A revision is tagged, and its package is taken out and cleaned up.
+    Tag,
+    /// A tag is taken away.
+    Untag,
+    /// All packages leave, and the metadata.
+    Delete,
+    /// They come back.
+    Restore,
+    /// Metadata is made anew.
+    Rebuild,
     /// Metadata of others names a package in another folder, which becomes a repository too.
     TakeOverBeside,
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -79,6 +89,11 @@ impl Story {
         Self::Held,
         Self::Purge,
         Self::Blocked,
+        Self::Tag,
+        Self::Untag,
+        Self::Delete,
+        Self::Restore,
+        Self::Rebuild,
     ];
 
     /// Those in which mirrorlist mode does something of its own.
@@ -91,6 +106,7 @@ impl Story {
             Self::TwoRules => two_rules_and_all_that_removes(),
             Self::TakeOverBeside => Policy { repositories: Repositories::Depth(1), ..policy() },
             Self::Replace => Policy { on_conflict: yrm::config::OnConflict::Replace, ..policy() },
+            Self::Delete | Self::Restore => Policy { allow_shrink: true, ..policy() },
             _ => policy(),
         }
     }
@@ -103,7 +119,8 @@ impl Story {
             Self::Move => Who::Moving { hrefs: vec!["a-1.rpm".to_owned()] },
             Self::Release => Who::Releasing,
             Self::Remove | Self::Purge => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned()] },
-            Self::RollBack => Who::RollingBack { repository, revision: world.judge.revisions("")[0] },
+            Self::Delete => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned(), "b-1.rpm".to_owned()] },
+            Self::RollBack | Self::Restore => Who::RollingBack { repository, revision: world.judge.revisions("")[0] },
             _ => Who::Manager(0),
         }
     }
@@ -169,6 +186,13 @@ impl Story {
                 world.run_by(&calm).await.unwrap();
                 remove_the_first(world).await;
             }
+            Self::Untag => {
+                let root = RepositoryDir::new("");
+                let revision = world.judge.revisions("")[0];
+                calm.tag(&root, (revision, "v1"), world.run_id(jiff::SignedDuration::ZERO)).await.unwrap();
+                take_out(world, Also::default()).await.unwrap();
+            }
+            Self::Restore => delete(world).await,
             Self::Blocked => {
                 take_out(world, Also { block: true, purge: false }).await.unwrap();
                 world.drop_rpm("a-1.rpm", &rpm("a", "1", 7)).await;
@@ -180,7 +204,10 @@ impl Story {
             | Self::Promote
             | Self::Remove
             | Self::Move
-            | Self::Purge => {}
+            | Self::Purge
+            | Self::Tag
+            | Self::Delete
+            | Self::Rebuild => {}
         }
     }
 
@@ -199,6 +226,29 @@ impl Story {
                 let promotion = Promotion { from: "a-1.rpm".to_owned(), to: "stable/a-1.rpm".to_owned() };
                 publisher.relocate(&[promotion], run).await.map(drop)
             }
+            Self::Tag => {
+                let revision = world.judge.revisions("")[0];
+                publisher.tag(&repository, (revision, "v1"), run).await?;
+                // Long after the package was taken out the tag is whole.
+                if world.hrefs().contains(&"a-1.rpm".to_owned()) {
+                    take_out(world, Also::default()).await?;
+                }
+                tokio::time::sleep(GRACE + 2 * HOUR).await;
+                sweep::sweep(publisher.bucket(), &repository).await.map(drop)
+            }
+            Self::Untag => {
+                if world.judge.is_tagged("v1") {
+                    publisher.untag(&repository, "v1", run).await?;
+                }
+                tokio::time::sleep(GRACE + 2 * HOUR).await;
+                sweep::sweep(publisher.bucket(), &repository).await.map(drop)
+            }
+            Self::Delete => publisher.delete(&repository, run).await.map(drop),
+            Self::Restore => match world.hrefs().is_empty() {
+                true => publisher.restore(&repository, run).await.map(drop),
+                false => Ok(()),
+            },
+            Self::Rebuild => publisher.rebuild(vec![repository], run).await.map(drop),
             Self::Purge => {
                 let is_there = world.hrefs().contains(&"a-1.rpm".to_owned());
                 let packages = is_there.then(|| (repository, vec!["a-1.rpm".to_owned()]));
@@ -241,7 +291,9 @@ impl Story {
             }
             Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
             Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
-            Self::Replace | Self::Remove | Self::Purge => vec!["b-1.rpm"],
+            Self::Replace | Self::Remove | Self::Purge | Self::Tag | Self::Untag => vec!["b-1.rpm"],
+            Self::Delete => Vec::new(),
+            Self::Restore | Self::Rebuild => vec!["a-1.rpm", "b-1.rpm"],
             Self::Release => vec!["b-1.rpm", "x/a.rpm"],
             Self::Sweep => vec!["a-1.rpm", "b-1.rpm", "c-1.rpm"],
             Self::TwoRules => {
@@ -395,6 +447,12 @@ async fn lost(world: &World) {
 
 async fn remove_the_first(world: &World) {
     take_out(world, Also::default()).await.unwrap();
+}
+
+async fn delete(world: &World) {
+    let hrefs = vec!["a-1.rpm".to_owned(), "b-1.rpm".to_owned()];
+    let operator = world.calm(Who::Removing { repository: String::new(), hrefs });
+    operator.delete(&RepositoryDir::new(""), world.run_id(jiff::SignedDuration::ZERO)).await.unwrap();
 }
 
 async fn take_out(world: &World, also: Also) -> Result<()> {

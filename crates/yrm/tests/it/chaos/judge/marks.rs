@@ -53,6 +53,50 @@ impl Judge {
         })
     }
 
+    /// Whether the root repository has a tag of this name.
+    pub(in crate::chaos) fn is_tagged(&self, name: &str) -> bool {
+        self.tags("").iter().any(|tag| tag["name"] == name)
+    }
+
+    /// The tags of a repository that were not taken away.
+    fn tags(&self, repository: &str) -> Vec<Value> {
+        let folder = if repository.is_empty() { String::new() } else { format!("{repository}/") };
+        let tags = self.document(&format!(".yrm/tags/{folder}tags.json"));
+        let live = |tag: &&Value| tag["untagged"].is_null();
+        tags["tags"].as_array().into_iter().flatten().filter(live).cloned().collect()
+    }
+
+    /// Whether a revision is kept by a tag.
+    pub(super) fn keeps(&self, repository: &str, revision: u64) -> bool {
+        self.tags(repository).iter().any(|tag| tag["revision"] == revision)
+    }
+
+    /// What a delete in the folder of a tag breaks: one that clients install by is whole.
+    pub(super) fn may_a_tag_lose(&self, who: &Who, key: &str) -> Option<Vec<String>> {
+        let (repository, rest) = key.strip_prefix("repo/")?.split_once("repodata/tag-")?;
+        let (name, _) = rest.split_once('/')?;
+        let is_live = self.tags(repository.trim_matches('/')).iter().any(|tag| tag["name"] == name);
+        Some(is_live.then(|| format!("TAGGED: {who:?} deleted {key}")).into_iter().collect())
+    }
+
+    /// What is missing of a tag whose repomd.xml was put, by what it names.
+    pub(super) fn incomplete_tag(&self, key: &str) -> Option<String> {
+        let (repository, rest) = key.strip_prefix("repo/")?.split_once("repodata/tag-")?;
+        let (name, file) = rest.split_once('/')?;
+        if file != "repodata/repomd.xml" {
+            return None;
+        }
+        let folder = format!("repo/{repository}repodata/tag-{name}/");
+        let repomd = rpmmd::repomd::Repomd::read(&self.bytes(key)?).ok()?;
+        let is_there = |href: &str| self.bytes(&format!("{folder}{href}")).is_some();
+        let missing = repomd.records.iter().find(|record| !is_there(&record.href));
+        let unsigned = self.key.is_some() && !is_there("repodata/repomd.xml.asc");
+        match missing {
+            Some(record) => Some(format!("TAGGED: {key} names {}, which is not there", record.href)),
+            None => unsigned.then(|| format!("TAGGED: {key} has no signature")),
+        }
+    }
+
     fn document(&self, key: &str) -> Value {
         self.bytes(key).map_or(Value::Null, |bytes| serde_json::from_slice(&bytes).unwrap())
     }

@@ -17,6 +17,7 @@ pub use self::findings::RepositoryFindings;
 use self::findings::check_file;
 use self::mirror::{Flat, check_mirror};
 use self::signature::{Keys, Verdict};
+use crate::bucket::deleted;
 use crate::bucket::href;
 use crate::bucket::listing::list_all;
 use crate::bucket::observe::load_catalog;
@@ -24,7 +25,7 @@ use crate::bucket::{Bucket, aside};
 use crate::bucket::{generations, signature as signatures};
 use crate::error::{ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{Key, MirrorFolder, RepositoryDir};
+use crate::store::key::{self, Key, RepositoryDir};
 
 /// How far to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,9 +57,7 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
         list_all(bucket.store.as_ref(), &root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
     let mut repositories: BTreeSet<RepositoryDir> = generations::repositories(bucket).await?.into_iter().collect();
     let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
-    // A generation's own folder is no repository of its own.
-    let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
-    repositories.extend(with_repomd.filter(is_own).map(RepositoryDir::new));
+    repositories.extend(with_repomd.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new));
     let keys = Keys::of(bucket).await?;
     let mut findings = Findings { repositories: Vec::new() };
     let mut failed = Vec::new();
@@ -90,6 +89,10 @@ async fn check_repository(
     let mut found = RepositoryFindings::of(repository.clone());
     let key = bucket.path(Key::Repomd { repository });
     let Some(read) = bucket.store.get(&key, None).await? else {
+        if deleted::last_of(bucket, repository).await?.is_some() {
+            found.notes.push("it was deleted; `yrm repo restore` brings it back".to_owned());
+            return Ok(found);
+        }
         found.problems.push(format!("{key} is missing, and this repository has earlier revisions"));
         return Ok(found);
     };

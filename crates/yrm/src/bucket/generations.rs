@@ -8,7 +8,7 @@ use super::locate::Locator;
 use crate::config::settings::did_you_mean;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
+use crate::store::key::{self, Key, RepositoryDir};
 
 /// Every repository that has ever committed a generation.
 pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
@@ -34,13 +34,7 @@ pub async fn there(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     let listed = list_all(bucket.store.as_ref(), &prefix).await?;
     let repomds =
         listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)?.strip_suffix("repodata/repomd.xml"));
-    // A revision's own folder for mirrors is no repository, nor is a tag's.
-    let is_own = |dir: &&str| {
-        let (above, name) = dir.trim_end_matches('/').rsplit_once('/').unwrap_or(("", dir));
-        let is_tag = above.rsplit('/').next() == Some("repodata") && name.starts_with(key::TAG_FOLDER);
-        !is_tag && MirrorFolder::parse(name).is_none()
-    };
-    found.extend(repomds.filter(is_own).map(RepositoryDir::new));
+    found.extend(repomds.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new));
     found.sort();
     Ok(found)
 }

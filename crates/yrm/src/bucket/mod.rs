@@ -9,6 +9,7 @@ pub mod catalog;
 pub mod clock;
 pub mod contents;
 pub mod counts;
+pub mod deleted;
 pub mod document;
 pub mod gate;
 pub mod generations;

@@ -116,6 +116,12 @@ impl fmt::Display for MirrorFolder {
     }
 }
 
+/// Whether a folder below `repo/` is a revision's own, or a tag's: what lies in it is no repository's.
+pub fn is_own_folder(dir: &str) -> bool {
+    let (above, name) = dir.trim_end_matches('/').rsplit_once('/').unwrap_or(("", dir));
+    above.rsplit('/').next() == Some("repodata") && (name.starts_with(TAG_FOLDER) || MirrorFolder::parse(name).is_some())
+}
+
 /// One object of the bucket.
 #[derive(Debug, Clone, Copy)]
 pub enum Key<'a> {
@@ -487,6 +493,7 @@ mod tests {
             let list = format!("https://a/repo/el9/repodata/{name}/\nhttps://b/repo/el9/repodata/{name}/\n");
             assert_eq!(MirrorFolder::named_by(list.as_bytes()), Some(folder));
         }
+        assert!(is_own_folder("el9/repodata/tag-v1/") && is_own_folder("repodata/tag-v1") && !is_own_folder("tag-v1"));
         let wrong = [
             format!("01-{repomd}"),
             format!("1-{repomd}-"),

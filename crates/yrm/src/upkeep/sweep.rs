@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use super::{left, untagged};
 use crate::bucket::catalog::Catalog;
 use crate::bucket::generations::{Generations, folders, generations, inner_repository};
+use crate::bucket::deleted;
 use crate::bucket::kept;
 use crate::bucket::listing::{MAX_PAGES, list_all};
 use crate::bucket::observe::catalog_of;
@@ -154,7 +155,7 @@ async fn sweep_repository(
     let (current, enclosed) = try_join(store.get(&repomd_key, None), enclosed(bucket, repository)).await?;
     let current = match current {
         Some(current) => Some(current),
-        None => deleted(bucket, repository, &generations).await?,
+        None => deleted::last_of(bucket, repository).await?.map(|(_, last)| last),
     };
     let Some(current) = current else {
         return Err(Error::new(ErrorKind::Corrupt, format!("cleaning up: {repomd_key} is missing"))
@@ -198,14 +199,6 @@ async fn sweep_repository(
     let deleted = delete_all(bucket, repository, doomed, (expires, began)).await?;
     untagged::forget(bucket, repository, &tags, expires).await?;
     Ok(Some(Swept { deleted, at: now }))
-}
-
-/// The last generation of a repository that was deleted: it holds nothing, and clients find no repomd.xml.
-async fn deleted(bucket: &Bucket, repository: &RepositoryDir, generations: &[(u64, Object)]) -> Result<Option<Read>> {
-    let Some((_, newest)) = generations.iter().max_by_key(|(revision, _)| *revision) else { return Ok(None) };
-    let Some(copy) = bucket.store.get(&newest.key, None).await? else { return Ok(None) };
-    let catalog = catalog_of(bucket, repository, Sha256::of(&copy.bytes)).await?;
-    Ok(catalog.is_some_and(|catalog| catalog.entries.len() == 0).then_some(copy))
 }
 
 /// Deletes what was listed and is still old, until the sweep that `began` then has taken its time; how many there were.

@@ -45,7 +45,10 @@ use crate::store::key::{self, RepositoryDir};
 /// lies in its folder when there was none, and empty only when there is nothing.
 pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Timestamp) -> Result<State> {
     if let Some(state) = last_generation(bucket, repository).await? {
-        tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last revision");
+        // One that held nothing was deleted.
+        if state.catalog.entries.len() > 0 {
+            tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last revision");
+        }
         return Ok(state);
     }
     let fresh = State::fresh(repository.clone(), bucket.compression(repository));

@@ -41,7 +41,7 @@ fn packages_below(folder: &Path) -> Vec<String> {
 #[test]
 fn dnf_installs_from_a_tag_what_the_repository_has_lost() {
     let folder = tagged(None);
-    let service = Service::of_files(folder.path());
+    let service = Service::start(folder.path());
     let key = format!("{}/RPM-GPG-KEY-yrm", service.1);
     let now = Client::new(&service.1, "yrm").dnf(&["install", "greeter"]);
     assert!(!now.status.success(), "it was removed");

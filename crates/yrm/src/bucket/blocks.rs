@@ -164,7 +164,8 @@ mod tests {
     #[test]
     fn a_block_is_about_a_folder_and_a_name_or_bytes() {
         let digest = Sha256::of(b"bad");
-        let looked = Looked { path: "el9/x/foo-1-1.noarch.rpm", nevra: "foo-1-1.noarch", digests: [None, Some(digest)] };
+        let looked =
+            Looked { path: "el9/x/foo-1-1.noarch.rpm", nevra: "foo-1-1.noarch", digests: [None, Some(digest)] };
         for (pattern, folder) in [
             ("foo", None),
             ("foo-1*", Some("el9")),

@@ -16,5 +16,5 @@ pub async fn last_of(bucket: &Bucket, repository: &RepositoryDir) -> Result<Opti
         return Ok(None);
     };
     let catalog = load_catalog(bucket, repository, &copy.bytes).await?;
-    Ok(catalog.is_some_and(|catalog| catalog.entries.len() == 0).then_some((revision, copy)))
+    Ok(catalog.is_some_and(|catalog| catalog.entries.is_empty()).then_some((revision, copy)))
 }

@@ -92,7 +92,9 @@ pub async fn revision_named(bucket: &Bucket, repository: &RepositoryDir, text: &
     let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
     Err(Error::new(ErrorKind::Config, format!("reading the revision {text:?}"))
         .because(format!("a revision is a number, and {repository} has no tag of that name"))
-        .hint(format!("{near}`yrm repo log` lists the revisions that are kept, and their tags; `current` is the newest")))
+        .hint(format!(
+            "{near}`yrm repo log` lists the revisions that are kept, and their tags; `current` is the newest"
+        )))
 }
 
 #[cfg(test)]
@@ -104,7 +106,8 @@ mod tests {
         for good in ["v1", "2026-11", "release_7.1", "a"] {
             assert!(check_name(good).is_ok(), "{good}");
         }
-        for bad in ["", "7", "1795896580", "current", "a/b", "..", ".a", "-a", "a b", "\u{e4}", "a%2f", &"a".repeat(65)] {
+        for bad in ["", "7", "1795896580", "current", "a/b", "..", ".a", "-a", "a b", "\u{e4}", "a%2f", &"a".repeat(65)]
+        {
             assert!(check_name(bad).is_err(), "{bad}");
         }
     }

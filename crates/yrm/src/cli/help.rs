@@ -153,7 +153,7 @@ pub(super) const VERBS: [Verb; 50] = [
         path: "package remove",
         examples: &[
             "yrm package remove -b ./bucket el9/foo-1-1.x86_64.rpm --dry-run",
-            "yrm package remove -b ./bucket 'foo-1.2*' --in el9 --block --reason CVE-2026-1",
+            "yrm package remove -b ./bucket 'foo-1.2*' --in el9 --block",
         ],
         more: &[
             "yrm package remove -b ./bucket el9/old/ test/foo-1-1.x86_64.rpm",
@@ -174,7 +174,7 @@ pub(super) const VERBS: [Verb; 50] = [
     },
     Verb {
         path: "package hold",
-        examples: &["yrm package hold -b ./bucket el9/foo-1-1.x86_64.rpm --reason 'the last good one'"],
+        examples: &["yrm package hold -b ./bucket el9/foo-1-1.x86_64.rpm --reason wanted"],
         more: &[],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_REMOVALS,
@@ -188,7 +188,10 @@ pub(super) const VERBS: [Verb; 50] = [
     },
     Verb {
         path: "package block",
-        examples: &["yrm package block -b ./bucket 'foo-1.2*' --in el9 --reason CVE-2026-1", "yrm package block -b ./bucket"],
+        examples: &[
+            "yrm package block -b ./bucket 'foo-1.2*' --in el9 --reason CVE-2026-1",
+            "yrm package block -b ./bucket",
+        ],
         more: &[],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_REMOVALS,

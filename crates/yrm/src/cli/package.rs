@@ -84,7 +84,9 @@ pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8>
         PackageVerb::Show(args) => show(args, &context.open(Purpose::Looking).await?, context).await,
         PackageVerb::Remove(args) => Box::pin(remove(args, &opened_to_change(context).await?, context)).await,
         PackageVerb::Hold(args) => Box::pin(marks::hold(args, &opened_to_change(context).await?, context, true)).await,
-        PackageVerb::Unhold(args) => Box::pin(marks::hold(args, &opened_to_change(context).await?, context, false)).await,
+        PackageVerb::Unhold(args) => {
+            Box::pin(marks::hold(args, &opened_to_change(context).await?, context, false)).await
+        }
         PackageVerb::Block(args) => Box::pin(marks::block(args, context)).await,
         PackageVerb::Unblock(args) => Box::pin(marks::unblock(args, context)).await,
         PackageVerb::Promote(args) => Box::pin(promote(args, &opened_to_change(context).await?, context)).await,
@@ -148,7 +150,9 @@ fn promotions(packages: &[Meant], to: &str) -> Result<Vec<Promotion>> {
         if let Some(other) = taken.insert(to.clone(), from.clone()) {
             return Err(Error::new(ErrorKind::Conflict, doing())
                 .because(format!("both {other} and {from} would become {to}"))
-                .hint("nothing was changed; name the folder above them (dev/), which keeps what lies below it in place"));
+                .hint(
+                    "nothing was changed; name the folder above them (dev/), which keeps what lies below it in place",
+                ));
         }
         if from != to {
             all.push(Promotion { from, to });

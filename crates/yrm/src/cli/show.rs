@@ -122,25 +122,25 @@ fn fitting(
     (globs, digest): (&[PackageGlob], Option<Sha256>),
     holds: &Holds,
 ) -> Vec<Version> {
-    let held = holds.by_pkgid();
+    let by_pkgid = holds.by_pkgid();
     let fates = forecast(bucket, &now);
     let Contents { repository, packages, .. } = now;
     let fits = |shown: &Shown| {
         let (nevra, path) = (shown.nevra.to_string(), repository.path_of(&shown.href));
-        let fits = |glob: &PackageGlob| glob.fits(&nevra, &path) || glob.fits(&nevra, &shown.href);
-        digest.map_or_else(|| globs.iter().any(fits), |digest| shown.pkgid == digest)
+        let is_it = |glob: &PackageGlob| glob.fits(&nevra, &path) || glob.fits(&nevra, &shown.href);
+        digest.map_or_else(|| globs.iter().any(is_it), |digest| shown.pkgid == digest)
     };
     let meant = packages.into_iter().enumerate().filter(|(_, shown)| fits(shown));
     let version = |(at, shown): (usize, Shown)| {
         let rules = FolderRules { gate: &bucket.gate, repository: &repository };
         let rule = bucket.pruned.at(rules, &shown.href);
         let prune = told(fates.as_ref().map(|fates| fates[at]), rule, now.catalog.is_none());
-        let held = held.get(shown.pkgid.to_string().as_str()).map(|hold| Hold::clone(hold));
-        let prune = match &held {
+        let hold = by_pkgid.get(shown.pkgid.to_string().as_str()).map(|hold| Hold::clone(hold));
+        let prune = match &hold {
             Some(hold) => PruneForecast { at: None, why: hold.told() },
             None => prune,
         };
-        Version { repository: repository.clone(), shown, prune, held, told: None }
+        Version { repository: repository.clone(), shown, prune, held: hold, told: None }
     };
     meant.map(version).collect()
 }

@@ -91,14 +91,25 @@ fn went(report: &Report) -> String {
     let marks = report.marked.iter().map(|one| {
         let of = one.nevra.clone().or_else(|| Some(format!("revision {}", one.revision?)));
         let repository = one.repository.as_ref().map_or_else(|| "everywhere".to_owned(), ToString::to_string);
-        [one.mark.name().to_owned(), one.name.clone(), of.unwrap_or_default(), repository, one.why.clone().unwrap_or_default()]
+        [
+            one.mark.name().to_owned(),
+            one.name.clone(),
+            of.unwrap_or_default(),
+            repository,
+            one.why.clone().unwrap_or_default(),
+        ]
     });
     parts.push(section(report, ("Marked", "Would be marked"), ["mark", "name", "of", "repository", ""], marks));
     let held = report.held.iter().map(|package| {
         let [nevra, path] = row(package);
         [nevra, path, package.why.clone().unwrap_or_default()]
     });
-    parts.push(section(report, ("Held, and not pruned", "Held, and would not be pruned"), ["package", "path", "why"], held));
+    parts.push(section(
+        report,
+        ("Held, and not pruned", "Held, and would not be pruned"),
+        ["package", "path", "why"],
+        held,
+    ));
     for (titles, keys) in [
         (("Released", "Would be released"), &report.released),
         (("Deleted from quarantine", "Would be deleted from quarantine"), &report.deleted),

@@ -42,7 +42,9 @@ impl Which {
             texts.extend(lines_of_stdin().await?);
         }
         if texts.is_empty() {
-            return Err(Error::new(ErrorKind::Config, "reading the packages from stdin").because("there is no line in it"));
+            return Err(
+                Error::new(ErrorKind::Config, "reading the packages from stdin").because("there is no line in it")
+            );
         }
         Ok(texts)
     }

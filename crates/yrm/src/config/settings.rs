@@ -286,7 +286,7 @@ pub const SETTINGS: &[Setting] = &[
         "The events to send: published, rejected (quarantine), failing (and working again), removed, pruned, rolled_back, \
          promoted, settings.",
     )
-    .default("published,rejected,failing,removed,rolled_back,promoted,settings,marked"),
+    .default("published,rejected,failing,removed,rolled_back,promoted,settings"),
     Setting::new(
         "notify-shape",
         Group::Publish,

@@ -107,7 +107,10 @@ impl Publisher {
             begun.report.marked.extend(block::block(&self.bucket, &blocked, &word).await?);
         }
         if also.purge {
-            begun.report.marked.extend(purge::announce(&self.bucket, &self.memory_of(&packages, run).await?, &word).await?);
+            begun
+                .report
+                .marked
+                .extend(purge::announce(&self.bucket, &self.memory_of(&packages, run).await?, &word).await?);
         }
         for (repository, hrefs) in packages {
             self.perform(&mut begun, &repository, Vec::new(), &Errand::Remove(hrefs)).await;
@@ -205,13 +208,12 @@ impl Publisher {
     /// Published packages as candidates for where they are wanted.
     async fn candidates(&self, promotions: &[Promotion], run: RunId) -> Result<Vec<Wanted>> {
         settings::agree(&self.bucket, run).await?;
+        let sources = promotions.iter().map(|promotion| source_of(&self.bucket, promotion));
+        let sources: BTreeSet<RepositoryDir> = sources.map(|at| at.map(|(from, _)| from)).collect::<Result<_>>()?;
         let mut states: BTreeMap<RepositoryDir, State> = BTreeMap::new();
-        for promotion in promotions {
-            let (repository, _) = source_of(&self.bucket, promotion)?;
-            if !states.contains_key(&repository) {
-                let state = state_of(&self.bucket, &self.memory, &repository, run).await?;
-                states.insert(repository, state);
-            }
+        for repository in sources {
+            let state = state_of(&self.bucket, &self.memory, &repository, run).await?;
+            states.insert(repository, state);
         }
         // Collected first: a stream over borrowing closures is not Send.
         let reads: Vec<_> =

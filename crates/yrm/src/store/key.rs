@@ -119,7 +119,8 @@ impl fmt::Display for MirrorFolder {
 /// Whether a folder below `repo/` is a revision's own, or a tag's: what lies in it is no repository's.
 pub fn is_own_folder(dir: &str) -> bool {
     let (above, name) = dir.trim_end_matches('/').rsplit_once('/').unwrap_or(("", dir));
-    above.rsplit('/').next() == Some("repodata") && (name.starts_with(TAG_FOLDER) || MirrorFolder::parse(name).is_some())
+    above.rsplit('/').next() == Some("repodata")
+        && (name.starts_with(TAG_FOLDER) || MirrorFolder::parse(name).is_some())
 }
 
 /// One object of the bucket.
@@ -315,12 +316,14 @@ impl Key<'_> {
             Self::Inbox { .. } | Self::Package { .. } | Self::Signed { .. } | Self::Quarantined { .. } => {
                 "application/x-rpm"
             }
-            Self::Metadata { href, .. } | Self::MirrorFile { href, .. } | Self::TagFile { href, .. } => match href.rsplit_once('.') {
-                Some((_, "gz")) => "application/gzip",
-                Some((_, "zst")) => "application/zstd",
-                Some((_, "asc")) => "application/pgp-signature",
-                Some(_) | None => "text/xml",
-            },
+            Self::Metadata { href, .. } | Self::MirrorFile { href, .. } | Self::TagFile { href, .. } => {
+                match href.rsplit_once('.') {
+                    Some((_, "gz")) => "application/gzip",
+                    Some((_, "zst")) => "application/zstd",
+                    Some((_, "asc")) => "application/pgp-signature",
+                    Some(_) | None => "text/xml",
+                }
+            }
             Self::Mirrorlist { .. } => "text/plain; charset=utf-8",
             Self::Repomd { .. } | Self::Generation { .. } => "text/xml",
             Self::Signature { .. } | Self::GenerationSignature { .. } => "application/pgp-signature",

@@ -18,8 +18,8 @@ use tokio::time::Instant;
 
 use super::{left, untagged};
 use crate::bucket::catalog::Catalog;
-use crate::bucket::generations::{Generations, folders, generations, inner_repository};
 use crate::bucket::deleted;
+use crate::bucket::generations::{Generations, folders, generations, inner_repository};
 use crate::bucket::kept;
 use crate::bucket::listing::{MAX_PAGES, list_all};
 use crate::bucket::observe::catalog_of;
@@ -316,10 +316,10 @@ fn split(
     let superseded: Vec<Timestamp> =
         generations.iter().skip(1).map(|(_, next)| next.modified).chain([switched]).collect();
     let newest = generations.last().map(|(revision, _)| *revision);
-    let (over, retained): (Vec<_>, Vec<_>) = generations
-        .into_iter()
-        .zip(superseded)
-        .partition(|((revision, _), superseded)| *superseded < expires && Some(*revision) != newest && !is_tagged(*revision));
+    let (over, retained): (Vec<_>, Vec<_>) =
+        generations.into_iter().zip(superseded).partition(|((revision, _), superseded)| {
+            *superseded < expires && Some(*revision) != newest && !is_tagged(*revision)
+        });
     let objects = |generations: Vec<((u64, Object), Timestamp)>| generations.into_iter().map(|((_, o), _)| o).collect();
     (objects(retained), objects(over))
 }

@@ -45,7 +45,8 @@ fn lies(at: &Path, path: &str) -> bool {
 
 #[test]
 fn many_packages_leave_several_repositories_by_paths_names_patterns_folders_and_stdin() {
-    let all = ["dev/a-1.rpm", "dev/a-2.rpm", "dev/b-1.rpm", "prod/a-1.rpm", "prod/c-1.rpm", "test/d-1.rpm", "test/e-1.rpm"];
+    let all =
+        ["dev/a-1.rpm", "dev/a-2.rpm", "dev/b-1.rpm", "prod/a-1.rpm", "prod/c-1.rpm", "test/d-1.rpm", "test/e-1.rpm"];
     let folder = bucket_with(&all);
     let at = folder.path();
     let would = |arguments: &[&str]| {
@@ -133,7 +134,8 @@ fn what_each_verb_prints_every_other_accepts() {
         let printed = json(at, &arguments);
         let rows = if list.is_empty() { printed.clone() } else { printed[list].clone() };
         let rows: Vec<Value> = rows.as_array().unwrap_or_else(|| panic!("{what}: {printed}")).clone();
-        let tool = rows.iter().find(|row| row["nevra"] == "tool-1-1.noarch").unwrap_or_else(|| panic!("{what}: {printed}"));
+        let tool =
+            rows.iter().find(|row| row["nevra"] == "tool-1-1.noarch").unwrap_or_else(|| panic!("{what}: {printed}"));
         let of_row = names_of(tool);
         assert!(!of_row.is_empty(), "{what}: {tool}");
         names.extend(of_row);
@@ -219,7 +221,10 @@ fn a_held_package_is_not_pruned_until_it_is_released() {
     prune_all(at);
     std::thread::sleep(std::time::Duration::from_millis(1_100));
     let would = json(at, &["prune", "--dry-run"]);
-    assert_eq!((paths(&would, "pruned"), paths(&would, "held")), (vec!["dev/a-2.rpm".to_owned()], vec!["dev/a-1.rpm".to_owned()]));
+    assert_eq!(
+        (paths(&would, "pruned"), paths(&would, "held")),
+        (vec!["dev/a-2.rpm".to_owned()], vec!["dev/a-1.rpm".to_owned()])
+    );
     let why = would["held"][0]["why"].as_str().unwrap();
     assert!(why.contains("held by ada") && why.contains("the last good one"), "{why}");
     let (_, text, _) = said(at, &["prune", "--dry-run"]);
@@ -278,7 +283,10 @@ fn what_is_blocked_comes_back_by_no_upload_no_promotion_and_no_rollback() {
     let at = folder.path();
     let before = revisions(at, "dev")[0].clone();
     let report = json(at, &["package", "remove", "dev/a-1.rpm", "--block", "--reason", "CVE-2026-1"]);
-    assert_eq!((paths(&report, "removed"), report["marked"][0]["mark"].as_str()), (vec!["dev/a-1.rpm".to_owned()], Some("block")));
+    assert_eq!(
+        (paths(&report, "removed"), report["marked"][0]["mark"].as_str()),
+        (vec!["dev/a-1.rpm".to_owned()], Some("block"))
+    );
     // The same again, and a rebuild of it.
     drop_file(at, "dev/a-1.rpm", &Rpm::new("a", "1", "1", "noarch").build_time(9).build());
     json(at, &["run"]);
@@ -312,7 +320,10 @@ fn a_block_by_digest_is_about_these_bytes_alone() {
     let at = folder.path();
     let bad = Rpm::new("a", "1", "1", "noarch").build_time(1).build();
     let good = Rpm::new("a", "1", "1", "noarch").build_time(2).build();
-    json(at, &["package", "block", &rpmmd::checksum::Sha256::of(&bad).to_string(), "--reason", "it has a password in it"]);
+    json(
+        at,
+        &["package", "block", &rpmmd::checksum::Sha256::of(&bad).to_string(), "--reason", "it has a password in it"],
+    );
     drop_file(at, "dev/a-1.rpm", &bad);
     json(at, &["run"]);
     assert_eq!(quarantined(at).pop().unwrap().0, "E_BLOCKED");
@@ -418,7 +429,9 @@ fn a_tag_is_taken_where_a_revision_is_and_has_a_folder() {
     assert!(files(at, "repo/dev/repodata/tag-v1").contains(&"repo/dev/repodata/tag-v1/repodata/repomd.xml".to_owned()));
     json(at, &["repo", "untag", "v1", "--in", "dev"]);
     assert_eq!(json(at, &["repo", "tags", "--in", "dev"]), Value::Array(vec![]));
-    assert!(!files(at, "repo/dev/repodata/tag-v1").contains(&"repo/dev/repodata/tag-v1/repodata/repomd.xml".to_owned()));
+    assert!(
+        !files(at, "repo/dev/repodata/tag-v1").contains(&"repo/dev/repodata/tag-v1/repodata/repomd.xml".to_owned())
+    );
     json(at, &["check"]);
 }
 

@@ -89,7 +89,8 @@ fn an_address_stands_before_every_href_and_the_hrefs_stay() {
         let below = RenderOptions { location_base: BASE, ..RenderOptions::new(compression) };
         let based = primary(below, &[Slot::Kept(0..all.len())], Some(previous(&flat, ""))).unwrap();
         let again = primary(below, &fresh, None).unwrap();
-        let xml = |file: &[u8]| String::from_utf8(crate::compress::decompress(file, 1 << 30).unwrap().into_owned()).unwrap();
+        let xml =
+            |file: &[u8]| String::from_utf8(crate::compress::decompress(file, 1 << 30).unwrap().into_owned()).unwrap();
         let (flat, based, again) = (xml(&flat.1), xml(&based.1), xml(&again.1));
         let wanted = flat.replace("<location href=", &format!("<location xml:base=\"{BASE}\" href="));
         assert_eq!((&based, &again), (&wanted, &wanted));

@@ -46,7 +46,7 @@ use crate::store::key::{self, RepositoryDir};
 pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Timestamp) -> Result<State> {
     if let Some(state) = last_generation(bucket, repository).await? {
         // One that held nothing was deleted.
-        if state.catalog.entries.len() > 0 {
+        if !state.catalog.entries.is_empty() {
             tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last revision");
         }
         return Ok(state);
@@ -196,12 +196,7 @@ pub(crate) async fn rebuild_through_the_gate(bucket: &Bucket, state: State, now:
     Ok(tell(state, TakenOver { told, kept: Kept::default() }))
 }
 
-async fn rebuilt(
-    bucket: &Bucket,
-    state: State,
-    gate: Option<Inspector>,
-    now: Timestamp,
-) -> Result<(State, Adoption)> {
+async fn rebuilt(bucket: &Bucket, state: State, gate: Option<Inspector>, now: Timestamp) -> Result<(State, Adoption)> {
     let repository = state.repository.clone();
     // Whoever rebuilds a large repository has leave to already.
     let folder = Folder::list(bucket, &repository).await?;

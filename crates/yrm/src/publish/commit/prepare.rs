@@ -61,7 +61,7 @@ impl Prepared {
         // What has no ETag is the last generation's copy: clients find nothing until it is put back.
         // One that held nothing was deleted, or is missed by nobody.
         let lost = self.state.current.as_ref().is_some_and(|current| current.etag.is_none());
-        let lost = lost && self.state.catalog.entries.len() > 0;
+        let lost = lost && !self.state.catalog.entries.is_empty();
         self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking && !lost
     }
 
@@ -82,7 +82,9 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared> {
     let Work { bucket, errand, .. } = work;
     let mut plan = match errand {
-        Errand::Publish | Errand::Put | Errand::Move => plan_unanswered(work, &state, &mut candidates, settlement).await?,
+        Errand::Publish | Errand::Put | Errand::Move => {
+            plan_unanswered(work, &state, &mut candidates, settlement).await?
+        }
         Errand::Empty => Plan { remove: (0..state.catalog.entries.len()).collect(), ..Plan::default() },
         Errand::Rebuild => Plan::default(),
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),

@@ -51,9 +51,15 @@ pub(crate) fn keep_out(
         if let Some(block) = blocks.blocking(Looked { path: &of_path, nevra: &nevra, digests }) {
             let sha256 = candidate.uploaded_sha256();
             let message = format!("{nevra} is {}", block.told());
-            settlement.conflicts.push(Rejection { dropped: candidate.dropped, reason: Reason::Blocked, message, sha256 });
+            settlement.conflicts.push(Rejection {
+                dropped: candidate.dropped,
+                reason: Reason::Blocked,
+                message,
+                sha256,
+            });
         } else if blocks.is_being_purged(repository, &candidate.href) {
-            let why = "the package that was there is being purged; `yrm package remove --purge` or a clean-up ends that";
+            let why =
+                "the package that was there is being purged; `yrm package remove --purge` or a clean-up ends that";
             settlement.wait(&candidate.dropped, why.to_owned());
         } else {
             staying.push(candidate);

@@ -33,7 +33,14 @@ pub(crate) async fn announce(
         refuse_shared(bucket, repository, package).await?;
         let (name, nevra) = (repository.path_of(&package.href), Some(package.nevra.clone()));
         let why = None;
-        marked.push(Marked { mark: Mark::Purge, repository: Some(repository.clone()), name, nevra, revision: None, why });
+        marked.push(Marked {
+            mark: Mark::Purge,
+            repository: Some(repository.clone()),
+            name,
+            nevra,
+            revision: None,
+            why,
+        });
     }
     let who = naming(bucket, packages).await?;
     for (one, (repository, package)) in marked.iter_mut().zip(packages) {
@@ -88,7 +95,8 @@ async fn naming(
         for (revision, object) in copies {
             let Some(copy) = bucket.store.get(&object.key, None).await? else { continue };
             let Some(catalog) = load_catalog(bucket, repository, &copy.bytes).await? else { continue };
-            let names: Vec<&str> = tags.live().filter(|tag| tag.revision == revision).map(|tag| tag.name.as_str()).collect();
+            let names: Vec<&str> =
+                tags.live().filter(|tag| tag.revision == revision).map(|tag| tag.name.as_str()).collect();
             let of_tags = if names.is_empty() { String::new() } else { format!(" (tagged {})", names.join(", ")) };
             for href in hrefs.iter().filter(|href| catalog.entries.position(href).is_some()) {
                 let revision = format!("{revision}{of_tags}");

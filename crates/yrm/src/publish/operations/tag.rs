@@ -38,7 +38,8 @@ pub(crate) async fn tag(
     (id, word): (Ulid, &Word),
 ) -> Result<Vec<Marked>> {
     check_name(name)?;
-    let refuse = |why: String| Error::new(ErrorKind::Conflict, format!("tagging {revision} of {repository}")).because(why);
+    let refuse =
+        |why: String| Error::new(ErrorKind::Conflict, format!("tagging {revision} of {repository}")).because(why);
     let tags = Tags::of(bucket, repository).await?;
     if let Some(other) = tags.named(name).filter(|other| other.revision != revision) {
         return Err(refuse(format!("{name} is the name of {}", other.revision))

@@ -18,7 +18,7 @@ pub(crate) async fn take_away(bucket: &Bucket, repository: &RepositoryDir) -> Re
     let path = bucket.path(Key::Repomd { repository });
     if let Some(read) = bucket.store.get(&path, None).await? {
         let catalog = load_catalog(bucket, repository, &read.bytes).await?;
-        if catalog.is_none_or(|catalog| catalog.entries.len() > 0) {
+        if catalog.is_none_or(|catalog| !catalog.entries.is_empty()) {
             return Err(Error::new(ErrorKind::Conflict, format!("deleting {repository}"))
                 .because("somebody published there meanwhile")
                 .hint("its packages had left it, and are fetchable for the grace period; look at it, and try again"));
@@ -60,9 +60,10 @@ pub(crate) async fn to_restore(bucket: &Bucket, repository: &RepositoryDir) -> R
             delete_seen(bucket, &path, &read.object.etag).await?;
         }
         let catalog = if is_there { load_catalog(bucket, repository, &read.bytes).await? } else { None };
-        if is_there && catalog.is_none_or(|catalog| catalog.entries.len() > 0) {
-            return Err(refuse("it is there, and has packages")
-                .hint("`yrm repo rollback` brings back an earlier revision, `yrm repo rebuild` makes its metadata anew"));
+        if is_there && catalog.is_none_or(|catalog| !catalog.entries.is_empty()) {
+            return Err(refuse("it is there, and has packages").hint(
+                "`yrm repo rollback` brings back an earlier revision, `yrm repo rebuild` makes its metadata anew",
+            ));
         }
     }
     let mut copies = generations::generations(bucket, repository).await?.copies;
@@ -70,10 +71,11 @@ pub(crate) async fn to_restore(bucket: &Bucket, repository: &RepositoryDir) -> R
     for (at, (revision, object)) in copies.iter().enumerate() {
         let Some(copy) = bucket.store.get(&object.key, None).await? else { continue };
         let Some(catalog) = load_catalog(bucket, repository, &copy.bytes).await? else { continue };
-        if catalog.entries.len() > 0 {
+        if !catalog.entries.is_empty() {
             return Ok(if at == 0 && !is_there { Restoring::PutBack } else { Restoring::RollBack(*revision) });
         }
     }
-    Err(refuse("no revision of it that had packages is kept")
-        .hint("revisions are kept for the grace period; upload the packages again, or restore the bucket from a backup"))
+    Err(refuse("no revision of it that had packages is kept").hint(
+        "revisions are kept for the grace period; upload the packages again, or restore the bucket from a backup",
+    ))
 }

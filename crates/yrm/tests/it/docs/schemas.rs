@@ -75,10 +75,7 @@ fn schemas() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         (
             "report.json",
-            one(
-                "Report",
-                "yrm run, what changes packages and repositories, yrm history show, and .yrm/history/*.json",
-            ),
+            one("Report", "yrm run, what changes packages and repositories, yrm history show, and .yrm/history/*.json"),
         ),
         ("history.json", list_of("Report", "yrm history")),
         ("receipt.json", receipt),
@@ -347,7 +344,7 @@ fn what_the_program_prints_fits_the_schemas() {
     judge.judge("settings-set.json", &set.out);
     report(&mut judge, "run -b ./b --per-folder --on-conflict replace");
     for line in [
-        "package hold dev/a-1.rpm -b ./b --reason once",
+        "package hold b --in dev -b ./b --reason once",
         "package block nothing-* --in dev -b ./b --reason never",
         "repo tag current v1 --in dev -b ./b",
     ] {

@@ -29,7 +29,8 @@ impl Judge {
         for hold in holds["holds"].as_array().into_iter().flatten().filter(|hold| is_known(hold)) {
             let is_it = |named: &Named| hold["pkgid"] == named.sha256.to_string().as_str() && !is_replaced(named);
             let lost = left.iter().filter(|(_, named)| matches!(who, Who::Manager(_)) && is_it(named));
-            broken.extend(lost.map(|(href, _)| format!("HELD: {who:?} pruned {href} of {repository:?}, which is held")));
+            broken
+                .extend(lost.map(|(href, _)| format!("HELD: {who:?} pruned {href} of {repository:?}, which is held")));
         }
         let blocks = self.document(".yrm/blocks.json");
         for block in blocks["blocks"].as_array().into_iter().flatten() {

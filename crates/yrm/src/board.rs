@@ -296,6 +296,8 @@ pub(crate) mod tests {
             restored: Vec::new(),
             released: vec![],
             deleted: vec![],
+            marked: vec![],
+            held: vec![],
             replaced: vec![],
             repositories: vec![],
             cleaned_up: 0,

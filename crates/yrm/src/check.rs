@@ -20,6 +20,7 @@ use self::mirror::{Flat, check_mirror};
 use self::orphans::orphans;
 pub use self::orphans::{Orphan, Why};
 use self::signature::{Keys, Verdict};
+use crate::bucket::deleted;
 use crate::bucket::generations::{folders, inner_repository};
 use crate::bucket::href;
 use crate::bucket::listing::list_all;
@@ -28,7 +29,7 @@ use crate::bucket::{Bucket, aside};
 use crate::bucket::{generations, signature as signatures};
 use crate::error::{ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{Key, MirrorFolder, RepositoryDir, repository_prefix};
+use crate::store::key::{self, Key, RepositoryDir};
 
 /// How far to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,9 +61,7 @@ pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
         list_all(bucket.store.as_ref(), &root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
     let mut repositories: BTreeSet<RepositoryDir> = generations::repositories(bucket).await?.into_iter().collect();
     let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
-    // A generation's own folder is no repository of its own.
-    let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
-    repositories.extend(with_repomd.filter(is_own).map(RepositoryDir::new));
+    repositories.extend(with_repomd.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new));
     let keys = Keys::of(bucket).await?;
     let mut findings = Findings { repositories: Vec::new() };
     let mut failed = Vec::new();
@@ -94,6 +93,10 @@ async fn check_repository(
     let mut found = RepositoryFindings::of(repository.clone());
     let key = bucket.path(Key::Repomd { repository });
     let Some(read) = bucket.store.get(&key, None).await? else {
+        if deleted::last_of(bucket, repository).await?.is_some() {
+            found.notes.push("it was deleted; `yrm repo restore` brings it back".to_owned());
+            return Ok(found);
+        }
         found.problems.push(format!("{key} is missing, and this repository has earlier revisions"));
         return Ok(found);
     };
@@ -216,7 +219,7 @@ fn unnamed<'l>(
     listed: &'l BTreeMap<String, Object>,
     named: &BTreeSet<&str>,
 ) -> Vec<&'l Object> {
-    let prefix = repository_prefix(&bucket.policy.folders, repository);
+    let prefix = key::repository_prefix(&bucket.policy.folders, repository);
     let repo_bytes = bucket.policy.folders.repo.len() + 1;
     let inside = || listed.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
     let below: BTreeSet<String> = inside().filter_map(|(key, _)| inner_repository(&key[prefix.len()..])).collect();

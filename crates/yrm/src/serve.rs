@@ -131,6 +131,7 @@ fn event(report: &Report) -> Event {
         (counts.restored, "brought back"),
         (counts.replaced, "replaced"),
         (counts.pruned, "pruned"),
+        (counts.marked, "marked"),
     ];
     let counted = counted.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
     let said = [("By", &report.by), ("Reason", &report.reason)];

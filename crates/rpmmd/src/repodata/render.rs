@@ -103,23 +103,47 @@ struct Work<'a> {
     prefixes: Prefixes,
 }
 
-/// What packages' hrefs still lack.
+/// What packages' locations still lack.
 #[derive(Clone, Copy)]
 struct Prefixes {
-    fresh: &'static str,
-    kept: &'static str,
+    fresh: Lack,
+    kept: Lack,
 }
+
+/// What a package's location lacks: an address that its href is below, and what the href begins with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Lack {
+    base: &'static str,
+    href: &'static str,
+}
+
+impl Lack {
+    const NOTHING: Self = Self { base: "", href: "" };
+
+    /// How much longer a package's XML becomes.
+    fn len(self) -> usize {
+        let base = if self.base.is_empty() { 0 } else { BASE[0].len() + self.base.len() + BASE[1].len() };
+        base + self.href.len()
+    }
+
+    fn is_empty(self) -> bool {
+        self == Self::NOTHING
+    }
+}
+
+/// What stands around the address.
+const BASE: [&str; 2] = ["xml:base=\"", "\" "];
 
 impl Prefixes {
     /// Only primary has hrefs.
     fn of(document: Document, options: RenderOptions, previous: Option<Previous<'_>>) -> Result<Self, RenderError> {
         if document != Document::Primary {
-            return Ok(Self { fresh: "", kept: "" });
+            return Ok(Self { fresh: Lack::NOTHING, kept: Lack::NOTHING });
         }
-        let fresh = options.href_prefix;
+        let fresh = Lack { base: options.location_base, href: options.href_prefix };
         match previous.map_or("", |previous| previous.href_prefix) {
             "" => Ok(Self { fresh, kept: fresh }),
-            there if there == fresh => Ok(Self { fresh, kept: "" }),
+            there if there == fresh.href && fresh.base.is_empty() => Ok(Self { fresh, kept: Lack::NOTHING }),
             _ => Err(RenderError::PreviousMismatch),
         }
     }
@@ -247,16 +271,20 @@ impl Work<'_> {
 
 /// What stands before the href in our own primary. No field's text can contain it unescaped.
 const HREF: &[u8] = b"<location href=\"";
+/// Bytes of its name, after which other attributes may stand.
+const LOCATION_BYTES: usize = b"<location ".len();
 
-/// Appends a package's XML, its href after a prefix.
-fn append_with(prefix: &str, xml: &[u8], out: &mut Vec<u8>) -> Result<(), RenderError> {
-    if prefix.is_empty() {
+/// Appends a package's XML, its location with what it lacks.
+fn append_with(lack: Lack, xml: &[u8], out: &mut Vec<u8>) -> Result<(), RenderError> {
+    if lack.is_empty() {
         out.extend_from_slice(xml);
         return Ok(());
     }
-    let found = xml.windows(HREF.len()).position(|window| window == HREF);
-    let (before, after) = xml.split_at(found.ok_or(RenderError::PreviousMismatch)? + HREF.len());
-    for part in [before, prefix.as_bytes(), after] {
+    let found = xml.windows(HREF.len()).position(|window| window == HREF).ok_or(RenderError::PreviousMismatch)?;
+    let (before, rest) = xml.split_at(found + LOCATION_BYTES);
+    let (href, after) = rest.split_at(HREF.len() - LOCATION_BYTES);
+    let [open, close] = if lack.base.is_empty() { ["", ""] } else { BASE };
+    for part in [before, open.as_bytes(), lack.base.as_bytes(), close.as_bytes(), href, lack.href.as_bytes(), after] {
         out.extend_from_slice(part);
     }
     Ok(())

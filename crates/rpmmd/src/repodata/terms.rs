@@ -55,12 +55,22 @@ pub struct RenderOptions {
     /// counts as the repository's to where the packages are (`../../`). It holds nothing
     /// that markup escapes. Only [`render`](super::render()) heeds it.
     pub href_prefix: &'static str,
+    /// The address that every package's location is below in primary, as `xml:base`; empty for where the file counts as the
+    /// repository's. It holds nothing that markup escapes. Only [`render`](super::render()) heeds it.
+    pub location_base: &'static str,
 }
 
 impl RenderOptions {
     /// The options of a repository kept by blocks: the default level, no open checksum.
     pub fn new(compression: Compression) -> Self {
-        Self { compression, level: compression.default_level(), open_checksum: false, mark: None, href_prefix: "" }
+        Self {
+            compression,
+            level: compression.default_level(),
+            open_checksum: false,
+            mark: None,
+            href_prefix: "",
+            location_base: "",
+        }
     }
 }
 

@@ -40,6 +40,8 @@ impl Report {
             released: self.released.len() + more.released,
             deleted: self.deleted.len() + more.deleted,
             noticed: self.noticed.len() + more.noticed,
+            marked: self.marked.len() + more.marked,
+            held: self.held.len() + more.held,
             repositories: self.repositories.len() + more.repositories,
             errors: self.errors.len() + more.errors,
         }
@@ -106,6 +108,8 @@ impl Report {
             restored,
             released,
             deleted,
+            marked,
+            held,
             repositories,
             cleaned_up,
             errors,
@@ -139,6 +143,8 @@ impl Report {
         self.restored.extend(restored);
         self.released.extend(released);
         self.deleted.extend(deleted);
+        self.marked.extend(marked);
+        self.held.extend(held);
         self.repositories.extend(repositories);
         self.cleaned_up += cleaned_up;
         for line in errors {
@@ -173,6 +179,8 @@ impl Report {
         let restored = first(&self.restored, &mut room, &mut left_out.restored);
         let released = first(&self.released, &mut room, &mut left_out.released);
         let deleted = first(&self.deleted, &mut room, &mut left_out.deleted);
+        let marked = first(&self.marked, &mut room, &mut left_out.marked);
+        let held = first(&self.held, &mut room, &mut left_out.held);
         let pruned = first(&self.pruned, &mut room, &mut left_out.pruned);
         let rejected = first(&self.rejected, &mut room, &mut left_out.rejected);
         let mut unlisted = 0;
@@ -207,6 +215,8 @@ impl Report {
             restored,
             released,
             deleted,
+            marked,
+            held,
             repositories,
             cleaned_up: self.cleaned_up,
             uploaders,

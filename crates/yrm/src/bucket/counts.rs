@@ -36,6 +36,10 @@ pub struct Counts {
     pub deleted: usize,
     /// Repositories that somebody else had changed.
     pub noticed: usize,
+    /// Things held, blocked, tagged or purged, or so before.
+    pub marked: usize,
+    /// Packages that would have been pruned, and are held.
+    pub held: usize,
     /// Repositories looked at.
     pub repositories: usize,
     /// Things that went wrong.

@@ -10,7 +10,7 @@ use super::locate::Locator;
 use crate::config::settings::did_you_mean;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
-use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
+use crate::store::key::{self, Key, RepositoryDir};
 
 /// Every repository that has ever committed a generation.
 pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
@@ -36,9 +36,7 @@ pub async fn there(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     let listed = list_all(bucket.store.as_ref(), &prefix).await?;
     let repomds =
         listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)?.strip_suffix("repodata/repomd.xml"));
-    // A revision's own folder for mirrors is no repository.
-    let is_own = |dir: &&str| dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_none();
-    found.extend(repomds.filter(is_own).map(RepositoryDir::new));
+    found.extend(repomds.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new));
     found.sort();
     Ok(found)
 }

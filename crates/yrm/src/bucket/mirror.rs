@@ -44,6 +44,15 @@ impl MirrorRules {
         self.on || self.rules.iter().any(|(_, on)| *on == Some(true))
     }
 
+    /// The address of a repository, with a slash at its end, if the configuration says how clients reach the bucket.
+    pub(crate) fn address_of(&self, repository: &RepositoryDir) -> Option<String> {
+        let dir = in_url(repository.as_str());
+        let dir = if dir.is_empty() { dir } else { format!("{dir}/") };
+        // Whatever markup escapes is spelt out in an address.
+        let url = self.public_urls.first().filter(|url| !url.contains(['&', '<', '>', '"', '\'']))?;
+        Some(format!("{}/{dir}", url.trim_end_matches('/')))
+    }
+
     /// The list of mirrors that names `folder`: a line for each address of ours.
     pub(crate) fn list(&self, repository: &RepositoryDir, folder: &MirrorFolder) -> Bytes {
         let dir = match repository.as_str() {

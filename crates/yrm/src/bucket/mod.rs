@@ -3,14 +3,18 @@
 //! this floor and nothing above it.
 
 pub mod aside;
+pub mod blocks;
 pub mod bounds;
 pub mod catalog;
 pub mod clock;
 pub mod contents;
 pub mod counts;
+pub mod deleted;
+pub mod document;
 pub mod gate;
 pub mod generations;
 pub mod history;
+pub mod holds;
 pub mod href;
 pub mod inbox;
 pub mod keeping;
@@ -18,6 +22,7 @@ pub mod kept;
 pub mod listing;
 pub mod locate;
 pub mod log;
+pub mod meant;
 pub mod mirror;
 pub mod mirrorlist;
 pub mod naming;
@@ -30,6 +35,7 @@ pub mod report;
 pub mod settings;
 pub mod signature;
 pub mod state;
+pub mod tags;
 pub mod uploaders;
 pub mod verdict;
 

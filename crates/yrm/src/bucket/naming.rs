@@ -14,6 +14,11 @@ pub fn path(repository: &str, href: &str) -> String {
     RepositoryDir::new(repository).path_of(href)
 }
 
+/// What of a path lies below a folder that ends in a slash; `/` is above all.
+pub fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
+    path.strip_prefix(folder.trim_start_matches('/')).filter(|rest| !rest.is_empty())
+}
+
 /// A pattern for packages: `foo`, `foo-1.2*`, `*.src`, `el9/x86_64/foo-*`. Large and small letters are the same.
 #[derive(Debug, Clone)]
 pub struct PackageGlob {

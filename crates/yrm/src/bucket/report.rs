@@ -10,6 +10,7 @@ use ulid::Ulid;
 pub use super::counts::{Counts, KeySet};
 pub use super::noticed::{Found, Noticed, Outcome};
 pub use crate::store::counted::Usage;
+use crate::store::key::RepositoryDir;
 
 /// One run. A run with an empty inbox has empty lists. Lists that grow with what waits hold the first
 /// things, and [`Report::counts`] says how many there are ([`super::bounds`]).
@@ -65,6 +66,12 @@ pub struct Report {
     /// Files that were deleted from quarantine, or that no metadata names and the next clean-up deletes: their keys.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub deleted: Vec<String>,
+    /// What was held, blocked, tagged or purged, or was so before.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub marked: Vec<Marked>,
+    /// Old versions that the prune rule would take, and that are held.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub held: Vec<TakenOut>,
     /// The repositories that were looked at.
     pub repositories: Vec<RepositoryReport>,
     /// Files that were cleaned up: no kept revision names them.
@@ -114,6 +121,8 @@ impl Report {
             restored: Vec::new(),
             released: Vec::new(),
             deleted: Vec::new(),
+            marked: Vec::new(),
+            held: Vec::new(),
             repositories: Vec::new(),
             cleaned_up: 0,
             uploaders: BTreeMap::new(),
@@ -136,7 +145,7 @@ impl Report {
     pub fn changed(&self) -> bool {
         let came = self.published.len() + self.rejected.len() + self.restored.len();
         let left = self.pruned.len() + self.removed.len() + self.replaced.len();
-        let moved = self.released.len() + self.deleted.len();
+        let moved = self.released.len() + self.deleted.len() + self.marked.len();
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
         came + left + moved + self.noticed.len() > 0 || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
     }
@@ -174,6 +183,24 @@ pub enum Operation {
     AdoptFile,
     /// `repo drop-file`.
     DropFile,
+    /// `package hold`.
+    Hold,
+    /// `package unhold`.
+    Unhold,
+    /// `package block`.
+    Block,
+    /// `package unblock`.
+    Unblock,
+    /// `repo tag`.
+    Tag,
+    /// `repo untag`.
+    Untag,
+    /// `repo rebuild`.
+    Rebuild,
+    /// `repo delete`.
+    Delete,
+    /// `repo restore`.
+    Restore,
     /// One that this version does not know.
     #[serde(other)]
     Other,
@@ -194,6 +221,15 @@ impl Operation {
             Self::Adopt => "adopt",
             Self::AdoptFile => "adopt-file",
             Self::DropFile => "drop-file",
+            Self::Hold => "hold",
+            Self::Unhold => "unhold",
+            Self::Block => "block",
+            Self::Unblock => "unblock",
+            Self::Tag => "tag",
+            Self::Untag => "untag",
+            Self::Rebuild => "rebuild",
+            Self::Delete => "delete",
+            Self::Restore => "restore",
             Self::Other => "other",
         }
     }
@@ -329,6 +365,65 @@ pub struct TakenOut {
     /// Why, where a rule decided it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// What was put on a package, a name or a revision, or was taken off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Marked {
+    /// What it was.
+    pub mark: Mark,
+    /// The repository's folder below `repo/`, `/` for the root repository; `null` for what is blocked everywhere.
+    pub repository: Option<RepositoryDir>,
+    /// A package's path below `repo/`, the pattern that is blocked, or the name of a tag.
+    pub name: String,
+    /// Name, EVR and architecture of a package.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nevra: Option<String>,
+    /// The revision that a tag is of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u64>,
+    /// What somebody should know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// What can be put on a package, a name or a revision, or taken off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Mark {
+    /// A package is not pruned from now on.
+    Hold,
+    /// It may be pruned again.
+    Unhold,
+    /// A package does not come back.
+    Block,
+    /// It may come back.
+    Unblock,
+    /// A revision is kept.
+    Tag,
+    /// It is not kept any more.
+    Untag,
+    /// The bytes of a package are deleted before the grace period is over.
+    Purge,
+    /// One that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Mark {
+    /// As JSON and tables spell it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hold => "hold",
+            Self::Unhold => "unhold",
+            Self::Block => "block",
+            Self::Unblock => "unblock",
+            Self::Tag => "tag",
+            Self::Untag => "untag",
+            Self::Purge => "purge",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// What happened to one repository.

@@ -47,6 +47,8 @@ pub enum Reason {
     BadKey,
     /// The path or the NEVRA is taken by other bytes.
     Conflict,
+    /// An operator has blocked it.
+    Blocked,
     /// Over the size limit.
     TooLarge,
     /// A kind of package this version does not publish.
@@ -55,7 +57,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Empty,
         Self::Truncated,
         Self::NotRpm,
@@ -71,6 +73,7 @@ impl Reason {
         Self::NoRepository,
         Self::BadKey,
         Self::Conflict,
+        Self::Blocked,
         Self::TooLarge,
         Self::Unsupported,
     ];
@@ -93,6 +96,7 @@ impl Reason {
             Self::NoRepository => "E_NO_REPOSITORY",
             Self::BadKey => "E_BAD_KEY",
             Self::Conflict => "E_CONFLICT",
+            Self::Blocked => "E_BLOCKED",
             Self::TooLarge => "E_TOO_LARGE",
             Self::Unsupported => "E_UNSUPPORTED",
         }
@@ -123,6 +127,9 @@ impl Reason {
             Self::NoRepository => "upload into a folder that is a repository; see `repositories` in the configuration",
             Self::BadKey => "upload under an ordinary path: inbox/<folders>/<name>.rpm",
             Self::Conflict => "give the package a new release: published bytes never change under a name",
+            Self::Blocked => {
+                "ask who blocked it; `yrm package unblock` lets it in, and `yrm quarantine release` gives it back to the inbox"
+            }
             Self::TooLarge => "raise `max-package-size`, or ship a smaller package",
             Self::Unsupported => "upload a whole package in the RPM v4 format",
         }

@@ -4,9 +4,9 @@ use clap::Args;
 
 use super::beforehand::{Asked, Beforehand};
 use super::context::Context;
-use super::package::{Rules, opened_to_change};
 use super::run::exit_code;
 use super::summary::summary;
+use super::which::{Rules, opened_to_change};
 use crate::bucket::generations::repository_named;
 use crate::error::Result;
 use crate::publish::{Publisher, RunId};

@@ -17,13 +17,14 @@ use crate::bucket::contents::{self, Contents, Shown};
 use crate::bucket::generations::repository_named;
 use crate::bucket::history::{self, Range};
 use crate::bucket::report::{Operation, Report};
+use crate::bucket::tags::{CURRENT, Tags, revision_named};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 
 /// What `repo show` takes.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// The revision, as `yrm repo log` shows it, or `current`
+    /// The revision, as `yrm repo log` shows it, its tag, or `current`
     #[arg(value_name = "REV")]
     revision: String,
     /// The repository's folder below `repo/`; without it the root repository `/`
@@ -34,7 +35,7 @@ pub(super) struct ShowArgs {
 /// What `repo diff` takes.
 #[derive(Debug, Args)]
 pub(super) struct DiffArgs {
-    /// A revision, `current`, or a repository's folder below `repo/`
+    /// A revision, its tag, `current`, or a repository's folder below `repo/`
     #[arg(value_name = "A")]
     from: String,
     /// The same, to compare with it
@@ -196,11 +197,14 @@ async fn side(bucket: &Bucket, repository: &str, named: &str) -> Result<Contents
         let repository = repository_named(bucket, repository).await?;
         return held(bucket, &repository, named).await;
     }
+    if let Ok(repository) = repository_named(bucket, repository).await
+        && Tags::of(bucket, &repository).await?.named(named).is_some()
+    {
+        return held(bucket, &repository, named).await;
+    }
     let repository = repository_named(bucket, named).await?;
     held(bucket, &repository, CURRENT).await
 }
-
-const CURRENT: &str = "current";
 
 async fn held(bucket: &Bucket, repository: &RepositoryDir, revision: &str) -> Result<Contents> {
     if revision == CURRENT {
@@ -210,11 +214,7 @@ async fn held(bucket: &Bucket, repository: &RepositoryDir, revision: &str) -> Re
                 .hint("`yrm repo log` lists the revisions that are kept")
         });
     }
-    let Ok(number) = revision.parse() else {
-        return Err(Error::new(ErrorKind::Config, format!("reading the revision {revision:?}"))
-            .because("a revision is a number")
-            .hint("`yrm repo log` lists the revisions that are kept; `current` is the newest"));
-    };
+    let number = revision_named(bucket, repository, revision).await?;
     contents::of_revision(bucket, repository, number).await
 }
 

@@ -54,7 +54,7 @@ const READING: &[&str] = &WRITING;
 /// A verb that uses no bucket.
 const NO_BUCKET: &[&str] = &["*"];
 
-pub(super) const VERBS: [Verb; 42] = [
+pub(super) const VERBS: [Verb; 52] = [
     Verb {
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
@@ -152,17 +152,57 @@ pub(super) const VERBS: [Verb; 42] = [
     },
     Verb {
         path: "package remove",
-        examples: &["yrm package remove -b ./bucket el9/foo-1-1.x86_64.rpm --dry-run"],
-        more: &["yrm package remove -b ./bucket el9/foo-1-1.x86_64.rpm --reason CVE-2026-1"],
+        examples: &[
+            "yrm package remove -b ./bucket el9/foo-1-1.x86_64.rpm --dry-run",
+            "yrm package remove -b ./bucket 'foo-1.2*' --in el9 --block",
+        ],
+        more: &[
+            "yrm package remove -b ./bucket el9/old/ test/foo-1-1.x86_64.rpm",
+            "yrm package remove -b ./bucket - --yes < list",
+        ],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_REMOVALS,
     },
     Verb {
         path: "package promote",
-        examples: &["yrm package promote -b ./bucket dev/foo.rpm --to prod/foo.rpm"],
-        more: &[],
+        examples: &[
+            "yrm package promote -b ./bucket dev/foo.rpm --to prod/foo.rpm",
+            "yrm package promote -b ./bucket 'foo*' --in dev --latest --to prod/ --move",
+        ],
+        more: &["yrm package promote -b ./bucket dev/ --latest --to prod/ --dry-run"],
         settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_OPERATIONS,
+    },
+    Verb {
+        path: "package hold",
+        examples: &["yrm package hold -b ./bucket el9/foo-1-1.x86_64.rpm --reason wanted"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "package unhold",
+        examples: &["yrm package unhold -b ./bucket foo-1-1.x86_64 --in el9"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "package block",
+        examples: &[
+            "yrm package block -b ./bucket 'foo-1.2*' --in el9 --reason CVE-2026-1",
+            "yrm package block -b ./bucket",
+        ],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "package unblock",
+        examples: &["yrm package unblock -b ./bucket 'foo-1.2*' --in el9"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
     },
     Verb {
         path: "quarantine",
@@ -249,6 +289,48 @@ pub(super) const VERBS: [Verb; 42] = [
         examples: &["yrm repo drop-file -b s3://my-bucket el9/x86_64/tool-1.0-1.x86_64.rpm"],
         more: &[],
         settings: "--bucket, --per-folder",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "repo tag",
+        examples: &["yrm repo tag -b s3://my-bucket current v7.1 --in el9"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "repo untag",
+        examples: &["yrm repo untag -b s3://my-bucket v7.1 --in el9"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "repo tags",
+        examples: &["yrm repo tags -b s3://my-bucket --in el9"],
+        more: &["yrm repo tags -b ./bucket --output json | jq -r '.[].folder'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "repo rebuild",
+        examples: &["yrm repo rebuild -b ./bucket --in el9 --dry-run"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_OPERATIONS,
+    },
+    Verb {
+        path: "repo delete",
+        examples: &["yrm repo delete -b ./bucket prdo --dry-run"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "repo restore",
+        examples: &["yrm repo restore -b ./bucket el9"],
+        more: &[],
+        settings: "--bucket, --per-folder, --signing-key",
         without: NOT_FOR_REMOVALS,
     },
     Verb {

@@ -21,6 +21,7 @@ mod help;
 mod history;
 mod index;
 mod key;
+mod marks;
 mod orphans;
 mod package;
 mod prune;
@@ -34,6 +35,7 @@ mod settings;
 mod show;
 mod status;
 mod summary;
+mod which;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -45,11 +47,12 @@ use self::adopt::AdoptArgs;
 pub use self::context::{Context, DONE, REJECTED};
 use self::flags::{Flags, ForBucket, OF_EVERY_COMMAND};
 use self::help::Length;
+use self::marks::{BlockArgs, HoldArgs};
 use self::orphans::{AdoptFileArgs, DropFileArgs};
 use self::output::{Format, Output};
 use self::package::{PromoteArgs, RemoveArgs};
 use self::prune::PruneArgs;
-use self::repo::RollbackArgs;
+use self::repo::{RebuildArgs, RollbackArgs, TagArgs, UntagArgs, WholeArgs};
 use crate::config::settings::{LOG_VARIABLE, Setting};
 use crate::config::{Low, Typed};
 use crate::error::{Error, ErrorKind, Result};
@@ -105,13 +108,13 @@ enum Verb {
     Status(status::StatusArgs),
     /// Show the runs and operations that changed something, newest first
     History(history::HistoryArgs),
-    /// Show, remove and promote packages
+    /// Show, remove, promote, hold and block packages
     #[command(subcommand)]
     Package(package::PackageVerb),
     /// Show rejected files and why; release or delete them
     #[command(subcommand)]
     Quarantine(quarantine::QuarantineVerb),
-    /// Show a repository's revisions, and roll back to one
+    /// Show, tag and roll back to a repository's revisions; rebuild, delete, restore one
     #[command(subcommand)]
     Repo(repo::RepoVerb),
     /// Prune old versions by the prune rule, or show which would go on a day to come
@@ -291,10 +294,19 @@ impl Cli {
             }
             Verb::Package(
                 package::PackageVerb::Remove(RemoveArgs { rules, .. })
-                | package::PackageVerb::Promote(PromoteArgs { rules, .. }),
+                | package::PackageVerb::Promote(PromoteArgs { rules, .. })
+                | package::PackageVerb::Hold(HoldArgs { rules, .. })
+                | package::PackageVerb::Unhold(HoldArgs { rules, .. })
+                | package::PackageVerb::Block(BlockArgs { rules, .. })
+                | package::PackageVerb::Unblock(BlockArgs { rules, .. }),
             )
             | Verb::Repo(
                 repo::RepoVerb::Rollback(RollbackArgs { rules, .. })
+                | repo::RepoVerb::Tag(TagArgs { rules, .. })
+                | repo::RepoVerb::Untag(UntagArgs { rules, .. })
+                | repo::RepoVerb::Rebuild(RebuildArgs { rules, .. })
+                | repo::RepoVerb::Delete(WholeArgs { rules, .. })
+                | repo::RepoVerb::Restore(WholeArgs { rules, .. })
                 | repo::RepoVerb::AdoptFile(AdoptFileArgs { rules, .. })
                 | repo::RepoVerb::DropFile(DropFileArgs { rules, .. }),
             )
@@ -310,7 +322,9 @@ impl Cli {
             Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Publish(_)
             | Verb::Package(package::PackageVerb::Search(_) | package::PackageVerb::Show(_))
-            | Verb::Repo(repo::RepoVerb::Log(_) | repo::RepoVerb::Show(_) | repo::RepoVerb::Diff(_))
+            | Verb::Repo(
+                repo::RepoVerb::Log(_) | repo::RepoVerb::Show(_) | repo::RepoVerb::Diff(_) | repo::RepoVerb::Tags(_),
+            )
             | Verb::History(_)
             | Verb::Quarantine(_)
             | Verb::Settings(_)

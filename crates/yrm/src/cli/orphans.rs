@@ -4,8 +4,8 @@ use clap::Args;
 
 use super::beforehand::{Asked, BeforeTaking, Beforehand};
 use super::context::{Context, DONE};
-use super::package::{Rules, opened_to_change};
 use super::summary::summary;
+use super::which::{Rules, opened_to_change};
 use crate::bucket::Bucket;
 use crate::error::Result;
 use crate::publish::{Publisher, RunId};

@@ -1,21 +1,21 @@
 //! `yrm package`: what an operator does with a package. [`super::search`] and [`super::show`] only look.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use clap::{Args, Subcommand};
 
 use super::beforehand::{Asked, BeforeTaking, Beforehand};
 use super::context::{Context, DONE, Opened, Purpose};
-use super::flags::{Because, Flags, ForPublish, ForRepositories, ForSigning};
+use super::marks::{self, BlockArgs, HoldArgs};
 use super::search::{SearchArgs, search};
 use super::show::{ShowArgs, show};
 use super::summary::summary;
-use crate::bucket::generations::repository_named;
-use crate::bucket::{Bucket, contents};
+use super::which::{Rules, Which, opened_to_change};
+use crate::bucket::meant::{self, Meant};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::Publisher;
 use crate::publish::operations::errand::Promotion;
-use crate::secrets;
+use crate::publish::operators::{Also, Hrefs};
 use crate::store::key::RepositoryDir;
 
 /// What can be done with packages.
@@ -27,32 +27,29 @@ pub(super) enum PackageVerb {
     Show(ShowArgs),
     /// Remove packages from a repository; cached metadata keeps working for the grace period
     Remove(RemoveArgs),
-    /// Put a published package into another folder too
+    /// Put published packages into another folder too, or move them there
     Promote(PromoteArgs),
-}
-
-/// Flags of all that change something.
-#[derive(Debug, Args)]
-pub(super) struct Rules {
-    #[command(flatten)]
-    pub(super) repositories: Flags<ForRepositories>,
-    #[command(flatten)]
-    pub(super) publish: Flags<ForPublish>,
-    #[command(flatten)]
-    pub(super) signing: Flags<ForSigning>,
-    #[command(flatten)]
-    pub(super) because: Because,
+    /// Keep packages from being pruned, until they are released
+    Hold(HoldArgs),
+    /// Let packages be pruned again that were held, by somebody or by a rollback
+    Unhold(HoldArgs),
+    /// Keep packages from coming back; without arguments list what is blocked
+    Block(BlockArgs),
+    /// Let packages come back that were blocked
+    Unblock(BlockArgs),
 }
 
 /// What `package remove` takes.
 #[derive(Debug, Args)]
 pub(super) struct RemoveArgs {
-    /// Paths below `repo/`, as `yrm package search` shows them; with --in, paths in that repository
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<String>,
-    /// The repository's folder below `repo/`, or / for the root repository; without it the paths say which
-    #[arg(long = "in", value_name = "DIR")]
-    repository: Option<String>,
+    #[command(flatten)]
+    which: Which,
+    /// Keep them from coming back to their repository too, as they are or rebuilt
+    #[arg(long)]
+    block: bool,
+    /// Delete their bytes at once: who still has older metadata cannot install them any more
+    #[arg(long)]
+    purge: bool,
     #[command(flatten)]
     taking: BeforeTaking,
     #[command(flatten)]
@@ -62,12 +59,18 @@ pub(super) struct RemoveArgs {
 /// What `package promote` takes.
 #[derive(Debug, Args)]
 pub(super) struct PromoteArgs {
-    /// Its path below `repo/`, as `yrm package search` shows it
-    #[arg(value_name = "PATH")]
-    from: String,
-    /// Its new path below `repo/`; a folder, with a slash at its end, keeps the file's name
+    #[command(flatten)]
+    which: Which,
+    /// Where to: a folder below `repo/`, or the new path of one package. A folder keeps names, and what lies below a folder
+    /// that was named keeps its place there
     #[arg(long, value_name = "PATH")]
     to: String,
+    /// Only the newest version of each name and architecture
+    #[arg(long)]
+    latest: bool,
+    /// Take them out of where they are, once they are where they are wanted
+    #[arg(long = "move")]
+    moves: bool,
     #[command(flatten)]
     beforehand: Beforehand,
     #[command(flatten)]
@@ -80,110 +83,118 @@ pub(super) async fn execute(verb: &PackageVerb, context: &Context) -> Result<u8>
         PackageVerb::Search(args) => search(args, &context.open(Purpose::Looking).await?, context).await,
         PackageVerb::Show(args) => show(args, &context.open(Purpose::Looking).await?, context).await,
         PackageVerb::Remove(args) => Box::pin(remove(args, &opened_to_change(context).await?, context)).await,
+        PackageVerb::Hold(args) => Box::pin(marks::hold(args, &opened_to_change(context).await?, context, true)).await,
+        PackageVerb::Unhold(args) => {
+            Box::pin(marks::hold(args, &opened_to_change(context).await?, context, false)).await
+        }
+        PackageVerb::Block(args) => Box::pin(marks::block(args, context)).await,
+        PackageVerb::Unblock(args) => Box::pin(marks::unblock(args, context)).await,
         PackageVerb::Promote(args) => Box::pin(promote(args, &opened_to_change(context).await?, context)).await,
     }
 }
 
-/// The bucket, open for an operation, and what keeps secrets asked for them.
-pub(super) async fn opened_to_change(context: &Context) -> Result<Opened> {
-    let mut opened = context.open(Purpose::Changing).await?;
-    secrets::fetch_all(&mut opened.config).await?;
-    Ok(opened)
-}
-
 async fn remove(args: &RemoveArgs, opened: &Opened, context: &Context) -> Result<u8> {
     let asked = Asked::by(context, opened, &args.rules.because);
+    let texts = args.which.texts().await?;
+    let also = Also { block: args.block, purge: args.purge };
     let report = asked.when_sure(&args.taking, async |publisher, run| {
-        let (repository, paths) = meant(publisher.bucket(), args.repository.as_deref(), &args.paths).await?;
-        publisher.remove(&repository, paths, run).await
+        let texts = if args.purge { marks::not_purged(publisher.bucket(), &texts).await? } else { texts.clone() };
+        let packages = meant::packages(publisher.bucket(), &args.which.folders, &texts).await?;
+        publisher.remove_all(by_repository(&packages), also, run).await
     });
     context.output.data(&Box::pin(report).await?, summary)?;
     Ok(DONE)
 }
 
-/// The packages that paths mean: below `repo/`, with or without that name in front, or with `dir` in that repository. What
-/// no repository has is looked for by whoever uses it, who says so.
-async fn meant(bucket: &Bucket, dir: Option<&str>, paths: &[String]) -> Result<(RepositoryDir, Vec<String>)> {
-    let named = match dir {
-        Some(dir) => Some(repository_named(bucket, dir).await?),
-        None => None,
-    };
-    let mut known: BTreeMap<RepositoryDir, HashSet<String>> = BTreeMap::new();
-    let mut found: Vec<(RepositoryDir, String)> = Vec::new();
-    for path in paths {
-        let mut places = places(bucket, named.as_ref(), path);
-        let mut at = 0;
-        for (place, (repository, href)) in places.iter().enumerate() {
-            if !known.contains_key(repository) {
-                let now = contents::current(bucket, repository).await?;
-                let hrefs = now.into_iter().flat_map(|now| now.packages).map(|package| package.href).collect();
-                known.insert(repository.clone(), hrefs);
-            }
-            if known[repository].contains(href) {
-                at = place;
-                break;
-            }
-        }
-        if places.is_empty() {
-            // The root repository, or an error that names those there are.
-            places.push((repository_named(bucket, "").await?, path.clone()));
-        }
-        found.push(places.swap_remove(at));
+/// The paths of packages, by repository.
+fn by_repository(packages: &[Meant]) -> Vec<Hrefs> {
+    let mut all: BTreeMap<RepositoryDir, Vec<String>> = BTreeMap::new();
+    for package in packages {
+        all.entry(package.repository.clone()).or_default().push(package.href.clone());
     }
-    let repository = found.first().map_or_else(|| RepositoryDir::new(""), |(repository, _)| repository.clone());
-    if found.iter().any(|(other, _)| *other != repository) {
-        return Err(Error::new(ErrorKind::Conflict, "looking for the packages")
-            .because("they are in several repositories")
-            .hint("nothing was changed; name packages of one repository at a time"));
-    }
-    let there = named.is_some() || !known.get(&repository).is_some_and(HashSet::is_empty);
-    let repository = if there { repository } else { repository_named(bucket, repository.as_str()).await? };
-    Ok((repository, found.into_iter().map(|(_, href)| href).collect()))
-}
-
-/// Where a path may point, the likeliest first.
-fn places(bucket: &Bucket, named: Option<&RepositoryDir>, path: &str) -> Vec<(RepositoryDir, String)> {
-    let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
-    let repo = format!("{}/", bucket.policy.folders.repo);
-    let spelt: Vec<&str> = std::iter::once(path).chain(path.strip_prefix(&repo)).collect();
-    let Some(repository) = named else {
-        let located = spelt.iter().filter_map(|path| bucket.locator.locate(path));
-        return located.map(|(repository, href)| (repository, href.to_owned())).collect();
-    };
-    let below = |path: &&str| path.strip_prefix(repository.as_str())?.strip_prefix('/').map(str::to_owned);
-    let below: Vec<String> = spelt.iter().filter_map(below).collect();
-    let hrefs = spelt.iter().map(|path| (*path).to_owned()).chain(below);
-    hrefs.map(|href| (repository.clone(), href)).collect()
-}
-
-/// A path below `repo/` without the name of that folder in front, unless a package is called so.
-async fn bare(bucket: &Bucket, path: &str) -> Result<String> {
-    if places(bucket, None, path).is_empty() {
-        return Ok(path.to_owned());
-    }
-    let (repository, mut hrefs) = meant(bucket, None, &[path.to_owned()]).await?;
-    Ok(hrefs.pop().map_or_else(|| path.to_owned(), |href| repository.path_of(&href)))
-}
-
-/// The new path: a folder, which ends with a slash, gets the package under the name that it has.
-fn target(from: &str, to: &str) -> String {
-    let name = from.rsplit('/').next().unwrap_or(from);
-    match to.strip_suffix('/').map(|folder| folder.trim_matches('/')) {
-        None => to.to_owned(),
-        Some("" | ".") => name.to_owned(),
-        Some(folder) => format!("{folder}/{name}"),
-    }
+    all.into_iter().collect()
 }
 
 async fn promote(args: &PromoteArgs, opened: &Opened, context: &Context) -> Result<u8> {
+    let texts = args.which.texts().await?;
     let promote = async |publisher: &Publisher, run| {
-        let from = bare(publisher.bucket(), &args.from).await?;
+        let packages = meant::packages(publisher.bucket(), &args.which.folders, &texts).await?;
+        let packages = if args.latest { meant::newest(packages) } else { packages };
         let repo = format!("{}/", publisher.bucket().policy.folders.repo);
         let to = args.to.strip_prefix(&repo).unwrap_or(&args.to);
-        publisher.promote(&[Promotion { to: target(&from, to), from }], run).await
+        let promotions = promotions(&packages, to)?;
+        if args.moves { publisher.relocate(&promotions, run).await } else { publisher.promote(&promotions, run).await }
     };
     let asked = Asked::by(context, opened, &args.rules.because);
     let report = Box::pin(asked.operate(&args.beforehand, promote)).await?;
     context.output.data(&report, summary)?;
     Ok(DONE)
+}
+
+/// Where each package goes. No two go to one path.
+fn promotions(packages: &[Meant], to: &str) -> Result<Vec<Promotion>> {
+    let doing = || format!("promoting to {to:?}");
+    if let ([package], false) = (packages, is_folder(to)) {
+        return Ok(vec![Promotion { from: package.path(), to: to.to_owned() }]);
+    }
+    if !is_folder(to) {
+        return Err(Error::new(ErrorKind::Config, doing())
+            .because(format!("{} packages are meant, and that is the path of one", packages.len()))
+            .hint("nothing was changed; name a folder, with a slash at its end"));
+    }
+    let folder = RepositoryDir::new(if to == "." { "" } else { to });
+    let mut taken: BTreeMap<String, String> = BTreeMap::new();
+    let mut all = Vec::with_capacity(packages.len());
+    for package in packages {
+        let (from, to) = (package.path(), folder.path_of(&package.within));
+        if let Some(other) = taken.insert(to.clone(), from.clone()) {
+            return Err(Error::new(ErrorKind::Conflict, doing())
+                .because(format!("both {other} and {from} would become {to}"))
+                .hint(
+                    "nothing was changed; name the folder above them (dev/), which keeps what lies below it in place",
+                ));
+        }
+        if from != to {
+            all.push(Promotion { from, to });
+        }
+    }
+    Ok(all)
+}
+
+/// Whether a target is a folder: no package has such a name.
+fn is_folder(to: &str) -> bool {
+    to.ends_with('/') || !to.to_ascii_lowercase().ends_with(".rpm")
+}
+
+#[cfg(test)]
+mod tests {
+    use rpmmd::checksum::Sha256;
+    use rpmmd::evr::Evr;
+    use rpmmd::nevra::Nevra;
+
+    use super::*;
+
+    fn package(href: &str, within: &str) -> Meant {
+        let evr = Evr { epoch: 0, version: "1".to_owned(), release: "1".to_owned() };
+        let nevra = Nevra { name: "a".to_owned(), evr, arch: "noarch".to_owned() };
+        let (repository, pkgid) = (RepositoryDir::new("dev"), Sha256::of(href.as_bytes()));
+        Meant { repository, href: href.to_owned(), nevra, pkgid, within: within.to_owned() }
+    }
+
+    #[test]
+    fn a_folder_keeps_names_and_places_and_a_path_is_for_one_package() {
+        let (a, b) = (package("x/a.rpm", "x/a.rpm"), package("y/b.rpm", "b.rpm"));
+        let to = |packages: &[Meant], to: &str| {
+            promotions(packages, to).map(|all| all.into_iter().map(|one| one.to).collect::<Vec<_>>())
+        };
+        let both = [a.clone(), b];
+        assert_eq!(to(&both, "prod/").unwrap(), ["prod/x/a.rpm", "prod/b.rpm"]);
+        assert_eq!(to(&both, "prod").unwrap(), ["prod/x/a.rpm", "prod/b.rpm"]);
+        assert_eq!(to(&both, "/").unwrap(), ["x/a.rpm", "b.rpm"]);
+        assert_eq!(to(&both[..1], "prod/z.rpm").unwrap(), ["prod/z.rpm"]);
+        assert_eq!(to(&both[..1], "dev/").unwrap(), [""; 0], "it is there");
+        assert_eq!(to(&both, "prod/z.rpm").unwrap_err().kind(), ErrorKind::Config);
+        let twins = [package("x/a.rpm", "a.rpm"), package("y/a.rpm", "a.rpm")];
+        assert!(to(&twins, "prod/").unwrap_err().chain().contains("dev/x/a.rpm and dev/y/a.rpm"));
+    }
 }

@@ -7,9 +7,9 @@ use jiff::tz::TimeZone;
 
 use super::beforehand::{Asked, BeforeTaking};
 use super::context::Context;
-use super::package::{Rules, opened_to_change};
 use super::run::exit_code;
 use super::summary::summary;
+use super::which::{Rules, opened_to_change};
 use crate::bucket::generations::{repositories, repository_named};
 use crate::bucket::keeping::Pruned;
 use crate::error::{Error, ErrorKind, Result};

@@ -100,7 +100,9 @@ impl Meant {
     fn holds(&self, row: &FoundPackage) -> bool {
         match self {
             Self::Part(part) => {
-                row.package.to_lowercase().contains(part.as_str()) || row.nevra.to_lowercase().contains(part.as_str())
+                row.package.to_lowercase().contains(part.as_str())
+                    || row.nevra.to_lowercase().contains(part.as_str())
+                    || row.pkgid == *part
             }
             Self::Glob(glob) => glob.fits(&row.nevra, &row.package) || glob.fits(&row.nevra, &row.path),
         }

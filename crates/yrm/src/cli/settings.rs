@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::context::{Context, DONE, signer};
 use super::output::{Width, fitted, safe, time};
-use super::package::Rules;
+use super::which::Rules;
 use crate::bucket::settings::{self, SettingsChange, Stored, signs};
 use crate::bucket::{Bucket, generations};
 use crate::config::shape::{Change, Changed, SIGNING_KEYS, settings_of_buckets};

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
 use serde::Serialize;
 use ulid::Ulid;
 
@@ -11,6 +12,7 @@ use super::search::{chosen, newest_first, remark};
 use crate::bucket::Bucket;
 use crate::bucket::contents::{self, Contents, Shown};
 use crate::bucket::history::{self, Range};
+use crate::bucket::holds::{Hold, Holds};
 use crate::bucket::keeping::{FolderRules, Kept};
 use crate::bucket::naming::PackageGlob;
 use crate::bucket::report::{Published, Report};
@@ -25,7 +27,7 @@ const MOST_LOOKED_UP: usize = 50;
 /// What `package show` takes.
 #[derive(Debug, Args)]
 pub(super) struct ShowArgs {
-    /// Its name, NEVRA or path below `repo/`; * and ? stand for the rest
+    /// Its name, NEVRA, SHA-256 or path below `repo/`; * and ? stand for the rest
     #[arg(value_name = "NAME|PATH")]
     package: String,
     /// Only in this repository: its folder below `repo/`, or / for the root repository
@@ -64,6 +66,8 @@ struct PackageVersion {
     run: Option<Ulid>,
     /// What pruning will do.
     prune: PruneForecast,
+    /// Who holds it, so that it is not pruned; `null` where nobody does.
+    held: Option<Hold>,
 }
 
 /// What pruning will do with a package.
@@ -80,6 +84,7 @@ struct Version {
     repository: RepositoryDir,
     shown: Shown,
     prune: PruneForecast,
+    held: Option<Hold>,
     told: Option<(Report, Published)>,
 }
 
@@ -93,7 +98,8 @@ pub(super) async fn show(args: &ShowArgs, opened: &Opened, context: &Context) ->
     for repository in chosen(&bucket, args.repository.as_deref()).await? {
         let Some(now) = contents::current(&bucket, &repository).await? else { continue };
         remark(&now, context);
-        versions.extend(fitting(&bucket, now, &globs));
+        let holds = Holds::of(&bucket, &repository).await?;
+        versions.extend(fitting(&bucket, now, (&globs, text.parse().ok()), &holds));
     }
     if versions.is_empty() {
         return Err(Error::new(ErrorKind::Conflict, format!("looking for the package {:?}", args.package))
@@ -110,19 +116,31 @@ pub(super) async fn show(args: &ShowArgs, opened: &Opened, context: &Context) ->
 }
 
 /// The versions that are meant, with what becomes of them.
-fn fitting(bucket: &Bucket, now: Contents, globs: &[PackageGlob]) -> Vec<Version> {
+fn fitting(
+    bucket: &Bucket,
+    now: Contents,
+    (globs, digest): (&[PackageGlob], Option<Sha256>),
+    holds: &Holds,
+) -> Vec<Version> {
+    let by_pkgid = holds.by_pkgid();
     let fates = forecast(bucket, &now);
     let Contents { repository, packages, .. } = now;
     let fits = |shown: &Shown| {
         let (nevra, path) = (shown.nevra.to_string(), repository.path_of(&shown.href));
-        globs.iter().any(|glob| glob.fits(&nevra, &path))
+        let is_it = |glob: &PackageGlob| glob.fits(&nevra, &path) || glob.fits(&nevra, &shown.href);
+        digest.map_or_else(|| globs.iter().any(is_it), |digest| shown.pkgid == digest)
     };
     let meant = packages.into_iter().enumerate().filter(|(_, shown)| fits(shown));
     let version = |(at, shown): (usize, Shown)| {
         let rules = FolderRules { gate: &bucket.gate, repository: &repository };
         let rule = bucket.pruned.at(rules, &shown.href);
         let prune = told(fates.as_ref().map(|fates| fates[at]), rule, now.catalog.is_none());
-        Version { repository: repository.clone(), shown, prune, told: None }
+        let hold = by_pkgid.get(shown.pkgid.to_string().as_str()).map(|hold| Hold::clone(hold));
+        let prune = match &hold {
+            Some(hold) => PruneForecast { at: None, why: hold.told() },
+            None => prune,
+        };
+        Version { repository: repository.clone(), shown, prune, held: hold, told: None }
     };
     meant.map(version).collect()
 }
@@ -164,7 +182,7 @@ async fn record_of(bucket: &Bucket, version: &Version) -> Result<Option<(Report,
 
 impl PackageVersion {
     fn of(version: Version) -> Self {
-        let Version { repository, shown, prune, told } = version;
+        let Version { repository, shown, prune, held, told } = version;
         let (run, one) = told.unzip();
         let uploader = run.as_ref().zip(one.as_ref());
         let uploader = uploader.and_then(|(run, one)| run.uploaders.get(&one.inbox_key).cloned());
@@ -183,6 +201,7 @@ impl PackageVersion {
             signed_with: one.and_then(|one| one.signed_with),
             run: run.map(|run| run.run),
             prune,
+            held,
         }
     }
 }
@@ -190,7 +209,8 @@ impl PackageVersion {
 fn human(rows: &[PackageVersion], width: Width) -> String {
     let row = |row: &PackageVersion| {
         let by = row.uploader.clone().or_else(|| row.by.clone()).unwrap_or_default();
-        let prune = row.prune.at.map_or_else(|| "stays".to_owned(), |at| format!("from {}", time(at)));
+        let stays = if row.held.is_some() { "held" } else { "stays" };
+        let prune = row.prune.at.map_or_else(|| stays.to_owned(), |at| format!("from {}", time(at)));
         let key = row.signed_with.clone().or_else(|| row.signed_by.clone()).unwrap_or_default();
         [
             row.nevra.clone(),

@@ -13,7 +13,7 @@ use crate::bucket::Bucket;
 use crate::bucket::generations::repository_named;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::report::{Operation, Report};
-use crate::bucket::{contents, generations, history, inbox};
+use crate::bucket::{contents, deleted, generations, history, inbox};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, RepositoryDir};
 
@@ -45,11 +45,11 @@ struct Status {
 struct RepositoryStatus {
     /// Its folder below `repo/`; `/` is the root repository.
     repository: RepositoryDir,
-    /// When this revision was published; `null` when `repomd.xml` is missing.
+    /// When this revision was published; `null` when `repomd.xml` is missing, or the repository was deleted.
     published: Option<Timestamp>,
     /// `null` when `repomd.xml` is missing or cannot be read, or when its revision is no number.
     revision: Option<u64>,
-    /// How many packages it holds; `null` when `repomd.xml` is missing or cannot be read.
+    /// How many packages it holds: 0 when it was deleted, and `null` when `repomd.xml` is missing or cannot be read.
     packages: Option<usize>,
     /// Whether another program wrote the metadata; the next run takes it over.
     written_by_others: bool,
@@ -169,11 +169,12 @@ async fn repository_status(bucket: &Bucket, repository: RepositoryDir, context: 
         now => now?,
     };
     let Some(now) = now else {
+        let deleted = deleted::last_of(bucket, &repository).await?.map(|(revision, _)| revision);
         return Ok(RepositoryStatus {
             repository,
             published: None,
-            revision: None,
-            packages: None,
+            revision: deleted,
+            packages: deleted.map(|_| 0),
             written_by_others: false,
         });
     };
@@ -187,6 +188,11 @@ async fn repository_status(bucket: &Bucket, repository: RepositoryDir, context: 
     })
 }
 
+/// What became of a repository without repomd.xml.
+fn gone(repository: &RepositoryStatus) -> &'static str {
+    if repository.packages == Some(0) { "deleted" } else { "repomd.xml is missing" }
+}
+
 fn human(status: &Status, width: Width) -> String {
     let row = |repository: &RepositoryStatus| {
         let unknown = || "unknown".to_owned();
@@ -194,7 +200,7 @@ fn human(status: &Status, width: Width) -> String {
             repository.repository.to_string(),
             repository.revision.map_or_else(unknown, |revision| revision.to_string()),
             repository.packages.map_or_else(unknown, |packages| packages.to_string()),
-            repository.published.map_or_else(|| "repomd.xml is missing".to_owned(), time),
+            repository.published.map_or_else(|| gone(repository).to_owned(), time),
         ]
     };
     let repositories = if status.repositories.is_empty() {

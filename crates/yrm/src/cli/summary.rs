@@ -79,8 +79,39 @@ fn went(report: &Report) -> String {
         (("Replaced", "Would be replaced"), &report.replaced),
         (("Brought back", "Would be brought back"), &report.restored),
     ] {
-        parts.push(section(report, titles, ["package", "path"], gone.iter().map(row)));
+        // What a rollback brings back although somebody had taken it out says so.
+        if gone.iter().all(|package| package.why.is_none()) {
+            parts.push(section(report, titles, ["package", "path"], gone.iter().map(row)));
+            continue;
+        }
+        let rows = gone.iter().map(|package| {
+            let [nevra, path] = row(package);
+            [nevra, path, package.why.clone().unwrap_or_default()]
+        });
+        parts.push(section(report, titles, ["package", "path", "but"], rows));
     }
+    let marks = report.marked.iter().map(|one| {
+        let of = one.nevra.clone().or_else(|| Some(format!("revision {}", one.revision?)));
+        let repository = one.repository.as_ref().map_or_else(|| "everywhere".to_owned(), ToString::to_string);
+        [
+            one.mark.name().to_owned(),
+            one.name.clone(),
+            of.unwrap_or_default(),
+            repository,
+            one.why.clone().unwrap_or_default(),
+        ]
+    });
+    parts.push(section(report, ("Marked", "Would be marked"), ["mark", "name", "of", "repository", ""], marks));
+    let held = report.held.iter().map(|package| {
+        let [nevra, path] = row(package);
+        [nevra, path, package.why.clone().unwrap_or_default()]
+    });
+    parts.push(section(
+        report,
+        ("Held, and not pruned", "Held, and would not be pruned"),
+        ["package", "path", "why"],
+        held,
+    ));
     let deleted = match report.operation {
         Operation::DropFile => ("Left to the next clean-up", "Would be left to the next clean-up"),
         _ => ("Deleted from quarantine", "Would be deleted from quarantine"),
@@ -95,7 +126,7 @@ fn counts(report: &Report) -> String {
     let counts = report.counts();
     let some = |count: usize, what: &str| if count == 0 { String::new() } else { format!("{count} {what}, ") };
     format!(
-        "{}{} published, {}{} rejected, {} waiting, {}{}{}{}{}{} pruned, {} cleaned up, in {}\n",
+        "{}{} published, {}{} rejected, {} waiting, {}{}{}{}{}{}{} pruned, {} cleaned up, in {}\n",
         if report.plan.is_some() { "dry run, nothing was changed: " } else { "" },
         counts.published,
         some(counts.already_there, "there already"),
@@ -109,6 +140,7 @@ fn counts(report: &Report) -> String {
             counts.deleted,
             if report.operation == Operation::DropFile { "left to the clean-up" } else { "deleted from quarantine" }
         ),
+        some(counts.marked, "marked"),
         counts.pruned,
         report.cleaned_up,
         duration(report.duration_ms),

@@ -307,8 +307,18 @@ pub struct NotifyOn(u16);
 
 impl NotifyOn {
     /// The words for what can be told, each a bit.
-    pub const WORDS: [&'static str; 9] =
-        ["published", "rejected", "failing", "removed", "pruned", "rolled_back", "promoted", "settings", "foreign"];
+    pub const WORDS: [&'static str; 10] = [
+        "published",
+        "rejected",
+        "failing",
+        "removed",
+        "pruned",
+        "rolled_back",
+        "promoted",
+        "settings",
+        "foreign",
+        "marked",
+    ];
 
     /// Of nothing.
     pub const fn nothing() -> Self {

@@ -6,7 +6,7 @@ use ulid::Ulid;
 
 use crate::bucket::bounds::shorten;
 use crate::bucket::naming::path;
-use crate::bucket::report::{Noticed, Operation, Published, Rejected, Report, TakenOut};
+use crate::bucket::report::{Marked, Noticed, Operation, Published, Rejected, Report, TakenOut};
 use crate::config::NotifyOn;
 use crate::error::Error;
 use crate::legible;
@@ -40,6 +40,8 @@ pub const ROLLED_BACK: &str = "rolled_back";
 pub const PROMOTED: &str = "promoted";
 /// Somebody else has changed a repository's repomd.xml.
 pub const FOREIGN: &str = "foreign";
+/// Packages were held, blocked or purged, or revisions tagged; or are so no more.
+pub const MARKED: &str = "marked";
 /// The bucket's settings changed.
 pub const SETTINGS: &str = "settings";
 
@@ -144,9 +146,19 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
     let packages = |event, items: &[Item]| notice(facts, event, "packages", items);
     let mut notices = Vec::new();
     match report.operation {
-        Operation::Remove => notices.extend(packages(REMOVED, &left(&report.removed))),
-        Operation::Promote => notices.extend(packages(PROMOTED, &came)),
-        Operation::Rollback => notices.push(rolled_back(facts, report)),
+        Operation::Remove | Operation::Delete => notices.extend(packages(REMOVED, &left(&report.removed))),
+        Operation::Promote => {
+            notices.extend(packages(PROMOTED, &came));
+            notices.extend(packages(REMOVED, &left(&report.removed)));
+        }
+        Operation::Rollback | Operation::Restore => notices.push(rolled_back(facts, report)),
+        Operation::Hold
+        | Operation::Unhold
+        | Operation::Block
+        | Operation::Unblock
+        | Operation::Tag
+        | Operation::Untag
+        | Operation::Rebuild => {}
         Operation::Settings => notices.push(written(facts, SETTINGS, "changes", &[], 0)),
         Operation::Run
         | Operation::Adopt
@@ -164,6 +176,7 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
     notices.extend(packages(PRUNED, &left(&report.pruned)));
     let strange: Vec<Item> = report.noticed.iter().map(noticed).collect();
     notices.extend(notice(facts, FOREIGN, "repositories", &strange));
+    notices.extend(notice(facts, MARKED, "marks", &report.marked.iter().map(marked).collect::<Vec<_>>()));
     notices
 }
 
@@ -218,6 +231,14 @@ fn noticed(noticed: &Noticed) -> Item {
     Item { json, line: noticed.to_string() }
 }
 
+fn marked(one: &Marked) -> Item {
+    let line = match &one.repository {
+        Some(repository) => format!("{}: {} in {repository}", one.mark.name(), one.name),
+        None => format!("{}: {}", one.mark.name(), one.name),
+    };
+    Item { json: json!(one), line }
+}
+
 fn failed(error: impl AsRef<str>) -> Item {
     Item { json: error.as_ref().into(), line: error.as_ref().to_owned() }
 }
@@ -254,6 +275,7 @@ fn written(facts: Facts<'_>, event: &'static str, name: &str, list: &[Item], mor
         PUBLISHED | REJECTED | REMOVED | PRUNED | PROMOTED => format!("yrm: {count} {event}"),
         ROLLED_BACK => "yrm: a repository was rolled back".to_owned(),
         FOREIGN => "yrm: somebody else changed a repository".to_owned(),
+        MARKED => format!("yrm: {count} held, blocked, tagged or purged, or no more"),
         SETTINGS => "yrm: the bucket's settings changed".to_owned(),
         FAILING => "yrm: runs fail".to_owned(),
         _ => "yrm: runs succeed again".to_owned(),

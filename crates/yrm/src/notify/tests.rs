@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, StatusCode};
 use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::news::{FAILING, PROMOTED, PRUNED, PUBLISHED, RECOVERED, REJECTED, REMOVED, ROLLED_BACK, SETTINGS};
+use super::news::{FAILING, MARKED, PROMOTED, PRUNED, PUBLISHED, RECOVERED, REJECTED, REMOVED, ROLLED_BACK, SETTINGS};
 use super::*;
 use crate::authorities::Authorities;
 use crate::board::tests::report;
@@ -144,7 +144,7 @@ fn an_operation_is_told_by_its_own_event_with_who_and_why() {
     let told = |of: Operation| news::of(facts(), Ok(&operation(of)), &mut Health::new(0));
     for (of, expected) in [
         (Operation::Remove, &[REMOVED, PRUNED][..]),
-        (Operation::Promote, &[PROMOTED, PRUNED]),
+        (Operation::Promote, &[PROMOTED, REMOVED, PRUNED]),
         (Operation::Rollback, &[ROLLED_BACK, PRUNED]),
         (Operation::Settings, &[SETTINGS, PRUNED]),
         (Operation::Run, &[PUBLISHED, PRUNED]),
@@ -167,7 +167,7 @@ fn an_operation_is_told_by_its_own_event_with_who_and_why() {
 fn only_what_is_wanted_is_told() {
     let on = NotifyOn::nothing().and("failing").unwrap();
     assert!(news::is_wanted(on, FAILING) && news::is_wanted(on, RECOVERED));
-    for event in [PUBLISHED, REJECTED, REMOVED, PRUNED, ROLLED_BACK, PROMOTED, SETTINGS] {
+    for event in [PUBLISHED, REJECTED, REMOVED, PRUNED, ROLLED_BACK, PROMOTED, SETTINGS, MARKED] {
         assert!(!news::is_wanted(on, event) && news::is_wanted(ALL, event), "{event}");
         assert!(NotifyOn::WORDS.contains(&event));
     }

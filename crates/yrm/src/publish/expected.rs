@@ -27,6 +27,11 @@ pub fn plan_name(report: &Report) -> String {
     for (what, gone) in went(report) {
         lines.extend(gone.iter().map(|gone| [what, &gone.repository, &gone.href, &gone.nevra].join("\0")));
     }
+    for one in &report.marked {
+        let repository = one.repository.as_ref().map_or("", RepositoryDir::as_str);
+        let revision = one.revision.map_or_else(String::new, |revision| revision.to_string());
+        lines.insert(["mark", one.mark.name(), repository, &one.name, &revision].join("\0"));
+    }
     for one in report.repositories.iter().filter(|one| one.revision_before != one.revision_after) {
         let before = one.revision_before.map_or_else(String::new, |revision| revision.to_string());
         lines.insert(["from", &one.repository, &before].join("\0"));
@@ -104,7 +109,7 @@ impl Expected {
 
     /// Refuses what is about to be done to a repository when it is not what was seen. Nothing that clients see was
     /// changed yet.
-    pub(crate) fn hold(&self, repository: &RepositoryDir, about_to: &AboutTo) -> Result<()> {
+    pub(crate) fn admit(&self, repository: &RepositoryDir, about_to: &AboutTo) -> Result<()> {
         let AboutTo { revision_before, coming, going, goes_back } = about_to;
         if self.is_anything {
             return Ok(());

@@ -23,6 +23,8 @@ pub(crate) struct Memory {
     pub(crate) known: Mutex<BTreeMap<RepositoryDir, State>>,
     /// When retention next has something to do.
     pub(crate) retention_due: Mutex<BTreeMap<RepositoryDir, Option<Timestamp>>>,
+    /// Where all that is due is held: when to look at it again.
+    pub(crate) held_until: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
     /// When what was last swept.
     pub(crate) swept: Mutex<BTreeMap<RepositoryDir, Timestamp>>,
     /// Where a path waits for nothing but a sweep.
@@ -69,10 +71,16 @@ impl Memory {
         lock(&self.known).get(repository).is_some_and(|state| etag_of(state).as_ref() == Some(repomd))
     }
 
+    /// Forgets what a repository held.
+    pub(crate) fn forget(&self, repository: &RepositoryDir) {
+        lock(&self.known).remove(repository);
+    }
+
     /// Notes when retention next has something to do in a repository.
     pub(crate) fn note_retention(&self, bucket: &Bucket, state: &State) {
         if bucket.pruned.is_on() {
-            let due = state.next_retirement(state.kept(&bucket.gate, &bucket.pruned));
+            let held_until = lock(&self.held_until).get(&state.repository).copied();
+            let due = state.next_retirement(state.kept(&bucket.gate, &bucket.pruned)).max(held_until);
             lock(&self.retention_due).insert(state.repository.clone(), due);
         }
     }

@@ -18,10 +18,12 @@ pub mod history;
 mod inbox;
 pub mod inspect;
 mod leftover;
+mod marking;
 pub(crate) mod memory;
 pub mod mirror;
 mod observe;
 pub mod operations;
+pub mod operators;
 pub(crate) mod pass;
 pub mod plan;
 pub mod settings;
@@ -36,7 +38,7 @@ use futures::future;
 use tokio::time::Instant;
 
 use self::abilities::abilities;
-use self::adopt::kept;
+use self::adopt::{kept, rebuild_through_the_gate as rebuild};
 use self::commit::answers::answer;
 use self::commit::copies::keep_copy_of_current;
 use self::commit::keep::keep;
@@ -49,15 +51,15 @@ use self::commit::tidy::quarantine_all;
 use self::commit::upload::upload;
 use self::expected::Expected;
 use self::inspect::beside::look_beside;
+use self::inspect::blocked::blocks_for;
 use self::inspect::judge::{Judged, Pending, judge};
 use self::inspect::long;
 use self::inspect::read::Inspector;
 use self::memory::{Memory, lock};
 use self::mirror::follow_up;
-use self::observe::{state_of, state_with_leave};
-use self::operations::errand::{Errand, Promotion};
-use self::operations::orphans;
-use self::operations::promote::promoted;
+use self::observe::state_with_leave;
+use self::operations::errand::Errand;
+use self::operations::hold;
 use self::operations::rollback::start_from;
 use self::pass::{Pass, STALE_AFTER, Work};
 pub use self::pass::{Progress, RunId, Step, Unwatched};
@@ -65,7 +67,7 @@ use self::settlement::Settlement;
 use self::watched::Sight;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{KeySet, Operation, Report, TakenOut, Waiting};
+use crate::bucket::report::{KeySet, Report, Waiting};
 use crate::bucket::signature::Signature;
 use crate::bucket::verdict::{Candidate, Rejection};
 use crate::config::Policy;
@@ -103,13 +105,15 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         // Observe.
         let state = state_with_leave(bucket, memory, repository, (run, errand.leave())).await?;
         let state = start_from(errand, bucket, state, run.started).await?;
+        let state = if *errand == Errand::Rebuild { rebuild(bucket, state, run.started).await? } else { state };
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
         // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
-        let (state, inspected) = look_beside(work, state, candidates, settlement).await;
+        let blocks = blocks_for(work, &candidates, &mut in_place).await?;
+        let (state, inspected) = look_beside(work, state, candidates, &blocks, settlement).await;
         // Plan, and admit.
         let prepared = prepare(work, state, inspected, &mut in_place, settlement).await?;
         if let Some(expected) = expected {
-            expected.hold(repository, &prepared.about_to())?;
+            expected.admit(repository, &prepared.about_to())?;
         }
         let mirrored = bucket.mirror_rules.is_on(repository);
         if !mirrored && prepared.state.catalog.mirror.is_some() {
@@ -119,6 +123,10 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
             settlement.repository = Some(repository_report(&prepared.state, attempt));
             leave_as_it_is(work, &prepared, until, settlement).await;
             return Ok(());
+        }
+        if let Errand::RollBack(_, word) = errand {
+            let at_risk = hold::at_risk(bucket, &prepared.state);
+            settlement.marked.extend(hold::hold(bucket, repository, &at_risk, word).await?);
         }
         progress.step(Step::Upload, 0, prepared.placed.len());
         if let Some(won) = make_the_truth(work, &prepared, until).await? {
@@ -198,15 +206,6 @@ async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, set
 fn dropped_long_ago(dropped: &[Dropped], now: jiff::Timestamp) -> KeySet {
     let is_old = |dropped: &&Dropped| now.duration_since(dropped.modified()) >= LINGERS;
     KeySet::of(dropped.iter().filter(is_old).map(Dropped::key))
-}
-
-/// The candidates of each repository.
-fn by_repository(candidates: Vec<Candidate>) -> Vec<(RepositoryDir, Vec<Candidate>)> {
-    let mut wanted: BTreeMap<RepositoryDir, Vec<Candidate>> = BTreeMap::new();
-    for candidate in candidates {
-        wanted.entry(candidate.repository.clone()).or_default().push(candidate);
-    }
-    wanted.into_iter().collect()
 }
 
 /// The publisher of one bucket. Keeps what it knows of the repositories between runs; all of it
@@ -439,7 +438,7 @@ impl Publisher {
             settlement.waiting = left;
             // What was about to be rejected is judged again next time.
             settlement.conflicts.clear();
-            lock(&self.memory.known).remove(repository);
+            self.memory.forget(repository);
         }
         settlement
     }
@@ -526,69 +525,6 @@ impl Publisher {
         failed
     }
 
-    /// The packages that [`Self::remove`] would take out; the same error where it would take out none. Changes nothing.
-    pub async fn removable(&self, repository: &RepositoryDir, hrefs: &[String], run: RunId) -> Result<Vec<TakenOut>> {
-        // A look at a signed repository mends its signature.
-        settings::agree(&self.bucket, run).await?;
-        let state = state_of(&self.bucket, &self.memory, repository, run).await?;
-        let entries = &state.catalog.entries;
-        let found = |href: &String| {
-            let entry = entries.position(href).map(|at| entries.get(at)).ok_or_else(|| {
-                Error::new(ErrorKind::Conflict, format!("removing {href:?} from {repository}"))
-                    .because("the repository has no package at that path")
-                    .hint("nothing was changed; `yrm package search` shows the paths")
-            })?;
-            let nevra = entry.nevra().to_string();
-            Ok(TakenOut { repository: repository.as_str().to_owned(), href: href.clone(), nevra, why: None })
-        };
-        let distinct: BTreeSet<&String> = hrefs.iter().collect();
-        distinct.into_iter().map(found).collect()
-    }
-
-    /// Takes packages out of a repository. Paths that it does not have are an error, and then
-    /// nothing is changed; they are fetchable for the grace period still.
-    pub async fn remove(&self, repository: &RepositoryDir, hrefs: Vec<String>, run: RunId) -> Result<Report> {
-        Box::pin(self.removable(repository, &hrefs, run)).await?;
-        let work = vec![(repository.clone(), Vec::new())];
-        Box::pin(self.errands(work, &Errand::Remove(hrefs), (Operation::Remove, run))).await
-    }
-
-    /// Makes a repository hold again what it held in an earlier generation.
-    pub async fn roll_back(&self, repository: &RepositoryDir, revision: u64, run: RunId) -> Result<Report> {
-        let work = vec![(repository.clone(), Vec::new())];
-        Box::pin(self.errands(work, &Errand::RollBack(revision), (Operation::Rollback, run))).await
-    }
-
-    /// Puts packages of one folder into another too, without moving their bytes, and prunes nothing there. What the other
-    /// has already is a success; one that it has with other bytes is an error, and the rest is promoted.
-    pub async fn promote(&self, promotions: &[Promotion], run: RunId) -> Result<Report> {
-        settings::agree(&self.bucket, run).await?;
-        let mut candidates = Vec::new();
-        for promotion in promotions {
-            candidates.push(Box::pin(promoted(&self.bucket, &self.memory, promotion, run)).await?);
-        }
-        Box::pin(self.errands(by_repository(candidates), &Errand::Put, (Operation::Promote, run))).await
-    }
-
-    /// Takes files that lie below `repo/`, and that no metadata names, into their repositories.
-    pub async fn adopt_files(&self, paths: &[String], run: RunId) -> Result<Report> {
-        settings::agree(&self.bucket, run).await?;
-        let mut candidates = Vec::new();
-        for path in paths {
-            candidates.push(Box::pin(orphans::adopted(&self.bucket, &self.memory, path, run)).await?);
-        }
-        Box::pin(self.errands(by_repository(candidates), &Errand::Put, (Operation::AdoptFile, run))).await
-    }
-
-    /// Leaves such files to the next clean-up after their grace, also where they were spared.
-    pub async fn drop_files(&self, paths: &[String], run: RunId) -> Result<Report> {
-        settings::agree(&self.bucket, run).await?;
-        let mut report = Report::new(run.id, run.started).of(Operation::DropFile);
-        report.deleted = Box::pin(orphans::let_go(&self.bucket, &self.memory, paths, run)).await?;
-        self.keep_in_history(&mut report).await;
-        Ok(report)
-    }
-
     /// Whether the bucket's settings are not those that this publisher goes by, as far as it knows.
     pub fn is_at_odds(&self) -> bool {
         self.bucket.settings.is_at_odds()
@@ -597,46 +533,6 @@ impl Publisher {
     /// Whether this publisher has stored the first settings of a bucket that had none.
     pub fn has_stored_settings(&self) -> bool {
         self.bucket.settings.has_stored()
-    }
-
-    /// Prunes what is old in these repositories, and does nothing else there.
-    pub async fn prune(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
-        let work = repositories.into_iter().map(|repository| (repository, Vec::new())).collect();
-        Box::pin(self.errands(work, &Errand::Publish, (Operation::Prune, run))).await
-    }
-
-    /// Takes these repositories over where somebody else wrote their metadata, and does nothing else there.
-    pub async fn adopt(&self, repositories: Vec<RepositoryDir>, run: RunId) -> Result<Report> {
-        let work = repositories.into_iter().map(|repository| (repository, Vec::new())).collect();
-        Box::pin(self.errands(work, &Errand::Put, (Operation::Adopt, run))).await
-    }
-
-    /// One operation, told in the history like a run. The first error ends up here when the rest is done.
-    async fn errands(
-        &self,
-        work: Vec<(RepositoryDir, Vec<Candidate>)>,
-        errand: &Errand,
-        (operation, run): (Operation, RunId),
-    ) -> Result<Report> {
-        settings::agree(&self.bucket, run).await?;
-        abilities(&self.bucket).await?;
-        let (began, used) = (Instant::now(), self.usage());
-        let mut report = Report::new(run.id, run.started).of(operation);
-        let mut failed = None;
-        let pass = Pass { run, progress: &Unwatched, listed: began, expected: self.expected.as_ref() };
-        for (repository, candidates) in work {
-            let mut settlement = Settlement::default();
-            let done = Box::pin(commit(self.work(&repository, errand, pass), candidates, &mut settlement)).await;
-            let done = done.and(settlement.refuse_conflicts());
-            self.tell(settlement, &mut report);
-            failed = failed.or(done.err());
-        }
-        report.finish(began.elapsed(), self.usage() - used);
-        // A rollback stands there even where it only brought back an earlier order of the same packages.
-        if report.did_work() || (operation == Operation::Rollback && failed.is_none()) {
-            Box::pin(self.keep_in_history(&mut report)).await;
-        }
-        failed.map_or(Ok(report), Err)
     }
 }
 

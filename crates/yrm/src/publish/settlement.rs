@@ -7,7 +7,7 @@ use rpmmd::checksum::Sha256;
 use super::commit::admit::Admission;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::receipt::Answered;
-use crate::bucket::report::{Noticed, Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
+use crate::bucket::report::{Marked, Noticed, Published, Report, RepositoryReport, TakenOut, Trouble, Waiting, Way};
 use crate::bucket::verdict::{Candidate, Rejection, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
@@ -27,6 +27,8 @@ pub(crate) struct Settlement {
     pub(crate) removed: Vec<TakenOut>,
     pub(crate) replaced: Vec<TakenOut>,
     pub(crate) restored: Vec<TakenOut>,
+    pub(crate) marked: Vec<Marked>,
+    pub(crate) held: Vec<TakenOut>,
     pub(crate) errors: Vec<String>,
     pub(crate) trouble: Trouble,
     /// What somebody else had made of repomd.xml, and what came of it.
@@ -118,6 +120,8 @@ impl Settlement {
             removed,
             replaced,
             restored,
+            marked,
+            held,
             errors,
             trouble,
             noticed,
@@ -136,6 +140,8 @@ impl Settlement {
             removed,
             replaced,
             restored,
+            marked,
+            held,
             repositories,
             errors,
             trouble,

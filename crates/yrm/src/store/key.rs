@@ -116,6 +116,13 @@ impl fmt::Display for MirrorFolder {
     }
 }
 
+/// Whether a folder below `repo/` is a revision's own, or a tag's: what lies in it is no repository's.
+pub fn is_own_folder(dir: &str) -> bool {
+    let (above, name) = dir.trim_end_matches('/').rsplit_once('/').unwrap_or(("", dir));
+    above.rsplit('/').next() == Some("repodata")
+        && (name.starts_with(TAG_FOLDER) || MirrorFolder::parse(name).is_some())
+}
+
 /// One object of the bucket.
 #[derive(Debug, Clone, Copy)]
 pub enum Key<'a> {
@@ -163,6 +170,14 @@ pub enum Key<'a> {
     NotOffered { repository: &'a RepositoryDir },
     /// Packages beside its folder that a repository names: no sweep of another takes them.
     NamedBeside { repository: &'a RepositoryDir },
+    /// Which packages of a repository are held.
+    Holds { repository: &'a RepositoryDir },
+    /// What does not come back.
+    Blocks,
+    /// Which revisions of a repository are tagged.
+    Tags { repository: &'a RepositoryDir },
+    /// A file in the folder of a tag (`repodata/repomd.xml`, and what that names).
+    TagFile { repository: &'a RepositoryDir, name: &'a str, href: &'a str },
     /// The bucket's own settings.
     Settings,
     /// One change of them: newest first in a listing.
@@ -209,6 +224,12 @@ impl Key<'_> {
             Self::MirrorsLeft { repository } => format!("{MIRRORS_LEFT_PREFIX}{}left.json", repository.prefix()),
             Self::NotOffered { repository } => format!("{KEPT_PREFIX}{}{NOT_OFFERED}", repository.prefix()),
             Self::NamedBeside { repository } => format!("{KEPT_PREFIX}{}{NAMED_BESIDE}", repository.prefix()),
+            Self::Holds { repository } => format!("{HOLDS_PREFIX}{}holds.json", repository.prefix()),
+            Self::Blocks => ".yrm/blocks.json".to_owned(),
+            Self::Tags { repository } => format!("{TAGS_PREFIX}{}{TAGS}", repository.prefix()),
+            Self::TagFile { repository, name, href } => {
+                format!("{repo}/{}repodata/{TAG_FOLDER}{name}/{href}", repository.prefix())
+            }
             Self::Settings => BUCKET_FILE.to_owned(),
             Self::SettingsChange { at_ms, id } => {
                 format!("{SETTINGS_HISTORY_PREFIX}{:020}-{id}.json", u64::MAX - at_ms)
@@ -225,8 +246,10 @@ impl Key<'_> {
             Self::Repomd { .. } | Self::Signature { .. } | Self::PublicKeys { .. } | Self::Mirrorlist { .. } => {
                 Some("no-cache")
             }
+            // A tag's name may be given to another revision some day.
+            Self::TagFile { href, .. } if href.starts_with("repodata/repomd.xml") => Some("no-cache"),
             // Fixed: the name holds the hash, or the path never gets other bytes.
-            Self::Package { .. } | Self::Metadata { .. } | Self::MirrorFile { .. } => {
+            Self::Package { .. } | Self::Metadata { .. } | Self::MirrorFile { .. } | Self::TagFile { .. } => {
                 Some("public, max-age=31536000, immutable")
             }
             Self::Inbox { .. }
@@ -244,6 +267,9 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Holds { .. }
+            | Self::Blocks
+            | Self::Tags { .. }
             | Self::Settings
             | Self::SettingsChange { .. }
             | Self::Clock
@@ -267,6 +293,7 @@ impl Key<'_> {
             | Self::PublicKeys { .. }
             | Self::Metadata { .. }
             | Self::MirrorFile { .. }
+            | Self::TagFile { .. }
             | Self::Mirrorlist { .. } => Some(ObjectClass::Metadata),
             Self::Quarantined { .. } | Self::QuarantineRecord { .. } => Some(ObjectClass::Quarantine),
             Self::Signed { .. }
@@ -281,6 +308,9 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Holds { .. }
+            | Self::Blocks
+            | Self::Tags { .. }
             | Self::Settings
             | Self::SettingsChange { .. }
             | Self::Clock
@@ -293,12 +323,14 @@ impl Key<'_> {
             Self::Inbox { .. } | Self::Package { .. } | Self::Signed { .. } | Self::Quarantined { .. } => {
                 "application/x-rpm"
             }
-            Self::Metadata { href, .. } | Self::MirrorFile { href, .. } => match href.rsplit_once('.') {
-                Some((_, "gz")) => "application/gzip",
-                Some((_, "zst")) => "application/zstd",
-                Some((_, "asc")) => "application/pgp-signature",
-                Some(_) | None => "text/xml",
-            },
+            Self::Metadata { href, .. } | Self::MirrorFile { href, .. } | Self::TagFile { href, .. } => {
+                match href.rsplit_once('.') {
+                    Some((_, "gz")) => "application/gzip",
+                    Some((_, "zst")) => "application/zstd",
+                    Some((_, "asc")) => "application/pgp-signature",
+                    Some(_) | None => "text/xml",
+                }
+            }
             Self::Mirrorlist { .. } => "text/plain; charset=utf-8",
             Self::Repomd { .. } | Self::Generation { .. } | Self::ForeignGeneration { .. } => "text/xml",
             Self::Signature { .. } | Self::GenerationSignature { .. } => "application/pgp-signature",
@@ -311,6 +343,9 @@ impl Key<'_> {
             | Self::MirrorsLeft { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
+            | Self::Holds { .. }
+            | Self::Blocks
+            | Self::Tags { .. }
             | Self::SettingsChange { .. } => "application/json",
             Self::Settings => "application/toml",
             Self::Catalog { .. } | Self::Clock | Self::Probe { .. } => "application/octet-stream",
@@ -381,6 +416,18 @@ pub const SIGNED_PREFIX: &str = ".yrm/signed/";
 
 /// The prefix of the receipts.
 pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";
+
+/// The prefix of the holds.
+pub const HOLDS_PREFIX: &str = ".yrm/holds/";
+
+/// The prefix of the tags.
+pub const TAGS_PREFIX: &str = ".yrm/tags/";
+
+/// What the list of a repository's tags is called.
+pub const TAGS: &str = "tags.json";
+
+/// What the folder of a tag begins with, below `repodata/`: as far below the packages as a generation's own.
+pub const TAG_FOLDER: &str = "tag-";
 
 /// The prefix of the history.
 pub const HISTORY_PREFIX: &str = ".yrm/history/";
@@ -456,6 +503,7 @@ mod tests {
             let list = format!("https://a/repo/el9/repodata/{name}/\nhttps://b/repo/el9/repodata/{name}/\n");
             assert_eq!(MirrorFolder::named_by(list.as_bytes()), Some(folder));
         }
+        assert!(is_own_folder("el9/repodata/tag-v1/") && is_own_folder("repodata/tag-v1") && !is_own_folder("tag-v1"));
         let wrong = [
             format!("01-{repomd}"),
             format!("1-{repomd}-"),

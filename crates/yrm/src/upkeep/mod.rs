@@ -8,4 +8,5 @@ pub(crate) mod mend;
 pub(crate) mod round;
 pub(crate) mod share;
 pub mod sweep;
+mod untagged;
 pub(crate) mod watch;

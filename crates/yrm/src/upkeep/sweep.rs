@@ -16,17 +16,20 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
-use super::left;
+use super::{left, untagged};
 use crate::bucket::catalog::Catalog;
+use crate::bucket::deleted;
 use crate::bucket::generations::{Generations, folders, generations, inner_repository};
 use crate::bucket::kept;
 use crate::bucket::listing::{MAX_PAGES, list_all};
 use crate::bucket::observe::catalog_of;
 use crate::bucket::record;
+use crate::bucket::tags::Tags;
 use crate::bucket::{Bucket, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::clock::time_of;
 use crate::publish::history;
+use crate::publish::operations::purge;
 use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{Object, Outcome, PutIf, Read};
@@ -120,11 +123,12 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
     Ok(Some(swept))
 }
 
-/// Sweeps what belongs to no repository: receipts, signed packages on their way, the history. Once for all
+/// Sweeps what belongs to no repository: receipts, signed packages on their way, the history, and what a purge left. Once for all
 /// repositories that a run has swept, for there may be more of it than of anything else.
 pub(crate) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
     let trim = async { history::trim(bucket, now).await.map(drop) };
-    try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await.map(drop)
+    try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await?;
+    purge::finish(bucket, now).await.map(drop)
 }
 
 /// Sweeps a repository; `before` is the announcement of the last time.
@@ -149,13 +153,21 @@ async fn sweep_repository(
     // After the listing, so that nothing which was staged or committed before it is missed.
     let repomd_key = bucket.path(Key::Repomd { repository });
     let (current, enclosed) = try_join(store.get(&repomd_key, None), enclosed(bucket, repository)).await?;
+    let current = match current {
+        Some(current) => Some(current),
+        None => deleted::last_of(bucket, repository).await?.map(|(_, last)| last),
+    };
     let Some(current) = current else {
         return Err(Error::new(ErrorKind::Corrupt, format!("cleaning up: {repomd_key} is missing"))
             .hint("nothing was deleted; the next package that arrives restores the last revision"));
     };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
     let left = left::look(bucket, repository, &listed, &current.bytes, (now, expires)).await?;
-    let (retained, mut over) = split(generations, current.object.modified, expires);
+    // After the listing, too: what is tagged later is young enough for this sweep to let it be.
+    let tags = Tags::of(bucket, repository).await?;
+    let untagged = untagged::over(bucket, repository, &tags, &listed, expires);
+    let is_tagged = |revision: u64| untagged::kept(&tags, expires).any(|tag| tag.revision == revision);
+    let (retained, mut over) = split(generations, current.object.modified, expires, is_tagged);
     over.extend(signatures_left(signatures, &retained));
 
     // One large catalog at a time.
@@ -183,8 +195,9 @@ async fn sweep_repository(
         unnamed.retain(|object| !spared.contains(&object.key));
     }
     let forgotten = catalogs.iter().filter(old).filter(|object| !retained_catalogs.contains(&object.key));
-    let doomed = unnamed.into_iter().chain(forgotten).chain(&over).chain(left.over);
+    let doomed = unnamed.into_iter().chain(forgotten).chain(&over).chain(left.over).chain(untagged);
     let deleted = delete_all(bucket, repository, doomed, (expires, began)).await?;
+    untagged::forget(bucket, repository, &tags, expires).await?;
     Ok(Some(Swept { deleted, at: now }))
 }
 
@@ -293,16 +306,21 @@ fn name_packages(
 
 /// Generations that readers may still hold, and those whose grace is over. A generation was
 /// superseded when the next one was switched to: the time of that one's copy, or of repomd.xml.
-fn split(mut generations: Vec<(u64, Object)>, switched: Timestamp, expires: Timestamp) -> (Vec<Object>, Vec<Object>) {
+fn split(
+    mut generations: Vec<(u64, Object)>,
+    switched: Timestamp,
+    expires: Timestamp,
+    is_tagged: impl Fn(u64) -> bool,
+) -> (Vec<Object>, Vec<Object>) {
     // Another program that writes here too counts otherwise.
     generations.sort_by_key(|(revision, object)| (object.modified, *revision));
     let superseded: Vec<Timestamp> =
         generations.iter().skip(1).map(|(_, next)| next.modified).chain([switched]).collect();
     let newest = generations.iter().map(|(revision, _)| *revision).max();
-    let (over, retained): (Vec<_>, Vec<_>) = generations
-        .into_iter()
-        .zip(superseded)
-        .partition(|((revision, _), superseded)| *superseded < expires && Some(*revision) != newest);
+    let (over, retained): (Vec<_>, Vec<_>) =
+        generations.into_iter().zip(superseded).partition(|((revision, _), superseded)| {
+            *superseded < expires && Some(*revision) != newest && !is_tagged(*revision)
+        });
     let objects = |generations: Vec<((u64, Object), Timestamp)>| generations.into_iter().map(|((_, o), _)| o).collect();
     (objects(retained), objects(over))
 }

@@ -7,7 +7,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 
 use crate::bucket::report::Found;
-use crate::bucket::{Bucket, generations};
+use crate::bucket::{Bucket, deleted, generations};
 use crate::error::Result;
 use crate::publish::memory::{Memory, is_past, lock};
 use crate::publish::watched::Sight;
@@ -55,7 +55,10 @@ pub(crate) async fn look(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Re
 async fn sight(bucket: &Bucket, memory: &Memory, repository: &RepositoryDir) -> Result<Option<Sight>> {
     let key = bucket.path(Key::Repomd { repository });
     let gone = Ok(Some(Sight { found: Found::Gone, etag: None }));
-    let Some(there) = bucket.store.head(&key).await? else { return gone };
+    let Some(there) = bucket.store.head(&key).await? else {
+        // One that was deleted has none.
+        return if deleted::last_of(bucket, repository).await?.is_some() { Ok(None) } else { gone };
+    };
     if memory.knows(repository, &there.etag) || lock(&memory.watched).ours.get(repository) == Some(&there.etag) {
         return Ok(None);
     }

@@ -3,6 +3,7 @@
 #![cfg_attr(not(feature = "aws"), expect(dead_code, reason = "some helpers are for tests on S3 alone"))]
 #![expect(clippy::unwrap_used, reason = "a test ends by panicking; clippy sees only #[test] functions as tests")]
 
+mod acting;
 mod chaos;
 mod cli;
 mod conformance;

@@ -78,3 +78,22 @@ fn a_file_with_another_prefix_is_not_spliced() {
     let refused = primary(flat, &[Slot::Kept(0..1)], Some(previous(&made, UP)));
     assert!(matches!(refused, Err(RenderError::PreviousMismatch)));
 }
+
+#[test]
+fn an_address_stands_before_every_href_and_the_hrefs_stay() {
+    const BASE: &str = "https://packages.example/repo/el9/";
+    for compression in [Compression::Gz, Compression::Zstd] {
+        let all: Vec<Fragments> = (0..300).map(fragments).collect();
+        let fresh: Vec<Slot<'_>> = all.iter().map(Slot::Fresh).collect();
+        let flat = primary(RenderOptions::new(compression), &fresh, None).unwrap();
+        let below = RenderOptions { location_base: BASE, ..RenderOptions::new(compression) };
+        let based = primary(below, &[Slot::Kept(0..all.len())], Some(previous(&flat, ""))).unwrap();
+        let again = primary(below, &fresh, None).unwrap();
+        let xml =
+            |file: &[u8]| String::from_utf8(crate::compress::decompress(file, 1 << 30).unwrap().into_owned()).unwrap();
+        let (flat, based, again) = (xml(&flat.1), xml(&based.1), xml(&again.1));
+        let wanted = flat.replace("<location href=", &format!("<location xml:base=\"{BASE}\" href="));
+        assert_eq!((&based, &again), (&wanted, &wanted));
+        assert_eq!(wanted.matches(BASE).count(), all.len());
+    }
+}

@@ -47,6 +47,10 @@ use crate::store::{ETag, Object};
 /// lies in its folder when there was none, and empty only when there is nothing.
 pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Timestamp) -> Result<State> {
     if let Some(state) = last_revision(bucket, repository, None).await? {
+        // One that held nothing was deleted.
+        if state.catalog.entries.is_empty() {
+            return Ok(state);
+        }
         tracing::warn!(%repository, revision = state.catalog.revision, "repomd.xml is missing; restoring the last revision");
         return Ok(state.noticing(Noticed::Gone));
     }
@@ -196,17 +200,32 @@ fn countable(revision: &str) -> u64 {
 
 /// The same generation again, from the packages: its published files are gone or damaged.
 pub async fn rebuild(bucket: &Bucket, state: State, now: Timestamp) -> Result<State> {
+    rebuilt(bucket, state, None, now).await.map(|(state, _)| state)
+}
+
+/// The same on an operator's word: what the rules of the folders would not let in today is left out, and told.
+pub(crate) async fn rebuild_through_the_gate(bucket: &Bucket, state: State, now: Timestamp) -> Result<State> {
+    let gate = Inspector::new(bucket.clone(), now);
+    let (state, told) = rebuilt(bucket, state, Some(gate), now).await?;
+    Ok(tell(state, TakenOver { told, kept: Kept::default() }))
+}
+
+async fn rebuilt(bucket: &Bucket, state: State, gate: Option<Inspector>, now: Timestamp) -> Result<(State, Adoption)> {
     let repository = state.repository.clone();
     // Whoever rebuilds a large repository has leave to already.
     let folder = Folder::list(bucket, &repository).await?;
+    let prefix_bytes = folder.prefix_bytes();
     // Only what the generation held: an unnamed file may be removed, or staged by another writer.
     let Parts { there, missing, .. } = folder.part(bucket, &repository, &state.catalog.entries).await?;
     let before = state.catalog.entries.len();
     guard_loss(bucket, &repository, before, &missing)?;
-    let looked = Looked { described: Described::nothing(), digests: None, before, gate: None };
+    let looked = Looked { described: Described::nothing(), digests: None, before, gate };
     let (rebuilt, left) = take_over(bucket, state, &Arc::new(looked), there, now).await?;
-    guard_loss(bucket, &repository, before, &missing.and(&left.unreadable))?;
-    Ok(rebuilt)
+    let not_offered: Names = left.not_offered.iter().map(|key| key[prefix_bytes..].to_owned()).collect();
+    guard_loss(bucket, &repository, before, &missing.clone().and(&left.unreadable).and(&not_offered))?;
+    let packages = rebuilt.catalog.entries.len() as u64;
+    let told = Adoption { packages, missing, unreadable: left.unreadable, not_offered, ..Adoption::default() };
+    Ok((rebuilt, told))
 }
 
 /// The last revision, by its copy, to be put in the place of what has this ETag.

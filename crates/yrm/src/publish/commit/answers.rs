@@ -66,9 +66,12 @@ pub(crate) async fn answer(bucket: &Bucket, pass: Pass<'_>, prepared: &Prepared,
     settlement.removed = left(&plan.remove);
     settlement.replaced = left(&replaced);
     if let Some(earlier) = &state.earlier {
-        let (before, after) = (&earlier.instead_of.entries, entries);
-        settlement.removed = before.iter().filter(|entry| !holds(after, entry)).map(told).collect();
-        settlement.restored = after.iter().filter(|entry| !holds(before, entry)).map(told).collect();
+        let before = &earlier.instead_of.entries;
+        let leaving = prepared.leaving();
+        let after = |at: usize| !leaving.contains(&at);
+        let stays = |entry: &Entry<'_>| holds(entries, entry) && entries.position(&entry.href).is_some_and(after);
+        settlement.removed = before.iter().filter(|entry| !stays(entry)).map(told).collect();
+        settlement.restored = entries.iter().filter(|entry| stays(entry) && !holds(before, entry)).map(told).collect();
     }
 }
 

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::{SignedDuration, Timestamp};
+
 use super::admit::Placed;
 use super::place::{admit_all, confirm};
-use crate::bucket::report::{Found, Noticed, Outcome, RepositoryReport};
+use crate::bucket::Bucket;
+use crate::bucket::holds::Holds;
+use crate::bucket::report::{Found, Marked, Noticed, Outcome, RepositoryReport, TakenOut};
 use crate::bucket::state::State;
 use crate::bucket::verdict::{Candidate, Reason, Rejection};
 use crate::error::Result;
@@ -12,11 +16,14 @@ use crate::publish::clock;
 use crate::publish::expected::AboutTo;
 use crate::publish::guard::guard_taking;
 use crate::publish::leftover::{plan_unanswered, take_out_leftovers};
+use crate::publish::memory::lock;
 use crate::publish::mirror::Truth;
 use crate::publish::operations::errand::Errand;
+use crate::publish::operations::rollback;
 use crate::publish::pass::Work;
 use crate::publish::plan::{Conflict, Plan, retirements};
 use crate::publish::settlement::Settlement;
+use crate::store::key;
 
 /// What is at hand before the switch.
 pub(crate) struct Prepared {
@@ -73,14 +80,25 @@ pub(crate) async fn prepare(
 ) -> Result<Prepared> {
     let Work { bucket, errand, .. } = work;
     let mut plan = match errand {
-        Errand::Publish | Errand::Put | Errand::Mend => {
+        Errand::Publish | Errand::Put | Errand::Move | Errand::Mend => {
             plan_unanswered(work, &state, &mut candidates, settlement).await?
         }
+        Errand::Empty => Plan { remove: (0..state.catalog.entries.len()).collect(), ..Plan::default() },
+        Errand::Rebuild => Plan::default(),
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
-        Errand::RollBack(_) => Plan::default(),
+        Errand::RollBack(..) => Plan::default(),
     };
+    if state.earlier.is_some() || state.noticed == Some(Found::Foreign) {
+        let blocked = rollback::blocked(bucket, &state).await?;
+        let (hrefs, marked): (Vec<String>, Vec<Marked>) = blocked.into_iter().unzip();
+        settlement.marked = marked;
+        plan.remove.extend(Plan::removing(&state.catalog, &hrefs).remove);
+        plan.remove.sort_unstable();
+        plan.remove.dedup();
+    }
     let placed = admit_all(work, &plan, &mut candidates, in_place, settlement).await;
     plan.retire = due(work, &state, &plan, (&candidates, &placed)).await?;
+    keep_held(work, &state, &mut plan, settlement).await?;
     let before = state.catalog.entries.len();
     guard_taking(work, "removing from", before, plan.remove.len())?;
     if let Some(earlier) = &state.earlier {
@@ -94,10 +112,28 @@ pub(crate) async fn prepare(
         plan.retire = Vec::new();
     }
     let already = confirm(bucket, &state, &plan, &candidates, settlement).await;
+    if *errand == Errand::Move {
+        let arrived = placed.keys().chain(&already).map(|&at| &candidates[at]);
+        plan.remove = moved_away(bucket, &state, arrived);
+    }
     leave_out(&plan, &candidates, &placed, settlement);
     take_out_leftovers(bucket, settlement).await;
     in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
     Ok(Prepared { state, plan, candidates, placed, already })
+}
+
+/// The entries from which candidates were moved that have their place now. A package that was there already stays.
+fn moved_away<'c>(bucket: &Bucket, state: &State, arrived: impl Iterator<Item = &'c Candidate>) -> Vec<usize> {
+    let entries = &state.catalog.entries;
+    let prefix = key::repository_prefix(&bucket.policy.folders, &state.repository);
+    let left = arrived.filter_map(|candidate| {
+        let href = candidate.dropped.key().strip_prefix(&prefix)?;
+        (href != candidate.href).then(|| entries.position(href))?
+    });
+    let mut left: Vec<usize> = left.collect();
+    left.sort_unstable();
+    left.dedup();
+    left
 }
 
 /// The entries that retention takes out, now that it is known which candidates are in place.
@@ -118,6 +154,37 @@ async fn due(
     // The local clock may be ahead: the store's is asked before anything leaves by it.
     let some_may_be_due = !due_at(work.pass.run.started).is_empty();
     if some_may_be_due { clock::store_clock(bucket).await.map(due_at) } else { Ok(Vec::new()) }
+}
+
+/// Leaves what is held where it is, and says so.
+async fn keep_held(work: Work<'_>, state: &State, plan: &mut Plan, settlement: &mut Settlement) -> Result<()> {
+    let Work { bucket, memory, repository, pass, .. } = work;
+    settlement.held.clear();
+    lock(&memory.held_until).remove(repository);
+    if plan.retire.is_empty() {
+        return Ok(());
+    }
+    let holds = Holds::of(bucket, repository).await?;
+    let by_pkgid = holds.by_pkgid();
+    let entries = &state.catalog.entries;
+    plan.retire.retain(|&at| {
+        let entry = entries.get(at);
+        let Some(hold) = by_pkgid.get(entry.pkgid().to_string().as_str()) else { return true };
+        settlement.held.push(TakenOut {
+            repository: repository.as_str().to_owned(),
+            href: entry.href.to_string(),
+            nevra: entry.nevra().to_string(),
+            why: Some(hold.told()),
+        });
+        false
+    });
+    if plan.retire.is_empty() {
+        // Nothing else tells that a hold was released: it is looked at again, but not run after run.
+        let interval = SignedDuration::try_from(bucket.policy.sweep_interval).unwrap_or(SignedDuration::MAX);
+        let again = pass.run.started.checked_add(interval).unwrap_or(Timestamp::MAX);
+        lock(&memory.held_until).insert(repository.clone(), again);
+    }
+    Ok(())
 }
 
 /// Says what of the plan's candidates waits, and what conflicts.

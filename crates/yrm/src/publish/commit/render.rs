@@ -1,6 +1,7 @@
 //! Making the next generation's files and its catalog. Works on bodies, never on the store: run it
 //! aside.
 
+use std::fmt;
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -130,6 +131,29 @@ pub fn render(
         mirror = Some(make(Document::Primary, options, before)?);
     }
     assemble(state, origins, admitted, (rendered, mirror), revision, now)
+}
+
+/// Primary of a generation that is published, as it stands in a folder of that generation's own: its packages lie below
+/// `base`, or two folders above where nobody knows the address. Made again from the same `writer`, it has the same bytes.
+pub fn primary_in_a_folder(
+    catalog: &Catalog,
+    primary: &Body,
+    (writer, base): (u128, Option<String>),
+    mut file: Spool,
+) -> Result<(FileLayout, Body)> {
+    let damaged = |why: &dyn fmt::Display| Error::new(ErrorKind::Corrupt, "splicing primary").because(why.to_string());
+    let [layout, ..] = catalog.files.as_ref().ok_or_else(|| damaged(&"its catalog names no files"))?;
+    let mark = Some(Mark { revision: catalog.revision, writer });
+    // It lives as long as the process, which makes a tag and ends.
+    let location_base: &'static str = base.map_or("", |base| Box::leak(base.into_boxed_str()));
+    let href_prefix = if location_base.is_empty() { MirrorFolder::UP } else { "" };
+    let options = RenderOptions { mark, href_prefix, location_base, ..RenderOptions::new(catalog.compression) };
+    let previous = previous_of(&layout.layout, primary, catalog.entries.fragment_bytes(0));
+    let slots = [Slot::Kept(0..catalog.entries.len())];
+    let made = render_document(Document::Primary, options, &slots, Some(previous), &mut file);
+    let made = made.map_err(|source| damaged(&source))?;
+    let href = made.record(Document::Primary, 0).href;
+    Ok((FileLayout { href, layout: made.layout }, file.finish()))
 }
 
 /// What the way to the packages takes in a package's primary XML.

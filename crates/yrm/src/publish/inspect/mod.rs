@@ -4,6 +4,7 @@
 pub(crate) mod again;
 mod archived;
 pub(crate) mod beside;
+pub(crate) mod blocked;
 mod check;
 mod describe;
 mod held;

@@ -510,6 +510,7 @@ impl Inspector {
             | Reason::KeyExpired
             | Reason::NoRepository
             | Reason::Conflict
+            | Reason::Blocked
             | Reason::TooLarge
             | Reason::PolicyName
             | Reason::Unsupported => {

@@ -17,14 +17,33 @@ use crate::bucket::mirrorlist::{REPOMD, SIGNATURE};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::commit::pair;
 use crate::publish::copying;
+use crate::store::body::Body;
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
 use crate::store::settle::{self, Copied, Settled};
 use crate::store::{Copy, PutIf};
 
+/// Whose folder it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// A generation's own.
+    Mirror(MirrorFolder),
+    /// A tag's.
+    Tag(String),
+}
+
+impl Home {
+    fn key<'a>(&'a self, repository: &'a RepositoryDir, href: &'a str) -> Key<'a> {
+        match self {
+            Self::Mirror(folder) => Key::MirrorFile { repository, folder, href },
+            Self::Tag(name) => Key::TagFile { repository, name, href },
+        }
+    }
+}
+
 /// What lies in a folder.
 #[derive(Debug)]
 pub(crate) struct Contents {
-    pub(crate) folder: MirrorFolder,
+    home: Home,
     repomd: Bytes,
     /// What is copied from the repository: the hrefs, and the sizes as far as they are known.
     copied: BTreeMap<String, Option<u64>>,
@@ -32,11 +51,11 @@ pub(crate) struct Contents {
 
 impl Contents {
     /// Of the folder that is derived from a generation, in which primary is cut like this.
-    pub(crate) fn of(folder: &MirrorFolder, flat: &Repomd, primary: &FileLayout) -> Result<Self> {
+    pub(crate) fn of(home: Home, flat: &Repomd, primary: &FileLayout) -> Result<Self> {
         let repomd = derived(flat, primary)?;
         let copied = repomd.records.iter().filter(|record| record.base.is_none());
         let copied = copied.map(|record| (record.href.clone(), record.size)).collect();
-        Ok(Self { folder: folder.clone(), repomd: repomd.write().into(), copied })
+        Ok(Self { home, repomd: repomd.write().into(), copied })
     }
 
     /// Puts all of it where it belongs; what is there stays.
@@ -47,13 +66,41 @@ impl Contents {
     }
 
     async fn put_pair(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
-        let (store, folder) = (bucket.store.as_ref(), &self.folder);
-        let repomd = Key::MirrorFile { repository, folder, href: REPOMD };
-        settle::put_fixed(store, &bucket.path(repomd), &self.repomd, &repomd.attributes()).await?;
+        self.put_repomd(bucket, repository).await?;
+        self.put_signature(bucket, repository, at).await
+    }
+
+    /// All of it again, in an order by which clients find nothing before it is whole: for a folder that nothing names. What
+    /// is `made` is not the repository's, and is put.
+    pub(crate) async fn put_in_order(
+        &self,
+        bucket: &Bucket,
+        repository: &RepositoryDir,
+        made: Option<(&str, &Body)>,
+        at: Timestamp,
+    ) -> Result<()> {
+        if let Some((href, body)) = made {
+            let key = self.home.key(repository, href);
+            settle::assemble_fixed(bucket.store.as_ref(), &bucket.path(key), body, &[], &key.attributes()).await?;
+        }
+        let others = self.copied.keys().filter(|href| made.is_none_or(|(made, _)| made != href.as_str()));
+        let copies: Vec<_> = others.map(|href| self.copy(bucket, repository, href)).collect();
+        futures::stream::iter(copies).buffer_unordered(bucket.policy.concurrency).try_collect::<Vec<()>>().await?;
+        self.put_signature(bucket, repository, at).await?;
+        self.put_repomd(bucket, repository).await
+    }
+
+    async fn put_repomd(&self, bucket: &Bucket, repository: &RepositoryDir) -> Result<()> {
+        let key = self.home.key(repository, REPOMD);
+        settle::put_fixed(bucket.store.as_ref(), &bucket.path(key), &self.repomd, &key.attributes()).await.map(drop)
+    }
+
+    async fn put_signature(&self, bucket: &Bucket, repository: &RepositoryDir, at: Timestamp) -> Result<()> {
+        let store = bucket.store.as_ref();
         let (Some(signer), Some(signature)) = (&bucket.signer, pair::sign(bucket, &self.repomd, at).await?) else {
             return Ok(());
         };
-        let key = Key::MirrorFile { repository, folder, href: SIGNATURE };
+        let key = self.home.key(repository, SIGNATURE);
         let (path, attributes) = (bucket.path(key), key.attributes());
         if let Settled::Won(_) = settle::put_settled(store, &path, &signature, &attributes, &PutIf::Absent).await? {
             return Ok(());
@@ -75,7 +122,7 @@ impl Contents {
                 .hint("what repomd.xml names is missing; the next change makes primary, filelists and other anew")
         };
         let Some(source) = store.head(&from).await? else { return Err(missing()) };
-        let key = Key::MirrorFile { repository, folder: &self.folder, href };
+        let key = self.home.key(repository, href);
         let (target, attributes) = (bucket.path(key), key.attributes());
         match copying::copy(bucket, Copy::of(&source, &target, &attributes)).await? {
             Copied::Done(_) | Copied::Found(_) => Ok(()),
@@ -90,7 +137,7 @@ impl Contents {
 
     /// Whether all of it is there, by one listing.
     pub(crate) async fn are_there(&self, bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
-        let prefix = bucket.path(Key::MirrorFile { repository, folder: &self.folder, href: "" });
+        let prefix = bucket.path(self.home.key(repository, ""));
         let listed = list_all(bucket.store.as_ref(), &prefix).await?;
         let there: BTreeMap<&str, u64> =
             listed.iter().map(|object| (&object.key[prefix.len()..], object.size_bytes)).collect();

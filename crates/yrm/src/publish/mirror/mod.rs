@@ -8,13 +8,14 @@
 //!
 //! With the mode off the object goes before repomd.xml changes: it never names what is long over.
 
-mod folder;
+pub(crate) mod folder;
 
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
+use self::folder::{Contents, Home};
 use super::abilities::abilities;
 use super::copying;
 use super::memory::{Memory, lock};
@@ -111,8 +112,9 @@ pub(crate) async fn follow(
             },
         };
         let Some(primary) = &truth.primary else { return Ok(Followed::Lacking) };
-        let contents = folder::Contents::of(&truth.folder(bucket), &truth.repomd, primary)?;
-        let list = bucket.mirror_rules.list(repository, &contents.folder);
+        let own = truth.folder(bucket);
+        let list = bucket.mirror_rules.list(repository, &own);
+        let contents = Contents::of(Home::Mirror(own), &truth.repomd, primary)?;
         if there.as_ref().is_some_and(|there| there.bytes == list) {
             if terms.look_inside && !contents.are_there(bucket, repository).await? {
                 tracing::warn!(%repository, "files of the current revision's own folder were missing; put there again");

@@ -2,6 +2,7 @@
 //! packages of one folder into another. They go down the same line as what the inbox brings, and
 //! win or lose the same switch.
 
+use super::hold::Word;
 use crate::error::{Error, ErrorKind, Result};
 
 /// What is wanted of one repository.
@@ -11,21 +12,27 @@ pub enum Errand {
     Publish,
     /// Publish what is given, if anything is, and prune nothing: what is taken over stays whole.
     Put,
+    /// The same, and take out what was given from where it was in this repository, once it has its new place.
+    Move,
     /// Put the last revision back where repomd.xml is gone or damaged, and take over what somebody else wrote.
     Mend,
     /// Take out the packages at these paths.
     Remove(Vec<String>),
-    /// Hold again what the generation with this revision held.
-    RollBack(u64),
+    /// Take out all packages.
+    Empty,
+    /// Describe the packages anew, by their headers.
+    Rebuild,
+    /// Contain again what the generation with this revision did; on whose word.
+    RollBack(u64, Word),
 }
 
 impl Errand {
     /// What may become of a repomd.xml that is not the one that yrm wrote last.
     pub(crate) fn leave(&self) -> Leave {
         match self {
-            Self::Publish | Self::Put | Self::Remove(_) => Leave::TakeOver,
+            Self::Publish | Self::Put | Self::Move | Self::Remove(_) | Self::Empty | Self::Rebuild => Leave::TakeOver,
             Self::Mend => Leave::Mend,
-            Self::RollBack(_) => Leave::Replace,
+            Self::RollBack(..) => Leave::Replace,
         }
     }
 
@@ -33,8 +40,10 @@ impl Errand {
     /// be lost by going back: that is the operator's to decide.
     pub(crate) fn may_start_again(&self) -> Result<()> {
         match self {
-            Self::Publish | Self::Put | Self::Mend | Self::Remove(_) => Ok(()),
-            Self::RollBack(revision) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
+            Self::Publish | Self::Put | Self::Move | Self::Mend | Self::Remove(_) | Self::Empty | Self::Rebuild => {
+                Ok(())
+            }
+            Self::RollBack(revision, _) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
                 .because("somebody published meanwhile")
                 .hint("nothing was changed; look at `yrm repo log` and try again")),
         }

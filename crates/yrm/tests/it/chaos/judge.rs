@@ -5,6 +5,7 @@
 //! and keeps its own books of what was uploaded, published, removed and retired.
 
 mod leaving;
+mod marks;
 pub(crate) mod mirrors;
 mod seat;
 mod signed;
@@ -48,6 +49,8 @@ pub(crate) enum Who {
     RollingBack { repository: String, revision: u64 },
     /// An operator who puts packages of one folder into another.
     Promoting,
+    /// An operator who puts these packages of one folder into another and takes them out of the first.
+    Moving { hrefs: Vec<String> },
     /// An operator who gives back to the inbox what is in quarantine.
     Releasing,
 }
@@ -373,6 +376,11 @@ impl Judge {
             }
         }
         if is_in_a_folder(key) {
+            if what == "put"
+                && let Some(broken) = self.incomplete_tag(key)
+            {
+                self.broken(broken);
+            }
             return;
         }
         if what == "put"
@@ -425,6 +433,10 @@ impl Judge {
                 Who::Removing { repository: of, hrefs } => of == repository && hrefs.contains(href),
                 Who::RollingBack { repository: of, .. } => of == repository,
                 Who::Releasing => false,
+                // Gone from where it was when and only when it is where it is wanted.
+                Who::Moving { hrefs } => {
+                    hrefs.contains(href) && generation.packages.values().any(|there| there.sha256 == named.sha256)
+                }
                 Who::Manager(_) | Who::Promoting => {
                     let rule = self.policy.retention;
                     rule.is_some_and(|rule| may_retire(named, &all, rule, generation.since))
@@ -453,13 +465,14 @@ impl Judge {
                 Who::RollingBack { revision, .. } => {
                     history.iter().any(|old| old.revision == *revision && old.packages.get(*href) == Some(named))
                 }
-                Who::Promoting => uploaded.is_some(),
+                Who::Promoting | Who::Moving { .. } => uploaded.is_some(),
             };
             if !wanted {
                 broken.push(format!("G5: {who:?} brought back {href} of {repository:?}"));
             }
         }
-        if matches!(who, Who::Manager(_) | Who::Promoting) {
+        broken.extend(self.against_marks(who, repository, (&left, &came), generation.since));
+        if matches!(who, Who::Manager(_) | Who::Promoting | Who::Moving { .. }) {
             broken.extend(came.iter().flat_map(|(href, named)| {
                 intrusions((href, named), &generation.packages, &books.by_the_team)
                     .map(|what| format!("{what} in {repository:?}, by {who:?}"))

@@ -7,12 +7,13 @@ use bytes::Bytes;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::decompress;
 use rpmmd::repomd::{AnyChecksum, Repomd};
-use yrm::bucket::quarantine;
+use yrm::bucket::{meant, quarantine};
 use yrm::config::{Policy, Repositories};
 use yrm::error::Result;
 use yrm::publish::Publisher;
 use yrm::publish::operations::errand::Promotion;
 use yrm::publish::operations::release;
+use yrm::publish::operators::Also;
 use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
@@ -49,12 +50,30 @@ pub(crate) enum Story {
     TwoRules,
     /// Somebody has written over repomd.xml what is none, and nothing arrives: the watch puts the last revision back.
     ForeignHands,
+    /// A package is put into another folder, and taken out of its own.
+    Move,
+    /// A package that the prune rule takes is held.
+    Held,
+    /// A package is taken out, does not come back, and its bytes are deleted at once.
+    Purge,
+    /// What was taken out and blocked is uploaded again.
+    Blocked,
+    /// A revision is tagged, and its package is taken out and cleaned up.
+    Tag,
+    /// A tag is taken away.
+    Untag,
+    /// All packages leave, and the metadata.
+    Delete,
+    /// They come back.
+    Restore,
+    /// Metadata is made anew.
+    Rebuild,
     /// Metadata of others names a package in another folder, which becomes a repository too.
     TakeOverBeside,
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 25] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -71,6 +90,15 @@ impl Story {
         Self::Leftover,
         Self::Release,
         Self::ForeignHands,
+        Self::Move,
+        Self::Held,
+        Self::Purge,
+        Self::Blocked,
+        Self::Tag,
+        Self::Untag,
+        Self::Delete,
+        Self::Restore,
+        Self::Rebuild,
     ];
 
     /// Those in which mirrorlist mode does something of its own.
@@ -79,10 +107,11 @@ impl Story {
 
     pub(crate) fn policy(self) -> Policy {
         match self {
-            Self::Prune => retaining(),
+            Self::Prune | Self::Held => retaining(),
             Self::TwoRules => two_rules_and_all_that_removes(),
             Self::TakeOverBeside => Policy { repositories: Repositories::Depth(1), ..policy() },
             Self::Replace => Policy { on_conflict: yrm::config::OnConflict::Replace, ..policy() },
+            Self::Delete | Self::Restore => Policy { allow_shrink: true, ..policy() },
             _ => policy(),
         }
     }
@@ -92,9 +121,11 @@ impl Story {
         let repository = String::new();
         match self {
             Self::Promote => Who::Promoting,
+            Self::Move => Who::Moving { hrefs: vec!["a-1.rpm".to_owned()] },
             Self::Release => Who::Releasing,
-            Self::Remove => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned()] },
-            Self::RollBack => Who::RollingBack { repository, revision: world.judge.revisions("")[0] },
+            Self::Remove | Self::Purge => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned()] },
+            Self::Delete => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned(), "b-1.rpm".to_owned()] },
+            Self::RollBack | Self::Restore => Who::RollingBack { repository, revision: world.judge.revisions("")[0] },
             _ => Who::Manager(0),
         }
     }
@@ -133,9 +164,15 @@ impl Story {
                 world.drop_rpm("a-1.rpm", &rpm("a", "1", 7)).await;
                 world.drop_rpm("b-1.rpm", &rpm("b", "1", 0)).await;
             }
-            Self::Prune => {
+            Self::Prune | Self::Held => {
                 world.drop_rpm("a-2.rpm", &rpm("a", "2", 0)).await;
                 world.run_by(&calm).await.unwrap();
+                if self == Self::Held {
+                    let run = world.run_id(jiff::SignedDuration::ZERO);
+                    let packages = meant::packages(calm.bucket(), &[], &["a-1.rpm".to_owned()]).await.unwrap();
+                    calm.hold(&packages, run).await.unwrap();
+                    world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+                }
                 tokio::time::sleep(3 * HOUR).await;
             }
             Self::RollBack => {
@@ -155,7 +192,28 @@ impl Story {
                 world.run_by(&calm).await.unwrap();
                 remove_the_first(world).await;
             }
-            Self::TakeOver | Self::TakeOverBeside | Self::TwoRules | Self::Promote | Self::Remove => {}
+            Self::Untag => {
+                let root = RepositoryDir::new("");
+                let revision = world.judge.revisions("")[0];
+                calm.tag(&root, (revision, "v1"), world.run_id(jiff::SignedDuration::ZERO)).await.unwrap();
+                take_out(world, Also::default()).await.unwrap();
+            }
+            Self::Restore => delete(world).await,
+            Self::Blocked => {
+                take_out(world, Also { block: true, purge: false }).await.unwrap();
+                world.drop_rpm("a-1.rpm", &rpm("a", "1", 7)).await;
+                world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+            }
+            Self::TakeOver
+            | Self::TakeOverBeside
+            | Self::TwoRules
+            | Self::Promote
+            | Self::Remove
+            | Self::Move
+            | Self::Purge
+            | Self::Tag
+            | Self::Delete
+            | Self::Rebuild => {}
         }
     }
 
@@ -166,6 +224,42 @@ impl Story {
             Self::Promote => {
                 let promotion = Promotion { from: "a-1.rpm".to_owned(), to: "stable/a-1.rpm".to_owned() };
                 publisher.promote(&[promotion], run).await.map(drop)
+            }
+            Self::Move => {
+                if !world.hrefs().contains(&"a-1.rpm".to_owned()) {
+                    return Ok(());
+                }
+                let promotion = Promotion { from: "a-1.rpm".to_owned(), to: "stable/a-1.rpm".to_owned() };
+                publisher.relocate(&[promotion], run).await.map(drop)
+            }
+            Self::Tag => {
+                let revision = world.judge.revisions("")[0];
+                publisher.tag(&repository, (revision, "v1"), run).await?;
+                // Long after the package was taken out the tag is whole.
+                if world.hrefs().contains(&"a-1.rpm".to_owned()) {
+                    take_out(world, Also::default()).await?;
+                }
+                tokio::time::sleep(GRACE + 2 * HOUR).await;
+                sweep::sweep(publisher.bucket(), &repository).await.map(drop)
+            }
+            Self::Untag => {
+                if world.judge.is_tagged("v1") {
+                    publisher.untag(&repository, "v1", run).await?;
+                }
+                tokio::time::sleep(GRACE + 2 * HOUR).await;
+                sweep::sweep(publisher.bucket(), &repository).await.map(drop)
+            }
+            Self::Delete => publisher.delete(&repository, run).await.map(drop),
+            Self::Restore => match world.hrefs().is_empty() {
+                true => publisher.restore(&repository, run).await.map(drop),
+                false => Ok(()),
+            },
+            Self::Rebuild => publisher.rebuild(vec![repository], run).await.map(drop),
+            Self::Purge => {
+                let is_there = world.hrefs().contains(&"a-1.rpm".to_owned());
+                let packages = is_there.then(|| (repository, vec!["a-1.rpm".to_owned()]));
+                let also = Also { block: true, purge: true };
+                publisher.remove_all(packages.into_iter().collect(), also, run).await.map(drop)
             }
             Self::Remove => {
                 if !world.hrefs().contains(&"a-1.rpm".to_owned()) {
@@ -205,13 +299,17 @@ impl Story {
                 vec!["a-1.rpm", "b-1.rpm"]
             }
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
-            Self::LoseState => vec!["b-1.rpm", "c-1.rpm"],
+            Self::Held => vec!["a-1.rpm", "a-2.rpm", "b-1.rpm", "c-1.rpm"],
+            Self::Move => vec!["b-1.rpm", "stable/a-1.rpm"],
+            Self::LoseState | Self::Blocked => vec!["b-1.rpm", "c-1.rpm"],
             Self::TakeOverBeside => {
                 vec!["noarch/n.rpm", "noarch/q.rpm", "x86_64/../noarch/n.rpm", "x86_64/a.rpm", "x86_64/c.rpm"]
             }
             Self::TakeOver => vec!["c-1.rpm", "old/a.rpm", "old/b.rpm"],
             Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
-            Self::Replace | Self::Remove => vec!["b-1.rpm"],
+            Self::Replace | Self::Remove | Self::Purge | Self::Tag | Self::Untag => vec!["b-1.rpm"],
+            Self::Delete => Vec::new(),
+            Self::Restore | Self::Rebuild => vec!["a-1.rpm", "b-1.rpm"],
             Self::Release => vec!["b-1.rpm", "x/a.rpm"],
             Self::Sweep => vec!["a-1.rpm", "b-1.rpm", "c-1.rpm"],
             Self::TwoRules => {
@@ -245,7 +343,8 @@ impl Story {
         };
         let mut hrefs: Vec<String> = world.hrefs().iter().map(plain).collect();
         hrefs.sort();
-        hrefs == self.end(world.signing)
+        let is_purged = self != Self::Purge || !world.judge.memory.keys().contains(&"repo/a-1.rpm".to_owned());
+        hrefs == self.end(world.signing) && is_purged
     }
 }
 
@@ -363,9 +462,20 @@ async fn lost(world: &World) {
 }
 
 async fn remove_the_first(world: &World) {
+    take_out(world, Also::default()).await.unwrap();
+}
+
+async fn delete(world: &World) {
+    let hrefs = vec!["a-1.rpm".to_owned(), "b-1.rpm".to_owned()];
+    let operator = world.calm(Who::Removing { repository: String::new(), hrefs });
+    operator.delete(&RepositoryDir::new(""), world.run_id(jiff::SignedDuration::ZERO)).await.unwrap();
+}
+
+async fn take_out(world: &World, also: Also) -> Result<()> {
     let who = Who::Removing { repository: String::new(), hrefs: vec!["a-1.rpm".to_owned()] };
     let run = world.run_id(jiff::SignedDuration::ZERO);
-    world.calm(who).remove(&RepositoryDir::new(""), vec!["a-1.rpm".to_owned()], run).await.unwrap();
+    let packages = vec![(RepositoryDir::new(""), vec!["a-1.rpm".to_owned()])];
+    world.calm(who).remove_all(packages, also, run).await.map(drop)
 }
 
 async fn lose_state(world: &World) {

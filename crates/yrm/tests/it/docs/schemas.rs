@@ -75,10 +75,7 @@ fn schemas() -> BTreeMap<&'static str, Value> {
     BTreeMap::from([
         (
             "report.json",
-            one(
-                "Report",
-                "yrm run, yrm package remove|promote, yrm repo rollback, yrm history show, and .yrm/history/*.json",
-            ),
+            one("Report", "yrm run, what changes packages and repositories, yrm history show, and .yrm/history/*.json"),
         ),
         ("history.json", list_of("Report", "yrm history")),
         ("receipt.json", receipt),
@@ -89,6 +86,8 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         ("publish.json", list_of("Delivery", "yrm publish")),
         ("package-search.json", list_of("FoundPackage", "yrm package search")),
         ("package-show.json", list_of("PackageVersion", "yrm package show")),
+        ("package-block.json", list_of("BlockedPattern", "yrm package block, without a pattern")),
+        ("repo-tags.json", list_of("TagShown", "yrm repo tags")),
         ("repo-show.json", one("RevisionShown", "yrm repo show")),
         ("repo-diff.json", one("RevisionDiff", "yrm repo diff")),
         ("repo-log.json", list_of("Generation", "yrm repo log")),
@@ -344,6 +343,13 @@ fn what_the_program_prints_fits_the_schemas() {
     let set = say(at, "settings set on-conflict replace -b ./b");
     judge.judge("settings-set.json", &set.out);
     report(&mut judge, "run -b ./b --per-folder --on-conflict replace");
+    for line in [
+        "package hold b --in dev -b ./b --reason once",
+        "package block nothing-* --in dev -b ./b --reason never",
+        "repo tag current v1 --in dev -b ./b",
+    ] {
+        assert!(report(&mut judge, line)["marked"].is_array(), "{line}");
+    }
     put(at, "b/inbox/dev/a-2.rpm", &package("a", "2"));
     for line in ["settings set keep-at-least 1 -b ./b", "settings set prune-age-days 0 -b ./b"] {
         judge.judge("settings-set.json", &say(at, line).out);
@@ -359,6 +365,8 @@ fn what_the_program_prints_fits_the_schemas() {
         ("quarantine list -b ./b", "quarantine-list.json"),
         ("package search -b ./b", "package-search.json"),
         ("package show a -b ./b", "package-show.json"),
+        ("package block -b ./b", "package-block.json"),
+        ("repo tags --in dev -b ./b", "repo-tags.json"),
         ("repo show current --in dev -b ./b", "repo-show.json"),
         ("repo diff dev prod -b ./b", "repo-diff.json"),
         ("settings show -b ./b", "settings-show.json"),
@@ -458,7 +466,7 @@ fn errors(at: &Path, judge: &mut Judge) {
         ("status -b x/y", 2),
         ("run --nonsense", 2),
         ("package", 2),
-        ("repo rollback yesterday -b ./b", 2),
+        ("repo rollback yesterday --in dev -b ./b", 2),
         ("publish", 2),
         ("nothing-of-ours", 2),
         ("repo rollback 1 --in dev -b ./b --per-folder", 4),

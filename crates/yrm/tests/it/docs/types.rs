@@ -6,7 +6,7 @@ use std::fs;
 use super::root;
 
 /// Where each type is defined, below `crates/yrm/src`. Names of the program's own types, each once.
-pub(crate) const TYPES: [(&str, &str); 34] = [
+pub(crate) const TYPES: [(&str, &str); 39] = [
     ("Report", "bucket/report.rs"),
     ("Published", "bucket/report.rs"),
     ("Way", "bucket/report.rs"),
@@ -18,6 +18,11 @@ pub(crate) const TYPES: [(&str, &str); 34] = [
     ("RepositoryReport", "bucket/report.rs"),
     ("Adoption", "bucket/report.rs"),
     ("Names", "bucket/report.rs"),
+    ("Marked", "bucket/report.rs"),
+    ("Mark", "bucket/report.rs"),
+    ("Hold", "bucket/holds.rs"),
+    ("BlockedPattern", "cli/marks.rs"),
+    ("TagShown", "cli/repo.rs"),
     ("Trouble", "bucket/report.rs"),
     ("Noticed", "bucket/noticed.rs"),
     ("Found", "bucket/noticed.rs"),

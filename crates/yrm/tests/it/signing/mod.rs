@@ -6,3 +6,4 @@ mod gpg;
 mod kms;
 mod mirrorlist;
 mod packages;
+mod tagged;

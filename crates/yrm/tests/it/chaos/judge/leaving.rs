@@ -8,6 +8,13 @@ use rpmmd::checksum::Sha256;
 use super::mirrors::{is_in_a_folder, list_of};
 use super::{Judge, SIGNATURE, Who, key_of};
 
+/// The repository whose repomd.xml, or whose signature, this is.
+fn is_truth(key: &str) -> Option<&str> {
+    let below = key.strip_prefix("repo/").filter(|_| !is_in_a_folder(key))?;
+    let repository = below.strip_suffix("repodata/repomd.xml").or_else(|| below.strip_suffix(SIGNATURE))?;
+    Some(repository.trim_end_matches('/'))
+}
+
 impl Judge {
     /// Before an object goes: whether it may (G1 in the inbox, G3 elsewhere).
     pub(super) fn before_delete(&self, who: &Who, key: &str) -> Vec<String> {
@@ -74,10 +81,24 @@ impl Judge {
         if list_of(key).is_some() {
             return Vec::new();
         }
+        if let Some(broken) = self.may_a_tag_lose(who, key) {
+            return broken;
+        }
+        // A repository that holds nothing any more may lose its metadata.
+        if let Some(repository) = is_truth(key)
+            && self.published().get(repository).is_none_or(Vec::is_empty)
+        {
+            return Vec::new();
+        }
         // The signature of one generation is no use with the next.
         if key.ends_with(SIGNATURE) && !is_in_a_folder(key) {
             let wrong = self.key.is_some();
             return wrong.then(|| format!("G7: {who:?} removed {key}, and signing is on")).into_iter().collect();
+        }
+        // Deleted before its time, as an operator wanted it: when no client is told of it any more.
+        if self.is_purged(key) {
+            let is_named = self.held().iter().any(|(held, _)| held == key);
+            return is_named.then(|| format!("G2: {who:?} purged {key}, which is published")).into_iter().collect();
         }
         let mut broken = self.may_a_mirror_lose(who, key, now, grace);
         if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
@@ -92,6 +113,7 @@ impl Judge {
                     || key
                         .strip_prefix(&key_of(repository, ""))
                         .is_some_and(|href| generation.packages.contains_key(href));
+                let over = over && !self.keeps(repository, generation.revision);
                 if names && !over {
                     broken.push(format!("G3: {who:?} swept {key}, which generation {} names", generation.revision));
                 }

@@ -294,6 +294,7 @@ pub(crate) mod tests {
             deleted: vec![],
             replaced: vec![],
             repositories: vec![],
+            layout: None,
             cleaned_up: 0,
             uploaders: std::collections::BTreeMap::new(),
             errors: vec![],

@@ -50,6 +50,12 @@ pub async fn load(store: &dyn Store) -> Result<Option<Stored>> {
     Ok(Some(Stored { shape, etag: read.object.etag }))
 }
 
+/// The same, and a moment before it was read.
+pub(crate) async fn load_at(store: &dyn Store) -> Result<(Option<Stored>, Instant)> {
+    let at = Instant::now();
+    load(store).await.map(|stored| (stored, at))
+}
+
 /// One change of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsChange {

@@ -11,12 +11,13 @@ pub mod abilities;
 pub mod adopt;
 pub(crate) mod clock;
 pub mod commit;
-mod copying;
+pub(crate) mod copying;
 pub mod expected;
 mod guard;
 pub mod history;
 mod inbox;
 pub mod inspect;
+pub mod layout;
 mod leftover;
 pub(crate) mod memory;
 pub mod mirror;
@@ -53,11 +54,12 @@ use self::inspect::long;
 use self::inspect::read::Inspector;
 use self::memory::{Memory, lock};
 use self::mirror::follow_up;
-use self::observe::state_of;
+use self::observe::{observed_for, state_of};
 use self::operations::errand::{Errand, Promotion};
 use self::operations::promote::promoted;
 use self::pass::{Pass, STALE_AFTER, Work};
 pub use self::pass::{Progress, RunId, Step, Unwatched};
+use self::settings::Sight;
 use self::settlement::Settlement;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
@@ -88,7 +90,7 @@ const MAX_SWITCHES: u32 = 20;
 /// One commit: from its candidates to a won switch and a tidied inbox. Tried again from the winner's generation whenever
 /// another writer was first.
 async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut Settlement) -> Result<()> {
-    let Work { bucket, memory, repository, errand, pass: Pass { run, progress, expected, .. } } = work;
+    let Work { bucket, repository, errand, pass: Pass { run, progress, expected, .. }, .. } = work;
     let (mut in_place, mut began) = (BTreeMap::new(), Instant::now());
     for attempt in 1..=MAX_SWITCHES {
         if began.elapsed() > STALE_AFTER {
@@ -96,7 +98,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         }
         let until = began + STALE_AFTER;
         // Observe.
-        let state = state_of(bucket, memory, repository, run).await?;
+        let state = observed_for(work).await?;
         let state = errand.start_from(bucket, state).await?;
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
         // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
@@ -136,7 +138,7 @@ type Won = (Generation, ETag, Option<Signature>);
 
 /// Render, sign, upload, switch. `None` when another writer was first. Nothing is switched to after `until`.
 async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> Result<Option<Won>> {
-    let Work { bucket, repository, pass: Pass { run, .. }, .. } = work;
+    let Work { bucket, repository, errand, pass: Pass { run, .. }, .. } = work;
     let (state, generation) = next_generation(bucket, prepared, run).await?;
     // First of all: what cannot be signed is not uploaded, run after run.
     let signature = pair::sign(bucket, &generation.repomd_bytes, run.started).await?;
@@ -145,7 +147,8 @@ async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> 
     }
     upload(bucket, &state, &generation).await?;
     let ready = Ready { generation: &generation, signature };
-    let until = until.min(settings::before_switch(bucket, run).await?);
+    let sight = errand.change().map_or_else(|| Sight::of(&prepared.state), Sight::Migrating);
+    let until = until.min(settings::before_switch(bucket, run, sight).await?);
     Ok(match switch(bucket, &state, ready, run, until).await? {
         Switch::Won { etag, put } => Some((generation, etag, put)),
         Switch::Lost => None,

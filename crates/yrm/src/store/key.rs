@@ -159,6 +159,8 @@ pub enum Key<'a> {
     MirrorsLeft { repository: &'a RepositoryDir },
     /// Files in a repository's folder that nobody offered when it was taken over: they are not ours to delete.
     NotOffered { repository: &'a RepositoryDir },
+    /// Since when a repository of an earlier layout has no repomd.xml any more.
+    Retired { repository: &'a RepositoryDir },
     /// Packages beside its folder that a repository names: no sweep of another takes them.
     NamedBeside { repository: &'a RepositoryDir },
     /// The bucket's own settings.
@@ -202,6 +204,7 @@ impl Key<'_> {
             Self::Lease { repository } => format!(".yrm/lease/{}lease.json", repository.prefix()),
             Self::Swept { repository } => format!(".yrm/swept/{}swept.json", repository.prefix()),
             Self::MirrorsLeft { repository } => format!("{MIRRORS_LEFT_PREFIX}{}left.json", repository.prefix()),
+            Self::Retired { repository } => format!(".yrm/retired/{}retired.json", repository.prefix()),
             Self::NotOffered { repository } => format!("{KEPT_PREFIX}{}{NOT_OFFERED}", repository.prefix()),
             Self::NamedBeside { repository } => format!("{KEPT_PREFIX}{}{NAMED_BESIDE}", repository.prefix()),
             Self::Settings => BUCKET_FILE.to_owned(),
@@ -236,6 +239,7 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::Retired { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
             | Self::Settings
@@ -272,6 +276,7 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::Retired { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
             | Self::Settings
@@ -302,6 +307,7 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::Retired { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
             | Self::SettingsChange { .. } => "application/json",

@@ -17,12 +17,14 @@ use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
 use super::left;
+use super::retired::{is_read, retire};
 use crate::bucket::catalog::Catalog;
 use crate::bucket::generations::{Generations, folders, generations, inner_repository};
 use crate::bucket::kept;
 use crate::bucket::listing::{MAX_PAGES, list_all};
 use crate::bucket::observe::catalog_of;
 use crate::bucket::record;
+use crate::bucket::state::is_sealed;
 use crate::bucket::{Bucket, Share};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::clock::time_of;
@@ -80,8 +82,14 @@ pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>>
     }
     let superseded = switched.into_iter().filter_map(|(repository, mut times)| {
         times.sort();
-        // The oldest was superseded when the second was switched to.
-        times.get(1).is_some_and(|superseded| *superseded < expires).then_some(repository)
+        let since = if bucket.locator.names(&repository) {
+            // The oldest was superseded when the second was switched to.
+            times.get(1)
+        } else {
+            // The newest has the seal.
+            times.last()
+        };
+        since.is_some_and(|since| *since < expires).then_some(repository)
     });
     let mut owed: BTreeSet<RepositoryDir> = superseded.collect();
     owed.extend(left::owed(bucket, expires).await?);
@@ -135,6 +143,11 @@ async fn sweep_repository(
 ) -> Result<Option<Swept>> {
     let began = Instant::now();
     let Some(now) = claim(bucket, repository, before).await? else { return Ok(None) };
+    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
+    if !bucket.locator.names(repository) {
+        let deleted = retire(bucket, repository, expires).await?;
+        return Ok(Some(Swept { deleted, at: now }));
+    }
     let store = bucket.store.as_ref();
     let prefix = key::repository_prefix(&bucket.policy.folders, repository);
     let catalogs_prefix = key::catalogs_prefix(repository);
@@ -153,7 +166,6 @@ async fn sweep_repository(
         return Err(Error::new(ErrorKind::Corrupt, format!("cleaning up: {repomd_key} is missing"))
             .hint("nothing was deleted; the next package that arrives restores the last revision"));
     };
-    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
     let left = left::look(bucket, repository, &listed, &current.bytes, (now, expires)).await?;
     let (retained, mut over) = split(generations, current.object.modified, expires);
     over.extend(signatures_left(signatures, &retained));
@@ -320,10 +332,17 @@ async fn enclosed(bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
     for outer in above {
         let outer = RepositoryDir::new(outer);
         let repomd = bucket.path(Key::Repomd { repository: &outer });
-        if bucket.store.head(&repomd).await?.is_some() {
+        let Some(there) = bucket.store.get(&repomd, None).await? else {
+            if is_read(bucket, &outer).await? {
+                return Ok(true);
+            }
+            continue;
+        };
+        // One that is sealed goes by itself.
+        if !is_sealed(&there.bytes) {
             tracing::warn!(%repository, "no package is cleaned up here, for {repomd} may name them; remove that file if it is a leftover");
-            return Ok(true);
         }
+        return Ok(true);
     }
     Ok(false)
 }

@@ -14,6 +14,7 @@ mod events;
 mod floors;
 mod hostile;
 mod index;
+mod layouts;
 mod looking;
 mod model;
 mod notices;

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use ulid::Ulid;
+
 use super::admit::Placed;
 use super::place::{admit_all, confirm};
 use crate::bucket::report::RepositoryReport;
@@ -27,6 +29,8 @@ pub(crate) struct Prepared {
     pub(crate) placed: BTreeMap<usize, Placed>,
     /// Those of the plan's `already` that really are.
     pub(crate) already: Vec<usize>,
+    /// The change of the layout by which the next generation is sealed.
+    pub(crate) seal: Option<Ulid>,
 }
 
 impl Prepared {
@@ -53,7 +57,8 @@ impl Prepared {
         let lacking = mirrored && self.state.current.is_some() && self.state.catalog.mirror.is_none();
         // What has no ETag is the last generation's copy: clients find nothing until it is put back.
         let lost = self.state.current.as_ref().is_some_and(|current| current.etag.is_none());
-        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking && !lost
+        let stays = self.placed.is_empty() && self.leaving().is_empty() && self.seal.is_none();
+        stays && !self.state.is_news() && !lacking && !lost
     }
 
     /// The generation that was found, as a mirror is made from it.
@@ -75,7 +80,7 @@ pub(crate) async fn prepare(
     let mut plan = match errand {
         Errand::Publish | Errand::Put => plan_unanswered(work, &state, &mut candidates, settlement).await?,
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
-        Errand::RollBack(_) => Plan::default(),
+        Errand::RollBack(_) | Errand::Seal(_) | Errand::Become(_) => Plan::default(),
     };
     let placed = admit_all(work, &plan, &mut candidates, in_place, settlement).await;
     plan.retire = due(work, &state, &plan, (&candidates, &placed)).await?;
@@ -95,7 +100,8 @@ pub(crate) async fn prepare(
     leave_out(&plan, &candidates, &placed, settlement);
     take_out_leftovers(bucket, settlement).await;
     in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
-    Ok(Prepared { state, plan, candidates, placed, already })
+    let seal = errand.seals(&state);
+    Ok(Prepared { state, plan, candidates, placed, already, seal })
 }
 
 /// The entries that retention takes out, now that it is known which candidates are in place.
@@ -143,7 +149,7 @@ pub(crate) fn repository_report(state: &State, attempts: u32) -> RepositoryRepor
         revision_after: state.revision(),
         packages: state.catalog.entries.len() as u64,
         attempts,
-        adopted: state.adopted(),
+        adopted: state.taken_over.is_some(),
         adoption: state.taken_over.as_ref().map(|taken_over| taken_over.told.clone()),
     }
 }

@@ -95,7 +95,9 @@ async fn check_repository(
         return Ok(found);
     };
     if is_sealed(&read.bytes) && !bucket.locator.names(repository) {
-        found.notes.push("the layout was changed: it is no repository any more, and readable for the grace period".to_owned());
+        found
+            .notes
+            .push("the layout was changed: it is no repository any more, and readable for the grace period".to_owned());
     }
     let repomd = match Repomd::read(&read.bytes) {
         Ok(repomd) => repomd,

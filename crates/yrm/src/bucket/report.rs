@@ -137,7 +137,10 @@ impl Report {
         let left = self.pruned.len() + self.removed.len() + self.replaced.len();
         let moved = self.released.len() + self.deleted.len();
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        came + left + moved > 0 || self.layout.is_some() || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
+        came + left + moved > 0
+            || self.layout.is_some()
+            || self.cleaned_up > 0
+            || self.repositories.iter().any(took_over)
     }
 
     /// Whether anything changed or went wrong.

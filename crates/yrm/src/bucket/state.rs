@@ -78,7 +78,9 @@ pub fn is_sealed(repomd: &[u8]) -> bool {
 
 /// What stands at the end of such a repomd.xml: which change of the layout it was.
 pub fn seal(change: Ulid) -> String {
-    format!("{SEAL}{change}: this repository gets no further changes here, for the layout of the bucket was changed -->\n")
+    format!(
+        "{SEAL}{change}: this repository gets no further changes here, for the layout of the bucket was changed -->\n"
+    )
 }
 
 /// Where the XML of the packages that stay comes from.

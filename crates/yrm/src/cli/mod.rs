@@ -300,7 +300,10 @@ impl Cli {
                 notes.extend(rules.publish.notes.iter().cloned());
             }
             Verb::Check(args) => given.extend(args.repositories.given.iter().chain(&args.signing.given).cloned()),
-            Verb::Settings(settings::SettingsVerb::Set(settings::SetArgs { how, .. }) | settings::SettingsVerb::Unset(settings::UnsetArgs { how, .. })) => {
+            Verb::Settings(
+                settings::SettingsVerb::Set(settings::SetArgs { how, .. })
+                | settings::SettingsVerb::Unset(settings::UnsetArgs { how, .. }),
+            ) => {
                 given.extend(how.signing.given.iter().cloned());
             }
             Verb::Key(verb) => given.extend(verb.signing().iter().flat_map(|flags| &flags.given).cloned()),

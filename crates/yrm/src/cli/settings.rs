@@ -151,7 +151,9 @@ struct SettingsAgreement {
 pub(super) async fn execute(verb: &SettingsVerb, context: &Context) -> Result<u8> {
     match verb {
         SettingsVerb::Show(args) => show(args, context).await,
-        SettingsVerb::Set(SetArgs { key, value, how }) => Box::pin(set(asked(key, Some(value), how), how, context)).await,
+        SettingsVerb::Set(SetArgs { key, value, how }) => {
+            Box::pin(set(asked(key, Some(value), how), how, context)).await
+        }
         SettingsVerb::Unset(UnsetArgs { key, how }) => Box::pin(set(asked(key, None, how), how, context)).await,
         SettingsVerb::History(args) => history(args, context).await,
         SettingsVerb::Check(_) => check(context).await,

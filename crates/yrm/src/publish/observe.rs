@@ -30,7 +30,7 @@ pub(crate) async fn observed_for(work: Work<'_>) -> Result<State> {
     let Work { bucket, memory, repository, errand, pass: Pass { run, .. } } = work;
     let unexplained = match errand {
         Errand::Publish | Errand::Put | Errand::Remove(_) | Errand::RollBack(_) => Unexplained::TakenOver,
-        Errand::Seal(_) => Unexplained::Begun,
+        Errand::Seal(_) | Errand::Finish(_) => Unexplained::Begun,
         Errand::Become(_) => Unexplained::Replaced,
     };
     observed(bucket, memory, repository, (run, unexplained)).await

@@ -5,8 +5,8 @@ use tokio::time::Instant;
 use ulid::Ulid;
 
 use crate::bucket::settings::{FRESH, Stored, load, load_at, signs};
-use crate::bucket::{Bucket, generations};
 use crate::bucket::state::State;
+use crate::bucket::{Bucket, generations};
 use crate::config::shape::{BUCKET_FILE, Migration};
 use crate::config::{Difference, Shape};
 use crate::error::{Error, ErrorKind, Result};

@@ -145,7 +145,7 @@ async fn sweep_repository(
     let Some(now) = claim(bucket, repository, before).await? else { return Ok(None) };
     let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
     if !bucket.locator.names(repository) {
-        let deleted = retire(bucket, repository, expires).await?;
+        let deleted = retire(bucket, repository, (expires, began)).await?;
         return Ok(Some(Swept { deleted, at: now }));
     }
     let store = bucket.store.as_ref();

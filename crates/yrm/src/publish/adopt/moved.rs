@@ -79,12 +79,7 @@ pub(crate) async fn make(
 }
 
 /// A package as it is described at its new path.
-fn moved(
-    giver: &Giver,
-    given: &Given,
-    unpack: &mut Decompressor<'_>,
-    repository: &RepositoryDir,
-) -> Result<Found> {
+fn moved(giver: &Giver, given: &Given, unpack: &mut Decompressor<'_>, repository: &RepositoryDir) -> Result<Found> {
     let Entry { href, name, version, release, arch, etag, module, .. } = giver.catalog.entries.get(given.at);
     let missing = || damaged(repository, &format!("the metadata that is there does not describe {href}"));
     let at = giver.described.find(&href).ok_or_else(missing)?;

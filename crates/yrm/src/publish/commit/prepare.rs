@@ -80,7 +80,7 @@ pub(crate) async fn prepare(
     let mut plan = match errand {
         Errand::Publish | Errand::Put => plan_unanswered(work, &state, &mut candidates, settlement).await?,
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
-        Errand::RollBack(_) | Errand::Seal(_) | Errand::Become(_) => Plan::default(),
+        Errand::RollBack(_) | Errand::Seal(_) | Errand::Become(_) | Errand::Finish(_) => Plan::default(),
     };
     let placed = admit_all(work, &plan, &mut candidates, in_place, settlement).await;
     plan.retire = due(work, &state, &plan, (&candidates, &placed)).await?;

@@ -35,8 +35,8 @@ use crate::bucket::generations;
 use crate::bucket::listing::list_all;
 use crate::bucket::locate::Locator;
 use crate::bucket::observe::{Observed, observe};
-use crate::bucket::settings::load;
 use crate::bucket::report::{LayoutChange, Operation, PackagesOf, Report};
+use crate::bucket::settings::load;
 use crate::bucket::state::{State, is_sealed};
 use crate::config::Repositories;
 use crate::config::shape::{layout_of, layout_text};
@@ -81,7 +81,12 @@ impl Publisher {
         Box::pin(self.lay_out(&to, run)).await.map(|_| true)
     }
 
-    async fn change_layout(&self, to: &Repositories, (run, began): (RunId, Instant), report: &mut Report) -> Result<()> {
+    async fn change_layout(
+        &self,
+        to: &Repositories,
+        (run, began): (RunId, Instant),
+        report: &mut Report,
+    ) -> Result<()> {
         let text = layout_text(to);
         let stored = finish::stored(&self.bucket, run).await?;
         let shape = &stored.shape;
@@ -103,7 +108,11 @@ impl Publisher {
         report.layout = Some(change);
         let id = finish::mark(&self.bucket, stored, &text, (run, &self.who)).await?;
         let at_work = Laying { run, began, id };
-        let (found, plan) = self.seal_all(plan.seal, &layouts, at_work, report).await?;
+        let mut seal = plan.seal;
+        // What an earlier try sealed may lack its copy still.
+        let sealed = found.givers.iter().filter(|giver| giver.is_sealed && !layouts.to.names(&giver.repository));
+        seal.extend(sealed.map(|giver| giver.repository.clone()));
+        let (found, plan) = self.seal_all(seal, &layouts, at_work, report).await?;
         refuse(&plan, &text)?;
         self.make_all(&found, plan, at_work, report).await?;
         finish::switch(&self.bucket, &text, id, (run, &self.who)).await
@@ -139,7 +148,9 @@ impl Publisher {
     async fn make_all(&self, found: &Found, plan: Plan, at_work: Laying, report: &mut Report) -> Result<()> {
         let mut todo: BTreeMap<RepositoryDir, Vec<Given>> = BTreeMap::new();
         for (repository, given) in plan.make {
-            if !self.is_made(found, &repository, &given).await? {
+            if self.is_made(found, &repository, &given).await? {
+                self.lay(&repository, &Errand::Finish(at_work.id), at_work, report).await?;
+            } else {
                 todo.insert(repository, given);
             }
         }

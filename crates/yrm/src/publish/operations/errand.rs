@@ -28,13 +28,15 @@ pub enum Errand {
     Seal(Ulid),
     /// Hold what others held.
     Become(Arc<Made>),
+    /// Stay as it is, with what an earlier try of the change with this id may not have come to.
+    Finish(Ulid),
 }
 
 impl Errand {
     /// The state that the next generation is made from.
     pub(crate) async fn start_from(&self, bucket: &Bucket, state: State) -> Result<State> {
         match self {
-            Self::Publish | Self::Put | Self::Remove(_) | Self::Seal(_) => Ok(state),
+            Self::Publish | Self::Put | Self::Remove(_) | Self::Seal(_) | Self::Finish(_) => Ok(state),
             Self::RollBack(revision) => rollback::to(bucket, state, *revision).await,
             // Whoever else is at the same change may have been first.
             Self::Become(made) if state.holds(&made.catalog) && !state.is_sealed() => Ok(state),
@@ -47,7 +49,7 @@ impl Errand {
     /// The change of the layout that it is part of.
     pub(crate) fn change(&self) -> Option<Ulid> {
         match self {
-            Self::Seal(change) => Some(*change),
+            Self::Seal(change) | Self::Finish(change) => Some(*change),
             Self::Become(made) => Some(made.change),
             Self::Publish | Self::Put | Self::Remove(_) | Self::RollBack(_) => None,
         }
@@ -65,7 +67,7 @@ impl Errand {
     /// be lost by going back: that is the operator's to decide.
     pub(crate) fn may_start_again(&self) -> Result<()> {
         match self {
-            Self::Publish | Self::Put | Self::Remove(_) | Self::Seal(_) | Self::Become(_) => Ok(()),
+            Self::Publish | Self::Put | Self::Remove(_) | Self::Seal(_) | Self::Become(_) | Self::Finish(_) => Ok(()),
             Self::RollBack(revision) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
                 .because("somebody published meanwhile")
                 .hint("nothing was changed; look at `yrm repo log` and try again")),

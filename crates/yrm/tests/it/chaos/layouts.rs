@@ -133,7 +133,9 @@ fn f5_who_sleeps_at_any_call_while_the_layout_changes_does_no_harm_when_he_wakes
         for sleeper in [Sleeper::Writer, Sleeper::Changer] {
             let calls = play(asleep(story, sleeper, u64::MAX, true, MINUTE, "nobody sleeps"));
             for nap in [10 * MINUTE, 40 * MINUTE, GRACE + 3 * HOUR] {
-                for (is_before, at) in [true, false].into_iter().flat_map(|before| (0..calls).map(move |at| (before, at))) {
+                for (is_before, at) in
+                    [true, false].into_iter().flat_map(|before| (0..calls).map(move |at| (before, at)))
+                {
                     let what = format!("{story:?}, {sleeper:?} asleep at call {at} (before: {is_before}) for {nap:?}");
                     play(asleep(story, sleeper, at, is_before, nap, &what));
                     played += 1;
@@ -203,8 +205,12 @@ async fn operator(day: Arc<Day>, mut dice: StdRng) {
     while !day.is_over() {
         tokio::time::sleep(Duration::from_secs(dice.random_range(60..3_600))).await;
         let published = judge.published();
-        let Some((folder, hrefs)) = published.iter().nth(dice.random_range(0..published.len().max(1))) else { continue };
-        let Some(href) = (!hrefs.is_empty()).then(|| hrefs[dice.random_range(0..hrefs.len())].clone()) else { continue };
+        let Some((folder, hrefs)) = published.iter().nth(dice.random_range(0..published.len().max(1))) else {
+            continue;
+        };
+        let Some(href) = (!hrefs.is_empty()).then(|| hrefs[dice.random_range(0..hrefs.len())].clone()) else {
+            continue;
+        };
         let (repository, died) = (RepositoryDir::new(folder), Arc::new(Notify::new()));
         let run = day.world.run_id(SignedDuration::ZERO);
         let rolls_back = dice.random_bool(0.3);

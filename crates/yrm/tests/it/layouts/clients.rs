@@ -104,7 +104,8 @@ fn dnf_in_a_loop_through_20_migrations() {
         for address in ["", "/x", "/x/p"] {
             let is_there = place.exists(&format!("repo{address}/repodata/repomd.xml"));
             if is_there && !clients.iter().any(|(known, _)| *known == address) {
-                let (url, over, mine) = (format!("{}{address}", service.1), Arc::clone(&over), Arc::new(Met::default()));
+                let (url, over, mine) =
+                    (format!("{}{address}", service.1), Arc::clone(&over), Arc::new(Met::default()));
                 met.push(Arc::clone(&mine));
                 clients.push((address, std::thread::spawn(move || reads(&url, "first", &mine, &over))));
             }
@@ -119,7 +120,10 @@ fn dnf_in_a_loop_through_20_migrations() {
     clients.into_iter().for_each(|(_, client)| client.join().unwrap());
     let failures: Vec<String> = met.iter().flat_map(|met| std::mem::take(&mut *met.failures.lock().unwrap())).collect();
     let reads: usize = met.iter().map(|met| met.reads.load(Ordering::Relaxed)).sum();
-    println!("{CHANGES} changes of the layout, {reads} reads by dnf at {addresses} addresses, {} failed", failures.len());
+    println!(
+        "{CHANGES} changes of the layout, {reads} reads by dnf at {addresses} addresses, {} failed",
+        failures.len()
+    );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert_eq!(addresses, 3);
     place.lay_out("single");

@@ -188,7 +188,8 @@ fn a_change_is_what_its_dry_run_showed_or_nothing() {
     place.works(&["settings", "set", "repositories", "per-folder", "--expect", &plan]);
     assert_eq!(place.packages("y"), set(&["c-1.rpm", "n-1.rpm"]));
     // Other settings have plans too.
-    let plan = place.json(&["settings", "set", "compression", "zstd", "--dry-run"])["plan"].as_str().unwrap().to_owned();
+    let plan =
+        place.json(&["settings", "set", "compression", "zstd", "--dry-run"])["plan"].as_str().unwrap().to_owned();
     place.works(&["settings", "set", "grace", "24h"]);
     assert_eq!(place.yrm(&["settings", "set", "compression", "zstd", "--expect", &plan]).0, 4);
 }

@@ -74,9 +74,10 @@ impl Judge {
         let Some(shape) = self.shape() else { return };
         let Some(to) = shape.migration.as_ref().map(|going_on| layout_of(&going_on.to).unwrap()) else { return };
         let (from, to) = (layout_of(shape.layout()).unwrap(), Locator::new(&to).unwrap());
-        let wanted = self.truth(&from, Some(repository)).into_iter().filter(|(path, _)| {
-            to.locate(path).is_some_and(|(found, _)| found.as_str() == repository)
-        });
+        let wanted = self
+            .truth(&from, Some(repository))
+            .into_iter()
+            .filter(|(path, _)| to.locate(path).is_some_and(|(found, _)| found.as_str() == repository));
         let wanted: BTreeMap<String, Sha256> = wanted.collect();
         let made = packages_of(&self.books(), repository);
         if made != wanted {
@@ -107,7 +108,10 @@ impl Judge {
         let after = self.truth(&to, None);
         if after != truth {
             let (came, went) = (difference(&after, &truth), difference(&truth, &after));
-            self.broken(format!("G1, G5: by {:?} instead of {from:?}: lost {went:?}, brought {came:?}", shape.layout()));
+            self.broken(format!(
+                "G1, G5: by {:?} instead of {from:?}: lost {went:?}, brought {came:?}",
+                shape.layout()
+            ));
         }
         let (now, to) = ((self.clock)(), Locator::new(&to).unwrap());
         let mut books = self.books();

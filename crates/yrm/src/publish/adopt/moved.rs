@@ -79,24 +79,23 @@ pub(crate) async fn make(
 }
 
 /// A package as it is described at its new path.
-fn moved(giver: &Giver, given: &Given, unpack: &mut Decompressor<'_>, repository: &RepositoryDir) -> Result<Found> {
-    let Entry { href, name, version, release, arch, etag, module, .. } = giver.catalog.entries.get(given.at);
-    let missing = || damaged(repository, &format!("the metadata that is there does not describe {href}"));
-    let at = giver.described.find(&href).ok_or_else(missing)?;
-    let (said, fragments) = giver.described.package(at, unpack).map_err(unread)?;
-    let known = giver.catalog.entries.get(given.at);
+fn moved(from: &Giver, given: &Given, unpack: &mut Decompressor<'_>, repository: &RepositoryDir) -> Result<Found> {
+    let known = from.catalog.entries.get(given.at);
+    let missing = || damaged(repository, &format!("the metadata that is there does not describe {}", known.href));
+    let at = from.described.find(&known.href).ok_or_else(missing)?;
+    let (said, fragments) = from.described.package(at, unpack).map_err(unread)?;
     if said.pkgid != known.pkgid {
         return Err(missing());
     }
     let fragments = fragments.at(&given.href).ok_or_else(missing)?;
     let entry = Entry {
         href: given.href.clone().into(),
-        name: name.into_owned().into(),
-        version: version.into_owned().into(),
-        release: release.into_owned().into(),
-        arch: arch.into_owned().into(),
-        etag: etag.into_owned().into(),
-        module: module.map(|module| module.into_owned().into()),
+        name: known.name.into_owned().into(),
+        version: known.version.into_owned().into(),
+        release: known.release.into_owned().into(),
+        arch: known.arch.into_owned().into(),
+        etag: known.etag.into_owned().into(),
+        module: known.module.map(|module| module.into_owned().into()),
         epoch: known.epoch,
         pkgid: known.pkgid,
         size_bytes: known.size_bytes,

@@ -237,7 +237,8 @@ impl Judge {
         let hrefs = |generations: &Vec<Generation>| {
             generations.last().map(|last| last.packages.keys().cloned().collect()).unwrap_or_default()
         };
-        let live = books.generations.iter().filter(|(repository, _)| !books.ended.contains_key(*repository));
+        let is_live = |repository: &String| !books.ended.contains_key(repository) && !books.sealed.contains(repository);
+        let live = books.generations.iter().filter(|(repository, _)| is_live(repository));
         live.map(|(repository, generations)| (repository.clone(), hrefs(generations))).collect()
     }
 

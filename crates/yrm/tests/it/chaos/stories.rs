@@ -164,7 +164,7 @@ impl Story {
                 remove_the_first(world).await;
             }
             Self::TakeOver | Self::TakeOverBeside | Self::TwoRules | Self::Promote | Self::Remove => {}
-            Self::Split | Self::Join | Self::TakeBack => {}
+            Self::Split | Self::Join | Self::TakeBack => unreachable!("prepared above"),
         }
     }
 

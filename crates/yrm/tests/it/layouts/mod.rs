@@ -83,7 +83,7 @@ fn packages(folder: &Path) -> BTreeSet<String> {
         .map(|kind| fs::read(folder.join(&repomd.record(kind).unwrap().href)).unwrap());
     let packages = repodata::read(&primary, &filelists, &other).unwrap();
     for package in &packages {
-        assert!(folder.join(package.href.as_ref()).exists(), "{} of {folder:?}", package.href);
+        assert!(folder.join(package.href.as_ref()).exists(), "{} of {}", package.href, folder.display());
     }
     packages.into_iter().map(|package| package.href.into_owned()).collect()
 }

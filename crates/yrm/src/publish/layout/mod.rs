@@ -109,9 +109,7 @@ impl Publisher {
         let id = finish::mark(&self.bucket, stored, &text, (run, &self.who)).await?;
         let at_work = Laying { run, began, id };
         let mut seal = plan.seal;
-        // What an earlier try sealed may lack its copy still.
-        let sealed = found.givers.iter().filter(|giver| giver.is_sealed && !layouts.to.names(&giver.repository));
-        seal.extend(sealed.map(|giver| giver.repository.clone()));
+        seal.extend(found.sealed_before(&layouts));
         let (found, plan) = self.seal_all(seal, &layouts, at_work, report).await?;
         refuse(&plan, &text)?;
         self.make_all(&found, plan, at_work, report).await?;
@@ -228,9 +226,9 @@ impl Publisher {
         with_repomd.retain(|repository| !layouts.from.names(repository));
         for repository in with_repomd {
             let read = bucket.store.get(&bucket.path(Key::Repomd { repository: &repository }), None).await?;
-            if read.is_some_and(|read| !is_sealed(&read.bytes)) {
-                found.others.insert(repository);
-            }
+            let Some(read) = read else { continue };
+            let place = if is_sealed(&read.bytes) { &mut found.sealed } else { &mut found.others };
+            place.insert(repository);
         }
         Ok(found)
     }

@@ -23,6 +23,8 @@ pub(super) struct Found {
     pub(super) known: BTreeSet<RepositoryDir>,
     /// Those that have a repomd.xml without a seal, and are no givers.
     pub(super) others: BTreeSet<RepositoryDir>,
+    /// Those that have a sealed one, and are no givers.
+    pub(super) sealed: BTreeSet<RepositoryDir>,
     /// The packages' files, below `repo/`.
     pub(super) files: Vec<String>,
 }
@@ -121,6 +123,15 @@ impl Plan {
 }
 
 impl Found {
+    /// What an earlier try may have sealed, of which copies may be missing still.
+    pub(super) fn sealed_before(&self, layouts: &Layouts) -> BTreeSet<RepositoryDir> {
+        let Layouts { to, given_up, .. } = layouts;
+        let givers = self.givers.iter().filter(|giver| giver.is_sealed).map(|giver| &giver.repository);
+        let given_up = |repository: &&RepositoryDir| given_up.iter().any(|layout| layout.names(repository));
+        let sealed = givers.chain(self.sealed.iter().filter(given_up));
+        sealed.filter(|repository| !to.names(repository)).cloned().collect()
+    }
+
     /// Whether a repository of the layout as it is names this path.
     fn holds(&self, repository: &RepositoryDir, href: &str) -> bool {
         let giver = self.givers.iter().find(|giver| giver.repository == *repository);

@@ -111,8 +111,13 @@ impl Known {
 
     /// Notes that the writer agrees with what lies there, or that nothing does.
     pub(crate) fn agreed(&self, stored: Option<Stored>) {
+        self.agreed_at(stored, Instant::now());
+    }
+
+    /// The same, of what was read after this moment.
+    pub(crate) fn agreed_at(&self, stored: Option<Stored>, at: Instant) {
         self.differ.store(false, Ordering::Relaxed);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((stored, Instant::now()));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((stored, at));
     }
 
     /// Nothing is known any more.

@@ -99,6 +99,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         let until = began + STALE_AFTER;
         // Observe.
         let state = observed_for(work).await?;
+        let observed = Instant::now();
         let state = errand.start_from(bucket, state).await?;
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
         // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
@@ -118,7 +119,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
             return Ok(());
         }
         progress.step(Step::Upload, 0, prepared.placed.len());
-        if let Some(won) = make_the_truth(work, &prepared, until).await? {
+        if let Some(won) = make_the_truth(work, &prepared, (observed, until)).await? {
             progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
             follow_the_switch(work, &prepared, (won, attempt), settlement).await;
             return Ok(());
@@ -137,7 +138,11 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
 type Won = (Generation, ETag, Option<Signature>);
 
 /// Render, sign, upload, switch. `None` when another writer was first. Nothing is switched to after `until`.
-async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> Result<Option<Won>> {
+async fn make_the_truth(
+    work: Work<'_>,
+    prepared: &Prepared,
+    (observed, until): (Instant, Instant),
+) -> Result<Option<Won>> {
     let Work { bucket, repository, errand, pass: Pass { run, .. }, .. } = work;
     let (state, generation) = next_generation(bucket, prepared, run).await?;
     // First of all: what cannot be signed is not uploaded, run after run.
@@ -147,7 +152,7 @@ async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> 
     }
     upload(bucket, &state, &generation).await?;
     let ready = Ready { generation: &generation, signature };
-    let sight = errand.change().map_or_else(|| Sight::of(&prepared.state), Sight::Migrating);
+    let sight = errand.change().map_or_else(|| Sight::of(&prepared.state, observed), Sight::Migrating);
     let until = until.min(settings::before_switch(bucket, run, sight).await?);
     Ok(match switch(bucket, &state, ready, run, until).await? {
         Switch::Won { etag, put } => Some((generation, etag, put)),

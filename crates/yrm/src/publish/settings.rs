@@ -56,17 +56,18 @@ pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
 pub(crate) enum Sight {
     /// Some minutes: whoever changes the layout seals what is published, and so wins or loses against a switch.
     Recent,
-    /// Looked at after the repository was observed: it is not there, which nobody can seal, or it is sealed.
-    Anew,
+    /// Looked at after the repository was observed, which was then: it is not there, which nobody can seal, or it is
+    /// sealed.
+    Anew(Instant),
     /// The same by whoever changes the layout: that change is still going on.
     Migrating(Ulid),
 }
 
 impl Sight {
-    /// What a switch from this state needs.
-    pub(crate) fn of(state: &State) -> Self {
+    /// What a switch from this state needs, which was observed then.
+    pub(crate) fn of(state: &State, observed: Instant) -> Self {
         let is_there = state.current.as_ref().is_some_and(|current| current.etag.is_some() && !current.is_sealed());
-        if is_there { Self::Recent } else { Self::Anew }
+        if is_there { Self::Recent } else { Self::Anew(observed) }
     }
 }
 
@@ -87,7 +88,11 @@ pub(crate) async fn before_switch(bucket: &Bucket, run: RunId, sight: Sight) -> 
     let _looking = bucket.settings.looking.lock().await;
     match sight {
         Sight::Recent => {}
-        Sight::Anew => bucket.settings.forget(),
+        // One look is enough for all that was observed before it.
+        Sight::Anew(observed) if bucket.settings.last().is_none_or(|(_, at)| at <= observed) => {
+            bucket.settings.forget();
+        }
+        Sight::Anew(_) => {}
         Sight::Migrating(id) => return still_migrating(bucket, id).await,
     }
     for _ in 0..TRIES {
@@ -95,17 +100,19 @@ pub(crate) async fn before_switch(bucket: &Bucket, run: RunId, sight: Sight) -> 
         if let Some((Some(_), at)) = known {
             return Ok(at + 2 * FRESH);
         }
-        if known.is_none()
-            && let Some(stored) = load(bucket.store.as_ref()).await?
-        {
+        let (stored, at) = match known {
+            Some((_, at)) => (None, at),
+            None => load_at(bucket.store.as_ref()).await?,
+        };
+        if let Some(stored) = stored {
             compare(bucket, &stored, &own(bucket), ErrorKind::Conflict)?;
-            bucket.settings.agreed(Some(stored));
+            bucket.settings.agreed_at(Some(stored), at);
             continue;
         }
         let reason = "the first change of a bucket without settings";
         if let Some(stored) = put(bucket.store.as_ref(), None, own(bucket), asked(run, reason)).await? {
             tracing::info!("the bucket had no settings of its own: stored those of this writer in {BUCKET_FILE}");
-            bucket.settings.agreed(Some(stored));
+            bucket.settings.agreed_at(Some(stored), at);
         } else {
             // Somebody else was first: what it stored is looked at.
             bucket.settings.forget();

@@ -17,7 +17,7 @@ use crate::who::Who;
 pub(super) async fn stored(bucket: &Bucket, run: RunId) -> Result<Stored> {
     let mut stored = load(bucket.store.as_ref()).await?;
     if stored.is_none() {
-        before_switch(bucket, run, Sight::Anew).await?;
+        before_switch(bucket, run, Sight::Recent).await?;
         stored = load(bucket.store.as_ref()).await?;
     }
     let stored = stored.ok_or_else(lost)?;

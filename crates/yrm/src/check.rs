@@ -25,6 +25,7 @@ use crate::bucket::generations::{folders, inner_repository};
 use crate::bucket::href;
 use crate::bucket::listing::list_all;
 use crate::bucket::observe::load_catalog;
+use crate::bucket::state::is_sealed;
 use crate::bucket::{Bucket, aside};
 use crate::bucket::{generations, signature as signatures};
 use crate::error::{ErrorKind, Result};
@@ -100,6 +101,11 @@ async fn check_repository(
         found.problems.push(format!("{key} is missing, and this repository has earlier revisions"));
         return Ok(found);
     };
+    if is_sealed(&read.bytes) && !bucket.locator.names(repository) {
+        found
+            .notes
+            .push("the layout was changed: it is no repository any more, and readable for the grace period".to_owned());
+    }
     let repomd = match Repomd::read(&read.bytes) {
         Ok(repomd) => repomd,
         Err(error) => {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::Document;
 use crate::checksum::Sha256;
 use crate::package::Package;
+use crate::xml::escape_attribute;
 use crate::{filelists, other, primary};
 
 /// Longest XML of one package in the three documents together. A header can name a long
@@ -19,6 +20,8 @@ const FILE_MARKUP_BYTES: usize = 16;
 /// What stands before the pkgid in primary, and in filelists and other.
 const PRIMARY_PKGID: &[u8] = b"pkgid=\"YES\">";
 const PKGID_ATTRIBUTE: &[u8] = b"<package pkgid=\"";
+/// What stands before the path in primary.
+const HREF: &[u8] = b"<location href=\"";
 
 /// One package's XML in the three documents, in one buffer that clones share.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +89,19 @@ impl Fragments {
             let at = start + found.expect("every fragment names its package") + mark.len();
             bytes[at..at + text.len()].copy_from_slice(text.as_bytes());
         }
+    }
+
+    /// The same package at another path; `None` when that makes its XML too long.
+    pub fn at(&self, href: &str) -> Option<Self> {
+        let primary = self.get(Document::Primary);
+        let start = primary.windows(HREF.len()).position(|window| window == HREF)? + HREF.len();
+        let length = primary[start..].iter().position(|byte| *byte == b'"')?;
+        let mut bytes = Vec::with_capacity(self.bytes.len() + href.len());
+        bytes.extend_from_slice(&primary[..start]);
+        escape_attribute(&mut bytes, href);
+        let escaped = bytes.len() - start;
+        bytes.extend_from_slice(&self.bytes[start + length..]);
+        Self::from_parts(bytes, self.ends.map(|end| end + escaped - length))
     }
 
     /// The three pieces one after the other, and where the first two end.

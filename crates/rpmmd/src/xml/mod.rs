@@ -8,7 +8,7 @@ mod write;
 pub(crate) use pieces::Pieces;
 pub use read::ReadError;
 pub(crate) use read::{Element, Elements};
-pub(crate) use write::{attribute, digest, escape_text, number, number_attribute, text_element};
+pub(crate) use write::{attribute, digest, escape_attribute, escape_text, number, number_attribute, text_element};
 
 /// Whether XML 1.0 forbids the character, even as a character reference: control characters
 /// other than tab, line feed and carriage return, and U+FFFE, U+FFFF. (Surrogates, the rest of

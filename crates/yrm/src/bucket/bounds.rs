@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::counts::{Counts, KeySet};
 use super::inbox::Dropped;
-use super::report::{Published, Report, Trouble, Usage, Waiting};
+use super::report::{LayoutChange, Published, Report, Trouble, Usage, Waiting};
 use crate::error::{Error, ErrorKind};
 
 /// Things that a list of a report holds at most, where it grows with what waits; and of every list in a
@@ -111,6 +111,7 @@ impl Report {
             marked,
             held,
             repositories,
+            layout,
             cleaned_up,
             errors,
             left_out,
@@ -146,6 +147,7 @@ impl Report {
         self.marked.extend(marked);
         self.held.extend(held);
         self.repositories.extend(repositories);
+        self.layout = layout.or(self.layout.take());
         self.cleaned_up += cleaned_up;
         for line in errors {
             self.note_error(line);
@@ -191,6 +193,12 @@ impl Report {
         let waiting = first(&self.waiting, &mut room, &mut left_out.waiting);
         let skipped_keys = first(&self.skipped_keys, &mut room, &mut left_out.skipped_keys);
         let inbox_keys = first(&self.inbox_keys, &mut room, &mut left_out.inbox_keys);
+        let mut more = 0;
+        let layout = self.layout.as_ref().map(|layout| LayoutChange {
+            comes: first(&layout.comes, &mut room, &mut more),
+            goes: first(&layout.goes, &mut room, &mut more),
+            ..layout.clone()
+        });
         let answered = published.iter().map(|published| &published.inbox_key);
         let answered = answered.chain(rejected.iter().map(|rejected| &rejected.inbox_key));
         let uploaders: BTreeMap<String, String> =
@@ -218,6 +226,7 @@ impl Report {
             marked,
             held,
             repositories,
+            layout,
             cleaned_up: self.cleaned_up,
             uploaders,
             errors,

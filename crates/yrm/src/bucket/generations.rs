@@ -12,8 +12,16 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
 use crate::store::key::{self, Key, RepositoryDir};
 
-/// Every repository that has ever committed a generation.
+/// Every repository of the bucket's layout that has ever committed a generation. Where the layout means none of those
+/// that have, all: whoever only looks may not know the layout.
 pub async fn repositories(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
+    let all = all(bucket).await?;
+    let named: Vec<RepositoryDir> = all.iter().filter(|one| bucket.locator.names(one)).cloned().collect();
+    Ok(if named.is_empty() { all } else { named })
+}
+
+/// Every repository that has ever committed a generation, also by an earlier layout.
+pub async fn all(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     let prefix = key::generations_prefix(&RepositoryDir::new(""));
     let mut found: Vec<RepositoryDir> = list_all(bucket.store.as_ref(), &prefix)
         .await?

@@ -38,6 +38,11 @@ impl Locator {
         })
     }
 
+    /// Whether this folder is a repository.
+    pub fn names(&self, repository: &RepositoryDir) -> bool {
+        self.locate(&repository.path_of("any.rpm")).is_some_and(|(found, _)| found == *repository)
+    }
+
     /// The repository that `path` (below `inbox/` or `repo/`) lies in and the path's rest, its
     /// location href; `None` when it lies above every repository or beside them. Of nested
     /// matches the outermost is the repository.

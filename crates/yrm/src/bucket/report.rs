@@ -74,6 +74,9 @@ pub struct Report {
     pub held: Vec<TakenOut>,
     /// The repositories that were looked at.
     pub repositories: Vec<RepositoryReport>,
+    /// The change of the layout, where it was that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<LayoutChange>,
     /// Files that were cleaned up: no kept revision names them.
     #[serde(alias = "swept")]
     pub cleaned_up: u64,
@@ -124,6 +127,7 @@ impl Report {
             marked: Vec::new(),
             held: Vec::new(),
             repositories: Vec::new(),
+            layout: None,
             cleaned_up: 0,
             uploaders: BTreeMap::new(),
             errors: Vec::new(),
@@ -147,7 +151,10 @@ impl Report {
         let left = self.pruned.len() + self.removed.len() + self.replaced.len();
         let moved = self.released.len() + self.deleted.len() + self.marked.len();
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
-        came + left + moved + self.noticed.len() > 0 || self.cleaned_up > 0 || self.repositories.iter().any(took_over)
+        came + left + moved + self.noticed.len() > 0
+            || self.layout.is_some()
+            || self.cleaned_up > 0
+            || self.repositories.iter().any(took_over)
     }
 
     /// Whether anything changed or went wrong.
@@ -424,6 +431,29 @@ impl Mark {
             Self::Other => "other",
         }
     }
+}
+
+/// A change of the layout: other folders are repositories.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayoutChange {
+    /// The layout before.
+    pub from: String,
+    /// The layout after.
+    pub to: String,
+    /// Repositories that come, or are made anew.
+    pub comes: Vec<PackagesOf>,
+    /// Repositories that go. Clients can read them for the grace period.
+    pub goes: Vec<PackagesOf>,
+}
+
+/// How many packages a repository holds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PackagesOf {
+    /// Its folder below `repo/`; `/` is the root repository.
+    #[serde(with = "folder")]
+    pub repository: String,
+    /// Its packages.
+    pub packages: u64,
 }
 
 /// What happened to one repository.

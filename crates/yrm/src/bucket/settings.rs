@@ -50,6 +50,12 @@ pub async fn load(store: &dyn Store) -> Result<Option<Stored>> {
     Ok(Some(Stored { shape, etag: read.object.etag }))
 }
 
+/// The same, and a moment before it was read.
+pub(crate) async fn load_at(store: &dyn Store) -> Result<(Option<Stored>, Instant)> {
+    let at = Instant::now();
+    load(store).await.map(|stored| (stored, at))
+}
+
 /// One change of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SettingsChange {
@@ -106,8 +112,13 @@ impl Known {
 
     /// Notes that the writer agrees with what lies there, or that nothing does.
     pub(crate) fn agreed(&self, stored: Option<Stored>) {
+        self.agreed_at(stored, Instant::now());
+    }
+
+    /// The same, of what was read after this moment.
+    pub(crate) fn agreed_at(&self, stored: Option<Stored>, at: Instant) {
         self.differ.store(false, Ordering::Relaxed);
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((stored, Instant::now()));
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((stored, at));
     }
 
     /// Notes that the writer has stored the bucket's first settings.

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use rpmmd::block::Layout;
 use rpmmd::compress::Compression;
-use rpmmd::repomd::Repomd;
+use rpmmd::repomd::{Record, Repomd};
+use ulid::Ulid;
 
 use super::catalog::Catalog;
 use super::gate::Gate;
@@ -17,6 +18,12 @@ use super::signature::Signature;
 use crate::store::ETag;
 use crate::store::body::Body;
 use crate::store::key::RepositoryDir;
+
+/// What the end of a repomd.xml begins with whose repository has become part of others: the layout is being changed, or
+/// was. Clients read past it.
+const SEAL: &str = "<!-- yrm: sealed by ";
+/// The seal is not longer.
+const MAX_SEAL_BYTES: usize = 256;
 
 /// What a repository's repomd.xml calls the document that offers modules.
 const MODULES_RECORD: &str = "modules";
@@ -60,6 +67,26 @@ pub struct Current {
     pub repomd: Repomd,
     /// Whether its copy is known to lie among the generations.
     pub copied: bool,
+}
+
+impl Current {
+    /// Whether this repository has become part of others, or is about to.
+    pub fn is_sealed(&self) -> bool {
+        is_sealed(&self.bytes)
+    }
+}
+
+/// Whether a repomd.xml says that its repository has become part of others.
+pub fn is_sealed(repomd: &[u8]) -> bool {
+    let end = &repomd[repomd.len().saturating_sub(MAX_SEAL_BYTES)..];
+    end.windows(SEAL.len()).any(|window| window == SEAL.as_bytes())
+}
+
+/// What stands at the end of such a repomd.xml: which change of the layout it was.
+pub fn seal(change: Ulid) -> String {
+    format!(
+        "{SEAL}{change}: this repository gets no further changes here, for the layout of the bucket was changed -->\n"
+    )
 }
 
 /// Where the XML of the packages that stay comes from.
@@ -113,6 +140,24 @@ impl State {
     pub fn adopt(self, catalog: Catalog, files: [Rerendered; 3]) -> Self {
         let (catalog, source) = (Arc::new(catalog), Source::Adopted(Arc::new(files)));
         Self { catalog, source, next_retirement: Arc::default(), ..self }
+    }
+
+    /// The same repository, holding what was made for it of others, and these further records.
+    #[must_use]
+    pub fn made_of_others(self, catalog: Catalog, files: Arc<[Rerendered; 3]>, others: Vec<Record>) -> Self {
+        // Counted from what is there: a revision never comes twice.
+        let catalog = Catalog { revision: self.catalog.revision, ..catalog };
+        let current = match self.current {
+            None if others.is_empty() => None,
+            // It has no copy to be kept.
+            None => {
+                let repomd = Repomd { records: others, ..Repomd::default() };
+                Some(Current { etag: None, bytes: Bytes::new(), repomd, copied: true })
+            }
+            Some(current) => Some(Current { repomd: Repomd { records: others, ..current.repomd }, ..current }),
+        };
+        let source = Source::Adopted(files);
+        Self { current, catalog: Arc::new(catalog), source, next_retirement: Arc::default(), ..self }
     }
 
     /// The same, with what taking it over brought to light.
@@ -206,6 +251,20 @@ impl State {
     /// Whether there was ever a generation here, or something that was taken over for one.
     pub fn has_ever_published(&self) -> bool {
         self.current.is_some() || self.adopted()
+    }
+
+    /// Whether it has become part of others, or is about to.
+    pub fn is_sealed(&self) -> bool {
+        self.current.as_ref().is_some_and(Current::is_sealed)
+    }
+
+    /// Whether these are its packages, and no others.
+    pub fn holds(&self, others: &Catalog) -> bool {
+        let (own, others) = (&self.catalog.entries, &others.entries);
+        let same = |at: usize| own.href(at) == others.href(at) && own.get(at).pkgid == others.get(at).pkgid;
+        self.current.as_ref().is_some_and(|current| current.etag.is_some())
+            && own.len() == others.len()
+            && (0..own.len()).all(same)
     }
 
     /// Whether metadata made by something else was taken over.

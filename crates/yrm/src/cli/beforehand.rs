@@ -29,6 +29,13 @@ pub(super) struct Beforehand {
     expect: Option<String>,
 }
 
+impl Beforehand {
+    /// The plan that is to be followed, if one was named.
+    pub(super) fn expected(&self) -> Option<&str> {
+        self.expect.as_deref()
+    }
+}
+
 /// The same of what takes packages away.
 #[derive(Debug, Args)]
 pub(super) struct BeforeTaking {

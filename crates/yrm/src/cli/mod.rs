@@ -318,6 +318,12 @@ impl Cli {
                 notes.extend(rules.publish.notes.iter().cloned());
             }
             Verb::Check(args) => given.extend(args.repositories.given.iter().chain(&args.signing.given).cloned()),
+            Verb::Settings(
+                settings::SettingsVerb::Set(settings::SetArgs { how, .. })
+                | settings::SettingsVerb::Unset(settings::UnsetArgs { how, .. }),
+            ) => {
+                given.extend(how.signing.given.iter().cloned());
+            }
             Verb::Key(verb) => given.extend(verb.signing().iter().flat_map(|flags| &flags.given).cloned()),
             Verb::Status(args) => given.extend(args.repositories.given.iter().cloned()),
             Verb::Publish(_)
@@ -327,7 +333,7 @@ impl Cli {
             )
             | Verb::History(_)
             | Verb::Quarantine(_)
-            | Verb::Settings(_)
+            | Verb::Settings(settings::SettingsVerb::Show(_) | settings::SettingsVerb::History(_))
             | Verb::Doctor(_)
             | Verb::Index(_)
             | Verb::Demo(_)

@@ -195,6 +195,13 @@ async fn publish_until(
         prepare_once().await?;
         let mut publisher = current.get();
         let mut outcome = publisher.run(run, &Unwatched).await;
+        if outcome.as_ref().is_err_and(|error| error.kind() == ErrorKind::Conflict) {
+            // Somebody has begun to change the layout, and may have died over it.
+            if Box::pin(publisher.finish_layout(run)).await? {
+                publisher = take_over(current, context).await?;
+                outcome = publisher.run(run, &Unwatched).await;
+            }
+        }
         if publisher.is_at_odds() {
             publisher = take_over(current, context).await?;
             // Nothing was written by a run that found out at its start.

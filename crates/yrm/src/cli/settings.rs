@@ -1,11 +1,17 @@
 //! `yrm settings`: the bucket's own settings, which all who write to it go by.
 
+use std::sync::Arc;
+
 use clap::{Args, Subcommand};
+use rpmmd::checksum::Sha256;
 use serde::Serialize;
 
+use super::beforehand::{self, BeforeTaking};
 use super::context::{Context, DONE, signer};
+use super::flags::{Because, Flags, ForSigning};
 use super::output::{Width, fitted, safe, time};
-use super::which::Rules;
+use super::summary::summary;
+use super::which::{Rules, opened_to_change};
 use crate::bucket::settings::{self, SettingsChange, Stored, signs};
 use crate::bucket::{Bucket, generations};
 use crate::config::shape::{Change, Changed, SIGNING_KEYS, settings_of_buckets};
@@ -16,6 +22,8 @@ use crate::publish::settings::fits_what_is_there;
 use crate::serve::new_run;
 use crate::store::Store;
 
+/// The setting that says which folders are repositories.
+const LAYOUT: &str = "repositories";
 /// Settings that say which files belong to which repository.
 const MOVES: [&str; 3] = ["inbox", "repo", "repositories"];
 
@@ -52,7 +60,7 @@ pub(super) struct SetArgs {
     #[arg(value_name = "VALUE")]
     value: String,
     #[command(flatten)]
-    how: How,
+    pub(super) how: How,
 }
 
 /// What `settings unset` takes.
@@ -62,21 +70,21 @@ pub(super) struct UnsetArgs {
     #[arg(value_name = "KEY")]
     key: String,
     #[command(flatten)]
-    how: How,
+    pub(super) how: How,
 }
 
 /// How a setting is changed.
 #[derive(Debug, Args)]
-struct How {
+pub(super) struct How {
     /// Only in these folders, such as el9/*
     #[arg(long, value_name = "GLOB")]
     folder: Option<String>,
-    /// Only show what would change
-    #[arg(long)]
-    dry_run: bool,
-    /// Why; the history keeps it
-    #[arg(long, value_name = "TEXT")]
-    reason: Option<String>,
+    #[command(flatten)]
+    taking: BeforeTaking,
+    #[command(flatten)]
+    pub(super) signing: Flags<ForSigning>,
+    #[command(flatten)]
+    because: Because,
 }
 
 /// What `settings history` takes.
@@ -126,6 +134,8 @@ struct SettingsPreview {
     changes: Vec<Changed>,
     /// What that means.
     means: Vec<String>,
+    /// The plan's name.
+    plan: String,
 }
 
 /// What a comparison of this machine with the bucket found; a difference is an error.
@@ -141,8 +151,10 @@ struct SettingsAgreement {
 pub(super) async fn execute(verb: &SettingsVerb, context: &Context) -> Result<u8> {
     match verb {
         SettingsVerb::Show(args) => show(args, context).await,
-        SettingsVerb::Set(SetArgs { key, value, how }) => set(asked(key, Some(value), how), how, context).await,
-        SettingsVerb::Unset(UnsetArgs { key, how }) => set(asked(key, None, how), how, context).await,
+        SettingsVerb::Set(SetArgs { key, value, how }) => {
+            Box::pin(set(asked(key, Some(value), how), how, context)).await
+        }
+        SettingsVerb::Unset(UnsetArgs { key, how }) => Box::pin(set(asked(key, None, how), how, context)).await,
         SettingsVerb::History(args) => history(args, context).await,
         SettingsVerb::Check(_) => check(context).await,
     }
@@ -222,16 +234,53 @@ async fn set(asked: Change, how: &How, context: &Context) -> Result<u8> {
         return Err(Error::new(ErrorKind::Config, doing()).because(problems.join("\n  ")).hint("nothing was changed"));
     }
     let changes = before.changes(&after);
+    let is_migrating = before.migration.is_some();
+    let is_moved = asked.key == LAYOUT && (is_migrating || !changes.is_empty());
+    if is_moved && is_laid_out(stored.as_ref(), store.clone(), context).await? {
+        return lay_out(&after, how, context).await;
+    }
     moves_nothing(&changes, stored.is_some(), store.clone(), context, &after).await?;
     let means = changes.iter().filter_map(|one| meaning(one)).map(str::to_owned).collect();
-    let preview = SettingsPreview { dry_run: how.dry_run, changes, means };
-    if !how.dry_run && (!preview.changes.is_empty() || stored.is_none()) {
+    let plan = plan_name(stored.as_ref(), &changes);
+    let dry_run = how.taking.beforehand.dry_run;
+    if let Some(expected) = how.taking.beforehand.expected().filter(|expected| *expected != plan) {
+        return Err(Error::new(ErrorKind::Conflict, format!("following the plan {expected}"))
+            .because(format!("the settings changed since: the plan would be {plan}"))
+            .hint("nothing was changed; look again with --dry-run"));
+    }
+    let preview = SettingsPreview { dry_run, changes, means, plan };
+    if !dry_run && (!preview.changes.is_empty() || stored.is_none()) {
         let run = new_run();
         let who = context.who_in_the_bucket();
         let (id, at, by) = (run.id, run.started, who.name().await);
-        change(store.as_ref(), stored.as_ref(), after, Asked { id, at, by, reason: how.reason.as_deref() }).await?;
+        change(store.as_ref(), stored.as_ref(), after, Asked { id, at, by, reason: how.because.reason() }).await?;
     }
     context.output.data(&preview, |preview| told(preview, context.output.width()))?;
+    Ok(DONE)
+}
+
+/// The plan's name: of these changes of these settings.
+fn plan_name(before: Option<&Stored>, changes: &[Changed]) -> String {
+    let lines = changes.iter().map(ToString::to_string);
+    let lines: Vec<String> = before.map(|before| before.etag.to_string()).into_iter().chain(lines).collect();
+    Sha256::of(lines.join("\n").as_bytes()).to_string()[..16].to_owned()
+}
+
+/// Whether another layout makes other repositories of those that are published.
+async fn is_laid_out(stored: Option<&Stored>, store: Arc<dyn Store>, context: &Context) -> Result<bool> {
+    let Some(stored) = stored else { return Ok(false) };
+    let policy = context.with(&stored.shape)?.policy;
+    let bucket = Bucket::new(store, Policy { trust: Trust::default(), ..policy })?;
+    Ok(stored.shape.migration.is_some() || !generations::all(&bucket).await?.is_empty())
+}
+
+/// Makes other repositories of those that are published, or shows which those would be.
+async fn lay_out(after: &Shape, how: &How, context: &Context) -> Result<u8> {
+    let opened = opened_to_change(context).await?;
+    let to = context.with(after)?.policy.repositories;
+    let asked = beforehand::Asked::by(context, &opened, &how.because);
+    let report = asked.when_sure(&how.taking, async |publisher, run| publisher.lay_out(&to, run).await);
+    context.output.data(&Box::pin(report).await?, summary)?;
     Ok(DONE)
 }
 
@@ -239,7 +288,7 @@ async fn set(asked: Change, how: &How, context: &Context) -> Result<u8> {
 async fn moves_nothing(
     changes: &[Changed],
     is_stored: bool,
-    store: std::sync::Arc<dyn Store>,
+    store: Arc<dyn Store>,
     context: &Context,
     after: &Shape,
 ) -> Result<()> {
@@ -297,7 +346,12 @@ fn told(preview: &SettingsPreview, width: Width) -> String {
     let row = |one: &Changed| [one.setting.clone(), or_nothing(&one.before), or_nothing(&one.after)];
     let mut lines = vec![fitted(width, ["setting", "before", "after"], preview.changes.iter().map(row))];
     lines.extend(preview.means.iter().map(|means| format!("{means}\n")));
-    lines.push(if preview.dry_run { "Nothing was changed: --dry-run\n" } else { "Changed\n" }.to_owned());
+    let SettingsPreview { dry_run, plan, .. } = preview;
+    lines.push(if *dry_run {
+        format!("Nothing was changed: --dry-run\nthe plan is {plan}: with --expect {plan} this is done, or nothing\n")
+    } else {
+        "Changed\n".to_owned()
+    });
     lines.concat()
 }
 

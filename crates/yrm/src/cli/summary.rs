@@ -2,7 +2,7 @@
 
 use super::output::table;
 use crate::bucket::naming::path;
-use crate::bucket::report::{Operation, Remark, Report, TakenOut};
+use crate::bucket::report::{LayoutChange, Operation, PackagesOf, Remark, Report, TakenOut};
 use crate::store::key::RepositoryDir;
 
 /// The sections that have something to say, and a line with the counts.
@@ -14,6 +14,7 @@ pub(super) fn summary(report: &Report) -> String {
     parts.push(section(report, ("Taken over", "Would be taken over"), ["repository", "what was found"], rows));
     let noticed = report.noticed.iter().map(|noticed| [noticed.to_string()]);
     parts.push(section(report, ("Changed by somebody else", "Changed by somebody else"), ["what was found"], noticed));
+    parts.push(laid_out(report));
     let errors = report.errors.iter().map(|error| [error.clone()]);
     parts.push(section(report, ("Errors", "Errors"), ["what went wrong"], errors));
     parts.push(counts(report));
@@ -33,6 +34,20 @@ fn section<const N: usize>(
     let rows: Vec<[String; N]> = rows.collect();
     let title = if report.plan.is_some() { would } else { done };
     if rows.is_empty() { String::new() } else { format!("{title}\n{}", table(columns, rows.into_iter())) }
+}
+
+/// Which repositories came and went by another layout.
+fn laid_out(report: &Report) -> String {
+    let Some(LayoutChange { from, to, comes, goes }) = &report.layout else { return String::new() };
+    let row = |one: &PackagesOf, what: &str| {
+        [RepositoryDir::new(&one.repository).to_string(), one.packages.to_string(), what.to_owned()]
+    };
+    let comes = comes.iter().map(|one| row(one, "comes"));
+    let goes = goes.iter().map(|one| row(one, "goes: readable for the grace period"));
+    let title = |verb: &str| format!("{verb}: repositories = {from:?} becomes {to:?}");
+    let titles = (title("The layout was changed"), title("The layout would be changed"));
+    let rows = comes.chain(goes);
+    section(report, (&titles.0, &titles.1), ["repository", "packages", ""], rows)
 }
 
 /// What was uploaded, and what became of it.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use rpmmd::checksum::Sha256;
 
 use crate::bucket::inbox::Dropped;
-use crate::bucket::report::{Report, TakenOut};
+use crate::bucket::report::{LayoutChange, Report, TakenOut};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 
@@ -32,6 +32,12 @@ pub fn plan_name(report: &Report) -> String {
         let revision = one.revision.map_or_else(String::new, |revision| revision.to_string());
         lines.insert(["mark", one.mark.name(), repository, &one.name, &revision].join("\0"));
     }
+    if let Some(layout) = &report.layout {
+        lines.insert(["layout", &layout.from, &layout.to].join("\0"));
+        for (what, all) in [("comes", &layout.comes), ("goes", &layout.goes)] {
+            lines.extend(all.iter().map(|one| [what, &one.repository, &one.packages.to_string()].join("\0")));
+        }
+    }
     for one in report.repositories.iter().filter(|one| one.revision_before != one.revision_after) {
         let before = one.revision_before.map_or_else(String::new, |revision| revision.to_string());
         lines.insert(["from", &one.repository, &before].join("\0"));
@@ -56,6 +62,7 @@ pub struct Expected {
     repositories: BTreeMap<String, Change>,
     /// Uploads that get their answer, by key and ETag.
     answered: BTreeSet<(String, String)>,
+    layout: Option<LayoutChange>,
     /// Whether it is a dry run, which shows whatever it is.
     is_anything: bool,
 }
@@ -77,7 +84,7 @@ impl Expected {
 
     /// What the report of a dry run shows.
     pub fn of(report: &Report) -> Self {
-        let mut expected = Self::default();
+        let mut expected = Self { layout: report.layout.clone(), ..Self::default() };
         for one in &report.repositories {
             expected.change(&one.repository).revision_before = one.revision_before;
         }
@@ -105,6 +112,16 @@ impl Expected {
     /// Whether an upload was seen, as it is.
     pub(crate) fn answers(&self, dropped: &Dropped) -> bool {
         self.is_anything || self.answered.contains(&(dropped.key().to_owned(), dropped.etag().to_string()))
+    }
+
+    /// Refuses a change of the layout that is not the one that was seen.
+    pub(crate) fn hold_layout(&self, change: &LayoutChange) -> Result<()> {
+        if self.is_anything || self.layout.as_ref() == Some(change) {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Conflict, "changing the layout as the dry run showed")
+            .because("what comes and goes is not what it showed")
+            .hint("nothing was changed; look again with --dry-run, and give the new plan's name"))
     }
 
     /// Refuses what is about to be done to a repository when it is not what was seen. Nothing that clients see was

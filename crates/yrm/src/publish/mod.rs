@@ -11,12 +11,13 @@ pub mod abilities;
 pub mod adopt;
 pub(crate) mod clock;
 pub mod commit;
-mod copying;
+pub(crate) mod copying;
 pub mod expected;
 mod guard;
 pub mod history;
 mod inbox;
 pub mod inspect;
+pub mod layout;
 mod leftover;
 mod marking;
 pub(crate) mod memory;
@@ -57,14 +58,15 @@ use self::inspect::long;
 use self::inspect::read::Inspector;
 use self::memory::{Memory, lock};
 use self::mirror::follow_up;
-use self::observe::state_with_leave;
+use self::observe::observed_for;
 use self::operations::errand::Errand;
 use self::operations::hold;
 use self::operations::rollback::start_from;
 use self::pass::{Pass, STALE_AFTER, Work};
 pub use self::pass::{Progress, RunId, Step, Unwatched};
+use self::settings::Sight;
 use self::settlement::Settlement;
-use self::watched::Sight;
+use self::watched::Strange;
 use crate::bucket::Bucket;
 use crate::bucket::inbox::Dropped;
 use crate::bucket::report::{KeySet, Report, Waiting};
@@ -95,7 +97,7 @@ const MAX_SWITCHES: u32 = 20;
 /// One commit: from its candidates to a won switch and a tidied inbox. Tried again from the winner's generation whenever
 /// another writer was first.
 async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut Settlement) -> Result<()> {
-    let Work { bucket, memory, repository, errand, pass: Pass { run, progress, expected, .. } } = work;
+    let Work { bucket, repository, errand, pass: Pass { run, progress, expected, .. }, .. } = work;
     let (mut in_place, mut began) = (BTreeMap::new(), Instant::now());
     for attempt in 1..=MAX_SWITCHES {
         if began.elapsed() > STALE_AFTER {
@@ -103,9 +105,10 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
         }
         let until = began + STALE_AFTER;
         // Observe.
-        let state = state_with_leave(bucket, memory, repository, (run, errand.leave())).await?;
+        let state = observed_for(work).await?;
+        let observed = Instant::now();
         let state = start_from(errand, bucket, state, run.started).await?;
-        let state = if *errand == Errand::Rebuild { rebuild(bucket, state, run.started).await? } else { state };
+        let state = if matches!(errand, Errand::Rebuild) { rebuild(bucket, state, run.started).await? } else { state };
         let _room = bucket.room_for(state.catalog.entries.len()).await?;
         // Inspect, beside what is published: what only files can tell is read before the plan, which computes.
         let blocks = blocks_for(work, &candidates, &mut in_place).await?;
@@ -129,7 +132,7 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
             settlement.marked.extend(hold::hold(bucket, repository, &at_risk, word).await?);
         }
         progress.step(Step::Upload, 0, prepared.placed.len());
-        if let Some(won) = make_the_truth(work, &prepared, until).await? {
+        if let Some(won) = make_the_truth(work, &prepared, (observed, until)).await? {
             progress.step(Step::Upload, prepared.placed.len(), prepared.placed.len());
             follow_the_switch(work, &prepared, (won, attempt), settlement).await;
             return Ok(());
@@ -148,8 +151,12 @@ async fn commit(work: Work<'_>, mut candidates: Vec<Candidate>, settlement: &mut
 type Won = (Generation, ETag, Option<Signature>);
 
 /// Render, sign, upload, switch. `None` when another writer was first. Nothing is switched to after `until`.
-async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> Result<Option<Won>> {
-    let Work { bucket, repository, pass: Pass { run, .. }, .. } = work;
+async fn make_the_truth(
+    work: Work<'_>,
+    prepared: &Prepared,
+    (observed, until): (Instant, Instant),
+) -> Result<Option<Won>> {
+    let Work { bucket, repository, errand, pass: Pass { run, .. }, .. } = work;
     let (state, generation) = next_generation(bucket, prepared, run).await?;
     // First of all: what cannot be signed is not uploaded, run after run.
     let signature = pair::sign(bucket, &generation.repomd_bytes, run.started).await?;
@@ -158,7 +165,8 @@ async fn make_the_truth(work: Work<'_>, prepared: &Prepared, until: Instant) -> 
     }
     upload(bucket, &state, &generation).await?;
     let ready = Ready { generation: &generation, signature };
-    let until = until.min(settings::before_switch(bucket, run).await?);
+    let sight = errand.change().map_or_else(|| Sight::of(&prepared.state, observed), Sight::Migrating);
+    let until = until.min(settings::before_switch(bucket, run, sight).await?);
     Ok(match switch(bucket, &state, ready, run, until).await? {
         Switch::Won { etag, put } => Some((generation, etag, put)),
         Switch::Lost => None,
@@ -481,7 +489,7 @@ impl Publisher {
         lock(&self.memory.watched).left().for_each(|why| report.trouble.unmended(why));
     }
 
-    async fn mend(&self, repository: RepositoryDir, sight: Sight, pass: Pass<'_>) -> Settlement {
+    async fn mend(&self, repository: RepositoryDir, sight: Strange, pass: Pass<'_>) -> Settlement {
         let mut settlement = Settlement::default();
         let work = self.work(&repository, &Errand::Mend, pass);
         match Box::pin(commit(work, Vec::new(), &mut settlement)).await {

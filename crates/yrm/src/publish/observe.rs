@@ -7,7 +7,7 @@ use super::adopt::{self, before::Before};
 use super::commit::pair::{self, Look};
 use super::memory::{Memory, lock};
 use super::operations::errand::Leave;
-use super::pass::RunId;
+use super::pass::{Pass, RunId, Work};
 use crate::bucket::Bucket;
 use crate::bucket::observe::{Observed, observe};
 use crate::bucket::report::Found;
@@ -24,11 +24,16 @@ pub(crate) async fn state_of(
     repository: &RepositoryDir,
     run: RunId,
 ) -> Result<State> {
-    state_with_leave(bucket, memory, repository, (run, Leave::TakeOver)).await
+    observed(bucket, memory, repository, (run, Leave::TakeOver)).await
 }
 
-/// The same, with leave to do more about a repomd.xml that is not the one that yrm wrote last.
-pub(crate) async fn state_with_leave(
+/// The same for a commit: what is wanted says what may become of a repomd.xml that is not the one that yrm wrote last.
+pub(crate) async fn observed_for(work: Work<'_>) -> Result<State> {
+    let Work { bucket, memory, repository, errand, pass: Pass { run, .. } } = work;
+    observed(bucket, memory, repository, (run, errand.leave())).await
+}
+
+async fn observed(
     bucket: &Bucket,
     memory: &Memory,
     repository: &RepositoryDir,
@@ -41,6 +46,10 @@ pub(crate) async fn state_with_leave(
         let look = pair::look(bucket, repository, observed.current(), run.started);
         let (looked, state) = match observed {
             Observed::Known(ref state) => (look.await?, Box::clone(state)),
+            Observed::Unexplained(ref current) if leave == Leave::Remake => {
+                let state = adopt::as_it_is(bucket, repository, current.clone());
+                (look.await?, Box::new(state))
+            }
             // Rarely taken, and their futures are long.
             Observed::Unexplained(ref current) => {
                 // What may have moved is not taken over in vain.
@@ -59,6 +68,11 @@ pub(crate) async fn state_with_leave(
                     (_, Observed::Damaged { error, .. }) => return Err(error),
                     _ => continue,
                 }
+            }
+            Observed::Missing if matches!(leave, Leave::Begin | Leave::Remake) => {
+                let last = adopt::last_or_fresh(bucket, repository, leave == Leave::Remake);
+                let (looked, state) = future::try_join(look, last).await?;
+                (looked, Box::new(state))
             }
             Observed::Missing => {
                 let state = Box::pin(adopt::without_repomd(bucket, repository, run.started));

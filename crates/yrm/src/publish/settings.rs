@@ -2,15 +2,17 @@
 
 use futures::future;
 use tokio::time::Instant;
+use ulid::Ulid;
 
-use crate::bucket::settings::{FRESH, Stored, load, signs};
+use crate::bucket::settings::{FRESH, Stored, load, load_at, signs};
+use crate::bucket::state::State;
 use crate::bucket::{Bucket, generations};
-use crate::config::shape::BUCKET_FILE;
+use crate::config::shape::{BUCKET_FILE, Migration};
 use crate::config::{Difference, Shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::operations::settings::{Asked, put};
 use crate::publish::pass::RunId;
-use crate::store::key::{Key, RepositoryDir, public_keys_prefix};
+use crate::store::key::{Key, public_keys_prefix};
 use crate::store::settle::TRIES;
 
 /// What a writer goes by.
@@ -49,26 +51,68 @@ pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
         .hint("others keep changing the bucket's settings; the next run tries again"))
 }
 
+/// How fresh what is known of the settings has to be for a switch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sight {
+    /// Some minutes: whoever changes the layout seals what is published, and so wins or loses against a switch.
+    Recent,
+    /// Looked at after the repository was observed, which was then: it is not there, which nobody can seal, or it is
+    /// sealed.
+    Anew(Instant),
+    /// The same by whoever changes the layout: that change is still going on.
+    Migrating(Ulid),
+}
+
+impl Sight {
+    /// What a switch from this state needs, which was observed then.
+    pub(crate) fn of(state: &State, observed: Instant) -> Self {
+        let is_there = state.current.as_ref().is_some_and(|current| current.etag.is_some() && !current.is_sealed());
+        if is_there { Self::Recent } else { Self::Anew(observed) }
+    }
+}
+
+/// Whether the change of the layout with this id is still going on; until when that holds for a switch.
+async fn still_migrating(bucket: &Bucket, id: Ulid) -> Result<Instant> {
+    let (stored, at) = load_at(bucket.store.as_ref()).await?;
+    if stored.is_some_and(|stored| stored.shape.migration.is_some_and(|going_on| going_on.id == id)) {
+        return Ok(at + 2 * FRESH);
+    }
+    Err(Error::new(ErrorKind::Conflict, "changing the layout of the bucket")
+        .because("somebody else has finished this change, or taken it back")
+        .hint("look at `yrm settings show` and `yrm settings history`"))
+}
+
 /// The last look before a switch: settings that were changed since the run began give the commit up. Where there are none,
 /// this writer's are stored first. Answers until when they hold for a switch.
-pub(crate) async fn before_switch(bucket: &Bucket, run: RunId) -> Result<Instant> {
+pub(crate) async fn before_switch(bucket: &Bucket, run: RunId, sight: Sight) -> Result<Instant> {
     let _looking = bucket.settings.looking.lock().await;
+    match sight {
+        Sight::Recent => {}
+        // One look is enough for all that was observed before it.
+        Sight::Anew(observed) if bucket.settings.last().is_none_or(|(_, at)| at <= observed) => {
+            bucket.settings.forget();
+        }
+        Sight::Anew(_) => {}
+        Sight::Migrating(id) => return still_migrating(bucket, id).await,
+    }
     for _ in 0..TRIES {
         let known = bucket.settings.last().filter(|(_, at)| at.elapsed() <= FRESH);
         if let Some((Some(_), at)) = known {
             return Ok(at + 2 * FRESH);
         }
-        if known.is_none()
-            && let Some(stored) = load(bucket.store.as_ref()).await?
-        {
+        let (stored, at) = match known {
+            Some((_, at)) => (None, at),
+            None => load_at(bucket.store.as_ref()).await?,
+        };
+        if let Some(stored) = stored {
             compare(bucket, &stored, &own(bucket), ErrorKind::Conflict)?;
-            bucket.settings.agreed(Some(stored));
+            bucket.settings.agreed_at(Some(stored), at);
             continue;
         }
         let reason = "the first change of a bucket without settings";
         if let Some(stored) = put(bucket.store.as_ref(), None, own(bucket), asked(run, reason)).await? {
             tracing::info!("the bucket had no settings of its own: stored those of this writer in {BUCKET_FILE}");
-            bucket.settings.agreed(Some(stored));
+            bucket.settings.agreed_at(Some(stored), at);
             bucket.settings.stored();
         } else {
             // Somebody else was first: what it stored is looked at.
@@ -87,12 +131,8 @@ fn asked(run: RunId, reason: &str) -> Asked<'_> {
 /// A writer does not store settings that do not go with what is published already: whoever forgot a flag would else
 /// decide for all.
 pub async fn fits_what_is_there(bucket: &Bucket) -> Result<()> {
-    let repositories = generations::repositories(bucket).await?;
-    let is_one = |repository: &RepositoryDir| {
-        let within = repository.path_of("any.rpm");
-        bucket.locator.locate(&within).is_some_and(|(found, _)| found == *repository)
-    };
-    if repositories.is_empty() || repositories.iter().any(is_one) {
+    let repositories = generations::all(bucket).await?;
+    if repositories.is_empty() || repositories.iter().any(|repository| bucket.locator.names(repository)) {
         return Ok(());
     }
     let named: Vec<String> = repositories.iter().take(5).map(ToString::to_string).collect();
@@ -128,7 +168,27 @@ async fn still_unsigned(bucket: &Bucket) -> Result<()> {
     Ok(())
 }
 
+/// Nobody publishes while the layout is being changed.
+fn refuse_while_migrating(shape: &Shape) -> Result<()> {
+    let Some(Migration { to, since, by, .. }) = &shape.migration else { return Ok(()) };
+    let from = shape.layout();
+    let by = by.as_ref().map_or_else(String::new, |by| format!(", by {by}"));
+    Err(Error::new(ErrorKind::Conflict, "publishing while the layout of the bucket is being changed")
+        .because(format!("since {since}{by}: repositories = {from:?} becomes {to:?}"))
+        .hint(format!(
+            "nothing was changed, and the uploads stay in the inbox. If nobody is at it any more, `yrm settings set \
+             repositories '{to}'` finishes it, and `yrm settings set repositories '{from}'` takes it back"
+        )))
+}
+
+/// Makes sure that this writer goes by the same settings, whatever happens to the layout.
+pub(crate) fn agrees(bucket: &Bucket, stored: &Stored) -> Result<()> {
+    let differences = stored.shape.differences(&own(bucket));
+    if differences.is_empty() { Ok(()) } else { Err(refusal(&differences, ErrorKind::Config)) }
+}
+
 fn compare(bucket: &Bucket, stored: &Stored, own: &Shape, kind: ErrorKind) -> Result<()> {
+    refuse_while_migrating(&stored.shape)?;
     let differences = stored.shape.differences(own);
     if differences.is_empty() {
         return Ok(());

@@ -22,14 +22,14 @@ pub(crate) struct Watched {
     /// The repomd.xml that were found to be ours.
     pub(crate) ours: BTreeMap<RepositoryDir, ETag>,
     /// What looked strange, and since when.
-    strange: BTreeMap<RepositoryDir, (Sight, Timestamp)>,
+    strange: BTreeMap<RepositoryDir, (Strange, Timestamp)>,
     /// What could not be mended, and what there is to say of it.
-    left: BTreeMap<RepositoryDir, (Sight, String)>,
+    left: BTreeMap<RepositoryDir, (Strange, String)>,
 }
 
 /// What there was in the place of a repomd.xml of ours.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Sight {
+pub(crate) struct Strange {
     pub(crate) found: Found,
     pub(crate) etag: Option<ETag>,
 }
@@ -39,9 +39,9 @@ impl Watched {
     pub(crate) fn believe(
         &mut self,
         repository: RepositoryDir,
-        seen: Option<Sight>,
+        seen: Option<Strange>,
         now: Timestamp,
-    ) -> Option<(RepositoryDir, Sight)> {
+    ) -> Option<(RepositoryDir, Strange)> {
         let Some(sight) = seen else {
             self.strange.remove(&repository);
             self.left.remove(&repository);
@@ -69,7 +69,7 @@ impl Watched {
     }
 
     /// Notes that a repository could not be mended; what there is to say of it, the first time.
-    pub(crate) fn leave(&mut self, repository: RepositoryDir, sight: &Sight, why: String) -> Option<Noticed> {
+    pub(crate) fn leave(&mut self, repository: RepositoryDir, sight: &Strange, why: String) -> Option<Noticed> {
         let noticed = Noticed {
             repository: repository.as_str().to_owned(),
             found: sight.found,
@@ -107,7 +107,7 @@ mod tests {
     #[test]
     fn what_is_gone_for_a_moment_is_not_believed() {
         let (mut watched, el9) = (Watched::default(), RepositoryDir::new("el9"));
-        let gone = || Some(Sight { found: Found::Gone, etag: None });
+        let gone = || Some(Strange { found: Found::Gone, etag: None });
         assert_eq!(watched.believe(el9.clone(), gone(), at(0)), None);
         assert!(!watched.is_anything_steady(at(9)));
         assert_eq!(watched.believe(el9.clone(), None, at(9)), None, "it is back");
@@ -119,7 +119,7 @@ mod tests {
     #[test]
     fn what_is_still_being_written_is_not_believed() {
         let (mut watched, el9) = (Watched::default(), RepositoryDir::new("el9"));
-        let damaged = |etag: &str| Some(Sight { found: Found::Damaged, etag: Some(ETag::new(etag)) });
+        let damaged = |etag: &str| Some(Strange { found: Found::Damaged, etag: Some(ETag::new(etag)) });
         assert_eq!(watched.believe(el9.clone(), damaged("a"), at(0)), None);
         assert_eq!(watched.believe(el9.clone(), damaged("b"), at(20)), None, "other bytes than before");
         assert!(watched.believe(el9, damaged("b"), at(40)).is_some());
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_cannot_be_mended_is_told_once_and_kept_in_mind() {
         let (mut watched, el9) = (Watched::default(), RepositoryDir::new("el9"));
-        let sight = Sight { found: Found::Foreign, etag: Some(ETag::new("a")) };
+        let sight = Strange { found: Found::Foreign, etag: Some(ETag::new("a")) };
         let told = watched.leave(el9.clone(), &sight, "7 of its 8 packages would disappear".to_owned()).unwrap();
         let said =
             "repomd.xml of el9 was written by another program: left as it is: 7 of its 8 packages would disappear";

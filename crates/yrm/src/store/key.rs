@@ -168,6 +168,8 @@ pub enum Key<'a> {
     MirrorsLeft { repository: &'a RepositoryDir },
     /// Files in a repository's folder that nobody offered when it was taken over: they are not ours to delete.
     NotOffered { repository: &'a RepositoryDir },
+    /// Since when a repository of an earlier layout has no repomd.xml any more.
+    Retired { repository: &'a RepositoryDir },
     /// Packages beside its folder that a repository names: no sweep of another takes them.
     NamedBeside { repository: &'a RepositoryDir },
     /// Which packages of a repository are held.
@@ -222,6 +224,7 @@ impl Key<'_> {
             Self::Lease { repository } => format!(".yrm/lease/{}lease.json", repository.prefix()),
             Self::Swept { repository } => format!(".yrm/swept/{}swept.json", repository.prefix()),
             Self::MirrorsLeft { repository } => format!("{MIRRORS_LEFT_PREFIX}{}left.json", repository.prefix()),
+            Self::Retired { repository } => format!(".yrm/retired/{}retired.json", repository.prefix()),
             Self::NotOffered { repository } => format!("{KEPT_PREFIX}{}{NOT_OFFERED}", repository.prefix()),
             Self::NamedBeside { repository } => format!("{KEPT_PREFIX}{}{NAMED_BESIDE}", repository.prefix()),
             Self::Holds { repository } => format!("{HOLDS_PREFIX}{}holds.json", repository.prefix()),
@@ -265,6 +268,7 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::Retired { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
             | Self::Holds { .. }
@@ -306,6 +310,7 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::Retired { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
             | Self::Holds { .. }
@@ -341,6 +346,7 @@ impl Key<'_> {
             | Self::Lease { .. }
             | Self::Swept { .. }
             | Self::MirrorsLeft { .. }
+            | Self::Retired { .. }
             | Self::NotOffered { .. }
             | Self::NamedBeside { .. }
             | Self::Holds { .. }

@@ -5,6 +5,7 @@
 pub mod lease;
 pub(crate) mod left;
 pub(crate) mod mend;
+pub(crate) mod retired;
 pub(crate) mod round;
 pub(crate) mod share;
 pub mod sweep;

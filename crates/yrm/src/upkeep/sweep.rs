@@ -16,6 +16,7 @@ use rpmmd::checksum::Sha256;
 use rpmmd::repomd::Repomd;
 use tokio::time::Instant;
 
+use super::retired::{is_read, retire};
 use super::{left, untagged};
 use crate::bucket::catalog::Catalog;
 use crate::bucket::deleted;
@@ -24,6 +25,7 @@ use crate::bucket::kept;
 use crate::bucket::listing::{MAX_PAGES, list_all};
 use crate::bucket::observe::catalog_of;
 use crate::bucket::record;
+use crate::bucket::state::is_sealed;
 use crate::bucket::tags::Tags;
 use crate::bucket::{Bucket, Share};
 use crate::error::{Error, ErrorKind, Result};
@@ -83,8 +85,14 @@ pub async fn owed(bucket: &Bucket, now: Timestamp) -> Result<Vec<RepositoryDir>>
     }
     let superseded = switched.into_iter().filter_map(|(repository, mut times)| {
         times.sort();
-        // The oldest was superseded when the second was switched to.
-        times.get(1).is_some_and(|superseded| *superseded < expires).then_some(repository)
+        let since = if bucket.locator.names(&repository) {
+            // The oldest was superseded when the second was switched to.
+            times.get(1)
+        } else {
+            // The newest has the seal.
+            times.last()
+        };
+        since.is_some_and(|since| *since < expires).then_some(repository)
     });
     let mut owed: BTreeSet<RepositoryDir> = superseded.collect();
     owed.extend(left::owed(bucket, expires).await?);
@@ -139,6 +147,11 @@ async fn sweep_repository(
 ) -> Result<Option<Swept>> {
     let began = Instant::now();
     let Some(now) = claim(bucket, repository, before).await? else { return Ok(None) };
+    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
+    if !bucket.locator.names(repository) {
+        let deleted = retire(bucket, repository, (expires, began)).await?;
+        return Ok(Some(Swept { deleted, at: now }));
+    }
     let store = bucket.store.as_ref();
     let prefix = key::repository_prefix(&bucket.policy.folders, repository);
     let catalogs_prefix = key::catalogs_prefix(repository);
@@ -161,7 +174,6 @@ async fn sweep_repository(
         return Err(Error::new(ErrorKind::Corrupt, format!("cleaning up: {repomd_key} is missing"))
             .hint("nothing was deleted; the next package that arrives restores the last revision"));
     };
-    let expires = now.checked_sub(signed(bucket.policy.grace)).unwrap_or(Timestamp::MIN);
     let left = left::look(bucket, repository, &listed, &current.bytes, (now, expires)).await?;
     // After the listing, too: what is tagged later is young enough for this sweep to let it be.
     let tags = Tags::of(bucket, repository).await?;
@@ -339,10 +351,17 @@ async fn enclosed(bucket: &Bucket, repository: &RepositoryDir) -> Result<bool> {
     for outer in above {
         let outer = RepositoryDir::new(outer);
         let repomd = bucket.path(Key::Repomd { repository: &outer });
-        if bucket.store.head(&repomd).await?.is_some() {
+        let Some(there) = bucket.store.get(&repomd, None).await? else {
+            if is_read(bucket, &outer).await? {
+                return Ok(true);
+            }
+            continue;
+        };
+        // One that is sealed goes by itself.
+        if !is_sealed(&there.bytes) {
             tracing::warn!(%repository, "no package is cleaned up here, for {repomd} may name them; remove that file if it is a leftover");
-            return Ok(true);
         }
+        return Ok(true);
     }
     Ok(false)
 }

@@ -10,7 +10,7 @@ use crate::bucket::report::Found;
 use crate::bucket::{Bucket, deleted, generations};
 use crate::error::Result;
 use crate::publish::memory::{Memory, is_past, lock};
-use crate::publish::watched::Sight;
+use crate::publish::watched::Strange;
 use crate::store::key::{Key, RepositoryDir};
 
 /// Whether it is time to look. The first look is an interval after the start, so that a program which runs once asks
@@ -26,7 +26,7 @@ fn are_all_due(bucket: &Bucket, memory: &Memory, now: Timestamp) -> bool {
 }
 
 /// The repositories whose repomd.xml is not ours, and was not a while ago either.
-pub(crate) async fn look(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Result<Vec<(RepositoryDir, Sight)>> {
+pub(crate) async fn look(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Result<Vec<(RepositoryDir, Strange)>> {
     let all = are_all_due(bucket, memory, now);
     let repositories = if all {
         let there = generations::repositories(bucket).await?;
@@ -52,9 +52,9 @@ pub(crate) async fn look(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Re
 }
 
 /// What lies there, if it is not ours.
-async fn sight(bucket: &Bucket, memory: &Memory, repository: &RepositoryDir) -> Result<Option<Sight>> {
+async fn sight(bucket: &Bucket, memory: &Memory, repository: &RepositoryDir) -> Result<Option<Strange>> {
     let key = bucket.path(Key::Repomd { repository });
-    let gone = Ok(Some(Sight { found: Found::Gone, etag: None }));
+    let gone = Ok(Some(Strange { found: Found::Gone, etag: None }));
     let Some(there) = bucket.store.head(&key).await? else {
         // One that was deleted has none.
         return if deleted::last_of(bucket, repository).await?.is_some() { Ok(None) } else { gone };
@@ -65,11 +65,11 @@ async fn sight(bucket: &Bucket, memory: &Memory, repository: &RepositoryDir) -> 
     let Some(read) = bucket.store.get(&key, None).await? else { return gone };
     let etag = Some(read.object.etag.clone());
     if Repomd::read(&read.bytes).is_err() {
-        return Ok(Some(Sight { found: Found::Damaged, etag }));
+        return Ok(Some(Strange { found: Found::Damaged, etag }));
     }
     let catalog = Key::Catalog { repository, repomd: Sha256::of(&read.bytes) };
     if bucket.store.head(&bucket.path(catalog)).await?.is_none() {
-        return Ok(Some(Sight { found: Found::Foreign, etag }));
+        return Ok(Some(Strange { found: Found::Foreign, etag }));
     }
     lock(&memory.watched).ours.insert(repository.clone(), read.object.etag);
     Ok(None)

@@ -15,6 +15,7 @@ mod events;
 mod floors;
 mod hostile;
 mod index;
+mod layouts;
 mod looking;
 mod model;
 mod notices;

@@ -148,6 +148,34 @@ async fn dnf_installs_a_package_and_its_dependency_from_the_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_layout_of_a_bucket_in_s3_is_changed_and_changed_back() {
+    let directory = TempDir::new().unwrap();
+    let bucket = server().make_bucket().await;
+    for number in 0..10 {
+        let (path, rpm) = package(number);
+        upload(&bucket, &format!("inbox/{path}"), rpm).await;
+    }
+    json(directory.path(), &bucket, &["run"]);
+    let packages = |report: &Value| {
+        let named = |one: &Value| (one["repository"].as_str().unwrap().to_owned(), one["packages"].as_u64().unwrap());
+        report["repositories"].as_array().unwrap().iter().map(named).collect::<BTreeMap<_, _>>()
+    };
+    let before: BTreeSet<String> = keys(&bucket, "repo/").await;
+    let plan = json(directory.path(), &bucket, &["settings", "set", "repositories", "per-folder", "--dry-run"]);
+    assert_eq!(keys(&bucket, "repo/").await, before, "a dry run leaves everything as it was");
+    let plan = plan["plan"].as_str().unwrap();
+    json(directory.path(), &bucket, &["settings", "set", "repositories", "per-folder", "--expect", plan]);
+    let folders = ["0", "1", "2", "3", "4"];
+    let checked = packages(&json(directory.path(), &bucket, &["check", "--deep"]));
+    assert_eq!(checked.len(), 6, "the old one is whole: {checked:?}");
+    assert!(folders.iter().all(|folder| checked[*folder] == 2) && checked["/"] == 10, "{checked:?}");
+    json(directory.path(), &bucket, &["package", "remove", "3/package-003-1.0-1.noarch.rpm"]);
+    json(directory.path(), &bucket, &["settings", "set", "repositories", "single"]);
+    let checked = packages(&json(directory.path(), &bucket, &["check", "--deep"]));
+    assert_eq!((checked["/"], checked["3"]), (9, 1), "{checked:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_idle_run_makes_one_list_request_and_no_write() {
     let directory = TempDir::new().unwrap();
     let bucket = server().make_bucket().await;

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use toml::{Table, Value};
 
 use super::canonical;
+use super::migration::{self, MIGRATION};
 use super::value::{self, BUCKET_FILE, Changed, SIGNING_KEYS, Shape, settings_of_buckets};
 use crate::config::complaint::{Complaint, Parsed};
 use crate::config::settings::{Kind, did_you_mean};
@@ -44,6 +45,7 @@ impl Shape {
                 "schema" => {}
                 SIGNING_KEYS => shape.signing_keys = fingerprints(value)?,
                 FOLDER => shape.folders = folders(value)?,
+                MIGRATION => shape.migration = Some(migration::read(value)?),
                 _ => shape.take(key, value)?,
             }
         }
@@ -103,6 +105,7 @@ impl Shape {
             all.extend(
                 (!shape.signing_keys.is_empty()).then(|| (SIGNING_KEYS.to_owned(), shape.signing_keys.join(","))),
             );
+            all.extend(shape.migration.as_ref().map(|going_on| (MIGRATION.to_owned(), format!("to {}", going_on.to))));
             let folders = shape.folder_values().into_iter();
             all.extend(folders.map(|(folder, name, value)| (format!("{name} in {folder}"), value)));
             all
@@ -130,6 +133,12 @@ impl Shape {
         }
         if !self.signing_keys.is_empty() {
             line(SIGNING_KEYS, Value::from(self.signing_keys.clone()));
+        }
+        if let Some(going_on) = &self.migration {
+            text.push_str("\n[migration]\n");
+            for (name, value) in migration::write(going_on) {
+                writeln!(text, "{name} = {value}").expect("a String takes any text");
+            }
         }
         for rule in &self.folders {
             text.push_str("\n[[folder]]\n");

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use super::migration::{Migration, REPOSITORIES};
 use crate::config::complaint::{Complaint, Parsed};
 use crate::config::rules;
 use crate::config::settings::{SETTINGS, Scope, Setting};
@@ -27,6 +28,8 @@ pub struct Shape {
     pub signing_keys: Vec<String>,
     /// What differs in some folders; the first table that fits holds.
     pub folders: Vec<Rule>,
+    /// The change of the layout that is going on.
+    pub migration: Option<Migration>,
 }
 
 /// Who signs for a writer.
@@ -105,7 +108,7 @@ impl Shape {
         let keyrings = text::keyrings(&policy.trust.keyrings);
         values.extend((!keyrings.is_empty()).then_some(("keyring", keyrings)));
         values.extend(signs.key_name.clone().map(|name| ("key-name", name)));
-        Self { values, signing_keys: signs.fingerprints.clone(), folders: policy.trust.rules.clone() }
+        Self { values, signing_keys: signs.fingerprints.clone(), folders: policy.trust.rules.clone(), migration: None }
     }
 
     /// The text of a setting; the built-in default where the bucket says nothing.
@@ -175,6 +178,25 @@ impl Shape {
             here: shown(own, "none: signing-key is not set"),
             command,
         })
+    }
+
+    /// What `repositories` says.
+    pub fn layout(&self) -> &str {
+        self.value(REPOSITORIES).unwrap_or_default()
+    }
+
+    /// The same settings with this mark.
+    #[must_use]
+    pub fn migrating(&self, migration: Migration) -> Self {
+        Self { migration: Some(migration), ..self.clone() }
+    }
+
+    /// The same settings with this layout, and no change going on.
+    #[must_use]
+    pub fn laid_out(&self, layout: &str) -> Self {
+        let mut shape = Self { migration: None, ..self.clone() };
+        shape.values.insert(REPOSITORIES, layout.to_owned());
+        shape
     }
 
     /// The same settings with the further keys of a writer that may sign, and with their name if they have none; `None`

@@ -9,6 +9,7 @@ mod described;
 mod folder;
 pub(crate) mod kept;
 mod listed;
+pub(super) mod moved;
 mod taking;
 
 use std::collections::HashSet;
@@ -78,6 +79,30 @@ pub async fn without_repomd(bucket: &Bucket, repository: &RepositoryDir, now: Ti
     (told.packages, told.unreadable) = (state.catalog.entries.len() as u64, left.unreadable);
     told.not_offered = kept.not_offered.iter().map(|key| key[prefix_bytes..].to_owned()).collect();
     Ok(tell(state, taken_over))
+}
+
+/// The last generation of a repository without repomd.xml when there was one, and nothing when there was none.
+/// Whoever does not want what that held is content with less.
+pub async fn last_or_fresh(bucket: &Bucket, repository: &RepositoryDir, is_replaced: bool) -> Result<State> {
+    let last = match last_revision(bucket, repository, None).await {
+        // The clean-up has begun to take it.
+        Err(error) if is_replaced && error.kind() == ErrorKind::Corrupt => None,
+        last => last?,
+    };
+    Ok(match last {
+        // One that held nothing was deleted.
+        Some(last) if last.catalog.entries.is_empty() => last,
+        Some(last) => last.noticing(Noticed::Gone),
+        None => State::fresh(repository.clone(), bucket.compression(repository)),
+    })
+}
+
+/// A repository of which nobody wants to know what it holds: it is about to hold something else.
+pub fn as_it_is(bucket: &Bucket, repository: &RepositoryDir, current: Current) -> State {
+    let mut state = State::fresh(repository.clone(), bucket.compression(repository));
+    Arc::make_mut(&mut state.catalog).revision = countable(&current.repomd.revision);
+    state.current = Some(current);
+    state
 }
 
 /// The files that make a repository without any metadata: all packages in its folder, but for those of a

@@ -51,11 +51,12 @@ async fn render_from(
     let origins = merge(&state.catalog, &leaving, &all, &every);
     let after = origins.iter().map(Origin::packages).sum();
     guard_shrink(bucket, &state.repository, before, after)?;
-    let (held, rendered_from) = (bucket.clone(), state.clone());
+    let (held, rendered_from, seal) = (bucket.clone(), state.clone(), prepared.seal);
     let rendered = aside("rendering", move || {
         let spool = || held.cache.spool(held.store.as_ref());
         let mirrored = held.mirror_rules.is_on(&rendered_from.repository);
-        let rules = Rules { compression: held.compression(&rendered_from.repository), mirrored, run, spool: &spool };
+        let compression = held.compression(&rendered_from.repository);
+        let rules = Rules { compression, mirrored, run, seal, spool: &spool };
         render(&rendered_from, published.as_ref(), &origins, &admitted, rules)
     })
     .await?;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::{SignedDuration, Timestamp};
+use ulid::Ulid;
 
 use super::admit::Placed;
 use super::place::{admit_all, confirm};
@@ -34,6 +35,8 @@ pub(crate) struct Prepared {
     pub(crate) placed: BTreeMap<usize, Placed>,
     /// Those of the plan's `already` that really are.
     pub(crate) already: Vec<usize>,
+    /// The change of the layout by which the next generation is sealed.
+    pub(crate) seal: Option<Ulid>,
 }
 
 impl Prepared {
@@ -60,7 +63,8 @@ impl Prepared {
         let lacking = mirrored && self.state.current.is_some() && self.state.catalog.mirror.is_none();
         // The last revision's copy: clients find nothing, or what they cannot read, until it is put back.
         let lost = matches!(self.state.noticed, Some(Found::Gone | Found::Damaged));
-        self.placed.is_empty() && self.leaving().is_empty() && !self.state.is_news() && !lacking && !lost
+        let stays = self.placed.is_empty() && self.leaving().is_empty() && self.seal.is_none();
+        stays && !self.state.is_news() && !lacking && !lost
     }
 
     /// The generation that was found, as a mirror is made from it.
@@ -86,7 +90,7 @@ pub(crate) async fn prepare(
         Errand::Empty => Plan { remove: (0..state.catalog.entries.len()).collect(), ..Plan::default() },
         Errand::Rebuild => Plan::default(),
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
-        Errand::RollBack(..) => Plan::default(),
+        Errand::RollBack(..) | Errand::Seal(_) | Errand::Become(_) | Errand::Finish(_) => Plan::default(),
     };
     if state.earlier.is_some() || state.noticed == Some(Found::Foreign) {
         let blocked = rollback::blocked(bucket, &state).await?;
@@ -112,14 +116,15 @@ pub(crate) async fn prepare(
         plan.retire = Vec::new();
     }
     let already = confirm(bucket, &state, &plan, &candidates, settlement).await;
-    if *errand == Errand::Move {
+    if matches!(errand, Errand::Move) {
         let arrived = placed.keys().chain(&already).map(|&at| &candidates[at]);
         plan.remove = moved_away(bucket, &state, arrived);
     }
     leave_out(&plan, &candidates, &placed, settlement);
     take_out_leftovers(bucket, settlement).await;
     in_place.extend(placed.iter().map(|(&at, there)| (candidates[at].href.clone(), there.clone())));
-    Ok(Prepared { state, plan, candidates, placed, already })
+    let seal = errand.seals(&state);
+    Ok(Prepared { state, plan, candidates, placed, already, seal })
 }
 
 /// The entries from which candidates were moved that have their place now. A package that was there already stays.
@@ -222,7 +227,7 @@ pub(crate) fn repository_report(state: &State, attempts: u32) -> RepositoryRepor
         revision_after: state.revision(),
         packages: state.catalog.entries.len() as u64,
         attempts,
-        adopted: state.adopted(),
+        adopted: state.taken_over.is_some(),
         adoption: state.taken_over.as_ref().map(|taken_over| taken_over.told.clone()),
     }
 }

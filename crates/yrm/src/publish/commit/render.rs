@@ -13,11 +13,12 @@ use rpmmd::repodata::{
     Document, Mark, Previous, RenderError, RenderOptions, Rendered, Slot, render as render_document,
 };
 use rpmmd::repomd::{Record, Repomd};
+use ulid::Ulid;
 
 use super::admit::Placed;
 use crate::bucket::catalog::{Catalog, Entries, Entry, FileLayout};
 use crate::bucket::observe::PublishedFiles;
-use crate::bucket::state::{Source, State};
+use crate::bucket::state::{self, Source, State};
 use crate::bucket::verdict::Candidate;
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::pass::RunId;
@@ -68,6 +69,8 @@ pub struct Rules<'a> {
     pub mirrored: bool,
     /// Whose generation it is, and its time.
     pub run: RunId,
+    /// The change of the layout by which it is sealed.
+    pub seal: Option<Ulid>,
     /// Gives an empty file to be written.
     pub spool: &'a dyn Fn() -> Spool,
 }
@@ -81,7 +84,7 @@ pub fn render(
     admitted: &[Admitted],
     rules: Rules<'_>,
 ) -> Result<Generation> {
-    let Rules { compression, mirrored, run, spool } = rules;
+    let Rules { compression, mirrored, run, seal, spool } = rules;
     let now = run.started;
     let fresh: Vec<_> = admitted.iter().map(|(candidate, _)| &candidate.fragments).collect();
     let slots: Vec<Slot<'_>> = origins
@@ -130,7 +133,11 @@ pub fn render(
         let options = RenderOptions { href_prefix: MirrorFolder::UP, ..options };
         mirror = Some(make(Document::Primary, options, before)?);
     }
-    assemble(state, origins, admitted, (rendered, mirror), revision, now)
+    let generation = assemble(state, origins, admitted, (rendered, mirror), revision, now)?;
+    Ok(match seal {
+        Some(change) => generation.sealed(change),
+        None => generation,
+    })
 }
 
 /// Primary of a generation that is published, as it stands in a folder of that generation's own: its packages lie below
@@ -256,7 +263,7 @@ fn assemble(
 
 /// What others put into repomd.xml (comps, updateinfo, modules) stays; the databases made from the
 /// replaced files would now be lies.
-fn is_others(kind: &str) -> bool {
+pub(crate) fn is_others(kind: &str) -> bool {
     let ours = |kind: &str| Document::ALL.iter().any(|document| document.name() == kind);
     let base = kind.trim_end_matches("_db").trim_end_matches("_zck").trim_end_matches("-ext");
     !ours(kind) && !ours(base)
@@ -295,6 +302,12 @@ fn entry((candidate, placed): &Admitted, fragment_bytes: [u32; 3]) -> Entry<'_> 
 }
 
 impl Generation {
+    /// The same, of a repository that becomes part of others.
+    fn sealed(mut self, change: Ulid) -> Self {
+        self.repomd_bytes = [&self.repomd_bytes[..], state::seal(change).as_bytes()].concat().into();
+        self
+    }
+
     /// The hash of its repomd.xml: where its catalog lives.
     pub fn repomd_sha256(&self) -> Sha256 {
         Sha256::of(&self.repomd_bytes)

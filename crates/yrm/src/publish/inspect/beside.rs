@@ -23,7 +23,7 @@ pub(crate) async fn look_beside(
     settlement: &mut Settlement,
 ) -> (State, Vec<Candidate>) {
     // What is taken over is not pruned yet: its modules are for the next run to learn.
-    if *work.errand == Errand::Publish && !state.adopted() {
+    if matches!(work.errand, Errand::Publish) && !state.adopted() {
         state = learn_modules(work.bucket, state, work.pass.run.started, settlement).await;
     }
     // What a name tells needs no look at bytes.

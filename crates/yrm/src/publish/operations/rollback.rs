@@ -3,6 +3,7 @@
 //! the sweep does not come near is taken.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use rpmmd::repomd::Repomd;
@@ -31,7 +32,14 @@ pub(crate) async fn start_from(errand: &Errand, bucket: &Bucket, state: State, n
         | Errand::Mend
         | Errand::Remove(_)
         | Errand::Empty
-        | Errand::Rebuild => Ok(state),
+        | Errand::Rebuild
+        | Errand::Seal(_)
+        | Errand::Finish(_) => Ok(state),
+        // Whoever else is at the same change may have been first.
+        Errand::Become(made) if state.holds(&made.catalog) && !state.is_sealed() => Ok(state),
+        Errand::Become(made) => {
+            Ok(state.made_of_others(made.catalog.clone(), Arc::clone(&made.files), made.others.clone()))
+        }
         Errand::RollBack(revision, _) => to(bucket, state, *revision, now).await,
     }
 }

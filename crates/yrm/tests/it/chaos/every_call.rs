@@ -23,7 +23,7 @@ use super::{play, size, tell};
 
 /// Plays `story` with these fates, by number of the call; then again in peace. Answers how many calls
 /// the troubled play made.
-async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
+pub(super) async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
     let world = World::new(story.policy(), signing, 1);
     story.prepare(&world).await;
     let who = story.player(&world);
@@ -105,7 +105,7 @@ fn f1_a_process_that_dies_at_any_call_loses_nothing() {
     assert!(played > 500, "{played}");
 }
 
-const FAILURES: [Fate; 5] =
+pub(super) const FAILURES: [Fate; 5] =
     [Fate::Lost, Fate::Unanswered, Fate::Late(Duration::from_secs(20)), Fate::Conflicts, Fate::Refused];
 
 #[test]

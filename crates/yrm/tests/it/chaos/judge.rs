@@ -4,6 +4,7 @@
 //! It knows nothing of how the publisher works: it reads repomd.xml and primary as a client would,
 //! and keeps its own books of what was uploaded, published, removed and retired.
 
+mod layouts;
 mod leaving;
 mod marks;
 pub(crate) mod mirrors;
@@ -53,6 +54,8 @@ pub(crate) enum Who {
     Moving { hrefs: Vec<String> },
     /// An operator who gives back to the inbox what is in quarantine.
     Releasing,
+    /// An operator who changes the layout.
+    LayingOut,
 }
 
 /// One generation, as a client reads it.
@@ -113,6 +116,15 @@ struct Books {
     /// What each repository's list of mirrors named.
     pointed: BTreeMap<String, Vec<Pointed>>,
     mirrors_off: bool,
+    /// Repositories whose last generation is sealed.
+    sealed: BTreeSet<String>,
+    /// Since when repositories are none any more.
+    ended: BTreeMap<String, Timestamp>,
+    /// When a repository's repomd.xml was deleted.
+    dropped: BTreeMap<String, Timestamp>,
+    /// What had left any repository when the layout last changed.
+    gone_anywhere: BTreeMap<Sha256, Gone>,
+    layouts_changed: u64,
     violations: Vec<String>,
     trace: Vec<String>,
     writes: u64,
@@ -228,7 +240,9 @@ impl Judge {
         let hrefs = |generations: &Vec<Generation>| {
             generations.last().map(|last| last.packages.keys().cloned().collect()).unwrap_or_default()
         };
-        books.generations.iter().map(|(repository, generations)| (repository.clone(), hrefs(generations))).collect()
+        let is_live = |repository: &String| !books.ended.contains_key(repository) && !books.sealed.contains(repository);
+        let live = books.generations.iter().filter(|(repository, _)| is_live(repository));
+        live.map(|(repository, generations)| (repository.clone(), hrefs(generations))).collect()
     }
 
     /// The revisions of a repository's generations.
@@ -242,7 +256,8 @@ impl Judge {
     pub(crate) fn held(&self) -> Vec<(String, Option<Sha256>)> {
         let books = self.books();
         let mut held = Vec::new();
-        for (repository, generations) in &books.generations {
+        let readable = |repository: &&String| !books.dropped.contains_key(*repository);
+        for (repository, generations) in books.generations.iter().filter(|(repository, _)| readable(repository)) {
             let Some(last) = generations.last() else { continue };
             held.extend(last.files.iter().map(|key| (key.clone(), None)));
             held.extend(last.packages.iter().map(|(href, named)| (key_of(repository, href), Some(named.sha256))));
@@ -273,7 +288,8 @@ impl Judge {
         let (books, Some(rule)) = (self.books(), self.policy.retention) else { return Vec::new() };
         let until = (self.clock)().checked_sub(since).unwrap();
         let mut overdue = Vec::new();
-        for (repository, generations) in &books.generations {
+        let live = books.generations.iter().filter(|(repository, _)| !books.ended.contains_key(*repository));
+        for (repository, generations) in live {
             let Some(last) = generations.last() else { continue };
             let all = last.packages.values().collect::<Vec<_>>();
             let due = last.packages.iter().filter(|(_, named)| may_retire(named, &all, rule, until));
@@ -386,7 +402,16 @@ impl Judge {
         if what == "put"
             && let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix("repodata/repomd.xml"))
         {
-            self.switched(who, repository.trim_end_matches('/'));
+            let repository = repository.trim_end_matches('/');
+            self.keeps_to_the_layout(who, repository);
+            self.switched(who, repository);
+            self.laid(who, repository);
+        }
+        if what == "delete"
+            && let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix("repodata/repomd.xml"))
+        {
+            let at = (self.clock)();
+            self.books().dropped.insert(repository.trim_end_matches('/').to_owned(), at);
         }
         if let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix(SIGNATURE)) {
             self.books().signed.insert(repository.trim_end_matches('/').to_owned(), who.clone());
@@ -437,6 +462,8 @@ impl Judge {
                 Who::Moving { hrefs } => {
                     hrefs.contains(href) && generation.packages.values().any(|there| there.sha256 == named.sha256)
                 }
+                // All of it is looked at by `laid`.
+                Who::LayingOut => true,
                 Who::Manager(_) | Who::Promoting => {
                     let rule = self.policy.retention;
                     rule.is_some_and(|rule| may_retire(named, &all, rule, generation.since))
@@ -457,7 +484,8 @@ impl Judge {
         }
         for (href, named) in &came {
             let uploaded = books.uploaded.get(&named.content);
-            let gone = books.gone.get(&(repository.to_owned(), named.content));
+            let gone = books.gone.get(&(repository.to_owned(), named.content)).into_iter();
+            let gone = gone.chain(books.gone_anywhere.get(&named.content)).max_by_key(|gone| gone.at);
             let anew = uploaded.is_some_and(|at| gone.is_none_or(|gone| *at >= gone.at || gone.pending));
             let wanted = match who {
                 Who::Manager(_) => anew,
@@ -466,6 +494,7 @@ impl Judge {
                     history.iter().any(|old| old.revision == *revision && old.packages.get(*href) == Some(named))
                 }
                 Who::Promoting | Who::Moving { .. } => uploaded.is_some(),
+                Who::LayingOut => true,
             };
             if !wanted {
                 broken.push(format!("G5: {who:?} brought back {href} of {repository:?}"));
@@ -478,9 +507,11 @@ impl Judge {
                     .map(|what| format!("{what} in {repository:?}, by {who:?}"))
             }));
         }
+        books.dropped.remove(repository);
         let gone: Vec<Sha256> = left.iter().map(|(_, named)| named.content).collect();
         let still: BTreeSet<Sha256> = generation.packages.values().map(|named| named.content).collect();
-        for content in gone.into_iter().filter(|content| !still.contains(content)) {
+        let is_moved = *who == Who::LayingOut;
+        for content in gone.into_iter().filter(|content| !is_moved && !still.contains(content)) {
             let pending = books.inbox.values().any(|upload| upload.content == content && !upload.answered);
             books.gone.insert((repository.to_owned(), content), Gone { at: generation.since, pending });
         }

@@ -175,7 +175,7 @@ pub(super) async fn uploader(day: Arc<Day>, mut dice: StdRng) {
 }
 
 /// Takes what a generation names and fetches it just before its grace is over.
-async fn reader(day: Arc<Day>, mut dice: StdRng) {
+pub(super) async fn reader(day: Arc<Day>, mut dice: StdRng) {
     while !day.is_over() {
         tokio::time::sleep(Duration::from_secs(dice.random_range(1..7_200))).await;
         let held = day.world.judge.held();

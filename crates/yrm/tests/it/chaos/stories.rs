@@ -70,6 +70,12 @@ pub(crate) enum Story {
     Rebuild,
     /// Metadata of others names a package in another folder, which becomes a repository too.
     TakeOverBeside,
+    /// One repository becomes one for each folder.
+    Split,
+    /// Several become one, of which one was that before.
+    Join,
+    /// The change to one for each folder was interrupted, and is taken back.
+    TakeBack,
 }
 
 impl Story {
@@ -101,6 +107,9 @@ impl Story {
         Self::Rebuild,
     ];
 
+    /// Changes of the layout.
+    pub(crate) const LAYOUTS: [Self; 3] = [Self::Split, Self::Join, Self::TakeBack];
+
     /// Those in which mirrorlist mode does something of its own.
     pub(crate) const MIRRORED: [Self; 5] =
         [Self::PublishOne, Self::TakeOver, Self::RollBack, Self::Sweep, Self::MirrorOff];
@@ -110,6 +119,7 @@ impl Story {
             Self::Prune | Self::Held => retaining(),
             Self::TwoRules => two_rules_and_all_that_removes(),
             Self::TakeOverBeside => Policy { repositories: Repositories::Depth(1), ..policy() },
+            Self::Split | Self::TakeBack | Self::Join => Policy { allow_shrink: true, ..policy() },
             Self::Replace => Policy { on_conflict: yrm::config::OnConflict::Replace, ..policy() },
             Self::Delete | Self::Restore => Policy { allow_shrink: true, ..policy() },
             _ => policy(),
@@ -122,6 +132,7 @@ impl Story {
         match self {
             Self::Promote => Who::Promoting,
             Self::Move => Who::Moving { hrefs: vec!["a-1.rpm".to_owned()] },
+            Self::Split | Self::Join | Self::TakeBack => Who::LayingOut,
             Self::Release => Who::Releasing,
             Self::Remove | Self::Purge => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned()] },
             Self::Delete => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned(), "b-1.rpm".to_owned()] },
@@ -136,6 +147,9 @@ impl Story {
         match self {
             Self::TakeOver => return foreign(world).await,
             Self::TakeOverBeside => return beside(world).await,
+            Self::Split => return folders(world, &calm).await,
+            Self::Join => return joined(world, &calm).await,
+            Self::TakeBack => return half_split(world, &calm).await,
             _ => {}
         }
         if self == Self::TwoRules {
@@ -214,6 +228,7 @@ impl Story {
             | Self::Tag
             | Self::Delete
             | Self::Rebuild => {}
+            Self::Split | Self::Join | Self::TakeBack => unreachable!("prepared above"),
         }
     }
 
@@ -272,6 +287,8 @@ impl Story {
                 publisher.roll_back(&repository, first, run).await.map(drop)
             }
             Self::Sweep => sweep::sweep(publisher.bucket(), &repository).await.map(drop),
+            Self::Split => publisher.lay_out(&Repositories::Depth(1), run).await.map(drop),
+            Self::Join | Self::TakeBack => publisher.lay_out(&Repositories::Single, run).await.map(drop),
             Self::Release => {
                 let bucket = publisher.bucket();
                 let kept = quarantine::with_records(bucket, quarantine::list(bucket).await?).await?;
@@ -311,6 +328,9 @@ impl Story {
             Self::Delete => Vec::new(),
             Self::Restore | Self::Rebuild => vec!["a-1.rpm", "b-1.rpm"],
             Self::Release => vec!["b-1.rpm", "x/a.rpm"],
+            Self::Split | Self::Join | Self::TakeBack => {
+                vec!["x/b-1.rpm", "x/deep/a-1.rpm", "y/c-1.rpm", "z/d-1.rpm"]
+            }
             Self::Sweep => vec!["a-1.rpm", "b-1.rpm", "c-1.rpm"],
             Self::TwoRules => {
                 vec!["m-10.rpm", "m-12.rpm", "open/a-2.rpm", "open/c-2.rpm", "secure/a-1.rpm", "secure/b-1.rpm"]
@@ -346,6 +366,47 @@ impl Story {
         let is_purged = self != Self::Purge || !world.judge.memory.keys().contains(&"repo/a-1.rpm".to_owned());
         hrefs == self.end(world.signing) && is_purged
     }
+}
+
+/// Packages in folders, one that was removed, and an upload that waits.
+async fn folders(world: &World, calm: &Publisher) {
+    for (path, name) in [("x/deep/a-1.rpm", "a"), ("x/b-1.rpm", "b"), ("x/r-1.rpm", "r"), ("y/c-1.rpm", "c")] {
+        world.drop_rpm(path, &rpm(name, "1", 0)).await;
+    }
+    world.run_by(calm).await.unwrap();
+    remove(world, "", "x/r-1.rpm").await;
+    world.drop_rpm("z/d-1.rpm", &rpm("d", "1", 0)).await;
+}
+
+/// What was one repository is several now, and will be one again: what was removed meanwhile does not come back.
+async fn joined(world: &World, calm: &Publisher) {
+    folders(world, calm).await;
+    world.drop_rpm("x/q-1.rpm", &rpm("q", "1", 0)).await;
+    world.run_by(calm).await.unwrap();
+    let run = world.run_id(jiff::SignedDuration::ZERO);
+    world.calm(Who::LayingOut).lay_out(&Repositories::Depth(1), run).await.unwrap();
+    remove(world, "x", "q-1.rpm").await;
+}
+
+/// A change that failed when half of it was made.
+async fn half_split(world: &World, calm: &Publisher) {
+    folders(world, calm).await;
+    let script = |call: Call<'_>| match call.verb {
+        Verb::Put if call.key == "repo/y/repodata/repomd.xml" => Fate::Refused.into(),
+        _ => Turn::default(),
+    };
+    let (broken, _) = world.publisher(Who::LayingOut, script);
+    let run = world.run_id(jiff::SignedDuration::ZERO);
+    broken.lay_out(&Repositories::Depth(1), run).await.unwrap_err();
+    assert!(world.judge.is_migrating());
+}
+
+/// An operator takes a package out.
+async fn remove(world: &World, repository: &str, href: &str) {
+    let (repository, hrefs) = (repository.to_owned(), vec![href.to_owned()]);
+    let run = world.run_id(jiff::SignedDuration::ZERO);
+    let dir = RepositoryDir::new(&repository);
+    world.calm(Who::Removing { repository, hrefs: hrefs.clone() }).remove(&dir, hrefs, run).await.unwrap();
 }
 
 /// Publishes `x/c-1.rpm` while nothing may be deleted in the inbox, and removes it again.

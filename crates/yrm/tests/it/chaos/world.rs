@@ -211,6 +211,9 @@ impl World {
         let store = Arc::new(FaultStore::new(Arc::clone(&seat) as _, self.seed ^ (number << 32), script));
         let other = self.other.as_ref().filter(|_| is_other);
         let mut policy = other.unwrap_or(&self.policy).clone();
+        if let Some(layout) = self.judge.layout().filter(|_| other.is_none()) {
+            policy.repositories = layout;
+        }
         policy.mirrors.on &= !self.mirrors_off.load(Ordering::Relaxed);
         let publisher = Publisher::new(Arc::clone(&store) as _, policy).unwrap();
         let publisher = publisher.with_signer((self.signing.is_on() && other.is_none()).then(signer));
@@ -245,6 +248,15 @@ impl World {
     /// A publisher that meets nothing.
     pub(crate) fn calm(&self, who: Who) -> Publisher {
         self.publisher(who, |_: yrm::store::fault::Call<'_>| yrm::store::fault::Turn::default()).0
+    }
+
+    /// What a publisher does that finds another layout in the bucket: it goes by that.
+    pub(crate) fn takes_over_the_layout(&self, publisher: &Publisher, seat: &Seat) -> Publisher {
+        let repositories = self.judge.layout().unwrap_or_else(|| self.policy.repositories.clone());
+        let policy = Policy { repositories, ..self.policy.clone() };
+        let after = publisher.going_by(policy, self.signing.is_on().then(signer)).unwrap();
+        seat.goes_by(own(after.bucket()));
+        after
     }
 
     /// The next run, whose starter's clock is `ahead` of the store's.

@@ -6,7 +6,7 @@ use std::fs;
 use super::root;
 
 /// Where each type is defined, below `crates/yrm/src`. Names of the program's own types, each once.
-pub(crate) const TYPES: [(&str, &str); 39] = [
+pub(crate) const TYPES: [(&str, &str); 41] = [
     ("Report", "bucket/report.rs"),
     ("Published", "bucket/report.rs"),
     ("Way", "bucket/report.rs"),
@@ -17,6 +17,8 @@ pub(crate) const TYPES: [(&str, &str); 39] = [
     ("TakenOut", "bucket/report.rs"),
     ("RepositoryReport", "bucket/report.rs"),
     ("Adoption", "bucket/report.rs"),
+    ("LayoutChange", "bucket/report.rs"),
+    ("PackagesOf", "bucket/report.rs"),
     ("Names", "bucket/report.rs"),
     ("Marked", "bucket/report.rs"),
     ("Mark", "bucket/report.rs"),

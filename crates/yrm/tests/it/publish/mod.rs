@@ -9,6 +9,7 @@ mod directory;
 mod heal;
 mod hostile;
 mod keeping;
+mod laid_out;
 mod leftovers;
 mod mirrored;
 mod modules;

@@ -45,9 +45,9 @@ impl Judge {
     fn may_leave_the_inbox(&self, who: &Who, key: &str) -> Vec<String> {
         let books = self.books();
         let Some(upload) = books.inbox.get(key) else { return Vec::new() };
-        let published = books.generations.values().any(|generations| {
+        let published = books.generations.iter().any(|(repository, generations)| {
             // In one that was made, or still current, when the file came.
-            let mut superseded = None;
+            let mut superseded = books.ended.get(repository).copied();
             generations.iter().rev().any(|generation| {
                 let in_time = superseded.is_none_or(|superseded| superseded >= upload.since);
                 superseded = Some(generation.since);
@@ -90,6 +90,14 @@ impl Judge {
         {
             return Vec::new();
         }
+        if let Some(repository) = key.strip_prefix("repo/").and_then(|key| key.strip_suffix("repodata/repomd.xml"))
+            && !is_in_a_folder(key)
+        {
+            return self.may_end(who, key, repository.trim_end_matches('/'));
+        }
+        if key.strip_suffix(".asc").is_some_and(|repomd| self.bytes(repomd).is_none()) {
+            return Vec::new();
+        }
         // The signature of one generation is no use with the next.
         if key.ends_with(SIGNATURE) && !is_in_a_folder(key) {
             let wrong = self.key.is_some();
@@ -104,9 +112,12 @@ impl Judge {
         if self.modified(key).is_some_and(|modified| now.duration_since(modified) < grace) {
             broken.push(format!("G3: {who:?} swept {key}, which is younger than the grace period"));
         }
-        for (repository, generations) in &self.books().generations {
+        let books = self.books();
+        for (repository, generations) in &books.generations {
             for (at, generation) in generations.iter().enumerate() {
-                let over = generations.get(at + 1).is_some_and(|next| now.duration_since(next.since) >= grace);
+                let next = generations.get(at + 1).map(|next| next.since);
+                let next = next.or_else(|| books.dropped.get(repository).copied());
+                let over = next.is_some_and(|next| now.duration_since(next) >= grace);
                 let beside = generation.packages.keys().filter(|href| href.starts_with("../"));
                 let names = generation.files.contains(key)
                     || beside.into_iter().any(|href| key_of(repository, href) == key)

@@ -78,7 +78,7 @@ impl Judge {
 
     /// The list of mirrors was removed.
     pub(super) fn unpointed(&self, who: &Who, repository: &str) {
-        if self.mirrored() {
+        if self.mirrored() && !self.books().ended.contains_key(repository) {
             self.broken(format!("G7: {who:?} removed the list of {repository:?}, and mirrorlist is on"));
         }
         let now = (self.clock)();
@@ -170,6 +170,10 @@ impl Judge {
         };
         for (repository, revision) in current {
             let list = self.bytes(&key_of(&repository, "mirrorlist"));
+            // An earlier layout's goes first of all.
+            if list.is_none() && self.books().ended.contains_key(&repository) {
+                continue;
+            }
             if !self.mirrored() {
                 if list.is_some() {
                     self.broken(format!("{what}: at rest {repository:?} has a list of mirrors, and mirrorlist is off"));

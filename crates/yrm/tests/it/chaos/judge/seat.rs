@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use async_trait::async_trait;
 use bytes::Bytes;
 use yrm::config::Folders;
+use yrm::config::shape::BUCKET_FILE;
 use yrm::error::Result;
 use yrm::store::ProbeRow;
 use yrm::store::body::Body;
@@ -33,8 +34,10 @@ impl Store for Seat {
 
     async fn put(&self, key: &str, bytes: Bytes, attributes: &Attributes, condition: PutIf) -> Result<Outcome<Stored>> {
         self.judge.before_put(&self.who, key, &condition);
+        let before = (key == BUCKET_FILE).then(|| self.judge.before_settings()).flatten();
         let outcome = self.judge.memory.put(key, bytes, attributes, condition).await?;
         if matches!(outcome, Outcome::Done(_)) {
+            self.judge.after_settings(before);
             self.judge.goes_by_the_settings(self, key);
             self.judge.after_write(&self.who, "put", key);
         }

@@ -40,12 +40,17 @@ impl Errand {
     /// be lost by going back: that is the operator's to decide.
     pub(crate) fn may_start_again(&self) -> Result<()> {
         match self {
-            Self::Publish | Self::Put | Self::Move | Self::Remove(_) | Self::Empty | Self::Rebuild => Ok(()),
-            Self::RollBack(revision, _) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
-                .because("somebody published meanwhile")
-                .hint("nothing was changed; look at `yrm repo log` and try again")),
+            Self::Publish | Self::Put | Self::Move | Self::Remove(_) | Self::Rebuild => Ok(()),
+            Self::Empty => Err(published_meanwhile("deleting a repository")),
+            Self::RollBack(revision, _) => Err(published_meanwhile(&format!("rolling back to {revision}"))),
         }
     }
+}
+
+fn published_meanwhile(doing: &str) -> Error {
+    Error::new(ErrorKind::Conflict, doing)
+        .because("somebody published meanwhile")
+        .hint("nothing was changed; look at `yrm repo log` and try again")
 }
 
 /// A package to put into another folder.

@@ -284,7 +284,7 @@ pub const SETTINGS: &[Setting] = &[
         Group::Publish,
         "EVENT,…",
         "The events to send: published, rejected (quarantine), failing (and working again), removed, pruned, rolled_back, \
-         promoted, settings.",
+         promoted, settings, marked.",
     )
     .default("published,rejected,failing,removed,rolled_back,promoted,settings"),
     Setting::new(

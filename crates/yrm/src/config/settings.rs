@@ -292,7 +292,7 @@ pub const SETTINGS: &[Setting] = &[
         Group::Publish,
         "EVENT,…",
         "The events to send: published, rejected (quarantine), failing (and working again), removed, pruned, rolled_back, \
-         promoted, settings, foreign (another program changed a repository).",
+         promoted, settings, foreign (another program changed a repository), marked.",
     )
     .default("published, rejected, failing, removed, rolled_back, promoted, settings, foreign"),
     Setting::new(

@@ -135,8 +135,8 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
 /// repositories that a run has swept, for there may be more of it than of anything else.
 pub(crate) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
     let trim = async { history::trim(bucket, now).await.map(drop) };
-    try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim).await?;
-    purge::finish(bucket, now).await.map(drop)
+    let purge = async { purge::finish(bucket, now).await.map(drop) };
+    try_join(purge, try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim)).await.map(drop)
 }
 
 /// Sweeps a repository; `before` is the announcement of the last time.
@@ -165,7 +165,9 @@ async fn sweep_repository(
 
     // After the listing, so that nothing which was staged or committed before it is missed.
     let repomd_key = bucket.path(Key::Repomd { repository });
-    let (current, enclosed) = try_join(store.get(&repomd_key, None), enclosed(bucket, repository)).await?;
+    // What is tagged later is young enough for this sweep to let it be.
+    let tags = Tags::of(bucket, repository);
+    let (current, enclosed, tags) = try_join3(store.get(&repomd_key, None), enclosed(bucket, repository), tags).await?;
     let current = match current {
         Some(current) => Some(current),
         None => deleted::last_of(bucket, repository).await?.map(|(_, last)| last),
@@ -175,8 +177,6 @@ async fn sweep_repository(
             .hint("nothing was deleted; the next package that arrives restores the last revision"));
     };
     let left = left::look(bucket, repository, &listed, &current.bytes, (now, expires)).await?;
-    // After the listing, too: what is tagged later is young enough for this sweep to let it be.
-    let tags = Tags::of(bucket, repository).await?;
     let untagged = untagged::over(bucket, repository, &tags, &listed, expires);
     let is_tagged = |revision: u64| untagged::kept(&tags, expires).any(|tag| tag.revision == revision);
     let (retained, mut over) = split(generations, current.object.modified, expires, is_tagged);

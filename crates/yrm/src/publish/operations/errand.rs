@@ -77,16 +77,20 @@ impl Errand {
             | Self::Move
             | Self::Mend
             | Self::Remove(_)
-            | Self::Empty
             | Self::Rebuild
             | Self::Seal(_)
             | Self::Become(_)
             | Self::Finish(_) => Ok(()),
-            Self::RollBack(revision, _) => Err(Error::new(ErrorKind::Conflict, format!("rolling back to {revision}"))
-                .because("somebody published meanwhile")
-                .hint("nothing was changed; look at `yrm repo log` and try again")),
+            Self::Empty => Err(published_meanwhile("deleting a repository")),
+            Self::RollBack(revision, _) => Err(published_meanwhile(&format!("rolling back to {revision}"))),
         }
     }
+}
+
+fn published_meanwhile(doing: &str) -> Error {
+    Error::new(ErrorKind::Conflict, doing)
+        .because("somebody published meanwhile")
+        .hint("nothing was changed; look at `yrm repo log` and try again")
 }
 
 /// What may become of a repomd.xml that is not the one that yrm wrote last.

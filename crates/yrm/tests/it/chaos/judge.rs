@@ -46,6 +46,8 @@ pub(crate) enum Who {
     Manager(usize),
     /// An operator who wants these paths out of that repository.
     Removing { repository: String, hrefs: Vec<String> },
+    /// An operator who wants that repository gone.
+    Deleting { repository: String },
     /// An operator who wants that repository as it was in that generation.
     RollingBack { repository: String, revision: u64 },
     /// An operator who puts packages of one folder into another.
@@ -456,7 +458,7 @@ impl Judge {
         for (href, named) in &left {
             let wanted = match who {
                 Who::Removing { repository: of, hrefs } => of == repository && hrefs.contains(href),
-                Who::RollingBack { repository: of, .. } => of == repository,
+                Who::RollingBack { repository: of, .. } | Who::Deleting { repository: of } => of == repository,
                 Who::Releasing => false,
                 // Gone from where it was when and only when it is where it is wanted.
                 Who::Moving { hrefs } => {
@@ -489,7 +491,7 @@ impl Judge {
             let anew = uploaded.is_some_and(|at| gone.is_none_or(|gone| *at >= gone.at || gone.pending));
             let wanted = match who {
                 Who::Manager(_) => anew,
-                Who::Removing { .. } | Who::Releasing => false,
+                Who::Removing { .. } | Who::Deleting { .. } | Who::Releasing => false,
                 Who::RollingBack { revision, .. } => {
                     history.iter().any(|old| old.revision == *revision && old.packages.get(*href) == Some(named))
                 }

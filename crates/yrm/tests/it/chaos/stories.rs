@@ -135,7 +135,7 @@ impl Story {
             Self::Split | Self::Join | Self::TakeBack => Who::LayingOut,
             Self::Release => Who::Releasing,
             Self::Remove | Self::Purge => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned()] },
-            Self::Delete => Who::Removing { repository, hrefs: vec!["a-1.rpm".to_owned(), "b-1.rpm".to_owned()] },
+            Self::Delete => Who::Deleting { repository },
             Self::RollBack | Self::Restore => Who::RollingBack { repository, revision: world.judge.revisions("")[0] },
             _ => Who::Manager(0),
         }
@@ -143,6 +143,10 @@ impl Story {
 
     /// What is there before.
     pub(crate) async fn prepare(self, world: &World) {
+        Box::pin(self.begin(world)).await;
+    }
+
+    async fn begin(self, world: &World) {
         let calm = world.calm(Who::Manager(8));
         match self {
             Self::TakeOver => return foreign(world).await,
@@ -265,10 +269,8 @@ impl Story {
                 sweep::sweep(publisher.bucket(), &repository).await.map(drop)
             }
             Self::Delete => publisher.delete(&repository, run).await.map(drop),
-            Self::Restore => match world.hrefs().is_empty() {
-                true => publisher.restore(&repository, run).await.map(drop),
-                false => Ok(()),
-            },
+            Self::Restore if world.hrefs().is_empty() => publisher.restore(&repository, run).await.map(drop),
+            Self::Restore => Ok(()),
             Self::Rebuild => publisher.rebuild(vec![repository], run).await.map(drop),
             Self::Purge => {
                 let is_there = world.hrefs().contains(&"a-1.rpm".to_owned());
@@ -312,7 +314,13 @@ impl Story {
         let mut end: Vec<String> = match self {
             Self::FirstRun => vec!["x/c-1.rpm"],
             Self::PublishOne | Self::MirrorOff => vec!["a-1.rpm", "b-1.rpm", "x/c-1.rpm"],
-            Self::PublishMany | Self::Conflict | Self::RollBack | Self::Leftover | Self::ForeignHands => {
+            Self::PublishMany
+            | Self::Conflict
+            | Self::RollBack
+            | Self::Leftover
+            | Self::ForeignHands
+            | Self::Restore
+            | Self::Rebuild => {
                 vec!["a-1.rpm", "b-1.rpm"]
             }
             Self::Prune => vec!["a-2.rpm", "b-1.rpm"],
@@ -326,7 +334,6 @@ impl Story {
             Self::Promote => vec!["a-1.rpm", "b-1.rpm", "stable/a-1.rpm"],
             Self::Replace | Self::Remove | Self::Purge | Self::Tag | Self::Untag => vec!["b-1.rpm"],
             Self::Delete => Vec::new(),
-            Self::Restore | Self::Rebuild => vec!["a-1.rpm", "b-1.rpm"],
             Self::Release => vec!["b-1.rpm", "x/a.rpm"],
             Self::Split | Self::Join | Self::TakeBack => {
                 vec!["x/b-1.rpm", "x/deep/a-1.rpm", "y/c-1.rpm", "z/d-1.rpm"]
@@ -527,8 +534,7 @@ async fn remove_the_first(world: &World) {
 }
 
 async fn delete(world: &World) {
-    let hrefs = vec!["a-1.rpm".to_owned(), "b-1.rpm".to_owned()];
-    let operator = world.calm(Who::Removing { repository: String::new(), hrefs });
+    let operator = world.calm(Who::Deleting { repository: String::new() });
     operator.delete(&RepositoryDir::new(""), world.run_id(jiff::SignedDuration::ZERO)).await.unwrap();
 }
 

@@ -307,14 +307,17 @@ fn in_json(kind: &str) -> String {
         return format!("list of {}", in_json(inner));
     }
     match kind {
-        "String" | "Ulid" => "text".to_owned(),
+        "String" | "Ulid" | "RepositoryDir" => "text".to_owned(),
+        "Mark" => "`hold`, `unhold`, `block`, `unblock`, `tag`, `untag`, `purge` or `other`".to_owned(),
         "u64" | "u32" | "usize" => "number".to_owned(),
         "bool" => "`true` or `false`".to_owned(),
         "Timestamp" => "time (RFC 3339, UTC)".to_owned(),
         "BTreeMap<String, String>" => "object of texts".to_owned(),
         "Way" => "`in-store` or `read`".to_owned(),
         "Operation" => {
-            "`run`, `remove`, `promote`, `rollback`, `release`, `drop`, `settings`, `adopt` or `other`".to_owned()
+            "`run`, `remove`, `promote`, `rollback`, `release`, `drop`, `settings`, `adopt`, `hold`, `unhold`, `block`, \
+             `unblock`, `tag`, `untag`, `rebuild`, `delete`, `restore` or `other`"
+                .to_owned()
         }
         other => format!("[{other}](#{})", other.to_lowercase()),
     }

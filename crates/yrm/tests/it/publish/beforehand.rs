@@ -139,7 +139,7 @@ async fn a_dry_run_shows_what_the_real_one_does() {
     let number = |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().unwrap());
     let first = number("YRM_CHAOS_SEED", 0);
     for seed in first..first + number("YRM_PLAN_SEEDS", 150) {
-        play(seed).await;
+        Box::pin(play(seed)).await;
     }
 }
 

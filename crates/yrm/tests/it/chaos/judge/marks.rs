@@ -9,13 +9,16 @@ use super::{Judge, Named, Who};
 /// A writer plans, is at it for half an hour at most, and its request arrives within 15 minutes.
 const MARKS_ARRIVE: SignedDuration = SignedDuration::from_mins(46);
 
+/// Packages by their paths.
+type Packages<'a> = &'a [(&'a String, &'a Named)];
+
 impl Judge {
     /// What a switch breaks of what is held and blocked.
     pub(super) fn against_marks(
         &self,
         who: &Who,
         repository: &str,
-        (left, came): (&[(&String, &Named)], &[(&String, &Named)]),
+        (left, came): (Packages<'_>, Packages<'_>),
         now: Timestamp,
     ) -> Vec<String> {
         let mut broken = Vec::new();

@@ -78,7 +78,7 @@ impl Judge {
 
     /// The list of mirrors was removed.
     pub(super) fn unpointed(&self, who: &Who, repository: &str) {
-        if self.mirrored() && !self.books().ended.contains_key(repository) {
+        if self.mirrored() && !self.books().ended.contains_key(repository) && !matches!(who, Who::Deleting { .. }) {
             self.broken(format!("G7: {who:?} removed the list of {repository:?}, and mirrorlist is on"));
         }
         let now = (self.clock)();
@@ -169,6 +169,10 @@ impl Judge {
             books.generations.iter().filter_map(last).collect()
         };
         for (repository, revision) in current {
+            // One that was deleted has none.
+            if self.bytes(&key_of(&repository, "repodata/repomd.xml")).is_none() {
+                continue;
+            }
             let list = self.bytes(&key_of(&repository, "mirrorlist"));
             // An earlier layout's goes first of all.
             if list.is_none() && self.books().ended.contains_key(&repository) {

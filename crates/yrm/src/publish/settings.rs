@@ -87,12 +87,11 @@ async fn still_migrating(bucket: &Bucket, id: Ulid) -> Result<Instant> {
 pub(crate) async fn before_switch(bucket: &Bucket, run: RunId, sight: Sight) -> Result<Instant> {
     let _looking = bucket.settings.looking.lock().await;
     match sight {
-        Sight::Recent => {}
         // One look is enough for all that was observed before it.
         Sight::Anew(observed) if bucket.settings.last().is_none_or(|(_, at)| at <= observed) => {
             bucket.settings.forget();
         }
-        Sight::Anew(_) => {}
+        Sight::Recent | Sight::Anew(_) => {}
         Sight::Migrating(id) => return still_migrating(bucket, id).await,
     }
     for _ in 0..TRIES {

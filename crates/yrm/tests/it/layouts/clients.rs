@@ -134,3 +134,18 @@ fn dnf_in_a_loop_through_20_migrations() {
     let all: Vec<&str> = all.iter().map(String::as_str).collect();
     assert_eq!(place.packages(""), set(&all));
 }
+
+#[test]
+fn a_service_finishes_a_change_that_its_author_left() {
+    let place = super::single();
+    let mark =
+        "\n[migration]\nto = \"per-folder\"\nid = \"01JZZZZZZZZZZZZZZZZZZZZZZZ\"\nsince = \"2026-01-01T00:00:00Z\"\n";
+    fs::write(place.bucket().join(".yrm/bucket.toml"), place.document() + mark).unwrap();
+    place.upload("y/n-1.rpm", "n", "1");
+    let _service = Service::start(place.0.path());
+    let inbox = place.bucket().join("inbox/y/n-1.rpm");
+    wait_for("the service finishes the change and publishes", || !inbox.exists());
+    assert!(place.document().contains("repositories = \"per-folder\"") && !place.document().contains("migration"));
+    wait_for("by the new layout", || place.packages("y") == set(&["c-1.rpm", "n-1.rpm"]));
+    place.works(&["check", "--deep"]);
+}

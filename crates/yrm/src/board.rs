@@ -300,6 +300,7 @@ pub(crate) mod tests {
             held: vec![],
             replaced: vec![],
             repositories: vec![],
+            settings: Vec::new(),
             layout: None,
             cleaned_up: 0,
             uploaders: std::collections::BTreeMap::new(),

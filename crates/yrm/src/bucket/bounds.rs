@@ -111,6 +111,7 @@ impl Report {
             marked,
             held,
             repositories,
+            settings,
             layout,
             cleaned_up,
             errors,
@@ -147,6 +148,7 @@ impl Report {
         self.marked.extend(marked);
         self.held.extend(held);
         self.repositories.extend(repositories);
+        self.settings.extend(settings);
         self.layout = layout.or(self.layout.take());
         self.cleaned_up += cleaned_up;
         for line in errors {
@@ -226,6 +228,7 @@ impl Report {
             marked,
             held,
             repositories,
+            settings: self.settings.clone(),
             layout,
             cleaned_up: self.cleaned_up,
             uploaders,

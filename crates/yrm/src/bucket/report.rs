@@ -9,6 +9,7 @@ use ulid::Ulid;
 
 pub use super::counts::{Counts, KeySet};
 pub use super::noticed::{Found, Noticed, Outcome};
+use crate::config::shape::Changed;
 pub use crate::store::counted::Usage;
 use crate::store::key::RepositoryDir;
 
@@ -74,6 +75,9 @@ pub struct Report {
     pub held: Vec<TakenOut>,
     /// The repositories that were looked at.
     pub repositories: Vec<RepositoryReport>,
+    /// The bucket's settings that were changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub settings: Vec<Changed>,
     /// The change of the layout, where it was that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub layout: Option<LayoutChange>,
@@ -127,6 +131,7 @@ impl Report {
             marked: Vec::new(),
             held: Vec::new(),
             repositories: Vec::new(),
+            settings: Vec::new(),
             layout: None,
             cleaned_up: 0,
             uploaders: BTreeMap::new(),
@@ -153,6 +158,7 @@ impl Report {
         let took_over = |one: &RepositoryReport| one.adoption.is_some() && one.revision_before != one.revision_after;
         came + left + moved + self.noticed.len() > 0
             || self.layout.is_some()
+            || !self.settings.is_empty()
             || self.cleaned_up > 0
             || self.repositories.iter().any(took_over)
     }

@@ -251,6 +251,7 @@ pub(super) fn what_changed(run: &Report) -> String {
         (counts.pruned, "pruned"),
         (cleaned_up, "cleaned up"),
         (counts.noticed, "changed by somebody else"),
+        (run.settings.len(), "settings changed"),
         (counts.waiting, "waiting"),
         (counts.errors, "errors"),
     ];

@@ -7,20 +7,25 @@ use rpmmd::checksum::Sha256;
 use serde::Serialize;
 
 use super::beforehand::{self, BeforeTaking};
-use super::context::{Context, DONE, signer};
+use super::context::{Context, DONE, Opened, bucket_of, operate, signer};
 use super::flags::{Because, Flags, ForSigning};
 use super::output::{Width, fitted, safe, time};
 use super::summary::summary;
 use super::which::{Rules, opened_to_change};
+use crate::bucket::report::{Operation, Report};
 use crate::bucket::settings::{self, SettingsChange, Stored, signs};
 use crate::bucket::{Bucket, generations};
 use crate::config::shape::{Change, Changed, SIGNING_KEYS, settings_of_buckets};
 use crate::config::{Config, Policy, Shape, Trust};
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::RunId;
+use crate::publish::history::keep;
 use crate::publish::operations::settings::{Asked, change};
 use crate::publish::settings::fits_what_is_there;
+use crate::secrets;
 use crate::serve::new_run;
 use crate::store::Store;
+use crate::who::Who;
 
 /// The setting that says which folders are repositories.
 const LAYOUT: &str = "repositories";
@@ -252,14 +257,32 @@ async fn set(asked: Change, how: &How, context: &Context) -> Result<u8> {
     if !dry_run && (!preview.changes.is_empty() || stored.is_none()) {
         let run = new_run();
         let who = context.who_in_the_bucket();
+        // Before anything is changed: whoever is to be told of it can be.
+        let mut config = context.with(&after)?;
+        secrets::fetch_all(&mut config).await?;
         let (id, at, by) = (run.id, run.started, who.name().await);
-        change(store.as_ref(), stored.as_ref(), after, Asked { id, at, by, reason: how.because.reason() }).await?;
+        let reason = how.because.reason();
+        change(store.as_ref(), stored.as_ref(), after, Asked { id, at, by, reason }).await?;
+        put_on_record(Opened { config, store }, run, (&preview.changes, who.because(reason))).await?;
     }
     context.output.data(&preview, |preview| told(preview, context.output.width()))?;
     Ok(DONE)
 }
 
 /// The plan's name: of these changes of these settings.
+/// Tells the change in the history and outside, as every operation.
+async fn put_on_record(opened: Opened, run: RunId, (changes, who): (&[Changed], Who)) -> Result<()> {
+    let bucket = bucket_of(&opened)?;
+    let mut report = Report::new(run.id, run.started).of(Operation::Settings);
+    report.settings = changes.to_vec();
+    operate(&opened.config, async || {
+        keep(&bucket, &mut report, &who).await?;
+        Ok(report)
+    })
+    .await
+    .map(drop)
+}
+
 fn plan_name(before: Option<&Stored>, changes: &[Changed]) -> String {
     let lines = changes.iter().map(ToString::to_string);
     let lines: Vec<String> = before.map(|before| before.etag.to_string()).into_iter().chain(lines).collect();

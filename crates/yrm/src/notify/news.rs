@@ -8,6 +8,7 @@ use crate::bucket::bounds::shorten;
 use crate::bucket::naming::path;
 use crate::bucket::report::{Marked, Noticed, Operation, Published, Rejected, Report, TakenOut};
 use crate::config::NotifyOn;
+use crate::config::shape::Changed;
 use crate::error::Error;
 use crate::legible;
 use crate::store::key::RepositoryDir;
@@ -159,7 +160,7 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
         | Operation::Tag
         | Operation::Untag
         | Operation::Rebuild => {}
-        Operation::Settings => notices.push(written(facts, SETTINGS, "changes", &[], 0)),
+        Operation::Settings => notices.push(settings(facts, report)),
         Operation::Run
         | Operation::Adopt
         | Operation::AdoptFile
@@ -178,6 +179,17 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
     notices.extend(notice(facts, FOREIGN, "repositories", &strange));
     notices.extend(notice(facts, MARKED, "marks", &report.marked.iter().map(marked).collect::<Vec<_>>()));
     notices
+}
+
+/// Told also where only repositories came or went.
+fn settings(facts: Facts<'_>, report: &Report) -> Notice {
+    let item = |one: &Changed| {
+        let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
+        let line = format!("{}: {} → {}", one.setting, or_nothing(&one.before), or_nothing(&one.after));
+        Item { json: json!(one), line }
+    };
+    let items: Vec<Item> = report.settings.iter().map(item).collect();
+    notice(facts, SETTINGS, "changes", &items).unwrap_or_else(|| written(facts, SETTINGS, "changes", &[], 0))
 }
 
 /// Told also where only the order of packages changed.

@@ -11,6 +11,7 @@
 //! is a change to the old layout. The sealed repositories stay readable until the clean-up takes them (`upkeep::retired`).
 
 mod finish;
+mod marks;
 mod plan;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -101,6 +102,7 @@ impl Publisher {
         let found = self.look_around(&layouts, run).await?;
         let plan = Plan::of(&found, &layouts);
         refuse(&plan, &text)?;
+        marks::refuse_tagged(&self.bucket, &found, &layouts, &text).await?;
         let change = change(&found, &plan, &layouts, (shape.layout(), &text));
         if let Some(expected) = &self.expected {
             expected.hold_layout(&change)?;
@@ -112,6 +114,7 @@ impl Publisher {
         seal.extend(found.sealed_before(&layouts));
         let (found, plan) = self.seal_all(seal, &layouts, at_work, report).await?;
         refuse(&plan, &text)?;
+        marks::carry_holds(&self.bucket, &found, &plan).await?;
         self.make_all(&found, plan, at_work, report).await?;
         finish::switch(&self.bucket, &text, id, (run, &self.who)).await
     }

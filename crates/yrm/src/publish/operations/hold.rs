@@ -77,6 +77,22 @@ pub(crate) async fn hold(
     .await
 }
 
+/// Holds packages as they are held elsewhere. What is held already stays so.
+pub(crate) async fn carry(bucket: &Bucket, repository: &RepositoryDir, carried: &[Hold]) -> Result<()> {
+    if carried.is_empty() {
+        return Ok(());
+    }
+    change(bucket, Key::Holds { repository }, |holds: &mut Holds| {
+        for hold in carried {
+            if holds.holds.iter().all(|there| there.pkgid != hold.pkgid) {
+                holds.holds.push(hold.clone());
+            }
+        }
+        holds.holds.sort_by(|a, b| (&a.href, &a.pkgid).cmp(&(&b.href, &b.pkgid)));
+    })
+    .await
+}
+
 /// Releases packages; what is not held is none.
 pub(crate) async fn unhold(bucket: &Bucket, repository: &RepositoryDir, packages: &[Holdable]) -> Result<Vec<Marked>> {
     change(bucket, Key::Holds { repository }, |holds: &mut Holds| {

@@ -136,6 +136,26 @@ fn one_repository_becomes_one_for_each_folder_and_both_are_read() {
 }
 
 #[test]
+fn what_is_held_stays_held_by_another_layout_and_a_repository_with_tags_does_not_go() {
+    let place = single();
+    place.upload("x/b-2.rpm", "b", "2");
+    place.works(&["run"]);
+    place.works(&["package", "hold", "x/b-1.rpm", "--reason", "the oldest customer"]);
+    place.works(&["repo", "tag", "current", "v1"]);
+    let (code, _, told) = place.yrm(&["settings", "set", "repositories", "per-folder"]);
+    assert_eq!(code, 4, "{told}");
+    says(&told, &["/ would go, and revisions of it have tags: v1", "yrm repo untag v1 --in /"]);
+    place.works(&["repo", "untag", "v1"]);
+    place.lay_out("per-folder");
+    for (key, value) in [("keep-at-least", "1"), ("prune-age-days", "0")] {
+        place.works(&["settings", "set", key, value]);
+    }
+    let report = place.json(&["prune", "--yes"]);
+    assert_eq!(report["held"][0]["href"], "b-1.rpm", "{report}");
+    assert_eq!(place.packages("x"), set(&["b-1.rpm", "b-2.rpm", "p/a-1.rpm"]));
+}
+
+#[test]
 fn what_was_removed_by_one_layout_does_not_come_back_by_another() {
     let place = single();
     place.lay_out("per-folder");

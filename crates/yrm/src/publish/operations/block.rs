@@ -4,6 +4,7 @@ use super::document::change;
 use super::hold::Word;
 use crate::bucket::Bucket;
 use crate::bucket::blocks::{Block, Blocks};
+use crate::bucket::naming::PackageGlob;
 use crate::bucket::report::{Mark, Marked, TakenOut};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::{Key, RepositoryDir};
@@ -57,8 +58,13 @@ pub(crate) async fn block(bucket: &Bucket, wanted: &[Blocking], word: &Word) -> 
 /// Lets come back what was blocked by these words. What is blocked by none of them is an error, and then nothing is changed.
 pub(crate) async fn unblock(bucket: &Bucket, wanted: &[Blocking]) -> Result<Vec<Marked>> {
     let changed = change(bucket, Key::Blocks, |blocks: &mut Blocks| {
+        // Packages that were blocked by `remove --block` are named by the pattern by which they were removed, too.
+        let fits = |one: &Blocking, block: &Block| {
+            PackageGlob::new(&one.pattern).is_ok_and(|glob| glob.fits(&block.pattern, &block.pattern))
+        };
         let is_meant = |one: &Blocking, block: &Block| {
-            one.pattern == block.pattern && (one.folder.is_none() || one.folder == block.folder)
+            let is_there = one.folder.is_none() || one.folder == block.folder;
+            is_there && (one.pattern == block.pattern || fits(one, block))
         };
         let unknown = wanted.iter().find(|one| !blocks.blocks.iter().any(|block| is_meant(one, block)));
         if let Some(unknown) = unknown {

@@ -313,6 +313,8 @@ fn in_json(kind: &str) -> String {
         "bool" => "`true` or `false`".to_owned(),
         "Timestamp" => "time (RFC 3339, UTC)".to_owned(),
         "BTreeMap<String, String>" => "object of texts".to_owned(),
+        "Found" => "`gone`, `damaged` or `foreign`".to_owned(),
+        "Outcome" => "`restored`, `taken-over` or `left`".to_owned(),
         "Way" => "`in-store` or `read`".to_owned(),
         "Operation" => {
             "`run`, `remove`, `promote`, `rollback`, `release`, `drop`, `settings`, `adopt`, `hold`, `unhold`, `block`, \

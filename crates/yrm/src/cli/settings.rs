@@ -263,7 +263,7 @@ async fn set(asked: Change, how: &How, context: &Context) -> Result<u8> {
         let (id, at, by) = (run.id, run.started, who.name().await);
         let reason = how.because.reason();
         change(store.as_ref(), stored.as_ref(), after, Asked { id, at, by, reason }).await?;
-        put_on_record(Opened { config, store }, run, (&preview.changes, who.because(reason))).await?;
+        Box::pin(put_on_record(Opened { config, store }, run, (&preview.changes, who.because(reason)))).await?;
     }
     context.output.data(&preview, |preview| told(preview, context.output.width()))?;
     Ok(DONE)

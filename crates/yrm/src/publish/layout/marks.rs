@@ -28,15 +28,15 @@ pub(super) async fn refuse_tagged(bucket: &Bucket, found: &Found, layouts: &Layo
 /// Holds in each repository that comes what is held where its packages come from.
 pub(super) async fn carry_holds(bucket: &Bucket, found: &Found, plan: &Plan) -> Result<()> {
     let wanted: BTreeSet<usize> = plan.make.values().flatten().map(|given| given.giver).collect();
-    let mut held: BTreeMap<usize, Holds> = BTreeMap::new();
+    let mut before: BTreeMap<usize, Holds> = BTreeMap::new();
     for number in wanted {
-        held.insert(number, Holds::of(bucket, &found.givers[number].repository).await?);
+        before.insert(number, Holds::of(bucket, &found.givers[number].repository).await?);
     }
     for (repository, given) in &plan.make {
         let carried = given.iter().filter(|given| found.givers[given.giver].repository != *repository);
         let carried = carried.filter_map(|given| {
             let pkgid = found.givers[given.giver].catalog.entries.get(given.at).pkgid().to_string();
-            let hold = held[&given.giver].holds.iter().find(|hold| hold.pkgid == pkgid)?;
+            let hold = before[&given.giver].holds.iter().find(|hold| hold.pkgid == pkgid)?;
             Some(Hold { href: given.href.clone(), ..hold.clone() })
         });
         let carried: Vec<Hold> = carried.collect();

@@ -317,8 +317,8 @@ fn in_json(kind: &str) -> String {
         "Outcome" => "`restored`, `taken-over` or `left`".to_owned(),
         "Way" => "`in-store` or `read`".to_owned(),
         "Operation" => {
-            "`run`, `remove`, `promote`, `rollback`, `release`, `drop`, `settings`, `adopt`, `hold`, `unhold`, `block`, \
-             `unblock`, `tag`, `untag`, `rebuild`, `delete`, `restore` or `other`"
+            "`run`, `remove`, `promote`, `rollback`, `prune`, `release`, `drop`, `settings`, `adopt`, `adopt-file`, \
+             `drop-file`, `hold`, `unhold`, `block`, `unblock`, `tag`, `untag`, `rebuild`, `delete`, `restore` or `other`"
                 .to_owned()
         }
         other => format!("[{other}](#{})", other.to_lowercase()),

@@ -82,12 +82,19 @@ fn plays(mirrored: &[Story]) -> impl Iterator<Item = (Story, Signing)> {
     flat.chain(packages).chain(beside).chain(mirrored.iter().map(|&story| (story, Signing::Mirrored)))
 }
 
+/// How many ways to go wrong a story is played with, wherever the campaign is not the long one: what operators do goes down the
+/// line that the other stories are about.
+fn few(story: Story) -> usize {
+    let all = std::env::var_os("YRM_CHAOS_ALL").is_some();
+    if all || !Story::OF_OPERATORS.contains(&story) { usize::MAX } else { 2 }
+}
+
 /// Plays every story once for every call and fate. Answers how often.
 fn singles(fates: &[Fate], mirrored: &[Story]) -> u64 {
     let mut played = 0;
     for (story, signing) in plays(mirrored) {
         let calls = play(troubled(story, signing, BTreeMap::new(), "in peace"));
-        for fate in fates {
+        for fate in &fates[..fates.len().min(few(story))] {
             for call in 0..calls {
                 let what = format!("{story:?}, signing {signing:?}, with {fate:?} at call {call}");
                 play(troubled(story, signing, BTreeMap::from([(call, *fate)]), &what));
@@ -237,6 +244,7 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
                 Signing::Packages => &naps[2..],
                 Signing::Mirrored => &naps[1..],
             };
+            let naps = if few(story) == usize::MAX { naps } else { &naps[naps.len() / 2..=naps.len() / 2] };
             for &nap in naps {
                 for at in 0..calls {
                     let what = format!("{story:?}, signing {signing:?}, asleep {sleeps:?} call {at} for {nap:?}");

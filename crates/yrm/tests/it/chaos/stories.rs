@@ -107,6 +107,19 @@ impl Story {
         Self::Rebuild,
     ];
 
+    /// What operators put on packages, revisions and repositories.
+    pub(crate) const OF_OPERATORS: [Self; 9] = [
+        Self::Move,
+        Self::Held,
+        Self::Purge,
+        Self::Blocked,
+        Self::Tag,
+        Self::Untag,
+        Self::Delete,
+        Self::Restore,
+        Self::Rebuild,
+    ];
+
     /// Changes of the layout.
     pub(crate) const LAYOUTS: [Self; 3] = [Self::Split, Self::Join, Self::TakeBack];
 

@@ -1,5 +1,6 @@
 //! Everything below a prefix, or an error: never a part of it for all.
 
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::{Object, Page, Store, Unreadable};
 
@@ -8,12 +9,25 @@ pub(crate) const MAX_PAGES: usize = 1_000;
 
 /// All objects under `prefix`; an error rather than a partial answer.
 pub async fn list_all(store: &dyn Store, prefix: &str) -> Result<Vec<Object>> {
-    list_from(store, prefix, None).await
+    let (mut objects, mut after) = (Vec::new(), None);
+    for _ in 0..MAX_PAGES {
+        let page = list_page(store, prefix, after.as_deref()).await?;
+        objects.extend(page.objects);
+        after = page.next;
+        if after.is_none() {
+            return Ok(objects);
+        }
+    }
+    Err(too_long(prefix))
 }
 
 /// One page of them.
-pub(crate) async fn list_page(store: &dyn Store, prefix: &str, after: Option<&str>) -> Result<Page> {
-    let page = store.list(prefix, after).await?;
+async fn list_page(store: &dyn Store, prefix: &str, after: Option<&str>) -> Result<Page> {
+    whole(prefix, store.list(prefix, after).await?)
+}
+
+/// The page, unless something in it could not be read.
+fn whole(prefix: &str, page: Page) -> Result<Page> {
     if let Some(Unreadable { key, why }) = page.unreadable.first() {
         let doing = format!("listing {prefix}: {key} cannot be read");
         return Err(Error::new(ErrorKind::Denied, doing).because(why.clone()));
@@ -21,28 +35,42 @@ pub(crate) async fn list_page(store: &dyn Store, prefix: &str, after: Option<&st
     Ok(page)
 }
 
-/// The same from a later page on.
-pub(crate) async fn list_from(store: &dyn Store, prefix: &str, after: Option<String>) -> Result<Vec<Object>> {
-    let mut objects = Vec::new();
-    each_from(store, prefix, after, |object| objects.push(object)).await?;
-    Ok(objects)
+/// A page of what is a part of the repositories. Where they are the bucket's root, a listing comes by the inbox and by
+/// what yrm keeps too: that is left out, also where it cannot be read, and not listed to its end.
+pub(crate) async fn repo_page(store: &dyn Store, folders: &Folders, prefix: &str, after: Option<&str>) -> Result<Page> {
+    let mut page = store.list(prefix, after).await?;
+    if !prefix.is_empty() {
+        return whole(prefix, page);
+    }
+    if page.next.is_some() && page.objects.is_sorted_by(|one, next| one.key < next.key) {
+        let last = page.objects.last().and_then(|last| folders.apart(&last.key));
+        // Behind every key of that folder that there is in practice: others are left out one by one.
+        page.next = last.map(|folder| format!("{folder}/\u{10ffff}")).or(page.next);
+    }
+    page.objects.retain(|object| folders.apart(&object.key).is_none());
+    page.unreadable.retain(|unreadable| folders.apart(&unreadable.key).is_none());
+    whole(prefix, page)
 }
 
-/// Gives `take` one object after the other, so that a long listing need not be kept as it comes.
-pub(crate) async fn each_from(
+/// Gives `take` one object of the repositories after the other, so that a long listing need not be kept as it comes.
+pub(crate) async fn each_of_repo(
     store: &dyn Store,
-    prefix: &str,
-    mut after: Option<String>,
+    folders: &Folders,
+    (prefix, mut after): (&str, Option<String>),
     mut take: impl FnMut(Object),
 ) -> Result<()> {
     for _ in 0..MAX_PAGES {
-        let page = list_page(store, prefix, after.as_deref()).await?;
+        let page = repo_page(store, folders, prefix, after.as_deref()).await?;
         page.objects.into_iter().for_each(&mut take);
         after = page.next;
         if after.is_none() {
             return Ok(());
         }
     }
-    Err(Error::new(ErrorKind::Internal, format!("listing {prefix}: more than {MAX_PAGES} pages"))
-        .hint("split the repository: see `repositories` in the configuration"))
+    Err(too_long(prefix))
+}
+
+fn too_long(prefix: &str) -> Error {
+    Error::new(ErrorKind::Internal, format!("listing {prefix}: more than {MAX_PAGES} pages"))
+        .hint("split the repository: see `repositories` in the configuration")
 }

@@ -88,9 +88,10 @@ pub(crate) async fn prepare(
             plan_unanswered(work, &state, &mut candidates, settlement).await?
         }
         Errand::Empty => Plan { remove: (0..state.catalog.entries.len()).collect(), ..Plan::default() },
-        Errand::Rebuild => Plan::default(),
         Errand::Remove(hrefs) => Plan::removing(&state.catalog, hrefs),
-        Errand::RollBack(..) | Errand::Seal(_) | Errand::Become(_) | Errand::Finish(_) => Plan::default(),
+        Errand::Rebuild | Errand::RollBack(..) | Errand::Seal(_) | Errand::Become(_) | Errand::Finish(_) => {
+            Plan::default()
+        }
     };
     if state.earlier.is_some() || state.noticed == Some(Found::Foreign) {
         let blocked = rollback::blocked(bucket, &state).await?;

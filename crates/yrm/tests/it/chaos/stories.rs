@@ -119,9 +119,10 @@ impl Story {
             Self::Prune | Self::Held => retaining(),
             Self::TwoRules => two_rules_and_all_that_removes(),
             Self::TakeOverBeside => Policy { repositories: Repositories::Depth(1), ..policy() },
-            Self::Split | Self::TakeBack | Self::Join => Policy { allow_shrink: true, ..policy() },
+            Self::Split | Self::TakeBack | Self::Join | Self::Delete | Self::Restore => {
+                Policy { allow_shrink: true, ..policy() }
+            }
             Self::Replace => Policy { on_conflict: yrm::config::OnConflict::Replace, ..policy() },
-            Self::Delete | Self::Restore => Policy { allow_shrink: true, ..policy() },
             _ => policy(),
         }
     }

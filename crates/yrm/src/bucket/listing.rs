@@ -74,3 +74,39 @@ fn too_long(prefix: &str) -> Error {
     Error::new(ErrorKind::Internal, format!("listing {prefix}: more than {MAX_PAGES} pages"))
         .hint("split the repository: see `repositories` in the configuration")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::memory::MemoryStore;
+    use crate::store::{Attributes, PAGE_OBJECTS, PutIf};
+
+    #[tokio::test]
+    async fn a_listing_of_the_root_is_complete_and_does_not_list_what_is_apart_to_its_end() {
+        let store = MemoryStore::new();
+        let mut wanted = Vec::new();
+        for folder in [".yrm", "quarantine", "inbox", "a", "j", "z", ".a"] {
+            let is_apart = matches!(folder, ".yrm" | "quarantine" | "inbox");
+            let count = if is_apart { 5 * PAGE_OBJECTS } else { PAGE_OBJECTS / 2 + 7 };
+            for number in 0..count {
+                let key = format!("{folder}/{number:05}");
+                store.put(&key, "x".into(), &Attributes::default(), PutIf::Always).await.unwrap();
+                wanted.extend((!is_apart).then_some(key));
+            }
+        }
+        wanted.sort();
+        let folders = Folders { repo: String::new(), ..Folders::default() };
+        let (mut found, mut pages, mut after) = (Vec::new(), 0, None);
+        loop {
+            let page = repo_page(&store, &folders, "", after.as_deref()).await.unwrap();
+            found.extend(page.objects.into_iter().map(|object| object.key));
+            pages += 1;
+            after = page.next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, wanted);
+        assert!(pages <= 8, "{pages}");
+    }
+}

@@ -466,6 +466,11 @@ mod tests {
     #[test]
     fn folders_keep_out_of_each_other_and_of_ours() {
         assert_eq!(folder("inbox/"), Ok("inbox".to_owned()));
+        for root in ["", ".", "./", "/"] {
+            assert!(folder(root).is_err(), "{root:?}: an inbox has a name");
+            assert_eq!(repo(root), Ok(String::new()));
+        }
+        assert!(repo("quarantine").is_err() && repo("../x").is_err() && overlap("inbox", ""));
         assert_eq!(folder("a/b"), Ok("a/b".to_owned()));
         for wrong in ["", "/", "/abs", "a//b", "..", "a/../b", ".yrm", ".yrm/x", "quarantine", "a\nb"] {
             assert!(folder(wrong).is_err(), "{wrong}");

@@ -383,3 +383,30 @@ impl std::fmt::Debug for Datadog {
         f.debug_struct("Datadog").field("site", &self.site).field("statsd", &self.statsd).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_the_root_the_inbox_and_what_is_kept_are_no_part_of_the_repositories() {
+        let root = Folders { inbox: "in/box".to_owned(), repo: String::new() };
+        for (key, apart) in [
+            ("in/box/x.rpm", Some("in/box")),
+            ("in/box", Some("in/box")),
+            ("quarantine/x", Some("quarantine")),
+            (".yrm/signed/x.rpm", Some(".yrm")),
+            ("in/x.rpm", None),
+            ("in/boxes/x.rpm", None),
+            ("el9/quarantine/x.rpm", None),
+            (".yrmx", None),
+        ] {
+            assert_eq!(root.apart(key), apart, "{key}");
+            assert_eq!(root.below_repo(key), apart.is_none().then_some(key), "{key}");
+        }
+        let usual = Folders::default();
+        assert_eq!((usual.apart("quarantine/x"), usual.below_repo("repo/quarantine/x")), (None, Some("quarantine/x")));
+        assert_eq!((usual.below_repo("repository/x"), usual.below_repo("inbox/x")), (None, None));
+        assert_eq!((usual.repo_prefix(), root.repo_prefix()), ("repo/".to_owned(), String::new()));
+    }
+}

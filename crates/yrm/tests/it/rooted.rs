@@ -59,7 +59,7 @@ impl Place {
 /// What dnf downloads from there.
 fn dnf(folder: &Path, url: &str, packages: &[&str]) {
     let output = Command::new("dnf")
-        .args(["-y", "--quiet", "--releasever=1", "--disableplugin=*", "--repo=ours", "--setopt=reposdir=/dev/null"])
+        .args(["-y", "--releasever=1", "--disableplugin=*", "--repo=ours", "--setopt=reposdir=/dev/null"])
         .arg(format!("--repofrompath=ours,{url}"))
         .args(["--setopt=ours.gpgcheck=0", "--setopt=retries=1"])
         .arg(format!("--setopt=cachedir={}", folder.join("cache").display()))
@@ -68,7 +68,7 @@ fn dnf(folder: &Path, url: &str, packages: &[&str]) {
         .args(packages)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{url}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "{url}: {output:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -89,12 +89,20 @@ async fn what_createrepo_made_at_the_root_is_taken_over_and_dnf_installs_from_it
         assert_eq!(checked["repositories"].as_array().unwrap().len(), folders.len(), "{checked:#}");
         let status = place.json(&["status"]);
         assert_eq!(status["repositories"][0]["packages"], 3, "{status:#}");
-        let shown = if first.is_empty() { "/" } else { first };
-        place.json(&["package", "remove", "other", "--from", shown]);
+        let removed = format!("{first}/other-1.rpm");
+        place.json(&["package", "remove", &removed]);
         assert!(place.yrm(&["doctor"]).status.success());
         place.json(&["check", "--deep"]);
 
-        let service = Serve::spawn(yrm(place.0.path()).args(["serve", "-b", "./bucket", "--listen", "127.0.0.1:0"]));
+        let service = Serve::spawn(yrm(place.0.path()).args([
+            "serve",
+            "-b",
+            "./bucket",
+            "--listen",
+            "127.0.0.1:0",
+            "--log-format",
+            "json",
+        ]));
         let url = format!("http://{}/{first}", service.address());
         dnf(place.0.path(), &url, &["old", "new"]);
         for (path, code) in [
@@ -149,9 +157,9 @@ async fn a_prefix_of_a_bucket_in_s3_is_the_repository_and_what_lies_outside_stay
     let bucket = server().make_bucket().await;
     let package = |name: &str| Rpm::new(name, "1", "1", "noarch").build();
     for (key, bytes) in [
-        ("el9/inbox/x86_64/new-1.rpm", package("new")),
-        ("el9/x86_64/old-1.rpm", package("old")),
-        ("el9/quarantine/q-1.rpm", package("q")),
+        ("repo/inbox/x86_64/new-1.rpm", package("new")),
+        ("repo/x86_64/old-1.rpm", package("old")),
+        ("repo/quarantine/q-1.rpm", package("q")),
         ("x86_64/outside-1.rpm", package("outside")),
         ("yrm-x86_64", b"a release".to_vec()),
     ] {
@@ -160,7 +168,7 @@ async fn a_prefix_of_a_bucket_in_s3_is_the_repository_and_what_lies_outside_stay
     let run = |arguments: &[&str]| {
         let mut command = yrm(place.path());
         server().lead(&mut command, &bucket);
-        command.env("YRM_BUCKET", format!("s3://{bucket}/el9"));
+        command.env("YRM_BUCKET", format!("s3://{bucket}/repo"));
         let output = command.args(arguments).args(["--output", "json"]).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
@@ -170,8 +178,8 @@ async fn a_prefix_of_a_bucket_in_s3_is_the_repository_and_what_lies_outside_stay
     let checked = run(&["check", "--deep"]);
     assert_eq!(checked["repositories"][0]["packages"], 2, "{checked:#}");
     run(&["run"]);
-    dnf(place.path(), &format!("{}/{bucket}/el9/x86_64/", server().endpoint()), &["old", "new"]);
-    for key in ["el9/quarantine/q-1.rpm", "x86_64/outside-1.rpm", "yrm-x86_64"] {
+    dnf(place.path(), &format!("{}/{bucket}/repo/x86_64/", server().endpoint()), &["old", "new"]);
+    for key in ["repo/quarantine/q-1.rpm", "x86_64/outside-1.rpm", "yrm-x86_64"] {
         server().client().head_object().bucket(&bucket).key(key).send().await.unwrap();
     }
 }

@@ -35,15 +35,17 @@ pub async fn all(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
 
 /// Every repository that there is: also those that another program made, where nothing was published by us yet.
 pub async fn there(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
-    let mut found = repositories(bucket).await?;
-    if !found.is_empty() {
-        return Ok(found);
-    }
+    let found = repositories(bucket).await?;
+    if found.is_empty() { of_others(bucket).await } else { Ok(found) }
+}
+
+/// Every folder with a repomd.xml, whoever made it.
+pub async fn of_others(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
     let prefix = bucket.policy.folders.repo_prefix();
     let listed = bucket.list_repo(&prefix).await?;
     let repomds =
         listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)?.strip_suffix("repodata/repomd.xml"));
-    found.extend(repomds.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new));
+    let mut found: Vec<_> = repomds.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new).collect();
     found.sort();
     Ok(found)
 }

@@ -84,9 +84,24 @@ impl Locator {
     }
 }
 
+/// The shortest setting that names all these repositories.
+pub(crate) fn naming(repositories: &[RepositoryDir]) -> Repositories {
+    let depth = |repository: &RepositoryDir| match repository.as_str() {
+        "" => 0,
+        dir => dir.split('/').count(),
+    };
+    let (least, most) = (repositories.iter().map(depth).min(), repositories.iter().map(depth).max());
+    match least {
+        None | Some(0) => Repositories::Single,
+        Some(levels) if least == most => Repositories::Depth(levels),
+        Some(_) => Repositories::Globs(repositories.iter().map(|dir| dir.as_str().to_owned()).collect()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::shape::layout_text;
 
     fn located(repositories: &Repositories, path: &str) -> Option<(String, String)> {
         let locator = Locator::new(repositories).unwrap();
@@ -119,6 +134,23 @@ mod tests {
         assert_eq!(located(&globs, "el9/x86_64/a/d.rpm"), Some(("el9/x86_64".to_owned(), "a/d.rpm".to_owned())));
         assert_eq!(located(&globs, "tools/d.rpm"), Some(("tools".to_owned(), "d.rpm".to_owned())));
         assert_eq!(located(&globs, "other/d.rpm"), None);
+    }
+
+    #[test]
+    fn the_setting_that_names_repositories_is_told_from_them() {
+        for (dirs, text) in [
+            (&[""][..], "single"),
+            (&["", "debug"], "single"),
+            (&["el9", "el10"], "per-folder"),
+            (&["el9/x86_64", "el10/noarch"], "depth=2"),
+            (&["el9/x86_64", "tools"], "el9/x86_64,tools"),
+        ] {
+            let dirs: Vec<_> = dirs.iter().map(|dir| RepositoryDir::new(dir)).collect();
+            let naming = naming(&dirs);
+            assert_eq!(layout_text(&naming), text);
+            let locator = Locator::new(&naming).unwrap();
+            assert!(dirs.iter().any(|dir| locator.names(dir)), "{text}");
+        }
     }
 
     #[test]

@@ -126,6 +126,27 @@ fn quarantined(place: &Place) -> String {
 }
 
 #[test]
+fn a_writer_whose_layout_means_none_of_what_createrepo_made_is_told_which_does() {
+    for repo in [".", "repo"] {
+        let below = |dir: &str| if repo == "." { dir.to_owned() } else { format!("{repo}/{dir}") };
+        let place = Place::made_by_createrepo(&[&below("el9/x86_64"), &below("el10/noarch")]);
+        place.upload("el9/x86_64/new-1.rpm", "new");
+        let output = place.yrm(&["run", "--repo", repo]);
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{err}");
+        for part in ["made the repositories el10/noarch, el9/x86_64,", "Say --repositories \"depth=2\""] {
+            assert!(err.contains(part), "{part} is not in {err}");
+        }
+        assert!(!place.exists(".yrm/bucket.toml") && place.exists("inbox/el9/x86_64/new-1.rpm"), "nothing was written");
+        // Who means it says so.
+        assert!(place.yrm(&["settings", "set", "repositories", "single", "--repo", repo]).status.success());
+        let report = place.json(&["run"]);
+        assert_eq!(report["published"].as_array().unwrap().len(), 1, "{report:#}");
+        assert!(place.exists(&below("repodata/repomd.xml")));
+    }
+}
+
+#[test]
 fn the_folder_of_a_bucket_with_packages_is_not_changed_to_the_root() {
     let place = Place::made_by_createrepo(&["repo"]);
     place.upload("new-1.rpm", "new");

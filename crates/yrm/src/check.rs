@@ -23,7 +23,6 @@ use self::signature::{Keys, Verdict};
 use crate::bucket::deleted;
 use crate::bucket::generations::{folders, inner_repository};
 use crate::bucket::href;
-use crate::bucket::listing::list_all;
 use crate::bucket::observe::load_catalog;
 use crate::bucket::state::is_sealed;
 use crate::bucket::{Bucket, aside};
@@ -57,9 +56,9 @@ impl Findings {
 
 /// Checks every repository of the bucket.
 pub async fn check(bucket: &Bucket, depth: Depth) -> Result<Findings> {
-    let root = format!("{}/", bucket.policy.folders.repo);
+    let root = bucket.policy.folders.repo_prefix();
     let listed: BTreeMap<String, Object> =
-        list_all(bucket.store.as_ref(), &root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
+        bucket.list_repo(&root).await?.into_iter().map(|object| (object.key.clone(), object)).collect();
     let mut repositories: BTreeSet<RepositoryDir> = generations::repositories(bucket).await?.into_iter().collect();
     let with_repomd = listed.keys().filter_map(|key| key.strip_prefix(&root)?.strip_suffix("repodata/repomd.xml"));
     repositories.extend(with_repomd.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new));
@@ -120,8 +119,10 @@ async fn check_repository(
         let Some(href) = href_of(bucket, repository, record.base.as_deref(), &record.href) else {
             let place = record.base.as_ref().map(|base| format!(" of {base}")).unwrap_or_default();
             found.problems.push(format!(
-                "repomd.xml names {:?}{place} as {}, which is not below {}/",
-                record.href, record.kind, bucket.policy.folders.repo
+                "repomd.xml names {:?}{place} as {}, which is not below {}",
+                record.href,
+                record.kind,
+                bucket.policy.folders.repo_shown()
             ));
             continue;
         };
@@ -150,7 +151,7 @@ async fn check_repository(
 
 /// The path that is meant by a location, if it is below `repo/`.
 fn href_of(bucket: &Bucket, repository: &RepositoryDir, base: Option<&str>, href: &str) -> Option<String> {
-    href::normal(repository, &bucket.policy.mirrors.public_urls, base, href)
+    href::place(repository, &bucket.policy, base, href)
 }
 
 /// The signature: good, or not wanted.
@@ -184,8 +185,8 @@ async fn check_packages(
     let mut there = Vec::new();
     for package in packages {
         let Some(href) = href_of(bucket, repository, None, &package.href) else {
-            let repo = &bucket.policy.folders.repo;
-            found.problems.push(format!("the metadata names {:?}, which is not below {repo}/", package.href));
+            let repo = bucket.policy.folders.repo_shown();
+            found.problems.push(format!("the metadata names {:?}, which is not below {repo}", package.href));
             continue;
         };
         let key = bucket.path(Key::Package { repository, href: &href });
@@ -226,7 +227,7 @@ fn unnamed<'l>(
     named: &BTreeSet<&str>,
 ) -> Vec<&'l Object> {
     let prefix = key::repository_prefix(&bucket.policy.folders, repository);
-    let repo_bytes = bucket.policy.folders.repo.len() + 1;
+    let repo_bytes = bucket.policy.folders.repo_prefix().len();
     let inside = || listed.range(prefix.clone()..).take_while(|(key, _)| key.starts_with(&prefix));
     let below: BTreeSet<String> = inside().filter_map(|(key, _)| inner_repository(&key[prefix.len()..])).collect();
     let is_its = |key: &str| {

@@ -2,6 +2,7 @@
 //! metadata, by that metadata itself. Memory holds a row for each package.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
@@ -109,12 +110,12 @@ fn by_catalog(catalog: &Catalog) -> Vec<Shown> {
 
 async fn by_metadata(bucket: &Bucket, repository: &RepositoryDir, repomd: &Repomd) -> Result<Vec<Shown>> {
     let primary = fetch(bucket, repository, repomd, Document::Primary).await?;
-    let (dir, urls) = (repository.clone(), bucket.policy.mirrors.public_urls.clone());
+    let (dir, policy) = (repository.clone(), Arc::clone(&bucket.policy));
     let read = aside("reading metadata", move || {
         each(Document::Primary, &primary, |xml| {
             let (package, base) = xml.described()?;
             // Of what lies elsewhere the path is as it was written.
-            let href = href::normal(&dir, &urls, base.as_deref(), &package.href);
+            let href = href::place(&dir, &policy, base.as_deref(), &package.href);
             Ok(Some(Shown {
                 href: href.unwrap_or_else(|| package.href.into_owned()),
                 nevra: package.nevra,
@@ -177,8 +178,7 @@ fn each<T>(
 async fn fetch(bucket: &Bucket, repository: &RepositoryDir, repomd: &Repomd, document: Document) -> Result<Body> {
     let missing = || damaged(repository, format!("{} is missing, or is not what repomd.xml says", document.name()));
     let record = repomd.record(document.name()).ok_or_else(missing)?;
-    let urls = &bucket.policy.mirrors.public_urls;
-    let href = href::normal(repository, urls, record.base.as_deref(), &record.href).ok_or_else(missing)?;
+    let href = href::place(repository, &bucket.policy, record.base.as_deref(), &record.href).ok_or_else(missing)?;
     let key = bucket.path(Key::Metadata { repository, href: &href });
     let store = bucket.store.as_ref();
     let fetched = match record.checksum.as_sha256() {

@@ -6,7 +6,6 @@ use rpmmd::checksum::Sha256;
 
 use super::Bucket;
 use super::listing::list_all;
-use super::locate::Locator;
 use crate::config::settings::did_you_mean;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
@@ -36,15 +35,17 @@ pub async fn all(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
 
 /// Every repository that there is: also those that another program made, where nothing was published by us yet.
 pub async fn there(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
-    let mut found = repositories(bucket).await?;
-    if !found.is_empty() {
-        return Ok(found);
-    }
-    let prefix = format!("{}/", bucket.policy.folders.repo);
-    let listed = list_all(bucket.store.as_ref(), &prefix).await?;
+    let found = repositories(bucket).await?;
+    if found.is_empty() { of_others(bucket).await } else { Ok(found) }
+}
+
+/// Every folder with a repomd.xml, whoever made it.
+pub async fn of_others(bucket: &Bucket) -> Result<Vec<RepositoryDir>> {
+    let prefix = bucket.policy.folders.repo_prefix();
+    let listed = bucket.list_repo(&prefix).await?;
     let repomds =
         listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)?.strip_suffix("repodata/repomd.xml"));
-    found.extend(repomds.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new));
+    let mut found: Vec<_> = repomds.filter(|dir| !key::is_own_folder(dir)).map(RepositoryDir::new).collect();
     found.sort();
     Ok(found)
 }
@@ -61,7 +62,7 @@ pub async fn repository_named(bucket: &Bucket, name: &str) -> Result<RepositoryD
     let below = bare.strip_prefix(repo).filter(|rest| rest.is_empty() || rest.starts_with('/'));
     let sound = |dir: &&str| dir.trim_matches('/').is_empty() || key::is_plain_path(dir.trim_matches('/'));
     for dir in [Some(bare.as_str()), below].into_iter().flatten().filter(sound).map(RepositoryDir::new) {
-        let is_root = dir.as_str().is_empty() && matches!(*bucket.locator, Locator::Single);
+        let is_root = dir.as_str().is_empty() && bucket.locator.is_single();
         if is_root || there.contains(&dir) {
             return Ok(dir);
         }

@@ -1,11 +1,20 @@
 //! What metadata of others calls a file, as the one path that it means in this bucket. Only computes.
 
+use crate::config::Policy;
 use crate::store::key::{self, RepositoryDir};
+
+/// The path, relative to `repository`, of what metadata there says to lie at `href` of `base`: see [`normal`]. `None`
+/// also for what lies in a folder of the bucket that is no part of the repositories: what is in the inbox is not
+/// published by being named.
+pub fn place(repository: &RepositoryDir, policy: &Policy, base: Option<&str>, href: &str) -> Option<String> {
+    let href = normal(repository, &policy.mirrors.public_urls, base, href)?;
+    policy.folders.apart(&repository.path_of(&href)).is_none().then_some(href)
+}
 
 /// The path, relative to `repository`, of what metadata there says to lie at `href` of `base` (`xml:base`): plain,
 /// but for leading `../` where the file lies beside the repository's folder. `None` when it does not lie below
 /// `repo/`, as far as anybody can tell: `public_urls` are the addresses that clients know `repo/` by.
-pub fn normal(repository: &RepositoryDir, public_urls: &[String], base: Option<&str>, href: &str) -> Option<String> {
+fn normal(repository: &RepositoryDir, public_urls: &[String], base: Option<&str>, href: &str) -> Option<String> {
     let dir = repository.as_str();
     let path = match base {
         _ if is_url(href) => below_repo(public_urls, href)?.to_owned(),
@@ -29,7 +38,7 @@ pub fn normal(repository: &RepositoryDir, public_urls: &[String], base: Option<&
     key::is_plain_path(&below).then(|| "../".repeat(own.len() - shared) + &below)
 }
 
-/// Whether a path that [`normal`] gave lies beside the repository's folder.
+/// Whether a path that [`place`] gave lies beside the repository's folder.
 pub fn is_outside(href: &str) -> bool {
     href.starts_with("../")
 }

@@ -2,13 +2,19 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
-use crate::config::Repositories;
+use crate::config::{Folders, Repositories};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 
 /// `repositories`, ready to answer.
 #[derive(Debug, Clone)]
-pub enum Locator {
+pub struct Locator {
+    rule: Rule,
+    folders: Folders,
+}
+
+#[derive(Debug, Clone)]
+enum Rule {
     /// One repository at `repo/`.
     Single,
     /// Every folder so many levels down.
@@ -20,10 +26,10 @@ pub enum Locator {
 impl Locator {
     /// From the configuration; a glob that does not parse is a configuration error.
     pub fn new(repositories: &Repositories) -> Result<Self> {
-        Ok(match repositories {
-            Repositories::Single => Self::Single,
-            Repositories::Depth(depth) => Self::Depth(*depth),
-            Repositories::Globs(globs) => Self::Globs(
+        let rule = match repositories {
+            Repositories::Single => Rule::Single,
+            Repositories::Depth(depth) => Rule::Depth(*depth),
+            Repositories::Globs(globs) => Rule::Globs(
                 globs
                     .iter()
                     .map(|glob| {
@@ -35,7 +41,19 @@ impl Locator {
                     })
                     .collect::<Result<_>>()?,
             ),
-        })
+        };
+        Ok(Self { rule, folders: Folders::default() })
+    }
+
+    /// The same in a bucket with these folders: where `repo/` is its root, the inbox is in no repository.
+    #[must_use]
+    pub fn within(self, folders: &Folders) -> Self {
+        Self { folders: folders.clone(), ..self }
+    }
+
+    /// Whether all is one repository, at `repo/` itself.
+    pub fn is_single(&self) -> bool {
+        matches!(self.rule, Rule::Single)
     }
 
     /// Whether this folder is a repository.
@@ -44,14 +62,18 @@ impl Locator {
     }
 
     /// The repository that `path` (below `inbox/` or `repo/`) lies in and the path's rest, its
-    /// location href; `None` when it lies above every repository or beside them. Of nested
+    /// location href; `None` when it lies above every repository or beside them, or in a folder of the bucket that is no
+    /// repository's. Of nested
     /// matches the outermost is the repository.
     pub fn locate<'p>(&self, path: &'p str) -> Option<(RepositoryDir, &'p str)> {
+        if self.folders.apart(path).is_some() {
+            return None;
+        }
         let folder_ends = || path.match_indices('/').map(|(at, _)| at);
-        let end = match self {
-            Self::Single | Self::Depth(0) => return Some((RepositoryDir::new(""), path)),
-            Self::Depth(depth) => folder_ends().nth(depth - 1)?,
-            Self::Globs(globs) => folder_ends().find(|&end| globs.iter().any(|glob| glob.is_match(&path[..end])))?,
+        let end = match &self.rule {
+            Rule::Single | Rule::Depth(0) => return Some((RepositoryDir::new(""), path)),
+            Rule::Depth(depth) => folder_ends().nth(depth - 1)?,
+            Rule::Globs(globs) => folder_ends().find(|&end| globs.iter().any(|glob| glob.is_match(&path[..end])))?,
         };
         Some((RepositoryDir::new(&path[..end]), &path[end + 1..]))
     }
@@ -62,9 +84,24 @@ impl Locator {
     }
 }
 
+/// The shortest setting that names all these repositories.
+pub(crate) fn naming(repositories: &[RepositoryDir]) -> Repositories {
+    let depth = |repository: &RepositoryDir| match repository.as_str() {
+        "" => 0,
+        dir => dir.split('/').count(),
+    };
+    let (least, most) = (repositories.iter().map(depth).min(), repositories.iter().map(depth).max());
+    match least {
+        None | Some(0) => Repositories::Single,
+        Some(levels) if least == most => Repositories::Depth(levels),
+        Some(_) => Repositories::Globs(repositories.iter().map(|dir| dir.as_str().to_owned()).collect()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::shape::layout_text;
 
     fn located(repositories: &Repositories, path: &str) -> Option<(String, String)> {
         let locator = Locator::new(repositories).unwrap();
@@ -97,6 +134,23 @@ mod tests {
         assert_eq!(located(&globs, "el9/x86_64/a/d.rpm"), Some(("el9/x86_64".to_owned(), "a/d.rpm".to_owned())));
         assert_eq!(located(&globs, "tools/d.rpm"), Some(("tools".to_owned(), "d.rpm".to_owned())));
         assert_eq!(located(&globs, "other/d.rpm"), None);
+    }
+
+    #[test]
+    fn the_setting_that_names_repositories_is_told_from_them() {
+        for (dirs, text) in [
+            (&[""][..], "single"),
+            (&["", "debug"], "single"),
+            (&["el9", "el10"], "per-folder"),
+            (&["el9/x86_64", "el10/noarch"], "depth=2"),
+            (&["el9/x86_64", "tools"], "el9/x86_64,tools"),
+        ] {
+            let dirs: Vec<_> = dirs.iter().map(|dir| RepositoryDir::new(dir)).collect();
+            let naming = naming(&dirs);
+            assert_eq!(layout_text(&naming), text);
+            let locator = Locator::new(&naming).unwrap();
+            assert!(dirs.iter().any(|dir| locator.names(dir)), "{text}");
+        }
     }
 
     #[test]

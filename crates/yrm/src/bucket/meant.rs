@@ -120,7 +120,7 @@ async fn scope(reader: &mut Reader<'_>, folder: &str) -> Result<Scope> {
 /// A path as it may have been meant: with the name of `repo/` in front, or without.
 fn spellings(bucket: &Bucket, path: &str) -> Vec<String> {
     let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
-    let repo = format!("{}/", bucket.policy.folders.repo);
+    let repo = bucket.policy.folders.repo_prefix();
     std::iter::once(path).chain(path.strip_prefix(&repo)).map(str::to_owned).collect()
 }
 

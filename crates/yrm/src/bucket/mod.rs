@@ -49,7 +49,7 @@ pub use self::aside::aside;
 use self::clock::StoreClock;
 use self::gate::Gate;
 use self::keeping::Pruned;
-use self::listing::{each_from, list_page};
+use self::listing::{each_of_repo, repo_page};
 use self::locate::Locator;
 use self::mirror::MirrorRules;
 use self::settings::Known;
@@ -113,7 +113,7 @@ pub struct Bucket {
 impl Bucket {
     /// A bucket in `store` under `policy`; an error when its globs do not parse or its keyrings cannot be read.
     pub fn new(store: Arc<dyn Store>, policy: Policy) -> Result<Self> {
-        let locator = Arc::new(Locator::new(&policy.repositories)?);
+        let locator = Arc::new(Locator::new(&policy.repositories)?.within(&policy.folders));
         let gate = Arc::new(Gate::new(&policy.trust)?);
         let mirror_rules = Arc::new(MirrorRules::new(&policy)?);
         let pruned = Arc::new(Pruned::new(&policy));
@@ -194,7 +194,20 @@ impl Bucket {
         leave(&self.large, 1).await.map(Some)
     }
 
-    /// Everything under `prefix`, and where that is more than a page, leave to hold it: `share` says how many of
+    /// Everything under `prefix` that is a part of the repositories: where they are the bucket's root, nothing of the
+    /// inbox and of what yrm keeps.
+    pub(crate) async fn list_repo(&self, prefix: &str) -> Result<Vec<Object>> {
+        let mut objects = Vec::new();
+        self.each_of_repo(prefix, |object| objects.push(object)).await?;
+        Ok(objects)
+    }
+
+    /// The same, one after the other to `take`.
+    pub(crate) async fn each_of_repo(&self, prefix: &str, take: impl FnMut(Object)) -> Result<()> {
+        each_of_repo(self.store.as_ref(), &self.policy.folders, (prefix, None), take).await
+    }
+
+    /// The same, and where that is more than a page, leave to hold it: `share` says how many of
     /// those that hold so much it counts for.
     pub(crate) async fn list_with_leave(
         &self,
@@ -213,7 +226,8 @@ impl Bucket {
         share: Share,
         mut take: impl FnMut(Object),
     ) -> Result<Option<OwnedSemaphorePermit>> {
-        let first = list_page(self.store.as_ref(), prefix, None).await?;
+        let (store, folders) = (self.store.as_ref(), &self.policy.folders);
+        let first = repo_page(store, folders, prefix, None).await?;
         first.objects.into_iter().for_each(&mut take);
         let Some(next) = first.next else { return Ok(None) };
         let permits = match share {
@@ -221,7 +235,7 @@ impl Bucket {
             Share::All => u32::try_from(LARGE_AT_ONCE).expect("a few"),
         };
         let leave = leave(&self.large, permits).await?;
-        each_from(self.store.as_ref(), prefix, Some(next), take).await?;
+        each_of_repo(store, folders, (prefix, Some(next)), take).await?;
         Ok(Some(leave))
     }
 

@@ -72,7 +72,7 @@ pub(super) async fn orphans(bucket: &Bucket, repository: &RepositoryDir, unnamed
             }
         }
     }
-    let prefix_bytes = bucket.policy.folders.repo.len() + 1;
+    let prefix_bytes = bucket.policy.folders.repo_prefix().len();
     let told = |object: &&Object| {
         let why = match () {
             () if spared.contains(&object.key) => Why::NotOffered,

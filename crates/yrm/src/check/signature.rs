@@ -60,7 +60,7 @@ impl Keys {
 
 /// The public keys that clients can fetch. What is no key is passed over: anybody may have put it there.
 pub async fn published(bucket: &Bucket) -> Result<Vec<PublicKey>> {
-    let prefix = format!("{}/{}", bucket.policy.folders.repo, key::PUBLIC_KEYS_PREFIX);
+    let prefix = key::public_keys_prefix(&bucket.policy.folders);
     let mut keys = Vec::new();
     for object in list_all(bucket.store.as_ref(), &prefix).await? {
         let Some(read) = bucket.store.get(&object.key, None).await? else { continue };

@@ -106,7 +106,7 @@ async fn change(args: &BlockArgs, context: &Context, blocks: bool) -> Result<u8>
 
 /// What was typed, as it is kept.
 fn wanted(bucket: &Bucket, patterns: &[String], folders: &[String]) -> Result<Vec<Blocking>> {
-    let repo = format!("{}/", bucket.policy.folders.repo);
+    let repo = bucket.policy.folders.repo_prefix();
     let bare = |text: &str| {
         let text = text.strip_prefix("./").unwrap_or(text).trim_start_matches('/');
         text.strip_prefix(&repo).unwrap_or(text).to_owned()
@@ -191,7 +191,7 @@ pub(super) async fn not_purged(bucket: &Bucket, texts: &[String]) -> Result<Vec<
     let mut all = Vec::with_capacity(texts.len());
     for text in texts {
         let bare = text.trim_start_matches('/');
-        let bare = bare.strip_prefix(&format!("{}/", bucket.policy.folders.repo)).unwrap_or(bare);
+        let bare = bare.strip_prefix(&bucket.policy.folders.repo_prefix()).unwrap_or(bare);
         let glob = PackageGlob::new(bare)?;
         let was = blocks.purges.iter().any(|purge| {
             let path = purge.repository.path_of(&purge.href);

@@ -59,7 +59,7 @@ pub(super) async fn give_up(args: &DropFileArgs, context: &Context) -> Result<u8
 
 /// Paths below `repo/`, without the name of that folder in front.
 fn below(bucket: &Bucket, paths: &[String]) -> Vec<String> {
-    let repo = format!("{}/", bucket.policy.folders.repo);
+    let repo = bucket.policy.folders.repo_prefix();
     let bare = |path: &String| {
         let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
         path.strip_prefix(&repo).unwrap_or(path).to_owned()

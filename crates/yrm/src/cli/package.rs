@@ -120,7 +120,7 @@ async fn promote(args: &PromoteArgs, opened: &Opened, context: &Context) -> Resu
     let promote = async |publisher: &Publisher, run| {
         let packages = meant::packages(publisher.bucket(), &args.which.folders, &texts).await?;
         let packages = if args.latest { meant::newest(packages) } else { packages };
-        let repo = format!("{}/", publisher.bucket().policy.folders.repo);
+        let repo = publisher.bucket().policy.folders.repo_prefix();
         let to = args.to.strip_prefix(&repo).unwrap_or(&args.to);
         let promotions = promotions(&packages, to)?;
         if args.moves { publisher.relocate(&promotions, run).await } else { publisher.promote(&promotions, run).await }

@@ -252,7 +252,7 @@ async fn tagged_revision(bucket: &Bucket, repository: &RepositoryDir, text: &str
 
 async fn tags(bucket: &Bucket, repository: RepositoryDir) -> Result<Vec<TagShown>> {
     let tags = Tags::of(bucket, &repository).await?;
-    let repo = format!("{}/", bucket.policy.folders.repo);
+    let repo = bucket.policy.folders.repo_prefix();
     let row = |tag: &Tag| {
         let folder = bucket.path(Key::TagFile { repository: &repository, name: &tag.name, href: "" });
         TagShown {

@@ -90,7 +90,7 @@ enum Meant {
 impl Meant {
     fn of(text: &str, repo: &str) -> Result<Self> {
         let bare = text.trim_start_matches('/');
-        let bare = bare.strip_prefix(repo).and_then(|rest| rest.strip_prefix('/')).unwrap_or(bare);
+        let bare = bare.strip_prefix(repo).unwrap_or(bare);
         if PackageGlob::is_pattern(bare) {
             return PackageGlob::new(bare).map(Self::Glob);
         }
@@ -112,7 +112,7 @@ impl Meant {
 /// Reads only.
 pub(super) async fn search(args: &SearchArgs, opened: &Opened, context: &Context) -> Result<u8> {
     let bucket = bucket_of(opened)?;
-    let meant = Meant::of(&args.text, &bucket.policy.folders.repo)?;
+    let meant = Meant::of(&args.text, &bucket.policy.folders.repo_prefix())?;
     let wanted = having(args)?;
     let mut rows = Vec::new();
     for repository in chosen(&bucket, args.repository.as_deref()).await? {

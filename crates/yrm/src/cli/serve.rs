@@ -87,7 +87,7 @@ pub(super) async fn run_service(
     let (stopper, stop) = sched::stop_pair();
     let files = match &config.bucket {
         BucketUrl::Directory(bucket) => {
-            Some(RepoFiles { bucket: bucket.clone(), repo: config.policy.folders.repo.clone() })
+            Some(RepoFiles { bucket: bucket.clone(), folders: config.policy.folders.clone() })
         }
         BucketUrl::S3 { .. } => None,
     };

@@ -92,7 +92,7 @@ struct Version {
 pub(super) async fn show(args: &ShowArgs, opened: &Opened, context: &Context) -> Result<u8> {
     let bucket = bucket_of(opened)?;
     let text = args.package.trim_start_matches('/');
-    let below = text.strip_prefix(&format!("{}/", bucket.policy.folders.repo)).unwrap_or(text);
+    let below = text.strip_prefix(&bucket.policy.folders.repo_prefix()).unwrap_or(text);
     let globs = [PackageGlob::new(text)?, PackageGlob::new(below)?];
     let mut versions = Vec::new();
     for repository in chosen(&bucket, args.repository.as_deref()).await? {

@@ -121,7 +121,7 @@ pub(super) async fn status(args: &StatusArgs, context: &Context) -> Result<u8> {
 
 /// Where something was published, and there is nothing of it, the whole folder may be missing, or be called otherwise.
 async fn look_for_the_folder(bucket: &Bucket) -> Result<()> {
-    let folder = format!("{}/", bucket.policy.folders.repo);
+    let folder = bucket.policy.folders.repo_prefix();
     if !bucket.store.list(&folder, None).await?.objects.is_empty() {
         return Ok(());
     }

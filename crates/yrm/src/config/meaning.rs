@@ -245,9 +245,9 @@ impl Reading<'_> {
 
     fn folders(&mut self) -> Result<Folders, Wrong> {
         let inbox = self.required("inbox", parse::folder);
-        let repo = self.required("repo", parse::folder);
+        let repo = self.required("repo", parse::repo);
         let folders = Folders { inbox: inbox?, repo: repo? };
-        if parse::overlap(&folders.inbox, &folders.repo) {
+        if !folders.repo.is_empty() && parse::overlap(&folders.inbox, &folders.repo) {
             self.problems.push(Problem {
                 place: "inbox and repo".to_owned(),
                 message: format!("{:?} and {:?} overlap", folders.inbox, folders.repo),

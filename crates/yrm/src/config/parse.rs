@@ -8,6 +8,7 @@ use base64::Engine as _;
 use p256::pkcs8::DecodePublicKey as _;
 
 use super::complaint::{Complaint, Parsed};
+use super::values::OWN_FOLDERS;
 use super::{
     BucketUrl, NotifyOn, NotifyShape, OnConflict, QueueAddress, ReleaseKey, Repositories, SignWith, Topic, access_point,
 };
@@ -218,16 +219,21 @@ pub fn folder(text: &str) -> Parsed<String> {
             .hint("no leading slash, no empty, \".\" or \"..\" segments, no control characters"));
     }
     let first = folder.split('/').next().unwrap_or_default();
-    if matches!(first, ".yrm" | "quarantine") {
+    if OWN_FOLDERS.contains(&first) {
         return Err(Complaint::new(format!("{first:?} is yrm's own folder")).hint("choose another name"));
     }
     Ok(folder.to_owned())
 }
 
-/// Whether one folder is the other or lies inside it.
+/// The folder that clients read: the same, or nothing for the bucket's root, which may be written `.` too.
+pub fn repo(text: &str) -> Parsed<String> {
+    if matches!(text, "" | "." | "./" | "/") { Ok(String::new()) } else { folder(text) }
+}
+
+/// Whether one folder is the other or lies inside it; everything lies inside the bucket's root.
 pub fn overlap(one: &str, other: &str) -> bool {
     let inside = |inner: &str, outer: &str| {
-        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        outer.is_empty() || inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     inside(one, other) || inside(other, one)
 }
@@ -460,6 +466,11 @@ mod tests {
     #[test]
     fn folders_keep_out_of_each_other_and_of_ours() {
         assert_eq!(folder("inbox/"), Ok("inbox".to_owned()));
+        for root in ["", ".", "./", "/"] {
+            assert!(folder(root).is_err(), "{root:?}: an inbox has a name");
+            assert_eq!(repo(root), Ok(String::new()));
+        }
+        assert!(repo("quarantine").is_err() && repo("../x").is_err() && overlap("inbox", ""));
         assert_eq!(folder("a/b"), Ok("a/b".to_owned()));
         for wrong in ["", "/", "/abs", "a//b", "..", "a/../b", ".yrm", ".yrm/x", "quarantine", "a\nb"] {
             assert!(folder(wrong).is_err(), "{wrong}");

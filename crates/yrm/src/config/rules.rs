@@ -37,6 +37,12 @@ pub(super) fn check_places(keyrings: &[KeyringPlace], folders: &Folders) -> Opti
     keyrings.iter().find_map(|place| {
         let KeyringPlace::Bucket(folder) = place else { return None };
         let open = [&folders.inbox, &folders.repo].into_iter().find(|open| parse::overlap(folder, open))?;
+        if open.is_empty() {
+            return Some(Complaint {
+                message: format!("bucket:{folder} would be a folder of packages: repo is the bucket's root"),
+                hint: Some("keep the keys in a file or folder of this machine, such as /etc/yrm/keys".to_owned()),
+            });
+        }
         Some(Complaint {
             message: format!("bucket:{folder} lies in {open:?}, where uploaders could add a key"),
             hint: Some("keep keys in a folder that only administrators may write to, such as bucket:keys".to_owned()),

@@ -91,7 +91,7 @@ pub const SETTINGS: &[Setting] = &[
         .default("inbox")
         .short('i')
         .aliases(&["inbox-folder-name"]),
-    Setting::new("repo", Group::Bucket, "FOLDER", "The folder that clients install from.")
+    Setting::new("repo", Group::Bucket, "FOLDER", "The folder that clients install from; . for the root of the bucket or prefix.")
     .of_the_bucket()
         .default("repo")
         .short('r')

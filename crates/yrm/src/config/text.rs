@@ -9,6 +9,11 @@ use super::values::Repositories;
 
 const DAY: u64 = 24 * 60 * 60;
 
+/// The folder that clients read; the bucket's root has no name of its own.
+pub(super) fn repo(folder: &str) -> String {
+    if folder.is_empty() { ".".to_owned() } else { folder.to_owned() }
+}
+
 pub(super) fn repositories(repositories: &Repositories) -> String {
     match repositories {
         Repositories::Single => "single".to_owned(),

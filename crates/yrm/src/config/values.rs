@@ -163,8 +163,40 @@ pub enum SignWith {
 pub struct Folders {
     /// Where uploaders write (`inbox`).
     pub inbox: String,
-    /// Where clients read (`repo`).
+    /// Where clients read (`repo`); empty for the bucket's root.
     pub repo: String,
+}
+
+/// The folders of the bucket that are always yrm's own.
+pub(super) const OWN_FOLDERS: [&str; 2] = [".yrm", "quarantine"];
+
+impl Folders {
+    /// What the keys of everything that clients read begin with: `repo/`, or nothing.
+    pub fn repo_prefix(&self) -> String {
+        if self.repo.is_empty() { String::new() } else { format!("{}/", self.repo) }
+    }
+
+    /// The folder that clients read, for people: `repo/`, or `/` for the bucket's root.
+    pub fn repo_shown(&self) -> String {
+        format!("{}/", self.repo)
+    }
+
+    /// The path below `repo/` of what has this key; `None` for what is no part of it.
+    pub fn below_repo<'k>(&self, key: &'k str) -> Option<&'k str> {
+        let below = if self.repo.is_empty() { key } else { key.strip_prefix(&self.repo)?.strip_prefix('/')? };
+        self.apart(below).is_none().then_some(below)
+    }
+
+    /// The folder that this path below `repo/` lies in, if it is a folder of the bucket that no repository has a part
+    /// in: where the repository is the bucket's root, the inbox and what yrm keeps lie below it too.
+    pub fn apart(&self, below: &str) -> Option<&str> {
+        if !self.repo.is_empty() {
+            return None;
+        }
+        let is_in =
+            |folder: &&str| below.strip_prefix(*folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        OWN_FOLDERS.into_iter().chain([self.inbox.as_str()]).find(is_in)
+    }
 }
 
 impl Default for Folders {
@@ -349,5 +381,32 @@ impl NotifyOn {
 impl std::fmt::Debug for Datadog {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Datadog").field("site", &self.site).field("statsd", &self.statsd).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn at_the_root_the_inbox_and_what_is_kept_are_no_part_of_the_repositories() {
+        let root = Folders { inbox: "in/box".to_owned(), repo: String::new() };
+        for (key, apart) in [
+            ("in/box/x.rpm", Some("in/box")),
+            ("in/box", Some("in/box")),
+            ("quarantine/x", Some("quarantine")),
+            (".yrm/signed/x.rpm", Some(".yrm")),
+            ("in/x.rpm", None),
+            ("in/boxes/x.rpm", None),
+            ("el9/quarantine/x.rpm", None),
+            (".yrmx", None),
+        ] {
+            assert_eq!(root.apart(key), apart, "{key}");
+            assert_eq!(root.below_repo(key), apart.is_none().then_some(key), "{key}");
+        }
+        let usual = Folders::default();
+        assert_eq!((usual.apart("quarantine/x"), usual.below_repo("repo/quarantine/x")), (None, Some("quarantine/x")));
+        assert_eq!((usual.below_repo("repository/x"), usual.below_repo("inbox/x")), (None, None));
+        assert_eq!((usual.repo_prefix(), root.repo_prefix()), ("repo/".to_owned(), String::new()));
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use crate::board::Board;
+use crate::config::Folders;
 use crate::metrics::Recorder;
 
 /// A directory bucket's repository folder.
@@ -14,8 +15,8 @@ use crate::metrics::Recorder;
 pub struct RepoFiles {
     /// The bucket's directory.
     pub bucket: PathBuf,
-    /// The folder in it, which is also the first part of the URL.
-    pub repo: String,
+    /// Its folders: that of the repositories is also the first part of the URL.
+    pub folders: Folders,
 }
 
 /// What the faces show.

@@ -13,17 +13,20 @@ use tower_http::services::ServeDir;
 
 use super::answers::{not_found, problem};
 use super::faces::RepoFiles;
+use crate::config::Folders;
 use crate::config::parse::percent_decoded;
 use crate::store::key::{MIRRORLIST, MirrorFolder, PUBLIC_KEYS_PREFIX};
 
 /// Answers `request` from the files, or 404.
 pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
-    let Some(encoded) = below(request.uri().path(), &files.repo) else { return not_found() };
+    let Some(encoded) = below(request.uri().path(), &files.folders.repo_prefix()) else { return not_found() };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return problem(StatusCode::METHOD_NOT_ALLOWED, "files only answer GET and HEAD");
     }
-    let Some(path) = percent_decoded(encoded).filter(|path| is_public(path)) else { return not_found() };
-    let folder = files.bucket.join(&files.repo);
+    let Some(path) = percent_decoded(encoded).filter(|path| is_public(path, &files.folders)) else {
+        return not_found();
+    };
+    let folder = files.bucket.join(&files.folders.repo);
     let (looked_at, wanted) = (folder.clone(), path.clone());
     // Blocking calls: a slow disk must not hold up other requests.
     let inside = tokio::task::spawn_blocking(move || is_file_inside(&looked_at, &looked_at.join(wanted))).await;
@@ -56,14 +59,15 @@ pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
     }
 }
 
-/// The part of a URL's path below the folder `repo`, still encoded.
+/// The part of a URL's path below the folder `repo/`, still encoded.
 fn below<'a>(path: &'a str, repo: &str) -> Option<&'a str> {
-    path.strip_prefix('/')?.strip_prefix(repo)?.strip_prefix('/')
+    path.strip_prefix('/')?.strip_prefix(repo)
 }
 
-/// Whether `path` has ordinary segments only, none of them hidden.
-fn is_public(path: &str) -> bool {
-    !path.chars().any(char::is_control)
+/// Whether `path` has ordinary segments only, none of them hidden, and is a part of the repositories.
+fn is_public(path: &str, folders: &Folders) -> bool {
+    folders.apart(path).is_none()
+        && !path.chars().any(char::is_control)
         && path.split('/').all(|segment| !segment.is_empty() && !segment.starts_with('.') && !segment.contains('\\'))
 }
 

@@ -7,6 +7,7 @@ use super::*;
 use crate::authorities::Authorities;
 use crate::board::Board;
 use crate::board::tests::{report, time};
+use crate::config::Folders;
 use crate::sched::stop_pair;
 
 fn web() -> reqwest::Client {
@@ -29,7 +30,7 @@ fn start(board: Board) -> Running {
     let faces = Faces {
         board: Arc::new(board),
         recorder: metrics::install(),
-        files: Some(RepoFiles { bucket: bucket.path().to_owned(), repo: "repo".to_owned() }),
+        files: Some(RepoFiles { bucket: bucket.path().to_owned(), folders: Folders::default() }),
         listen: address,
         now: || time(3_600),
     };

@@ -4,15 +4,16 @@ use futures::future;
 use tokio::time::Instant;
 use ulid::Ulid;
 
+use crate::bucket::locate::naming;
 use crate::bucket::settings::{FRESH, Stored, load, load_at, signs};
 use crate::bucket::state::State;
 use crate::bucket::{Bucket, generations};
-use crate::config::shape::{BUCKET_FILE, Migration};
+use crate::config::shape::{BUCKET_FILE, Migration, layout_text};
 use crate::config::{Difference, Shape};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::operations::settings::{Asked, put};
 use crate::publish::pass::RunId;
-use crate::store::key::{Key, public_keys_prefix};
+use crate::store::key::{Key, RepositoryDir, public_keys_prefix};
 use crate::store::settle::TRIES;
 
 /// What a writer goes by.
@@ -29,7 +30,7 @@ pub(crate) async fn agree(bucket: &Bucket, run: RunId) -> Result<()> {
     let own = own(bucket);
     for _ in 0..TRIES {
         let Some(stored) = load(bucket.store.as_ref()).await? else {
-            future::try_join(fits_what_is_there(bucket), still_unsigned(bucket)).await?;
+            future::try_join(fits_what_anybody_made(bucket), still_unsigned(bucket)).await?;
             bucket.settings.agreed(None);
             return Ok(());
         };
@@ -130,7 +131,10 @@ fn asked(run: RunId, reason: &str) -> Asked<'_> {
 /// A writer does not store settings that do not go with what is published already: whoever forgot a flag would else
 /// decide for all.
 pub async fn fits_what_is_there(bucket: &Bucket) -> Result<()> {
-    let repositories = generations::all(bucket).await?;
+    fits(bucket, &generations::all(bucket).await?)
+}
+
+fn fits(bucket: &Bucket, repositories: &[RepositoryDir]) -> Result<()> {
     if repositories.is_empty() || repositories.iter().any(|repository| bucket.locator.names(repository)) {
         return Ok(());
     }
@@ -143,6 +147,33 @@ pub async fn fits_what_is_there(bucket: &Bucket) -> Result<()> {
             named.join(", ")
         ))
         .hint("nothing was written. Say --repositories as whoever published them did (--per-folder, depth=N or globs)"))
+}
+
+/// The same; and a writer does not store settings by which it would take over none of the repositories that another
+/// program made: it would begin another one around them, or in them, with what was uploaded alone. An operator who means
+/// that says so in the settings.
+async fn fits_what_anybody_made(bucket: &Bucket) -> Result<()> {
+    let ours = generations::all(bucket).await?;
+    if !ours.is_empty() {
+        return fits(bucket, &ours);
+    }
+    let there = generations::of_others(bucket).await?;
+    if there.is_empty() || there.iter().any(|repository| bucket.locator.names(repository)) {
+        return Ok(());
+    }
+    let named: Vec<String> = there.iter().take(5).map(ToString::to_string).collect();
+    let more = if there.len() > named.len() { " and others" } else { "" };
+    let own = own(bucket);
+    let (layout, fitting) = (own.stated("repositories").unwrap_or_default(), layout_text(&naming(&there)));
+    Err(Error::new(ErrorKind::Config, "going by the bucket's settings")
+        .because(format!(
+            "another program made the repositories {}{more}, and here repositories = {layout:?} means none of them",
+            named.join(", ")
+        ))
+        .hint(format!(
+            "nothing was written. Say --repositories {fitting:?} to take them over; or, to begin others beside them, run \
+             `yrm settings set repositories {layout}`"
+        )))
 }
 
 /// A writer without a key does not store the settings of a bucket that an earlier version has signed.

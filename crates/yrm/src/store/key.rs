@@ -193,20 +193,20 @@ pub enum Key<'a> {
 impl Key<'_> {
     /// The key as the store knows it.
     pub fn path(&self, folders: &Folders) -> String {
-        let Folders { inbox, repo } = folders;
+        let (inbox, repo) = (&folders.inbox, folders.repo_prefix());
         match self {
             Self::Inbox { path } => format!("{inbox}/{path}"),
             Self::Package { repository, href } | Self::Metadata { repository, href } => {
-                format!("{repo}/{}", repository.path_of(href))
+                format!("{repo}{}", repository.path_of(href))
             }
-            Self::Repomd { repository } => format!("{repo}/{}repodata/repomd.xml", repository.prefix()),
-            Self::Signature { repository } => format!("{repo}/{}repodata/repomd.xml.asc", repository.prefix()),
-            Self::PublicKeys { name } => format!("{repo}/{PUBLIC_KEYS_PREFIX}{name}"),
+            Self::Repomd { repository } => format!("{repo}{}repodata/repomd.xml", repository.prefix()),
+            Self::Signature { repository } => format!("{repo}{}repodata/repomd.xml.asc", repository.prefix()),
+            Self::PublicKeys { name } => format!("{repo}{PUBLIC_KEYS_PREFIX}{name}"),
             Self::Signed { digest } => format!("{SIGNED_PREFIX}{digest}.rpm"),
             Self::MirrorFile { repository, folder, href } => {
-                format!("{repo}/{}repodata/{folder}/{href}", repository.prefix())
+                format!("{repo}{}repodata/{folder}/{href}", repository.prefix())
             }
-            Self::Mirrorlist { repository } => format!("{repo}/{}{MIRRORLIST}", repository.prefix()),
+            Self::Mirrorlist { repository } => format!("{repo}{}{MIRRORLIST}", repository.prefix()),
             Self::Quarantined { path, id } => quarantine(path, *id),
             Self::QuarantineRecord { path, id } => quarantine(path, *id) + RECORD_SUFFIX,
             Self::Catalog { repository, repomd } => format!(".yrm/catalog/{}{repomd}", repository.prefix()),
@@ -231,7 +231,7 @@ impl Key<'_> {
             Self::Blocks => ".yrm/blocks.json".to_owned(),
             Self::Tags { repository } => format!("{TAGS_PREFIX}{}{TAGS}", repository.prefix()),
             Self::TagFile { repository, name, href } => {
-                format!("{repo}/{}repodata/{TAG_FOLDER}{name}/{href}", repository.prefix())
+                format!("{repo}{}repodata/{TAG_FOLDER}{name}/{href}", repository.prefix())
             }
             Self::Settings => BUCKET_FILE.to_owned(),
             Self::SettingsChange { at_ms, id } => {
@@ -361,7 +361,7 @@ impl Key<'_> {
 
 /// The prefix under which a listing finds a repository's objects.
 pub fn repository_prefix(folders: &Folders, repository: &RepositoryDir) -> String {
-    format!("{}/{}", folders.repo, repository.prefix())
+    folders.repo_prefix() + &repository.prefix()
 }
 
 /// Bytes of the longest key that a repository needs for itself, with or without generations' own folders.
@@ -396,7 +396,7 @@ pub const PUBLIC_KEYS_PREFIX: &str = "RPM-GPG-KEY-";
 
 /// The prefix of the files with public keys.
 pub fn public_keys_prefix(folders: &Folders) -> String {
-    format!("{}/{PUBLIC_KEYS_PREFIX}", folders.repo)
+    folders.repo_prefix() + PUBLIC_KEYS_PREFIX
 }
 
 /// What a repository's list of mirrors is called.

@@ -376,8 +376,7 @@ async fn direct_children(bucket: &Bucket, prefix: &str) -> Result<Vec<Object>> {
 /// Packages and content-named metadata of this repository; anything else under `repo/` is
 /// somebody's and none of our business.
 fn ours(bucket: &Bucket, repository: &RepositoryDir, key: &str) -> bool {
-    let folder = format!("{}/", bucket.policy.folders.repo);
-    let Some((dir, href)) = key.strip_prefix(&folder).and_then(|path| bucket.locator.locate(path)) else {
+    let Some((dir, href)) = bucket.policy.folders.below_repo(key).and_then(|path| bucket.locator.locate(path)) else {
         return false;
     };
     let content_named = |name: &str| {

@@ -24,6 +24,7 @@ mod outside_world;
 mod processes;
 mod publish;
 mod record;
+mod rooted;
 #[cfg(feature = "aws")]
 mod s3_faults;
 #[cfg(feature = "aws")]

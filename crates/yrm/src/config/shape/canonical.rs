@@ -1,14 +1,15 @@
 //! One text for each value, however it was spelt.
 
 use crate::config::complaint::{Complaint, Parsed};
-use crate::config::text::{compression, days, duration, keyrings, repositories};
+use crate::config::text::{compression, days, duration, keyrings, repo, repositories};
 use crate::config::trust::{KeyringPlace, Level, SignPackages};
 use crate::config::{parse, rules};
 
 /// The canonical text of `text` as the value of the bucket's setting `name`, or what is wrong with it.
 pub(super) fn value(name: &str, text: &str) -> Parsed<String> {
     Ok(match name {
-        "inbox" | "repo" => parse::folder(text)?,
+        "inbox" => parse::folder(text)?,
+        "repo" => repo(&parse::repo(text)?),
         "repositories" => repositories(&parse::repositories(text)?),
         "compression" => compression(parse::compression(text)?).to_owned(),
         "keep-at-least" => parse::keep_at_least(text)?.to_string(),

@@ -89,7 +89,7 @@ impl Shape {
     pub fn of(policy: &Policy, signs: &Signs) -> Self {
         let mut values = BTreeMap::from([
             ("inbox", policy.folders.inbox.clone()),
-            ("repo", policy.folders.repo.clone()),
+            ("repo", text::repo(&policy.folders.repo)),
             ("repositories", text::repositories(&policy.repositories)),
             ("compression", text::compression(policy.compression).to_owned()),
             ("grace", text::duration(policy.grace)),

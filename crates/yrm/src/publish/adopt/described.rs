@@ -10,6 +10,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write as _};
 use std::ops::Range;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use rayon::prelude::*;
@@ -24,6 +25,7 @@ use crate::bucket::catalog::Entry;
 use crate::bucket::href;
 use crate::bucket::report::Names;
 use crate::bucket::{Bucket, aside};
+use crate::config::Policy;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::Object;
 use crate::store::body::{Body, Spool};
@@ -123,21 +125,21 @@ impl From<io::Error> for Stop {
 #[derive(Clone)]
 struct Folder {
     repository: RepositoryDir,
-    public_urls: Vec<String>,
+    policy: Arc<Policy>,
 }
 
 impl Folder {
     /// The path, or what to call the package that has none here.
     fn place(&self, base: Option<&str>, href: &str) -> std::result::Result<String, String> {
         let elsewhere = || base.map_or_else(|| href.to_owned(), |base| format!("{href} of {base}"));
-        href::normal(&self.repository, &self.public_urls, base, href).ok_or_else(elsewhere)
+        href::place(&self.repository, &self.policy, base, href).ok_or_else(elsewhere)
     }
 }
 
 /// What the three documents that `repomd` names say, as far as they can be read. `Corrupt` when none of them says
 /// which packages there are.
 pub(super) async fn read(bucket: &Bucket, repository: &RepositoryDir, repomd: &Repomd) -> Result<Told> {
-    let folder = Folder { repository: repository.clone(), public_urls: bucket.policy.mirrors.public_urls.clone() };
+    let folder = Folder { repository: repository.clone(), policy: Arc::clone(&bucket.policy) };
     let mut files = Vec::with_capacity(3);
     for document in Document::ALL {
         files.push(match repomd.record(document.name()) {
@@ -184,7 +186,7 @@ pub(super) async fn newest_primary(
     repository: &RepositoryDir,
     primaries: impl Iterator<Item = Object>,
 ) -> Result<Option<Described>> {
-    let folder = Folder { repository: repository.clone(), public_urls: bucket.policy.mirrors.public_urls.clone() };
+    let folder = Folder { repository: repository.clone(), policy: Arc::clone(&bucket.policy) };
     let mut newest: Option<((Option<u64>, Timestamp), Described)> = None;
     for object in primaries {
         let Some(file) = bucket.cache.fetch_unnamed(bucket.store.as_ref(), &object.key).await? else { continue };

@@ -11,7 +11,6 @@ use super::listed::Listed;
 use crate::bucket::catalog::Entries;
 use crate::bucket::generations;
 use crate::bucket::href::is_outside;
-use crate::bucket::listing::each_from;
 use crate::bucket::report::Names;
 use crate::bucket::{Bucket, Share};
 use crate::error::Result;
@@ -38,7 +37,7 @@ impl Folder {
     pub(super) async fn list(bucket: &Bucket, repository: &RepositoryDir) -> Result<Self> {
         let prefix = key::repository_prefix(&bucket.policy.folders, repository);
         let mut listed = Listed::below(prefix.clone());
-        each_from(bucket.store.as_ref(), &prefix, None, |object| listed.push(&object)).await?;
+        bucket.each_of_repo(&prefix, |object| listed.push(&object)).await?;
         Ok(Self::of(listed))
     }
 
@@ -82,7 +81,7 @@ impl Folder {
     /// Whether this is a package of this repository and of none below.
     fn is_its_package(&self, bucket: &Bucket, repository: &RepositoryDir, at: usize) -> bool {
         let (key, href) = (self.listed.key(at), self.listed.href(at));
-        let located = bucket.locator.locate(&key[bucket.policy.folders.repo.len() + 1..]);
+        let located = bucket.policy.folders.below_repo(&key).and_then(|path| bucket.locator.locate(path));
         let is_its =
             located.is_some_and(|(dir, href)| dir == *repository && href.to_ascii_lowercase().ends_with(".rpm"));
         let is_below = || generations::folders(href).any(|folder| self.nested.contains(folder));

@@ -180,8 +180,8 @@ fn refuse_elsewhere(bucket: &Bucket, repository: &RepositoryDir, elsewhere: &Nam
     }
     Err(Error::new(ErrorKind::Corrupt, format!("taking over {repository}"))
         .because(format!(
-            "its metadata names files that are not below {}/ of this bucket: {elsewhere}",
-            bucket.policy.folders.repo
+            "its metadata names files that are not below {} of this bucket: {elsewhere}",
+            bucket.policy.folders.repo_shown()
         ))
         .hint(
             "nothing was changed; if they are addresses of this bucket, name it in public-url; else put the files into \
@@ -196,8 +196,7 @@ fn drop_records(bucket: &Bucket, repository: &RepositoryDir, folder: &Folder, re
         if Document::ALL.iter().any(|document| document.name() == record.kind) {
             return true;
         }
-        let public_urls = &bucket.policy.mirrors.public_urls;
-        let place = href::normal(repository, public_urls, record.base.as_deref(), &record.href);
+        let place = href::place(repository, &bucket.policy, record.base.as_deref(), &record.href);
         let why = match place.filter(|place| !href::is_outside(place)) {
             None => "is not below the repository",
             Some(place) if !folder.holds(&place) => "is missing",
@@ -369,7 +368,7 @@ async fn may_be_offered(
     entry: &Entry<'_>,
     now: Timestamp,
 ) -> Result<bool> {
-    let path = object.key[bucket.policy.folders.repo.len() + 1..].to_owned();
+    let path = object.key[bucket.policy.folders.repo_prefix().len()..].to_owned();
     let dropped = Dropped { path, object };
     if gate.is_let_in(&dropped, (&entry.name, Some(entry.pkgid())), &dropped.path).await? {
         return Ok(true);
@@ -388,7 +387,7 @@ async fn examined(
     there: There,
 ) -> Result<Option<Found>> {
     let There { href, is_beside, object } = there;
-    let path = object.key[bucket.policy.folders.repo.len() + 1..].to_owned();
+    let path = object.key[bucket.policy.folders.repo_prefix().len()..].to_owned();
     if !key::is_publishable_path(&path) {
         tracing::warn!(key = object.key, "left out of the repository: no package can be published under this name");
         return Ok(None);

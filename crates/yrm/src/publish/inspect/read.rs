@@ -373,6 +373,9 @@ impl Inspector {
                 "the key has a hidden name, a backslash, a folder named *.rpm, or a code point that XML lacks",
             ));
         }
+        if let Some(folder) = self.bucket.policy.folders.apart(path) {
+            return Err(bad(&format!("the repository is the bucket's root, and `{folder}` is a folder of yrm there")));
+        }
         let Some((repository, href)) = self.bucket.locator.locate(path) else {
             let message = format!("{path} lies in no folder that is a repository");
             return Err(Stop::Reject(Reason::NoRepository, message));

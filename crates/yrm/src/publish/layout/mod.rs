@@ -33,7 +33,6 @@ use super::pass::{Pass, Unwatched};
 use super::settlement::Settlement;
 use super::{Publisher, RunId, commit};
 use crate::bucket::generations;
-use crate::bucket::listing::list_all;
 use crate::bucket::locate::Locator;
 use crate::bucket::observe::{Observed, observe};
 use crate::bucket::report::{LayoutChange, Operation, PackagesOf, Report};
@@ -42,7 +41,7 @@ use crate::bucket::state::{State, is_sealed};
 use crate::config::Repositories;
 use crate::config::shape::{layout_of, layout_text};
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::key::{Key, MirrorFolder, RepositoryDir};
+use crate::store::key::{Key, RepositoryDir, is_own_folder};
 use crate::store::settle;
 
 /// Times that repositories are sealed before others are made of them. Once is enough, but for others at the same change.
@@ -95,9 +94,9 @@ impl Publisher {
             return Ok(());
         }
         let layouts = Layouts {
-            from: locator(shape.layout())?,
-            to: Locator::new(to)?,
-            given_up: finish::given_up(shape, &text).iter().map(|text| locator(text)).collect::<Result<_>>()?,
+            from: self.locator(shape.layout())?,
+            to: Locator::new(to)?.within(&self.bucket.policy.folders),
+            given_up: finish::given_up(shape, &text).iter().map(|text| self.locator(text)).collect::<Result<_>>()?,
         };
         let found = self.look_around(&layouts, run).await?;
         let plan = Plan::of(&found, &layouts);
@@ -204,15 +203,13 @@ impl Publisher {
     /// What is published, by which layout, and what lies there.
     async fn look_around(&self, layouts: &Layouts, run: RunId) -> Result<Found> {
         let bucket = &self.bucket;
-        let root = format!("{}/", bucket.policy.folders.repo);
+        let root = bucket.policy.folders.repo_prefix();
         let mut found = Found::default();
         let mut with_repomd = BTreeSet::new();
-        for object in list_all(bucket.store.as_ref(), &root).await? {
+        for object in bucket.list_repo(&root).await? {
             let Some(path) = object.key.strip_prefix(&root) else { continue };
             if let Some(dir) = path.strip_suffix("repodata/repomd.xml") {
-                let is_of_a_mirror =
-                    dir.trim_end_matches('/').rsplit('/').next().and_then(MirrorFolder::parse).is_some();
-                with_repomd.extend((!is_of_a_mirror).then(|| RepositoryDir::new(dir)));
+                with_repomd.extend((!is_own_folder(dir)).then(|| RepositoryDir::new(dir)));
             } else if path.to_ascii_lowercase().ends_with(".rpm") {
                 found.files.push(path.to_owned());
             }
@@ -234,6 +231,14 @@ impl Publisher {
             place.insert(repository);
         }
         Ok(found)
+    }
+
+    /// A layout, as it is written in the settings.
+    fn locator(&self, text: &str) -> Result<Locator> {
+        let layout = layout_of(text).map_err(|complaint| {
+            Error::new(ErrorKind::Corrupt, format!("reading the layout {text:?}")).because(complaint.message)
+        })?;
+        Ok(Locator::new(&layout)?.within(&self.bucket.policy.folders))
     }
 
     /// The records of other files (groups, advisories, modules) that come with packages; the files are copied.
@@ -268,13 +273,6 @@ struct Laying {
     run: RunId,
     began: Instant,
     id: Ulid,
-}
-
-fn locator(text: &str) -> Result<Locator> {
-    let layout = layout_of(text).map_err(|complaint| {
-        Error::new(ErrorKind::Corrupt, format!("reading the layout {text:?}")).because(complaint.message)
-    })?;
-    Locator::new(&layout)
 }
 
 fn giver(state: &State) -> Giver {

@@ -13,7 +13,6 @@ use crate::bucket::blocks::{Blocks, Looked, Purge};
 use crate::bucket::catalog::Entry;
 use crate::bucket::history::{self, Range};
 use crate::bucket::href::is_outside;
-use crate::bucket::listing::list_all;
 use crate::bucket::observe::load_catalog;
 use crate::bucket::report::{Mark, Marked, Operation, Report, TakenOut};
 use crate::bucket::state::{Current, State};
@@ -81,7 +80,7 @@ async fn to(bucket: &Bucket, state: State, revision: u64, now: Timestamp) -> Res
         return Err(purged(purge));
     }
     let prefix = key::repository_prefix(&bucket.policy.folders, &repository);
-    let listed = list_all(bucket.store.as_ref(), &prefix).await?;
+    let listed = bucket.list_repo(&prefix).await?;
     let there: HashSet<&str> = listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)).collect();
     let hrefs = (0..catalog.entries.len()).map(|at| catalog.entries.href(at));
     let files = repomd.records.iter().map(|record| record.href.as_str());

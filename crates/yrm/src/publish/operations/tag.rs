@@ -15,7 +15,6 @@ use super::hold::Word;
 use super::rollback::near_enough;
 use crate::bucket::catalog::FileLayout;
 use crate::bucket::href::is_outside;
-use crate::bucket::listing::list_all;
 use crate::bucket::mirrorlist::{REPOMD, SIGNATURE};
 use crate::bucket::observe::{load_catalog, read_published};
 use crate::bucket::report::{Mark, Marked};
@@ -141,7 +140,7 @@ async fn is_current(bucket: &Bucket, repository: &RepositoryDir, state: &State) 
 async fn refuse_incomplete(bucket: &Bucket, state: &State) -> Result<()> {
     let repository = &state.repository;
     let prefix = key::repository_prefix(&bucket.policy.folders, repository);
-    let listed = list_all(bucket.store.as_ref(), &prefix).await?;
+    let listed = bucket.list_repo(&prefix).await?;
     let there: HashSet<&str> = listed.iter().filter_map(|object| object.key.strip_prefix(&prefix)).collect();
     let entries = &state.catalog.entries;
     let gone = (0..entries.len()).map(|at| entries.href(at)).find(|href| !is_outside(href) && !there.contains(href));

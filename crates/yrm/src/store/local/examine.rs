@@ -69,7 +69,8 @@ fn file_systems(tree: &Tree, folders: &Folders) -> Result<ProbeRow> {
     let name = "what is written is put in place by a rename";
     let mut apart = Vec::new();
     for name in [folders.inbox.as_str(), folders.repo.as_str(), QUARANTINE_PREFIX.trim_end_matches('/')] {
-        if let Some(folder) = folder(tree, name)?
+        if !name.is_empty()
+            && let Some(folder) = folder(tree, name)?
             && is_apart(tree, &folder)?
         {
             apart.push(format!("{name}/"));
@@ -103,7 +104,8 @@ fn readers(tree: &Tree, folders: &Folders) -> Result<ProbeRow> {
     let closed_at = if closed(&root) {
         Some("the bucket's own folder".to_owned())
     } else {
-        folder(tree, &folders.repo)?.filter(closed).map(|_| format!("{}/", folders.repo))
+        let own = if folders.repo.is_empty() { None } else { folder(tree, &folders.repo)? };
+        own.filter(closed).map(|_| folders.repo_shown())
     };
     Ok(match closed_at {
         None => ProbeRow { name, ok: true, seen: "its folders let others in".to_owned() },

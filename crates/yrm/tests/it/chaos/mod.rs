@@ -5,12 +5,13 @@
 //! chaos` the long one (docs/guarantees.md).
 //!
 //! `judge` checks every write; `stories` are broken at every call by `every_call`; in `seeds` several
-//! publishers, uploaders and an operator do as they like; in `pairs` they sign and race; in `shapes` one of them has other settings than the bucket; in `layouts` the layout changes among all that; `storms` take the store away for a while.
+//! publishers, uploaders and an operator do as they like; in `pairs` they sign and race; in `shapes` one of them has other settings than the bucket; in `layouts` the layout changes among all that; in `rooted` the repository is the bucket's root; `storms` take the store away for a while.
 
 mod every_call;
 mod judge;
 mod layouts;
 mod pairs;
+mod rooted;
 mod seeds;
 mod shapes;
 mod stories;

@@ -25,10 +25,11 @@ use yrm::publish::settings::own;
 use yrm::publish::{Publisher, RunId, Unwatched, operations};
 use yrm::store::fault::{FaultStore, Script};
 use yrm::store::memory::MemoryStore;
-use yrm::store::{Attributes, PutIf, Store as _};
+use yrm::store::{Attributes, PutIf, Store};
 
 use super::judge::mirrors::PUBLIC_URL;
 use super::judge::{Judge, Seat, Who};
+use super::rooted::Rooted;
 
 /// When the story begins, by the store's clock: long after now. The keys' signatures on themselves are made by
 /// the wall's clock, and have to count in the story.
@@ -46,6 +47,8 @@ pub(crate) const GRACE: Duration = Duration::from_hours(6);
 pub(crate) const RETIRED_AFTER: Duration = Duration::from_hours(2);
 
 thread_local! {
+    /// Whether the repository of this thread's stories is the bucket's root.
+    pub(crate) static AT_ROOT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// When this thread's story began, in its own time.
     static BEGAN: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
 }
@@ -215,7 +218,12 @@ impl World {
             policy.repositories = layout;
         }
         policy.mirrors.on &= !self.mirrors_off.load(Ordering::Relaxed);
-        let publisher = Publisher::new(Arc::clone(&store) as _, policy).unwrap();
+        let mut seen: Arc<dyn Store> = Arc::clone(&store) as _;
+        if AT_ROOT.get() {
+            policy.folders.repo.clear();
+            seen = Arc::new(Rooted(seen));
+        }
+        let publisher = Publisher::new(seen, policy).unwrap();
         let publisher = publisher.with_signer((self.signing.is_on() && other.is_none()).then(signer));
         seat.goes_by(own(publisher.bucket()));
         (publisher.sharing(self.shares()), store, seat)

@@ -15,6 +15,7 @@ mod mirrored;
 mod modules;
 mod orphans;
 mod races;
+mod rooted;
 mod run;
 mod scale;
 mod settings;

@@ -27,19 +27,19 @@ pub(super) async fn published(policy: Policy, dir: &str, count: usize) -> World 
 }
 
 pub(super) async fn repomd_of(world: &World, dir: &str) -> Repomd {
-    Repomd::read(&world.bytes(&format!("repo/{dir}repodata/repomd.xml")).await.unwrap()).unwrap()
+    Repomd::read(&world.bytes(&(world.folder(dir) + "repodata/repomd.xml")).await.unwrap()).unwrap()
 }
 
 pub(super) async fn put_repomd(world: &World, dir: &str, repomd: &Repomd) {
-    put(world.memory.as_ref(), &format!("repo/{dir}repodata/repomd.xml"), repomd.write()).await;
+    put(world.memory.as_ref(), &(world.folder(dir) + "repodata/repomd.xml"), repomd.write()).await;
 }
 
 /// The same as if something else had written its metadata, each document's text changed on the way.
-async fn rewritten(mut world: World, dir: &str, change: impl Fn(Document, String) -> String) -> World {
+pub(super) async fn rewritten(mut world: World, dir: &str, change: impl Fn(Document, String) -> String) -> World {
     let before = repomd_of(&world, dir).await;
     rewrite(&world, dir, change).await;
     for record in before.records {
-        world.remove(&format!("repo/{dir}{}", record.href)).await;
+        world.remove(&(world.folder(dir) + &record.href)).await;
     }
     forget(&mut world).await;
     world
@@ -50,14 +50,14 @@ pub(super) async fn rewrite(world: &World, dir: &str, change: impl Fn(Document, 
     let mut repomd = repomd_of(world, dir).await;
     for document in Document::ALL {
         let record = repomd.records.iter_mut().find(|record| record.kind == document.name()).unwrap();
-        let file = world.bytes(&format!("repo/{dir}{}", record.href)).await.unwrap();
+        let file = world.bytes(&(world.folder(dir) + &record.href)).await.unwrap();
         let text = String::from_utf8(decompress(&file, 1 << 20).unwrap().into_owned()).unwrap();
         let text: String = text.split_inclusive('\n').filter(|line| !line.contains("generation")).collect();
         let text = change(document, text);
         record.href = format!("repodata/{}.xml", document.name());
         record.checksum = AnyChecksum::sha256(Sha256::of(text.as_bytes()));
         record.size = Some(text.len() as u64);
-        put(world.memory.as_ref(), &format!("repo/{dir}{}", record.href), text).await;
+        put(world.memory.as_ref(), &(world.folder(dir) + &record.href), text).await;
     }
     put_repomd(world, dir, &repomd).await;
 }

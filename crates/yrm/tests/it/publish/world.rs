@@ -84,6 +84,11 @@ impl World {
         Publisher::new(Arc::clone(&self.memory) as Arc<dyn Store>, self.policy.clone()).unwrap()
     }
 
+    /// One that goes by this.
+    pub(crate) fn another_by(&self, policy: Policy) -> Publisher {
+        Publisher::new(Arc::clone(&self.memory) as Arc<dyn Store>, policy).unwrap()
+    }
+
     /// The same bucket after a restart.
     pub(crate) fn restart(&mut self) {
         self.publisher = Publisher::new(Arc::clone(&self.hooked) as Arc<dyn Store>, self.policy.clone()).unwrap();
@@ -124,9 +129,14 @@ impl World {
         self.memory.keys().into_iter().filter(|key| key.starts_with("inbox/")).collect()
     }
 
+    /// What the keys of the repository at `dir` begin with.
+    pub(crate) fn folder(&self, dir: &str) -> String {
+        self.policy.folders.repo_prefix() + dir
+    }
+
     /// The packages a client sees in the repository at `dir` (`""`, or `el9/`).
     pub(crate) async fn packages(&self, dir: &str) -> Vec<Package<'static>> {
-        let folder = format!("repo/{dir}");
+        let folder = self.folder(dir);
         let repomd = self.bytes(&format!("{folder}repodata/repomd.xml")).await.unwrap();
         let repomd = Repomd::read(&repomd).unwrap();
         let mut files = Vec::new();

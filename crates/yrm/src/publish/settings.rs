@@ -158,7 +158,11 @@ async fn fits_what_anybody_made(bucket: &Bucket) -> Result<()> {
         return fits(bucket, &ours);
     }
     let there = generations::of_others(bucket).await?;
-    if there.is_empty() || there.iter().any(|repository| bucket.locator.names(repository)) {
+    // What lies in a folder that was named as a repository may be another one in it. That one repository holds all is
+    // what nobody need say.
+    let is_in = |repository: &RepositoryDir| bucket.locator.locate(&repository.path_of("any.rpm")).is_some();
+    let is_meant = |repository| bucket.locator.names(repository) || !bucket.locator.is_single() && is_in(repository);
+    if there.is_empty() || there.iter().any(is_meant) {
         return Ok(());
     }
     let named: Vec<String> = there.iter().take(5).map(ToString::to_string).collect();

@@ -110,8 +110,8 @@ async fn many_folders_cost_what_they_hold() {
     }
     assert_linear(costs[0], costs[1], "calls");
     // 37 before what belongs to no repository was swept once for all of them. One is a look at what is blocked, and one
-    // at what is tagged.
-    assert!(costs[1].1 <= 250 * 32, "{costs:?}");
+    // at what is tagged. A few are made once for all: the settings, and what is there already.
+    assert!(costs[1].1 <= 250 * 31 + 25, "{costs:?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -139,9 +139,10 @@ async fn a_package_s_calls_do_not_wait_for_each_other_s() {
     let (_, asked) = run(&memory, Policy { concurrency: 32, ..policy() }).await;
     // The inbox, the header, repomd.xml, its signature and two listings, the copy, the files, the switch,
     // the look for a receipt, receipt and inbox, then the sweep and the history: one after the other. Before the first
-    // change of a bucket also its settings, what is published already, and both puts of the settings. And what is blocked.
+    // change of a bucket also its settings, what is published already, by us and by others, and both puts of the settings. And what is
+    // blocked.
     let rounds = asked.took.as_millis() / CALL.as_millis();
-    assert!(rounds <= 25, "{rounds} rounds for {} calls", asked.total);
+    assert!(rounds <= 26, "{rounds} rounds for {} calls", asked.total);
 }
 
 /// Calls that must not follow each other at any distance: while hundreds wait their turn, a signature and its

@@ -12,6 +12,7 @@ use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use tokio::sync::Notify;
 use yrm::config::Repositories;
+use yrm::error::ErrorKind;
 use yrm::store::fault::{Call, Fate, Turn};
 use yrm::store::key::RepositoryDir;
 use yrm::upkeep::sweep;
@@ -165,7 +166,11 @@ async fn meanwhile(world: &World) {
         let (repository, hrefs) = (repository.to_owned(), vec![href.to_owned()]);
         let run = world.run_id(jiff::SignedDuration::ZERO);
         let who = Who::Removing { repository: repository.clone(), hrefs: hrefs.clone() };
-        world.calm(who).remove(&RepositoryDir::new(&repository), hrefs, run).await.unwrap();
+        let removed = world.calm(who).remove(&RepositoryDir::new(&repository), hrefs, run).await;
+        // Where repomd.xml is damaged, until the watch has mended it.
+        if let Err(error) = removed {
+            assert_eq!(error.kind(), ErrorKind::Corrupt, "{}", error.chain());
+        }
     }
 }
 

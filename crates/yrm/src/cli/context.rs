@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use super::output::Output;
 use crate::aws;
-use crate::bucket::Bucket;
+use crate::bucket::locate::naming;
 use crate::bucket::report::Report;
 use crate::bucket::settings::load;
-use crate::config::shape::{SIGNING_KEYS, settings_of_buckets};
+use crate::bucket::{Bucket, generations};
+use crate::config::shape::{SIGNING_KEYS, layout_text, settings_of_buckets};
 use crate::config::{BucketUrl, Config, Difference, LogFormat, Low, Policy, Rule, Shape, Signs};
 use crate::datadog::Datadog;
 use crate::error::{Error, ErrorKind, Result};
@@ -95,9 +96,20 @@ impl Context {
         let shape = shape(store.as_ref(), purpose).await?;
         let config = match &shape {
             Some(shape) => self.start(&joined(&self.low, shape, purpose)?)?,
-            None => self.start(&self.low)?,
+            None => self.start(&self.laid_out(&store).await?)?,
         };
         Ok(Opened { config, store })
+    }
+
+    /// What was typed, for a bucket without settings: with the layout of what lies there, if it is to go by that.
+    pub(super) async fn laid_out(&self, store: &Arc<dyn Store>) -> Result<Low> {
+        if !self.low.goes_by_what_is_there() {
+            return Ok(self.low.clone());
+        }
+        let (config, _) = Config::of(&self.low)?;
+        let policy = Policy { trust: config.policy.trust.without_keys(), ..config.policy };
+        let there = generations::there(&Bucket::new(Arc::clone(store), policy)?).await?;
+        Ok(if there.is_empty() { self.low.clone() } else { self.low.laid_out(&layout_text(&naming(&there))) })
     }
 
     /// Opens the store alone: for what the bucket's settings have no say in.

@@ -16,6 +16,7 @@ use crate::bucket::report::{Operation, Report};
 use crate::bucket::settings::{self, SettingsChange, Stored, signs};
 use crate::bucket::{Bucket, generations};
 use crate::config::shape::{Change, Changed, SIGNING_KEYS, settings_of_buckets};
+use crate::config::parse::AUTO;
 use crate::config::{Config, Policy, Shape, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::RunId;
@@ -170,20 +171,20 @@ fn asked(key: &str, value: Option<&String>, how: &How) -> Change {
 }
 
 /// What the bucket keeps, or else what this machine's first change would store.
-async fn present(context: &Context, store: &dyn Store) -> Result<(Option<Stored>, Shape)> {
-    let stored = settings::load(store).await?;
+async fn present(context: &Context, store: &Arc<dyn Store>) -> Result<(Option<Stored>, Shape)> {
+    let stored = settings::load(store.as_ref()).await?;
     if let Some(stored) = stored {
         let shape = stored.shape.clone();
         return Ok((Some(stored), shape));
     }
-    let (config, _) = Config::of(&context.low)?;
+    let (config, _) = Config::of(&context.laid_out(store).await?)?;
     let signer = signer(&config).await?;
     Ok((None, Shape::of(&config.policy, &signs(signer.as_ref()))))
 }
 
 async fn show(args: &ShowArgs, context: &Context) -> Result<u8> {
     let store = context.store().await?;
-    let (stored, shape) = present(context, store.as_ref()).await?;
+    let (stored, shape) = present(context, &store).await?;
     let whole = settings_of_buckets().map(|setting| Row {
         setting: setting.name.to_owned(),
         folder: None,
@@ -225,8 +226,13 @@ fn human(shown: &BucketSettings, width: Width) -> String {
 
 async fn set(asked: Change, how: &How, context: &Context) -> Result<u8> {
     let store = context.store().await?;
-    let (stored, before) = present(context, store.as_ref()).await?;
+    let (stored, before) = present(context, &store).await?;
     let doing = || format!("changing {} of the bucket", asked.key);
+    if asked.key == LAYOUT && asked.value.as_deref() == Some(AUTO) {
+        return Err(Error::new(ErrorKind::Config, doing())
+            .because("auto is for the first writer of a bucket, and is settled by it")
+            .hint("nothing was changed; name the layout: single, per-folder, depth=N, or globs"));
+    }
     let after = before.changed(&asked).map_err(|complaint| {
         let error = Error::new(ErrorKind::Config, doing()).because(complaint.message);
         match complaint.hint {

@@ -259,6 +259,9 @@ impl Low {
         for setting in settings_of_buckets().filter(|setting| wanted.contains(&setting.name)) {
             let Some(text) = shape.stated(setting.name) else { continue };
             match self.get(setting.name) {
+                Some(Value { text: own, .. }) if setting.name == "repositories" && own == parse::AUTO => {
+                    low.set(setting, text, Source::Bucket);
+                }
                 Some(Value { source, .. }) if *source > Source::Bucket && setting.scope != Scope::Places => {}
                 // Files are this machine's, beside the bucket's folders.
                 Some(Value { text: own, source }) if *source > Source::Bucket => {
@@ -272,6 +275,21 @@ impl Low {
         if low.rules_source == Source::Default && !shape.folders.is_empty() {
             low.rules = shape.folders.iter().map(of_folders).collect();
             low.rules_source = Source::Bucket;
+        }
+        low
+    }
+
+    /// Whether the layout is to go by what is there.
+    pub fn goes_by_what_is_there(&self) -> bool {
+        self.get("repositories").is_some_and(|value| value.text == parse::AUTO)
+    }
+
+    /// The same with this layout, for a bucket that has no settings yet.
+    #[must_use]
+    pub fn laid_out(&self, layout: &str) -> Self {
+        let mut low = self.clone();
+        if let (Some(setting), Some(value)) = (settings::setting("repositories"), self.get("repositories")) {
+            low.set(setting, layout, value.source.clone());
         }
         low
     }

@@ -242,12 +242,17 @@ fn is_plain_path(path: &str) -> bool {
     !path.chars().any(char::is_control) && path.split('/').all(|segment| !matches!(segment, "" | "." | ".."))
 }
 
+/// The layout that goes by what is there: that of the bucket's settings, or, in a bucket without, of the repositories that
+/// another program made.
+pub const AUTO: &str = "auto";
+
 /// `single`, `per-folder`, `depth=N`, or globs separated by commas.
 pub fn repositories(text: &str) -> Parsed<Repositories> {
     const DEEPEST: u64 = 32;
     match text {
         "single" => return Ok(Repositories::Single),
-        "per-folder" => return Ok(Repositories::Depth(1)),
+        // Whoever opens a bucket says "auto" in other words first; where there is nothing to go by it is this.
+        "per-folder" | AUTO => return Ok(Repositories::Depth(1)),
         _ => {}
     }
     if let Some(levels) = text.strip_prefix("depth=") {
@@ -258,7 +263,7 @@ pub fn repositories(text: &str) -> Parsed<Repositories> {
     for glob in &globs {
         if !is_plain_path(glob) {
             return Err(Complaint::new(format!("{glob:?} is not a folder's glob"))
-                .hint("write single, per-folder, depth=N, or globs such as el9/*,el8/*"));
+                .hint("write single, per-folder, depth=N, auto, or globs such as el9/*,el8/*"));
         }
         if let Err(error) = globset::GlobBuilder::new(glob).literal_separator(true).build() {
             return Err(Complaint::new(format!("{glob:?} is not a glob: {}", error.kind())));

@@ -106,9 +106,10 @@ pub const SETTINGS: &[Setting] = &[
     Setting::new(
         "repositories",
         Group::Repositories,
-        "single|per-folder|depth=N|GLOB,…",
+        "single|per-folder|depth=N|auto|GLOB,…",
         "Which folders are repositories: one for everything, every first-level folder, every folder N levels down, \
-         or every folder that a glob matches (el9/*).",
+         or every folder that a glob matches (el9/*). auto is what the bucket says, or, before its first change, where \
+         repodata/ lies, and per-folder where it lies nowhere.",
     )
     .of_the_bucket()
     .default("single"),

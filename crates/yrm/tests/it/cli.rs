@@ -79,7 +79,7 @@ fn config_init_writes_a_sound_file_once() {
 }
 
 #[test]
-fn paths_in_the_file_are_relative_to_its_folder_and_others_to_the_working_directory() {
+fn key_paths_are_relative_to_the_shell() {
     let directory = TempDir::new().unwrap();
     let (conf, work) = (directory.path().join("conf"), directory.path().join("work"));
     std::fs::create_dir_all(conf.join("bucket/inbox")).unwrap();

@@ -122,6 +122,15 @@ fn what_one_command_prints_for_a_package_every_other_takes() {
 }
 
 #[test]
+fn revision_is_a_string_in_check_and_a_number_elsewhere() {
+    let folder = bucket_with(&["dev/a-1.rpm"]);
+    let at = folder.path();
+    let [check, status] = ["check", "status"].map(|verb| json(at, &[verb])["repositories"][0]["revision"].clone());
+    assert!(check.is_u64() && check == status, "{check} {status}");
+    assert_eq!(json(at, &["repo", "log", "--in", "dev"])[0]["revision"], check);
+}
+
+#[test]
 fn what_is_shown_of_pruning_goes_by_the_buckets_own_rules() {
     let folder = bucket_with(&["dev/a-1.rpm", "prod/a-1.rpm"]);
     let at = folder.path();

@@ -98,7 +98,7 @@ fn a_dry_run_of_publish_reads_the_files_and_ends_as_the_real_one_would() {
 }
 
 #[test]
-fn a_removal_with_an_unknown_path_is_refused_alike_by_dry_run_and_real_one_and_does_nothing() {
+fn dry_run_of_remove_accepts_unknown_paths() {
     let folder = bucket_with(&["a.rpm", "b.rpm"]);
     let at = folder.path();
     let before = fs::read(at.join("b/repo/repodata/repomd.xml")).unwrap();
@@ -180,7 +180,7 @@ fn status_says_that_the_folder_clients_install_from_is_not_there() {
 }
 
 #[test]
-fn a_package_is_promoted_into_a_folder_that_ends_with_a_slash_under_its_own_name() {
+fn promote_to_a_folder_says_copy_in_progress() {
     let folder = folders_with(&["dev/sub/a.rpm"]);
     let at = folder.path();
     json(at, &["package", "promote", "dev/sub/a.rpm", "--to", "prod/"]);

@@ -201,7 +201,7 @@ fn assert_in_words(text: &str) {
 }
 
 #[tokio::test]
-async fn what_s3_answers_is_told_in_words() {
+async fn slowdown_says_did_not_answer() {
     let (bucket, store) = bucket().await;
     for (kind, expected) in
         [("slowdown", "asks for fewer requests (SlowDown)"), ("403", "AccessDenied"), ("500", "Internal")]

@@ -152,7 +152,7 @@ async fn the_service_publishes_answers_stops_within_ten_seconds_and_remembers() 
 }
 
 #[test]
-fn a_hangup_opens_the_log_file_anew_and_ends_nothing() {
+fn sighup_ends_the_service() {
     let directory = TempDir::new().unwrap();
     let (log, moved) = (directory.path().join("yrm.log"), directory.path().join("yrm.log.1"));
     let published = |path: &Path| {

@@ -74,6 +74,21 @@ fn anchor(heading: &str) -> String {
 }
 
 #[test]
+fn history_keeps_500_and_receipts_30_days_undocumented() {
+    let (bucket, audit) = (read("docs/reference/bucket.md"), read("docs/tasks/audit.md"));
+    assert!(audit.contains("history-days") && bucket.contains("30 days"));
+}
+
+#[test]
+fn sync_delete_is_recommended_for_private_clients() {
+    // Its listing copies repomd.xml before packages that sort later, and takes away what clients still read.
+    for page in documents() {
+        let text = fs::read_to_string(&page).unwrap();
+        assert!(!text.contains("s3 sync --delete"), "{}", page.display());
+    }
+}
+
+#[test]
 fn every_link_leads_somewhere() {
     let mut dead = Vec::new();
     for document in documents() {

@@ -171,7 +171,7 @@ async fn an_upload_that_came_after_the_dry_run_waits_for_the_next_run() {
 }
 
 #[tokio::test]
-async fn promote_prunes_nothing_in_the_target() {
+async fn promote_prunes_the_target() {
     let retention = Some(Retention { keep_at_least: 1, older_than: DAY });
     let world = World::new(Policy { repositories: Repositories::Depth(1), retention, ..policy() });
     for (path, version) in [("prod/tool-1.rpm", "1"), ("prod/tool-2.rpm", "2"), ("dev/tool-3.rpm", "3")] {
@@ -204,7 +204,7 @@ async fn a_promotion_into_two_repositories_is_one_record_with_both() {
 
 /// A fifth is what may leave without a look, and one or two packages.
 #[tokio::test]
-async fn more_than_a_fifth_leaves_only_when_somebody_looked_or_allows_it() {
+async fn allow_shrink_guards_only_rereads() {
     let world = World::new(policy());
     for at in 0..10 {
         world.drop_rpm(&format!("tool-{at}.rpm"), &rpm("tool", &at.to_string())).await;

@@ -347,6 +347,17 @@ async fn what_lies_elsewhere_is_refused_by_name_before_anything_is_changed() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn adoption_is_silent_and_publishes_unlisted_files() {
+    let world = rewritten(published(policy(), "", 8).await, "", without("p5")).await;
+    world.remove("repo/p6.rpm").await;
+    let report = publish_one_more(&world, "").await;
+    let told = adoption(&report);
+    assert_eq!((told.packages, told.missing.count, told.not_offered.count), (6, 1, 1), "{told}");
+    let hrefs = world.hrefs("").await;
+    assert!(!hrefs.contains(&"p5.rpm".to_owned()) && !hrefs.contains(&"p6.rpm".to_owned()), "{hrefs:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_missing_is_named() {
     let world = rewritten(published(policy(), "", 8).await, "", unchanged).await;
     world.remove("repo/p6.rpm").await;
@@ -456,7 +467,7 @@ async fn one_repository_s_trouble_does_not_blind_check_for_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn nothing_is_pruned_with_what_is_taken_over() {
+async fn first_run_prunes_what_it_adopts() {
     let pruning = Policy { retention: Some(Retention { keep_at_least: 1, older_than: DAY }), ..policy() };
     let world = World::new(pruning.clone());
     world.drop_rpm("a-1.rpm", &rpm("a", "1")).await;

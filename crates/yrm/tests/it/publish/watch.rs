@@ -182,7 +182,7 @@ async fn no_revision_is_numbered_as_one_before_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn there_is_a_way_back_to_the_revision_before_yrm() {
+async fn no_way_back_to_the_revision_before_yrm() {
     // Another program's repository, with three packages and a file that yrm only passes on.
     let mut foreign = published(policy(), "", 3).await;
     put(foreign.memory.as_ref(), "repo/repodata/comps.xml", "<comps/>").await;

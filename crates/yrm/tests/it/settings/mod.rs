@@ -1,5 +1,7 @@
 //! The bucket knows its own settings: who differs from them writes nothing. By the program, as people and cron call it.
 
+mod auto;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -295,6 +295,7 @@ impl Judge {
             let Some(last) = generations.last() else { continue };
             let all = last.packages.values().collect::<Vec<_>>();
             let due = last.packages.iter().filter(|(_, named)| may_retire(named, &all, rule, until));
+            let due = due.filter(|(_, named)| !self.is_held(repository, named));
             overdue.extend(due.map(|(href, _)| format!("{repository}/{href}")));
         }
         overdue

@@ -48,6 +48,14 @@ impl Judge {
         broken
     }
 
+    /// Whether somebody, or a rollback, holds a package: then it may stay although it is old.
+    pub(super) fn is_held(&self, repository: &str, named: &Named) -> bool {
+        let folder = if repository.is_empty() { String::new() } else { format!("{repository}/") };
+        let holds = self.document(&format!(".yrm/holds/{folder}holds.json"));
+        let pkgid = named.sha256.to_string();
+        holds["holds"].as_array().into_iter().flatten().any(|hold| hold["pkgid"] == pkgid.as_str())
+    }
+
     /// Whether somebody has asked for these bytes to be deleted at once.
     pub(super) fn is_purged(&self, key: &str) -> bool {
         let blocks = self.document(".yrm/blocks.json");

@@ -3,6 +3,7 @@
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use crate::config::Folders;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::key::RepositoryDir;
 
@@ -17,6 +18,12 @@ pub fn path(repository: &str, href: &str) -> String {
 /// What of a path lies below a folder that ends in a slash; `/` is above all.
 pub fn below<'p>(path: &'p str, folder: &str) -> Option<&'p str> {
     path.strip_prefix(folder.trim_start_matches('/')).filter(|rest| !rest.is_empty())
+}
+
+/// A path below `repo/` as it was typed, without the name of that folder in front.
+pub fn bare<'t>(folders: &Folders, text: &'t str) -> &'t str {
+    let text = text.strip_prefix("./").unwrap_or(text).trim_start_matches('/');
+    text.strip_prefix(&folders.repo_prefix()).unwrap_or(text)
 }
 
 /// A pattern for packages: `foo`, `foo-1.2*`, `*.src`, `el9/x86_64/foo-*`. Large and small letters are the same.

@@ -11,7 +11,7 @@ use super::summary::summary;
 use super::which::{Rules, Which, opened_to_change};
 use crate::bucket::blocks::Blocks;
 use crate::bucket::meant;
-use crate::bucket::naming::PackageGlob;
+use crate::bucket::naming::{PackageGlob, bare};
 use crate::bucket::{Bucket, contents, generations};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::Publisher;
@@ -106,11 +106,7 @@ async fn change(args: &BlockArgs, context: &Context, blocks: bool) -> Result<u8>
 
 /// What was typed, as it is kept.
 fn wanted(bucket: &Bucket, patterns: &[String], folders: &[String]) -> Result<Vec<Blocking>> {
-    let repo = bucket.policy.folders.repo_prefix();
-    let bare = |text: &str| {
-        let text = text.strip_prefix("./").unwrap_or(text).trim_start_matches('/');
-        text.strip_prefix(&repo).unwrap_or(text).to_owned()
-    };
+    let bare = |text: &str| bare(&bucket.policy.folders, text).to_owned();
     let folder = |text: &String| {
         let folder = bare(&format!("{}/", text.trim_end_matches('/'))).trim_end_matches('/').to_owned();
         let is_root = folder.is_empty() || folder == ".";
@@ -190,9 +186,7 @@ pub(super) async fn not_purged(bucket: &Bucket, texts: &[String]) -> Result<Vec<
     let blocks = Blocks::of(bucket).await?;
     let mut all = Vec::with_capacity(texts.len());
     for text in texts {
-        let bare = text.trim_start_matches('/');
-        let bare = bare.strip_prefix(&bucket.policy.folders.repo_prefix()).unwrap_or(bare);
-        let glob = PackageGlob::new(bare)?;
+        let glob = PackageGlob::new(bare(&bucket.policy.folders, text))?;
         let was = blocks.purges.iter().any(|purge| {
             let path = purge.repository.path_of(&purge.href);
             purge.done.is_none() && (glob.fits(&purge.nevra, &path) || glob.fits(&purge.nevra, &purge.href))

@@ -7,6 +7,7 @@ use super::context::{Context, DONE};
 use super::summary::summary;
 use super::which::{Rules, opened_to_change};
 use crate::bucket::Bucket;
+use crate::bucket::naming::bare;
 use crate::error::Result;
 use crate::publish::{Publisher, RunId};
 
@@ -59,10 +60,5 @@ pub(super) async fn give_up(args: &DropFileArgs, context: &Context) -> Result<u8
 
 /// Paths below `repo/`, without the name of that folder in front.
 fn below(bucket: &Bucket, paths: &[String]) -> Vec<String> {
-    let repo = bucket.policy.folders.repo_prefix();
-    let bare = |path: &String| {
-        let path = path.strip_prefix("./").unwrap_or(path).trim_start_matches('/');
-        path.strip_prefix(&repo).unwrap_or(path).to_owned()
-    };
-    paths.iter().map(bare).collect()
+    paths.iter().map(|path| bare(&bucket.policy.folders, path).to_owned()).collect()
 }

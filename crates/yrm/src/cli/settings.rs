@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
-use rpmmd::checksum::Sha256;
 use serde::Serialize;
 
 use super::beforehand::{self, BeforeTaking};
@@ -20,6 +19,7 @@ use crate::config::shape::{Change, Changed, SIGNING_KEYS, settings_of_buckets};
 use crate::config::{Config, Policy, Shape, Trust};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::RunId;
+use crate::publish::expected::name_of;
 use crate::publish::history::keep;
 use crate::publish::operations::settings::{Asked, change};
 use crate::publish::settings::fits_what_is_there;
@@ -275,24 +275,26 @@ async fn set(asked: Change, how: &How, context: &Context) -> Result<u8> {
     Ok(DONE)
 }
 
-/// The plan's name: of these changes of these settings.
 /// Tells the change in the history and outside, as every operation.
 async fn put_on_record(opened: Opened, run: RunId, (changes, who): (&[Changed], Who)) -> Result<()> {
     let bucket = bucket_of(&opened)?;
     let mut report = Report::new(run.id, run.started).of(Operation::Settings);
     report.settings = changes.to_vec();
     operate(&opened.config, async || {
-        keep(&bucket, &mut report, &who).await?;
+        // The change is made, and stands in the settings' own history: that this one lacks it is no reason to fail.
+        if let Err(error) = keep(&bucket, &mut report, &who).await {
+            tracing::warn!("the settings are changed, but `yrm history` does not say so: {}", error.chain());
+        }
         Ok(report)
     })
     .await
     .map(drop)
 }
 
+/// The plan's name: of these changes of these settings.
 fn plan_name(before: Option<&Stored>, changes: &[Changed]) -> String {
     let lines = changes.iter().map(ToString::to_string);
-    let lines: Vec<String> = before.map(|before| before.etag.to_string()).into_iter().chain(lines).collect();
-    Sha256::of(lines.join("\n").as_bytes()).to_string()[..16].to_owned()
+    name_of(before.map(|before| before.etag.to_string()).into_iter().chain(lines))
 }
 
 /// Whether another layout makes other repositories of those that are published.
@@ -371,8 +373,10 @@ fn told(preview: &SettingsPreview, width: Width) -> String {
     if preview.changes.is_empty() {
         return "nothing changes: the bucket says so already\n".to_owned();
     }
-    let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
-    let row = |one: &Changed| [one.setting.clone(), or_nothing(&one.before), or_nothing(&one.after)];
+    let row = |one: &Changed| {
+        let [before, after] = one.values().map(str::to_owned);
+        [one.setting.clone(), before, after]
+    };
     let mut lines = vec![fitted(width, ["setting", "before", "after"], preview.changes.iter().map(row))];
     lines.extend(preview.means.iter().map(|means| format!("{means}\n")));
     let SettingsPreview { dry_run, plan, .. } = preview;
@@ -401,9 +405,8 @@ fn changes_for_people(changes: &[SettingsChange]) -> String {
         let reason = change.reason.as_ref().map_or_else(String::new, |reason| format!(": {}", safe(reason)));
         let what = if change.is_first { "stored them" } else { "changed them" };
         lines.push(format!("{} {by} {what}{reason}\n", time(change.at)));
-        let nothing = "–";
         for one in &change.changes {
-            let (before, after) = (one.before.as_deref().unwrap_or(nothing), one.after.as_deref().unwrap_or(nothing));
+            let [before, after] = one.values();
             lines.push(format!("  {}: {} → {}\n", safe(&one.setting), safe(before), safe(after)));
         }
     }

@@ -15,9 +15,10 @@ pub(super) fn summary(report: &Report) -> String {
     let noticed = report.noticed.iter().map(|noticed| [noticed.to_string()]);
     parts.push(section(report, ("Changed by somebody else", "Changed by somebody else"), ["what was found"], noticed));
     parts.push(laid_out(report));
-    let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
-    let settings = report.settings.iter();
-    let settings = settings.map(|one| [one.setting.clone(), or_nothing(&one.before), or_nothing(&one.after)]);
+    let settings = report.settings.iter().map(|one| {
+        let [before, after] = one.values().map(str::to_owned);
+        [one.setting.clone(), before, after]
+    });
     parts.push(section(report, ("Settings", "Settings"), ["setting", "before", "after"], settings));
     let errors = report.errors.iter().map(|error| [error.clone()]);
     parts.push(section(report, ("Errors", "Errors"), ["what went wrong"], errors));

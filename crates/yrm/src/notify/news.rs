@@ -183,11 +183,7 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
 
 /// Told also where only repositories came or went.
 fn settings(facts: Facts<'_>, report: &Report) -> Notice {
-    let item = |one: &Changed| {
-        let or_nothing = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
-        let line = format!("{}: {} → {}", one.setting, or_nothing(&one.before), or_nothing(&one.after));
-        Item { json: json!(one), line }
-    };
+    let item = |one: &Changed| Item { json: json!(one), line: one.to_string() };
     let items: Vec<Item> = report.settings.iter().map(item).collect();
     notice(facts, SETTINGS, "changes", &items).unwrap_or_else(|| written(facts, SETTINGS, "changes", &[], 0))
 }

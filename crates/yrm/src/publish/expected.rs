@@ -42,7 +42,12 @@ pub fn plan_name(report: &Report) -> String {
         let before = one.revision_before.map_or_else(String::new, |revision| revision.to_string());
         lines.insert(["from", &one.repository, &before].join("\0"));
     }
-    let lines: Vec<String> = lines.into_iter().collect();
+    name_of(lines.into_iter())
+}
+
+/// The name of a plan that these lines say.
+pub fn name_of(lines: impl Iterator<Item = String>) -> String {
+    let lines: Vec<String> = lines.collect();
     Sha256::of(lines.join("\n").as_bytes()).to_string()[..NAME_DIGITS].to_owned()
 }
 

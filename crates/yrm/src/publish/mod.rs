@@ -474,8 +474,11 @@ impl Publisher {
         let now = pass.run.started;
         if watch::is_due(&self.bucket, &self.memory, now) {
             match watch::look(&self.bucket, &self.memory, now).await {
-                Ok(strange) => {
-                    let mending = strange.into_iter().map(|(repository, sight)| self.mend(repository, sight, pass));
+                Ok(watch::Looked { steady, failed }) => {
+                    if let Some(error) = failed {
+                        report.fault("looking at a repository's repomd.xml", &error);
+                    }
+                    let mending = steady.into_iter().map(|(repository, sight)| self.mend(repository, sight, pass));
                     let mending: Vec<_> = mending.collect();
                     let mut mending = futures::stream::iter(mending).buffered(self.bucket.policy.concurrency);
                     while let Some(settlement) = mending.next().await {

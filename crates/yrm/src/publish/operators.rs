@@ -275,7 +275,7 @@ impl Publisher {
     pub async fn restore(&self, repository: &RepositoryDir, run: RunId) -> Result<Report> {
         let mut begun = self.begin(Operation::Restore, run).await?;
         let errand = match whole::to_restore(&self.bucket, repository).await? {
-            Restoring::PutBack => Errand::Put,
+            Restoring::PutBack => Errand::Mend,
             Restoring::RollBack(revision) => {
                 Errand::RollBack(revision, Word { rolled_back_to: Some(revision), ..self.word(run).await })
             }

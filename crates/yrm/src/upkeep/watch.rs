@@ -8,7 +8,7 @@ use rpmmd::repomd::Repomd;
 
 use crate::bucket::report::Found;
 use crate::bucket::{Bucket, deleted, generations};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::publish::memory::{Memory, is_past, lock};
 use crate::publish::watched::Strange;
 use crate::store::key::{Key, RepositoryDir};
@@ -25,8 +25,15 @@ fn are_all_due(bucket: &Bucket, memory: &Memory, now: Timestamp) -> bool {
     is_past(bucket.policy.audit_interval / 2, last, now)
 }
 
-/// The repositories whose repomd.xml is not ours, and was not a while ago either.
-pub(crate) async fn look(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Result<Vec<(RepositoryDir, Strange)>> {
+/// What a look round has found.
+pub(crate) struct Looked {
+    pub(crate) steady: Vec<(RepositoryDir, Strange)>,
+    pub(crate) failed: Option<Error>,
+}
+
+/// The repositories whose repomd.xml is not ours, and was not a while ago either; and the first that could not be looked at,
+/// which keeps nobody from seeing the others.
+pub(crate) async fn look(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Result<Looked> {
     let all = are_all_due(bucket, memory, now);
     let repositories = if all {
         let there = generations::repositories(bucket).await?;
@@ -40,15 +47,18 @@ pub(crate) async fn look(bucket: &Bucket, memory: &Memory, now: Timestamp) -> Re
     });
     let looks: Vec<_> = looks.collect();
     let mut looks = futures::stream::iter(looks).buffer_unordered(bucket.policy.concurrency);
-    let mut steady = Vec::new();
+    let (mut steady, mut failed) = (Vec::new(), None);
     while let Some((repository, seen)) = looks.next().await {
-        steady.extend(lock(&memory.watched).believe(repository, seen?, now));
+        match seen {
+            Ok(seen) => steady.extend(lock(&memory.watched).believe(repository, seen, now)),
+            Err(error) => failed = failed.or(Some(error)),
+        }
     }
     if all {
         lock(&memory.watched).looked = Some(now);
     }
     steady.sort_by(|(a, _), (b, _)| a.cmp(b));
-    Ok(steady)
+    Ok(Looked { steady, failed })
 }
 
 /// What lies there, if it is not ours.

@@ -483,7 +483,6 @@ fn a_lost_or_damaged_repomd_xml_is_restored_by_a_command() {
     let folder = bucket_with(&["dev/a-1.rpm", "dev/b-1.rpm"]);
     let at = folder.path();
     let repomd = at.join("b/repo/dev/repodata/repomd.xml");
-    let good = fs::read(&repomd).unwrap();
     for damage in [None, Some("junk")] {
         match damage {
             None => fs::remove_file(&repomd).unwrap(),
@@ -493,7 +492,12 @@ fn a_lost_or_damaged_repomd_xml_is_restored_by_a_command() {
         assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm"], "{damage:?}");
         assert_ne!(fs::read(&repomd).unwrap(), b"junk");
     }
-    fs::write(&repomd, good).unwrap();
+    // What nothing can be put in the place of stays as it is.
+    fs::remove_dir_all(at.join("b/.yrm/generations")).unwrap();
+    fs::write(&repomd, "junk").unwrap();
+    let (code, _, said) = said(at, &["repo", "restore", "dev"]);
+    assert!(code == 4 && said.contains("no revision of it that had packages is kept"), "{code} {said}");
+    assert_eq!(fs::read(&repomd).unwrap(), b"junk");
 }
 
 #[test]

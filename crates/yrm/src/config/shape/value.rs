@@ -65,6 +65,13 @@ pub struct Changed {
     pub after: Option<String>,
 }
 
+impl Changed {
+    /// The values before and after, for people.
+    pub fn values(&self) -> [&str; 2] {
+        [&self.before, &self.after].map(|value| value.as_deref().unwrap_or("–"))
+    }
+}
+
 impl fmt::Display for Changed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = |value: &Option<String>| value.clone().unwrap_or_else(|| NOTHING.to_owned());

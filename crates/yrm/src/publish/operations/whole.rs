@@ -42,23 +42,19 @@ pub(crate) async fn take_away(bucket: &Bucket, repository: &RepositoryDir) -> Re
 /// What has to be done to bring a repository back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Restoring {
-    /// Its last generation is the one; its repomd.xml is missing.
+    /// Its last generation is the one; its repomd.xml is missing or damaged.
     PutBack,
     /// This one was the last to hold anything.
     RollBack(u64),
 }
 
-/// Looks at what is left of a repository that was deleted or lost. A repomd.xml that cannot be read is taken away.
+/// Looks at what is left of a repository that was deleted or lost, or whose repomd.xml cannot be read.
 pub(crate) async fn to_restore(bucket: &Bucket, repository: &RepositoryDir) -> Result<Restoring> {
     let refuse = |why: &str| Error::new(ErrorKind::Conflict, format!("restoring {repository}")).because(why.to_owned());
     let path = bucket.path(Key::Repomd { repository });
     let mut is_there = false;
     if let Some(read) = bucket.store.get(&path, None).await? {
         is_there = Repomd::read(&read.bytes).is_ok();
-        if !is_there {
-            tracing::warn!(%repository, "{path} is damaged, and is taken away for the last revision to be put there again");
-            delete_seen(bucket, &path, &read.object.etag).await?;
-        }
         let catalog = if is_there { load_catalog(bucket, repository, &read.bytes).await? } else { None };
         if is_there && catalog.is_none_or(|catalog| !catalog.entries.is_empty()) {
             return Err(refuse("it is there, and has packages").hint(

@@ -176,23 +176,24 @@ async fn meanwhile(world: &World) {
 
 /// Whether the sleeper slept before the call was made, or before it heard the answer.
 #[derive(Debug, Clone, Copy)]
-enum Sleeps {
+pub(super) enum Sleeps {
     Before,
     After,
 }
 
-/// One publisher falls asleep at a call, others go on, and it wakes up.
-async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, how_long: Duration, what: &str) {
-    let world = World::new(story.policy(), signing, 1);
-    story.prepare(&world).await;
-    let who = story.player(&world);
-    let asleep = Arc::new(Notify::new());
-    let tell = Arc::clone(&asleep);
-    let script = move |call: Call<'_>| {
+/// A script by which somebody falls asleep at a call, and tells so.
+pub(super) fn asleep_at(
+    at: u64,
+    sleeps: Sleeps,
+    how_long: Duration,
+    asleep: &Arc<Notify>,
+) -> impl Fn(Call<'_>) -> Turn + Send + Sync + use<> {
+    let asleep = Arc::clone(asleep);
+    move |call: Call<'_>| {
         if call.number != at {
             return Turn::default();
         }
-        let tell = Arc::clone(&tell);
+        let tell = Arc::clone(&asleep);
         let sleep = async move {
             tell.notify_one();
             tokio::time::sleep(how_long).await;
@@ -206,8 +207,16 @@ async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, ho
             Sleeps::Before => Turn { before: Some(sleep), ..Turn::default() },
             Sleeps::After => Turn { after: Some(sleep), ..Turn::default() },
         }
-    };
-    let (publisher, faults) = world.publisher(who, script);
+    }
+}
+
+/// One publisher falls asleep at a call, others go on, and it wakes up.
+async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, how_long: Duration, what: &str) {
+    let world = World::new(story.policy(), signing, 1);
+    story.prepare(&world).await;
+    let who = story.player(&world);
+    let asleep = Arc::new(Notify::new());
+    let (publisher, faults) = world.publisher(who, asleep_at(at, sleeps, how_long, &asleep));
     let others = async {
         asleep.notified().await;
         meanwhile(&world).await;

@@ -16,13 +16,13 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 use yrm::config::{Policy, Repositories};
 use yrm::publish::Unwatched;
-use yrm::store::fault::{Call, Fate, Turn};
+use yrm::store::fault::Fate;
 use yrm::store::key::RepositoryDir;
 use yrm::upkeep::sweep;
 
-use super::every_call::{FAILURES, troubled};
+use super::every_call::{FAILURES, Sleeps, asleep_at, troubled};
 use super::judge::Who;
-use super::seeds::{DAY, Day, INTERVAL, LONGEST_NAP, reader, weather};
+use super::seeds::{DAY, Day, INTERVAL, LONGEST_NAP, reader, somewhere, weather};
 use super::stories::Story;
 use super::world::{GRACE, HOUR, MINUTE, Signing, World, policy, retaining, rpm};
 use super::{play, size, tell};
@@ -62,35 +62,15 @@ enum Sleeper {
 }
 
 /// Somebody falls asleep at a call, others change the layout and go on, and he wakes up.
-async fn asleep(story: Story, sleeper: Sleeper, at: u64, is_before: bool, nap: Duration, what: &str) -> u64 {
+async fn asleep(story: Story, sleeper: Sleeper, at: u64, sleeps: Sleeps, nap: Duration, what: &str) -> u64 {
     let world = World::new(story.policy(), Signing::Off, 1);
     story.prepare(&world).await;
     if story == Story::Join {
         world.drop_rpm("w/e-1.rpm", &rpm("e", "1", 0)).await;
     }
     let asleep = Arc::new(Notify::new());
-    let tell = Arc::clone(&asleep);
-    let script = move |call: Call<'_>| {
-        if call.number != at {
-            return Turn::default();
-        }
-        let tell = Arc::clone(&tell);
-        let sleep = async move {
-            tell.notify_one();
-            tokio::time::sleep(nap).await;
-        }
-        .boxed();
-        match is_before {
-            // AWS takes no request that was signed more than 15 minutes ago.
-            true if nap > 15 * MINUTE && call.verb.writes() => {
-                Turn { before: Some(sleep), fate: Fate::Refused, after: None }
-            }
-            true => Turn { before: Some(sleep), ..Turn::default() },
-            false => Turn { after: Some(sleep), ..Turn::default() },
-        }
-    };
     let who = if sleeper == Sleeper::Writer { Who::Manager(0) } else { Who::LayingOut };
-    let (publisher, faults) = world.publisher(who, script);
+    let (publisher, faults) = world.publisher(who, asleep_at(at, sleeps, nap, &asleep));
     let others = async {
         asleep.notified().await;
         let calm = world.calm(Who::LayingOut);
@@ -103,7 +83,7 @@ async fn asleep(story: Story, sleeper: Sleeper, at: u64, is_before: bool, nap: D
         let (repository, hrefs) = (folder.clone(), hrefs[..1].to_vec());
         let run = world.run_id(SignedDuration::ZERO);
         let who = Who::Removing { repository, hrefs: hrefs.clone() };
-        world.calm(who).remove(&RepositoryDir::new(folder), hrefs, run).await.unwrap();
+        world.calm(who).remove(&RepositoryDir::new(&folder), hrefs, run).await.unwrap();
         if nap > GRACE {
             tokio::time::sleep(nap.saturating_sub(HOUR)).await;
             let other = world.calm(Who::Manager(1));
@@ -137,14 +117,15 @@ fn f5_who_sleeps_at_any_call_while_the_layout_changes_does_no_harm_when_he_wakes
     let mut played = 0;
     for story in [Story::Split, Story::Join] {
         for sleeper in [Sleeper::Writer, Sleeper::Changer] {
-            let calls = play(asleep(story, sleeper, u64::MAX, true, MINUTE, "nobody sleeps"));
+            let calls = play(asleep(story, sleeper, u64::MAX, Sleeps::Before, MINUTE, "nobody sleeps"));
             // Shorter than what is known of the settings is believed, longer, and longer than the grace period.
             for nap in [MINUTE / 3, 10 * MINUTE, GRACE + 3 * HOUR] {
-                for (is_before, at) in
-                    [true, false].into_iter().flat_map(|before| (0..calls).map(move |at| (before, at)))
+                for (sleeps, at) in [Sleeps::Before, Sleeps::After]
+                    .into_iter()
+                    .flat_map(|sleeps| (0..calls).map(move |at| (sleeps, at)))
                 {
-                    let what = format!("{story:?}, {sleeper:?} asleep at call {at} (before: {is_before}) for {nap:?}");
-                    play(asleep(story, sleeper, at, is_before, nap, &what));
+                    let what = format!("{story:?}, {sleeper:?} asleep {sleeps:?} call {at} for {nap:?}");
+                    play(asleep(story, sleeper, at, sleeps, nap, &what));
                     played += 1;
                 }
             }
@@ -211,20 +192,14 @@ async fn operator(day: Arc<Day>, mut dice: StdRng) {
     let judge = &day.world.judge;
     while !day.is_over() {
         tokio::time::sleep(Duration::from_secs(dice.random_range(60..3_600))).await;
-        let published = judge.published();
-        let Some((folder, hrefs)) = published.iter().nth(dice.random_range(0..published.len().max(1))) else {
-            continue;
-        };
-        let Some(href) = (!hrefs.is_empty()).then(|| hrefs[dice.random_range(0..hrefs.len())].clone()) else {
-            continue;
-        };
-        let (repository, died) = (RepositoryDir::new(folder), Arc::new(Notify::new()));
+        let Some((folder, href)) = somewhere(judge, &mut dice) else { continue };
+        let (repository, died) = (RepositoryDir::new(&folder), Arc::new(Notify::new()));
         let run = day.world.run_id(SignedDuration::ZERO);
         let rolls_back = dice.random_bool(0.3);
         let script = weather(&day, StdRng::seed_from_u64(dice.random()), &died);
         let errand = async {
             if rolls_back {
-                let revisions = judge.revisions(folder);
+                let revisions = judge.revisions(&folder);
                 let revision = revisions[dice.random_range(0..revisions.len())];
                 let who = Who::RollingBack { repository: folder.clone(), revision };
                 drop(day.world.publisher(who, script).0.roll_back(&repository, revision, run).await);

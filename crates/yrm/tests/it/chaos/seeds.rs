@@ -23,7 +23,7 @@ use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
 
-use super::judge::Who;
+use super::judge::{Judge, Who};
 use super::world::{GRACE, MINUTE, RETIRED_AFTER, SECURE, Signing, World, policy, retaining, rpm};
 use super::world::{signed_by_the_team, two_rules};
 use super::{play, size, tell};
@@ -191,19 +191,21 @@ pub(super) async fn reader(day: Arc<Day>, mut dice: StdRng) {
     }
 }
 
+/// One of the repositories, and a package in it; `None` where there is none to be had.
+pub(super) fn somewhere(judge: &Judge, dice: &mut StdRng) -> Option<(String, String)> {
+    let published = judge.published();
+    let (folder, hrefs) = published.iter().nth(dice.random_range(0..published.len().max(1)))?;
+    let href = (!hrefs.is_empty()).then(|| hrefs[dice.random_range(0..hrefs.len())].clone())?;
+    Some((folder.clone(), href))
+}
+
 /// Removes, promotes, rolls back. What fails is tried again another day.
 async fn operator(day: Arc<Day>, mut dice: StdRng) {
     let judge = &day.world.judge;
     while !day.is_over() {
         tokio::time::sleep(Duration::from_secs(dice.random_range(60..5_400))).await;
-        let published = judge.published();
-        let Some((folder, hrefs)) = published.iter().nth(dice.random_range(0..published.len().max(1))) else {
-            continue;
-        };
-        let Some(href) = (!hrefs.is_empty()).then(|| hrefs[dice.random_range(0..hrefs.len())].clone()) else {
-            continue;
-        };
-        let (repository, died) = (RepositoryDir::new(folder), Arc::new(Notify::new()));
+        let Some((folder, href)) = somewhere(judge, &mut dice) else { continue };
+        let (repository, died) = (RepositoryDir::new(&folder), Arc::new(Notify::new()));
         let run = day.world.run_id(SignedDuration::ZERO);
         let what = dice.random_range(0..3);
         let script = weather(&day, StdRng::seed_from_u64(dice.random()), &died);
@@ -214,7 +216,7 @@ async fn operator(day: Arc<Day>, mut dice: StdRng) {
                     drop(day.world.publisher(who, script).0.remove(&repository, vec![href], run).await);
                 }
                 1 => {
-                    let revisions = judge.revisions(folder);
+                    let revisions = judge.revisions(&folder);
                     let revision = revisions[dice.random_range(0..revisions.len())];
                     let who = Who::RollingBack { repository: folder.clone(), revision };
                     drop(day.world.publisher(who, script).0.roll_back(&repository, revision, run).await);

@@ -6,12 +6,13 @@ use rpmmd::repomd::Repomd;
 use ulid::Ulid;
 use yrm::bucket::report::{Found, Noticed, Outcome, Report};
 use yrm::bucket::{contents, history};
+use yrm::config::{Policy, Repositories};
 use yrm::error::ErrorKind;
 use yrm::publish::{Publisher, RunId};
 use yrm::store::key::RepositoryDir;
 
 use super::taken_over::{published, put_repomd, repomd_of, rewrite, unchanged, without};
-use super::world::{World, policy, put, rpm};
+use super::world::{Call, Effect, World, policy, put, rpm};
 
 const REPOMD: &str = "repo/repodata/repomd.xml";
 const MINUTE: Duration = Duration::from_mins(1);
@@ -99,6 +100,21 @@ async fn what_another_program_nearly_empties_is_left_and_told_once_until_somebod
     assert_eq!(world.hrefs("").await.len(), 3);
     assert_eq!(minutes(&world, 10).await.1.trouble.unmended, None);
     world.assert_clean().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_cannot_be_looked_at_keeps_nobody_from_seeing_the_others() {
+    let world = published(Policy { repositories: Repositories::Depth(1), ..policy() }, "el9/", 2).await;
+    world.drop_rpm("el8/a.rpm", &rpm("a", "1")).await;
+    world.run().await;
+    put(world.memory.as_ref(), "repo/el9/repodata/repomd.xml", "<repomd><data").await;
+    for _ in 0..30 {
+        world.hooked.at(Call::Head, "repo/el8/repodata/repomd.xml", Effect::Refuse);
+    }
+    let (noticed, _) = minutes(&world, 10).await;
+    let el9 = Noticed { repository: "el9".to_owned(), ..of_root(Found::Damaged, Outcome::Restored) };
+    assert_eq!(noticed, [el9]);
+    assert_eq!(world.hrefs("el9/").await.len(), 2);
 }
 
 #[tokio::test(start_paused = true)]

@@ -83,7 +83,7 @@ async fn asleep(story: Story, sleeper: Sleeper, at: u64, sleeps: Sleeps, nap: Du
         let (repository, hrefs) = (folder.clone(), hrefs[..1].to_vec());
         let run = world.run_id(SignedDuration::ZERO);
         let who = Who::Removing { repository, hrefs: hrefs.clone() };
-        world.calm(who).remove(&RepositoryDir::new(&folder), hrefs, run).await.unwrap();
+        world.calm(who).remove(&RepositoryDir::new(folder), hrefs, run).await.unwrap();
         if nap > GRACE {
             tokio::time::sleep(nap.saturating_sub(HOUR)).await;
             let other = world.calm(Who::Manager(1));

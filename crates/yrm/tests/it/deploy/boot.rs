@@ -46,10 +46,26 @@ impl Machine {
         let program = self.file("program");
         std::fs::write(
             &program,
-            format!("#!/bin/sh\n[ -z \"$YRM_ROOT\" ] || echo \"$*\" >>\"$YRM_ROOT/yrm.log\"\necho 'yrm {version}'\n"),
+            format!(
+                "#!/bin/sh\n[ -z \"$YRM_ROOT\" ] || echo \"$*\" >>\"$YRM_ROOT/yrm.log\"\n\
+                 case \"$*\" in *' settings show '*) cat settings.json ;; *) echo 'yrm {version}' ;; esac\n"
+            ),
         )
         .unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
+
+    /// What the program says that the bucket's settings are.
+    fn says(&self, is_stored: bool, stated: &[&str]) {
+        let settings = ["repositories", "keep-at-least", "prune-age-days"]
+            .map(|setting| serde_json::json!({"setting": setting, "value": "7", "stated": stated.contains(&setting)}));
+        let shown = serde_json::json!({"stored": is_stored, "settings": settings});
+        std::fs::write(self.file("settings.json"), shown.to_string()).unwrap();
+    }
+
+    /// What the program was asked.
+    fn asked(&self) -> String {
+        read(&self.root().join("yrm.log")).replace(self.root().to_str().unwrap(), "ROOT")
     }
 
     fn command(&self, program: &Path) -> Command {
@@ -122,6 +138,7 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
         ("YRM_METRICS", "stack"),
         ("YRM_SELF_UPDATE", "no"),
     ];
+    machine.says(false, &[]);
     let output = machine.boot(&settings);
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains(&format!("yrm 9.9.9 runs on s3://{}", machine.bucket)), "{}", said(&output));
@@ -141,8 +158,6 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     region = "eu-west-1"
     queue = "arn:aws:sqs:eu-west-1:123456789012:inbox"
     listen = "0.0.0.0:5000"
-    repositories = "el9/*,el10/*"
-    keep-at-least = "7"
     signing-key = "KEY"
     datadog-api-key-file = "ssm:/BUCKET"
     notify-topic = "arn:aws:sns:eu-west-1:123456789012:news"
@@ -155,19 +170,52 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     succeed(&mut check);
     let calls = "daemon-reload\nenable yrm.service yrm-heartbeat.timer\nrestart yrm.service yrm-heartbeat.timer\n";
     assert_eq!(read(&root.join("systemctl.log")), calls);
-    // The parameters are the bucket's settings, too.
-    let asked = read(&root.join("yrm.log")).replace(root.to_str().unwrap(), "ROOT");
-    insta::assert_snapshot!(asked, @"
-    --config ROOT/etc/yrm/yrm.toml settings set keep-at-least 7 --reason the stack's parameter
+    // The first machine of a stack stores the bucket's settings: those of its yrm.toml, which says them no more afterwards.
+    insta::assert_snapshot!(machine.asked(), @"
+    --config ROOT/etc/yrm/yrm.toml settings show --output json
+    --config ROOT/etc/yrm/yrm.toml settings set repositories el9/*,el10/* --reason the stack's parameter
     --config ROOT/etc/yrm/yrm.toml settings check
     --version
     ");
 
+    machine.says(true, &["keep-at-least"]);
     machine.write_program("9.9.10");
     machine.release(&[]);
     let output = machine.boot(&settings);
     assert!(said(&output).contains("yrm 9.9.10 runs"), "{}", said(&output));
     assert_eq!(read(&root.join("systemctl.log")), calls.repeat(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_operators_have_set_since_holds_against_the_stacks_parameters() {
+    let machine = Machine::new().await;
+    machine.release(&[]);
+    let parameters = [("YRM_REPOSITORIES", "per-folder"), ("YRM_KEEP_AT_LEAST", "7"), ("YRM_PRUNE_AGE_DAYS", "30")];
+    let toml = || read(&machine.root().join("etc/yrm/yrm.toml"));
+    let set = |asked: &str| asked.lines().filter(|line| line.contains(" set ")).count();
+    for (is_stored, stated, sets) in [
+        (true, &["repositories", "keep-at-least", "prune-age-days"][..], 0),
+        (true, &["repositories"], 2),
+        (false, &[], 1),
+    ] {
+        machine.says(is_stored, stated);
+        let output = machine.boot(&parameters);
+        assert!(output.status.success(), "{}", said(&output));
+        assert_eq!(set(&machine.asked()), sets, "{stated:?}");
+        assert!(!toml().contains("repositories") && !toml().contains("prune"), "{}", toml());
+        std::fs::remove_file(machine.root().join("yrm.log")).unwrap();
+    }
+    // Nobody knows what the bucket says: the machine goes by its stack, and is refused where that differs.
+    std::fs::remove_file(machine.file("settings.json")).unwrap();
+    std::fs::write(machine.file("program"), "#!/bin/sh\n[ \"$1\" = --version ]\n").unwrap();
+    machine.release(&[]);
+    let output = machine.boot(&parameters);
+    assert!(said(&output).contains("the bucket's settings stay as they are"), "{}", said(&output));
+    assert!(
+        toml().ends_with("repositories = \"per-folder\"\nkeep-at-least = \"7\"\nprune-age-days = \"30\"\n"),
+        "{}",
+        toml()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

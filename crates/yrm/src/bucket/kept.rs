@@ -2,7 +2,8 @@
 //! folder that was taken over and was not offered there (it was put there by somebody else), and packages of one
 //! folder that another folder's repository names.
 //!
-//! Written before the generation that they belong to; never taken back, for keeping too much costs room only.
+//! Written before the generation that they belong to. What a clean-up finds named after all (`yrm repo adopt-file`, an upload
+//! of the same name) it takes off the list of what was not offered; what is named beside stays on its list.
 
 use std::collections::BTreeSet;
 
@@ -22,20 +23,30 @@ pub struct Kept {
 
 /// The keys that a sweep of `repository` has to leave alone.
 pub(crate) async fn spared(bucket: &Bucket, repository: &RepositoryDir) -> Result<BTreeSet<String>> {
-    let mut spared = BTreeSet::new();
+    listed(bucket, |folder, name| match name {
+        key::NAMED_BESIDE => true,
+        key::NOT_OFFERED => is_nested(folder, repository.as_str()),
+        _ => false,
+    })
+    .await
+}
+
+/// The keys of packages that the metadata of a folder names which they do not lie in.
+pub(crate) async fn named_beside(bucket: &Bucket) -> Result<BTreeSet<String>> {
+    listed(bucket, |_, name| name == key::NAMED_BESIDE).await
+}
+
+/// What stands in the lists that `concerns` takes, by their folder and name.
+async fn listed(bucket: &Bucket, concerns: impl Fn(&str, &str) -> bool) -> Result<BTreeSet<String>> {
+    let mut listed = BTreeSet::new();
     for object in list_all(bucket.store.as_ref(), KEPT_PREFIX).await? {
-        let (folder, name) =
-            object.key[KEPT_PREFIX.len()..].rsplit_once('/').unwrap_or(("", &object.key[KEPT_PREFIX.len()..]));
-        let concerns = match name {
-            key::NAMED_BESIDE => true,
-            key::NOT_OFFERED => is_nested(folder, repository.as_str()),
-            _ => false,
-        };
-        if concerns {
-            spared.append(&mut read(bucket, &object.key).await?);
+        let path = &object.key[KEPT_PREFIX.len()..];
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+        if concerns(folder, name) {
+            listed.append(&mut read(bucket, &object.key).await?);
         }
     }
-    Ok(spared)
+    Ok(listed)
 }
 
 /// Whether one folder is the other or lies below it: `repositories` may have been set otherwise then.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::time::Instant;
 
+use super::adopt::kept as keeping;
 use super::guard::guard_taking;
 use super::observe::state_of;
 use super::operations::block::{self, Blocking};
@@ -115,6 +116,9 @@ impl Publisher {
         for (repository, hrefs) in packages {
             self.perform(&mut begun, &repository, Vec::new(), &Errand::Remove(hrefs)).await;
         }
+        if let Err(error) = self.forget_spared(&begun.report.removed).await {
+            begun.failed = begun.failed.take().or(Some(error));
+        }
         if also.purge {
             match purge::finish(&self.bucket, run.started).await {
                 Ok(done) => begun.mark(done),
@@ -122,6 +126,16 @@ impl Publisher {
             }
         }
         self.end(begun).await
+    }
+
+    /// What an operator has taken out goes like any other package, also where it had been spared before it was adopted.
+    async fn forget_spared(&self, removed: &[TakenOut]) -> Result<()> {
+        let key = |one: &TakenOut| {
+            let repository = RepositoryDir::new(&one.repository);
+            self.bucket.path(Key::Package { repository: &repository, href: &one.href })
+        };
+        let keys: BTreeSet<String> = removed.iter().map(key).collect();
+        if keys.is_empty() { Ok(()) } else { keeping::forget(&self.bucket, &keys).await }
     }
 
     /// Packages with what is known of them.

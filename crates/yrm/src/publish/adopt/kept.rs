@@ -20,12 +20,13 @@ pub(crate) async fn note(bucket: &Bucket, repository: &RepositoryDir, kept: &Kep
     Ok(())
 }
 
-/// Takes a file off every list of what was not offered, so that the clean-up may delete it.
-pub(crate) async fn forget(bucket: &Bucket, key: &str) -> Result<()> {
+/// Takes files off every list of what was not offered, so that the clean-up may delete them.
+pub(crate) async fn forget(bucket: &Bucket, forgotten: &BTreeSet<String>) -> Result<()> {
     for list in list_all(bucket.store.as_ref(), KEPT_PREFIX).await? {
         let Some(folder) = list.key[KEPT_PREFIX.len()..].strip_suffix(NOT_OFFERED) else { continue };
         let repository = &RepositoryDir::new(folder);
-        change(bucket, Key::NotOffered { repository }, |keys: &mut BTreeSet<String>| keys.remove(key)).await?;
+        let off = |keys: &mut BTreeSet<String>| keys.retain(|key| !forgotten.contains(key));
+        change(bucket, Key::NotOffered { repository }, off).await?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@
 //! into the metadata is told to be spared first; and while a clean-up may be at work that does not know this yet, nothing
 //! is done.
 
+use std::collections::BTreeSet;
+
 use jiff::SignedDuration;
 
 use crate::bucket::Bucket;
@@ -61,10 +63,9 @@ pub(crate) async fn let_go(bucket: &Bucket, memory: &Memory, paths: &[String], r
     for path in paths {
         orphans.push(orphan(bucket, memory, (path, "dropping"), run).await?);
     }
-    for Orphan { object, .. } in &orphans {
-        keeping::forget(bucket, &object.key).await?;
-    }
-    Ok(orphans.into_iter().map(|orphan| orphan.object.key).collect())
+    let keys: BTreeSet<String> = orphans.into_iter().map(|orphan| orphan.object.key).collect();
+    keeping::forget(bucket, &keys).await?;
+    Ok(keys.into_iter().collect())
 }
 
 /// The file at a path below `repo/`, if no metadata names it.

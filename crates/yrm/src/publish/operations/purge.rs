@@ -70,7 +70,7 @@ pub(crate) async fn announce(
 /// A package that the metadata of another folder names too is not this repository's alone.
 async fn refuse_shared(bucket: &Bucket, repository: &RepositoryDir, package: &Holdable) -> Result<()> {
     let key = bucket.path(Key::Package { repository, href: &package.href });
-    if !kept::spared(bucket, repository).await?.contains(&key) {
+    if !kept::named_beside(bucket).await?.contains(&key) {
         return Ok(());
     }
     Err(Error::new(ErrorKind::Conflict, format!("purging {key}"))

@@ -4,6 +4,7 @@ use ulid::Ulid;
 use yrm::bucket::report::Operation;
 use yrm::check::Why;
 use yrm::publish::RunId;
+use yrm::publish::operators::Also;
 use yrm::store::key::RepositoryDir;
 use yrm::upkeep::sweep;
 
@@ -61,6 +62,23 @@ async fn an_orphan_is_adopted_where_it_lies_and_no_clean_up_takes_it() {
     sweep::sweep(world.publisher.bucket(), &RepositoryDir::new("")).await.unwrap();
     world.assert_clean().await;
     assert_eq!(orphans(&world).await, []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_adopted_orphan_that_is_removed_goes_like_any_package_and_can_be_purged() {
+    for purge in [false, true] {
+        let world = with_an_orphan().await;
+        world.publisher.adopt_files(&["kept-out.rpm".to_owned()], run_at(&world)).await.unwrap();
+        let (repository, hrefs) = (RepositoryDir::new(""), vec!["kept-out.rpm".to_owned()]);
+        let also = Also { block: false, purge };
+        world.publisher.remove_all(vec![(repository.clone(), hrefs)], also, run_at(&world)).await.unwrap();
+        assert_eq!(world.bytes("repo/kept-out.rpm").await.is_none(), purge, "within the grace period");
+        world.advance(10 * DAY);
+        sweep::sweep(world.publisher.bucket(), &repository).await.unwrap();
+        assert!(world.bytes("repo/kept-out.rpm").await.is_none());
+        world.assert_clean().await;
+        assert_eq!(orphans(&world).await, []);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -52,7 +52,7 @@ impl Place {
     }
 
     fn exists(&self, path: &str) -> bool {
-        self.bucket().join(path).exists()
+        self.bucket().join(path.trim_start_matches('/')).exists()
     }
 }
 

@@ -17,13 +17,50 @@ use crate::cli::yrm;
 /// Changes of the layout that clients read through.
 const CHANGES: usize = 20;
 
+/// A bucket that somebody reads from while its layout changes.
+pub(super) trait Bucket {
+    /// The program, for this bucket.
+    fn yrm(&self, arguments: &[&str]) -> Command;
+
+    fn upload(&self, path: &str, name: &str);
+
+    fn exists(&self, key: &str) -> bool;
+
+    /// Where clients read, if not from the service.
+    fn website(&self) -> Option<String>;
+
+    fn works(&self, arguments: &[&str]) {
+        let output = self.yrm(arguments).output().unwrap();
+        assert!(output.status.success(), "yrm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Bucket for Place {
+    fn yrm(&self, arguments: &[&str]) -> Command {
+        let mut command = yrm(self.0.path());
+        command.args(arguments).args(["-b", "./bucket"]);
+        command
+    }
+
+    fn upload(&self, path: &str, name: &str) {
+        self.upload(path, name, "1");
+    }
+
+    fn exists(&self, key: &str) -> bool {
+        self.exists(key)
+    }
+
+    fn website(&self) -> Option<String> {
+        None
+    }
+}
+
 /// A service on the bucket, and the address of what it serves.
 struct Service(Child, String);
 
 impl Service {
-    fn start(folder: &Path) -> Self {
-        let mut command = yrm(folder);
-        command.args(["serve", "-b", "./bucket", "--listen", "127.0.0.1:0", "--time-interval", "1s"]);
+    fn start(bucket: &dyn Bucket) -> Self {
+        let mut command = bucket.yrm(&["serve", "--listen", "127.0.0.1:0", "--time-interval", "1s"]);
         let mut child = command.args(["--log-format", "json"]).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let listening = lines.find_map(|line| {
@@ -32,7 +69,8 @@ impl Service {
         });
         // Nobody reads on, and the pipe must not fill.
         std::thread::spawn(move || lines.for_each(drop));
-        Self(child, format!("http://{}/repo", listening.unwrap()))
+        let served = || format!("http://{}/repo", listening.unwrap());
+        Self(child, bucket.website().unwrap_or_else(served))
     }
 }
 
@@ -82,27 +120,37 @@ fn wait_for(what: &str, is_so: impl Fn() -> bool) {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "the figures belong into the record")]
 fn dnf_in_a_loop_through_20_migrations() {
     let place = Place::new();
-    place.upload("x/p/first-1.rpm", "first", "1");
-    place.upload("y/p/other-1.rpm", "other", "1");
-    place.works(&["run"]);
-    let service = Service::start(place.0.path());
+    read_through(&place, CHANGES);
+    place.lay_out("single");
+    let mut all: Vec<String> = (0..CHANGES).map(|number| format!("x/p/n{number}-1.rpm")).collect();
+    all.extend(["x/p/first-1.rpm".to_owned(), "y/p/other-1.rpm".to_owned()]);
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    assert_eq!(place.packages(""), set(&all));
+}
+
+/// Clients read while a service publishes and the layout changes so often.
+#[expect(clippy::print_stdout, reason = "the figures belong into the record")]
+pub(super) fn read_through(bucket: &dyn Bucket, changes: usize) {
+    bucket.upload("x/p/first-1.rpm", "first");
+    bucket.upload("y/p/other-1.rpm", "other");
+    bucket.works(&["run"]);
+    let service = Service::start(bucket);
     let over = Arc::new(AtomicBool::new(false));
     let mut clients = Vec::new();
     let mut met = Vec::new();
     let layouts = ["per-folder", "depth=2", "single", "x/*,y", "x,y/*", "single"];
-    for number in 0..CHANGES {
-        place.lay_out(layouts[number % layouts.len()]);
+    for number in 0..changes {
+        bucket.works(&["settings", "set", "repositories", layouts[number % layouts.len()]]);
         // A service that runs goes by it without a restart.
         let path = format!("x/p/n{number}-1.rpm");
-        place.upload(&path, &format!("n{number}"), "1");
-        let inbox = place.bucket().join("inbox").join(&path);
-        wait_for("the service publishes by the new layout", || !inbox.exists());
+        bucket.upload(&path, &format!("n{number}"));
+        let inbox = format!("inbox/{path}");
+        wait_for("the service publishes by the new layout", || !bucket.exists(&inbox));
         // Who comes upon a new address reads by it from now on.
         for address in ["", "/x", "/x/p"] {
-            let is_there = place.exists(&format!("repo{address}/repodata/repomd.xml"));
+            let is_there = bucket.exists(&format!("repo{address}/repodata/repomd.xml"));
             if is_there && !clients.iter().any(|(known, _)| *known == address) {
                 let (url, over, mine) =
                     (format!("{}{address}", service.1), Arc::clone(&over), Arc::new(Met::default()));
@@ -123,16 +171,11 @@ fn dnf_in_a_loop_through_20_migrations() {
     let failures: Vec<String> = met.iter().flat_map(|met| std::mem::take(&mut *met.failures.lock().unwrap())).collect();
     let reads: usize = met.iter().map(|met| met.reads.load(Ordering::Relaxed)).sum();
     println!(
-        "{CHANGES} changes of the layout, {reads} reads by dnf at {addresses} addresses, {} failed",
+        "{changes} changes of the layout, {reads} reads by dnf at {addresses} addresses, {} failed",
         failures.len()
     );
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     assert_eq!(addresses, 3);
-    place.lay_out("single");
-    let mut all: Vec<String> = (0..CHANGES).map(|number| format!("x/p/n{number}-1.rpm")).collect();
-    all.extend(["x/p/first-1.rpm".to_owned(), "y/p/other-1.rpm".to_owned()]);
-    let all: Vec<&str> = all.iter().map(String::as_str).collect();
-    assert_eq!(place.packages(""), set(&all));
 }
 
 #[test]
@@ -142,7 +185,7 @@ fn a_service_finishes_a_change_that_its_author_left() {
         "\n[migration]\nto = \"per-folder\"\nid = \"01JZZZZZZZZZZZZZZZZZZZZZZZ\"\nsince = \"2026-01-01T00:00:00Z\"\n";
     fs::write(place.bucket().join(".yrm/bucket.toml"), place.document() + mark).unwrap();
     place.upload("y/n-1.rpm", "n", "1");
-    let _service = Service::start(place.0.path());
+    let _service = Service::start(&place);
     let inbox = place.bucket().join("inbox/y/n-1.rpm");
     wait_for("the service finishes the change and publishes", || !inbox.exists());
     assert!(place.document().contains("repositories = \"per-folder\"") && !place.document().contains("migration"));

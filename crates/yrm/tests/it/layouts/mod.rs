@@ -1,6 +1,8 @@
 //! Changing the layout by the program, as people do it, with clients that read meanwhile.
 
 mod clients;
+#[cfg(feature = "aws")]
+mod in_s3;
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use forge::Rpm as Package;
+use ulid::Ulid;
 use yrm::bucket::Bucket;
 use yrm::bucket::receipt::{self, Receipt};
 use yrm::bucket::report::Report;
@@ -12,6 +13,7 @@ use yrm::error::ErrorKind;
 use yrm::publish::Publisher;
 use yrm::publish::RunId;
 use yrm::publish::operations::errand::Promotion;
+use yrm::store::key::RepositoryDir;
 
 use super::corpus::world;
 use super::signers::{Signer, Signers};
@@ -211,6 +213,30 @@ async fn a_package_that_is_adopted_is_not_asked_who_signed_it() {
     let report = run(&world).await;
     assert_eq!(codes(&report), [("inbox/el9/signed.rpm", "published")]);
     assert_eq!(world.hrefs("el9/").await, ["signed.rpm", "there.rpm"]);
+}
+
+#[tokio::test]
+async fn a_rebuild_leaves_out_what_the_rules_would_not_let_in_today_and_names_it() {
+    let by = Signers::of(&[Signer::Ed25519]);
+    let mut world = world(trusting(&by, Level::Off, Vec::new()));
+    for number in 0..8 {
+        let signed = by.rpmsign(Signer::Ed25519, &package(&format!("signed-{number}")), &[]);
+        world.drop_bytes(&format!("el9/signed-{number}.rpm"), signed).await;
+    }
+    world.drop_bytes("el9/unsigned.rpm", package("unsigned")).await;
+    world.drop_bytes("el8/unsigned.rpm", package("other")).await;
+    run(&world).await;
+    let strict = trusting(&by, Level::Off, vec![Rule { signatures: Some(Level::Require), ..rule("el9") }]);
+    world.publisher = Publisher::new(world.hooked.clone(), strict).unwrap();
+    let of = |number: u64| RunId { id: Ulid::from_parts(number, 0), started: world.now() };
+    let report =
+        world.publisher.rebuild(vec![RepositoryDir::new("el9"), RepositoryDir::new("el8")], of(1)).await.unwrap();
+    let told = serde_json::to_value(&report).unwrap();
+    let named = told["repositories"].as_array().unwrap().iter().any(|one| one.to_string().contains("unsigned.rpm"));
+    assert!(named, "{told:#}");
+    let hrefs = world.hrefs("el9/").await;
+    assert!(hrefs.len() == 8 && hrefs.iter().all(|href| href.starts_with("signed-")), "{hrefs:?}");
+    assert_eq!(world.hrefs("el8/").await, ["unsigned.rpm"], "no rule asks for more there");
 }
 
 #[tokio::test]

@@ -227,6 +227,8 @@ async fn a_rebuild_leaves_out_what_the_rules_would_not_let_in_today_and_names_it
     world.drop_bytes("el8/unsigned.rpm", package("other")).await;
     run(&world).await;
     let strict = trusting(&by, Level::Off, vec![Rule { signatures: Some(Level::Require), ..rule("el9") }]);
+    // As if somebody had changed the bucket's settings to these.
+    world.remove(".yrm/bucket.toml").await;
     world.publisher = Publisher::new(world.hooked.clone(), strict).unwrap();
     let of = |number: u64| RunId { id: Ulid::from_parts(number, 0), started: world.now() };
     let report =

@@ -1,0 +1,92 @@
+//! The answer to one request: a redirect to a presigned address, or a status and a sentence.
+
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HOST, HeaderValue, LOCATION, ORIGIN, RETRY_AFTER};
+use hyper::{Method, Request, Response, StatusCode};
+
+use crate::host::Hosts;
+use crate::key::Key;
+use crate::signer::{Refusal, Signer};
+
+/// Where to read on.
+const CONFIGURATION: &str = "/etc/yrm-client.conf (YRM_CLIENT_BUCKETS) or --bucket says which";
+
+/// Answers. What a request's body holds is not looked at.
+pub(crate) async fn answer<B>(signer: &Signer, hosts: &Hosts, request: &Request<B>) -> Response<String> {
+    if let Err((status, why)) = is_meant_for_us(hosts, request) {
+        return said(status, why);
+    }
+    if ![Method::GET, Method::HEAD].contains(request.method()) {
+        let mut refused =
+            said(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are signed here: nothing is written\n");
+        refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refused;
+    }
+    // What follows a ? is the client's own business (dnf counts itself with it) and none of S3's.
+    let Some(path) = request.uri().path().strip_prefix('/') else {
+        return said(StatusCode::BAD_REQUEST, "write /BUCKET/KEY\n");
+    };
+    if path.is_empty() {
+        let version = env!("CARGO_PKG_VERSION");
+        return said(StatusCode::OK, &format!("yrm-client {version} signs for {}\n", signer.listed()));
+    }
+    let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    match Key::from_path(key) {
+        Ok(key) => redirect(signer.address(request.method().as_str(), bucket, &key).await),
+        Err(why) => said(StatusCode::BAD_REQUEST, &format!("{why}; write /BUCKET/KEY\n")),
+    }
+}
+
+fn redirect(address: Result<String, Refusal>) -> Response<String> {
+    match address {
+        Ok(address) => {
+            let mut redirect = said(StatusCode::FOUND, "");
+            let location = HeaderValue::try_from(address).expect("an encoded address is printable ASCII");
+            redirect.headers_mut().insert(LOCATION, location);
+            redirect
+        }
+        Err(Refusal::Foreign(why)) => said(StatusCode::FORBIDDEN, &format!("{why}; {CONFIGURATION}\n")),
+        Err(Refusal::Unable(complaint)) => {
+            let mut refused = said(
+                StatusCode::SERVICE_UNAVAILABLE,
+                &format!("{complaint}; `yrm-client check` tries all that is needed\n"),
+            );
+            refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+            refused
+        }
+    }
+}
+
+/// A request names the host that it is for, and pages of the web name another one.
+fn is_meant_for_us<B>(hosts: &Hosts, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
+    let mut named = request.headers().get_all(HOST).iter();
+    let (Some(host), None) = (named.next(), named.next()) else {
+        return Err((StatusCode::BAD_REQUEST, "a request names one Host\n"));
+    };
+    let is_ours = |authority: &str| hosts.covers(authority);
+    let is_named = host.to_str().is_ok_and(is_ours);
+    if !is_named || !request.uri().authority().is_none_or(|authority| is_ours(authority.as_str())) {
+        return Err((
+            StatusCode::MISDIRECTED_REQUEST,
+            "this program answers as 127.0.0.1, [::1] and localhost only; --host NAME adds a name\n",
+        ));
+    }
+    let is_from_a_page = request.headers().contains_key(ORIGIN)
+        || request.headers().get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin");
+    if is_from_a_page {
+        return Err((StatusCode::FORBIDDEN, "pages of the web are not answered\n"));
+    }
+    Ok(())
+}
+
+fn said(status: StatusCode, text: &str) -> Response<String> {
+    let mut response = Response::new(text.to_owned());
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("referrer-policy", HeaderValue::from_static("no-referrer"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    if !text.is_empty() {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    }
+    response
+}

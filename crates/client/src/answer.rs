@@ -5,6 +5,7 @@ use hyper::{Method, Request, Response, StatusCode};
 
 use crate::host::Hosts;
 use crate::key::Key;
+use crate::log::one_line;
 use crate::signer::{Refusal, Signer};
 
 /// Where to read on.
@@ -48,7 +49,7 @@ fn redirect(address: Result<String, Refusal>) -> Response<String> {
         Err(Refusal::Unable(complaint)) => {
             let mut refused = said(
                 StatusCode::SERVICE_UNAVAILABLE,
-                &format!("{complaint}; `yrm-client check` tries all that is needed\n"),
+                &format!("{}; `yrm-client check` tries all that is needed\n", one_line(&complaint.to_string())),
             );
             refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
             refused

@@ -115,8 +115,7 @@ mod tests {
             service: "s3",
             region: &Region::usual(),
         };
-        let address =
-            presign(unsigned, &credentials, SystemTime::UNIX_EPOCH + THEN, Duration::from_hours(24)).unwrap();
+        let address = presign(unsigned, &credentials, SystemTime::UNIX_EPOCH + THEN, Duration::from_hours(24)).unwrap();
         assert!(address.starts_with("https://examplebucket.s3.amazonaws.com/test.txt?X-Amz-"), "{address}");
         let signature = "X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
         assert!(address.ends_with(signature), "{address}");

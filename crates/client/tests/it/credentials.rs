@@ -58,6 +58,24 @@ fn what_has_expired_already_is_not_signed_with() {
 }
 
 #[test]
+fn a_process_that_prints_nonsense_is_told_of_without_what_it_printed() {
+    for printed in
+        [format!("{{\"Version\": 1, \"SecretAccessKey\": \"{SECRET}\""), format!("secret {SECRET}"), "[]".to_owned()]
+    {
+        let machine = Machine::new();
+        let answer = machine.write("answer.json", &printed);
+        machine.write(".aws/config", &format!("[default]\ncredential_process = cat {}\n", answer.display()));
+        let mut service = machine.serve(&FIXED);
+        let reply = get(&service, "/my-bucket/a");
+        assert_eq!(reply.status, 503);
+        assert!(reply.body.contains("could not parse"), "{reply:?}");
+        let (_, log) = service.stop();
+        assert!(log.contains("could not parse"), "{log}");
+        assert!(!log.contains(SECRET) && !reply.body.contains(SECRET), "{log}");
+    }
+}
+
+#[test]
 fn a_machine_without_credentials_says_so_and_tells_of_it_once() {
     let mut service = Machine::new().serve(&FIXED);
     for _ in 0..5 {
@@ -119,6 +137,31 @@ fn an_instance_whose_role_comes_later_or_changes_is_followed() {
         std::thread::sleep(Duration::from_millis(50));
         false
     }));
+}
+
+#[test]
+fn a_container_reads_with_the_role_of_its_task_and_a_pod_with_its_own() {
+    let metadata = Metadata::start("ASIATASK", 3600);
+    let uri = format!("{}/container", metadata.endpoint);
+    let token = ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "token-of-the-pod");
+    let machine = Machine::new().knows([("AWS_CONTAINER_CREDENTIALS_FULL_URI", uri.as_str()), token]);
+    // Nothing listens there.
+    let machine = machine.knows([("HTTP_PROXY", "http://127.0.0.1:9")]);
+    assert_eq!(get(&machine.serve(&FIXED), "/my-bucket/a").signed_by(), "ASIATASK");
+
+    let files = folder();
+    let store = Store::of(BUCKET, files.path());
+    let machine = Machine::new();
+    let token = machine.write("token", "eyJhbGciOiJSUzI1NiJ9.e30.x");
+    let machine = machine.knows([
+        ("AWS_ENDPOINT_URL", store.endpoint.as_str()),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", token.to_str().unwrap()),
+        ("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/pod"),
+        ("AWS_REGION", "us-east-1"),
+    ]);
+    let reply = get(&machine.serve(&["-b", &format!("s3://{BUCKET}")]), &format!("/{BUCKET}/a"));
+    assert!(!reply.parameter("X-Amz-Security-Token").is_empty());
+    assert!(reply.location().starts_with(&format!("{}/{BUCKET}/a?", store.endpoint)), "{reply:?}");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod commands;
 mod credentials;
 mod machine;
 mod metadata;
+mod network;
 mod package;
 mod refusals;
 mod repository;

@@ -87,6 +87,8 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) {
         state.asked.push(format!("{path}{}", if has_token || is_token { "" } else { " (no token)" }));
         match path.as_str() {
             _ if is_token => ("200 OK", TOKEN.to_owned()),
+            // What ECS and EKS have: another token, and no second question.
+            "/container" if has("authorization: token-of-the-pod") => ("200 OK", state.credentials.clone()),
             _ if !has_token => ("401 Unauthorized", String::new()),
             "/latest/meta-data/placement/region" => ("200 OK", "eu-central-1".to_owned()),
             path if state.credentials.is_empty() || !path.contains("/iam/security-credentials") => {

@@ -19,10 +19,16 @@ pub(crate) struct Store {
 impl Store {
     /// With the folder's files in a bucket.
     pub(crate) fn of(bucket: &str, folder: &Path) -> Self {
+        Self::with(bucket, folder, &[])
+    }
+
+    /// The same, with more arguments.
+    pub(crate) fn with(bucket: &str, folder: &Path, arguments: &[&str]) -> Self {
         let mut child = Command::new(made_for_tests("venv/bin/python"))
             .arg(workspace().join("scripts/s3-server"))
             .args(["--port", "0", "--load"])
             .arg(format!("{bucket}={}", folder.display()))
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

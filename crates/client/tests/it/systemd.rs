@@ -113,8 +113,10 @@ fn systemd_understands_every_line_and_only_this_machine_is_answered() {
     let socket = unit("yrm-client.socket");
     let listens: Vec<&str> = socket.lines().filter(|line| line.starts_with("Listen")).collect();
     assert_eq!(listens, ["ListenStream=127.0.0.1:8735"]);
-    // What its command line says, the program understands.
     let service = unit("yrm-client.service");
+    // The file is root's, and the service's user may not read it.
+    assert!(service.contains("\nEnvironmentFile=-/etc/yrm-client.conf\nEnvironment=YRM_CLIENT_CONFIG=/dev/null\n"));
+    // What its command line says, the program understands.
     let started = service.lines().find_map(|line| line.strip_prefix("ExecStart=/usr/bin/yrm-client ")).unwrap();
     let mut words: Vec<&str> = started.split_whitespace().collect();
     words.extend(["--listen", "0.0.0.0:0", "-b", "s3://my-bucket"]);

@@ -8,21 +8,21 @@ use crate::key::Key;
 use crate::log::one_line;
 use crate::signer::{Refusal, Signer};
 
-/// Where to read on.
-const CONFIGURATION: &str = "/etc/yrm-client.conf (YRM_CLIENT_BUCKETS) or --bucket says which";
+/// How that is changed.
+const CONFIGURATION: &str = "YRM_CLIENT_BUCKETS in /etc/yrm-client.conf, or --bucket, allows more";
 
-/// Answers. What a request's body holds is not looked at.
+/// Answers. A request's body is ignored.
 pub(crate) async fn answer<B>(signer: &Signer, hosts: &Hosts, request: &Request<B>) -> Response<String> {
     if let Err((status, why)) = is_meant_for_us(hosts, request) {
         return said(status, why);
     }
     if ![Method::GET, Method::HEAD].contains(request.method()) {
         let mut refused =
-            said(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are signed here: nothing is written\n");
+            said(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD are allowed: this service only reads\n");
         refused.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
         return refused;
     }
-    // What follows a ? is the client's own business (dnf counts itself with it) and none of S3's.
+    // A query is the client's own business (dnf counts itself with one), and never reaches S3.
     let Some(path) = request.uri().path().strip_prefix('/') else {
         return said(StatusCode::BAD_REQUEST, "write /BUCKET/KEY\n");
     };
@@ -49,7 +49,7 @@ fn redirect(address: Result<String, Refusal>) -> Response<String> {
         Err(Refusal::Unable(complaint)) => {
             let mut refused = said(
                 StatusCode::SERVICE_UNAVAILABLE,
-                &format!("{}; `yrm-client check` tries all that is needed\n", one_line(&complaint.to_string())),
+                &format!("{}; run `yrm-client check`\n", one_line(&complaint.to_string())),
             );
             refused.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
             refused
@@ -61,20 +61,20 @@ fn redirect(address: Result<String, Refusal>) -> Response<String> {
 fn is_meant_for_us<B>(hosts: &Hosts, request: &Request<B>) -> Result<(), (StatusCode, &'static str)> {
     let mut named = request.headers().get_all(HOST).iter();
     let (Some(host), None) = (named.next(), named.next()) else {
-        return Err((StatusCode::BAD_REQUEST, "a request names one Host\n"));
+        return Err((StatusCode::BAD_REQUEST, "a request must have one Host header\n"));
     };
     let is_ours = |authority: &str| hosts.covers(authority);
     let is_named = host.to_str().is_ok_and(is_ours);
     if !is_named || !request.uri().authority().is_none_or(|authority| is_ours(authority.as_str())) {
         return Err((
             StatusCode::MISDIRECTED_REQUEST,
-            "this program answers as 127.0.0.1, [::1] and localhost only; --host NAME adds a name\n",
+            "the host must be 127.0.0.1, [::1] or localhost; --anywhere --host NAME allows another\n",
         ));
     }
     let is_from_a_page = request.headers().contains_key(ORIGIN)
         || request.headers().get("sec-fetch-site").is_some_and(|site| site != "none" && site != "same-origin");
     if is_from_a_page {
-        return Err((StatusCode::FORBIDDEN, "pages of the web are not answered\n"));
+        return Err((StatusCode::FORBIDDEN, "web pages may not use this service\n"));
     }
     Ok(())
 }

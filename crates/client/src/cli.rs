@@ -31,6 +31,9 @@ Examples:
 dnf, yum and zypper then read baseurl=http://127.0.0.1:8735/my-bucket/repo.";
 
 const SERVE_EXAMPLES: &str = "\
+Every flag can stand in /etc/yrm-client.conf: --expires 1m is
+YRM_CLIENT_EXPIRES=1m, and all buckets are YRM_CLIENT_BUCKETS=s3://one,s3://two
+
 Examples:
   yrm-client serve --bucket s3://my-bucket
   yrm-client serve -b s3://one/team -b 's3://two?region=eu-west-1'
@@ -47,8 +50,8 @@ Examples:
   yrm-client repo -b s3://my-bucket --folder repo/el9 --name el9
   yrm-client repo -b s3://my-bucket --key RPM-GPG-KEY-my-bucket";
 
-/// Lets dnf, yum and zypper install from a private S3 bucket with the
-/// machine's own role: answers with redirects to presigned addresses
+/// Lets dnf, yum and zypper install from a private S3 bucket with this machine's
+/// role
 #[derive(Debug, Parser)]
 #[command(name = "yrm-client", version, term_width = 80, after_help = EXAMPLES, disable_help_subcommand = true)]
 #[command(subcommand_required = true, arg_required_else_help = true)]
@@ -64,32 +67,32 @@ enum Verb {
     Repo(RepoFlags),
 }
 
-/// Answer http://127.0.0.1:8735/BUCKET/KEY
+/// Run the service: answer http://127.0.0.1:8735/BUCKET/KEY with a redirect
 #[derive(Debug, Args)]
 #[command(after_help = SERVE_EXAMPLES)]
 struct ServeFlags {
     #[command(flatten)]
     place: PlaceFlags,
-    /// Address to listen on, again for more; systemd's socket goes before it
+    /// Address to listen on; repeat for more. A socket of systemd replaces it
     #[arg(long, env = "YRM_CLIENT_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
-    #[arg(default_value = "127.0.0.1:8735", hide_env_values = true)]
+    #[arg(default_value = "127.0.0.1:8735", hide_env = true)]
     listen: Vec<SocketAddr>,
-    /// How long an address is good for, at most 5m
+    /// How long a redirect is valid, at most 5m
     #[arg(long, env = "YRM_CLIENT_EXPIRES", value_name = "TIME", value_parser = expires)]
-    #[arg(default_value = "5m", hide_env_values = true)]
+    #[arg(default_value = "5m", hide_env = true)]
     expires: Duration,
-    /// End after so long without a request; systemd starts it again
-    #[arg(long, env = "YRM_CLIENT_IDLE_EXIT", value_name = "TIME", value_parser = time, hide_env_values = true)]
+    /// Stop after this time without a request (systemd starts it again)
+    #[arg(long, env = "YRM_CLIENT_IDLE_EXIT", value_name = "TIME", value_parser = time, hide_env = true)]
     idle_exit: Option<Duration>,
-    /// Let others than this machine ask: they read with its rights
-    #[arg(long, env = "YRM_CLIENT_ANYWHERE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    /// Allow addresses that other machines reach: they read with these rights
+    #[arg(long, env = "YRM_CLIENT_ANYWHERE", value_parser = FalseyValueParser::new(), hide_env = true)]
     anywhere: bool,
-    /// With --anywhere: a name by which others call this machine
+    /// With --anywhere, a host name that requests may use
     #[arg(long, env = "YRM_CLIENT_HOSTS", value_name = "NAME", value_delimiter = ',', requires = "anywhere")]
-    #[arg(hide_env_values = true)]
+    #[arg(hide_env = true)]
     host: Vec<String>,
-    /// Tell of every request (never the address that it got)
-    #[arg(short, long, env = "YRM_CLIENT_VERBOSE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    /// Log every request (never its presigned address)
+    #[arg(short, long, env = "YRM_CLIENT_VERBOSE", value_parser = FalseyValueParser::new(), hide_env = true)]
     verbose: bool,
 }
 
@@ -111,22 +114,22 @@ struct RepoFlags {
     buckets: BucketFlags,
     #[command(flatten)]
     reader: ReaderFlags,
-    /// What the repository is called [default: by its bucket]
+    /// Name of the repository [default: bucket and folder]
     #[arg(long)]
     name: Option<String>,
-    /// Name of the public key in that folder: metadata is checked, too
+    /// Public key in that folder: check the metadata's signature, too
     #[arg(long, value_name = "FILE", conflicts_with = "unsigned")]
     key: Option<String>,
-    /// The packages are not signed
+    /// Do not check signatures
     #[arg(long)]
     unsigned: bool,
 }
 
 #[derive(Debug, Args)]
 struct BucketFlags {
-    /// Bucket, or what is below a prefix; again for more
+    /// Bucket to allow, or a prefix in it; repeat for more
     #[arg(short, long = "bucket", env = "YRM_CLIENT_BUCKETS", value_name = "s3://NAME", value_delimiter = ',')]
-    #[arg(required = true, hide_env_values = true)]
+    #[arg(required = true, hide_env = true)]
     buckets: Vec<Bucket>,
 }
 
@@ -138,7 +141,7 @@ struct ReaderFlags {
     folder: String,
     /// Where the service listens
     #[arg(long, env = "YRM_CLIENT_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
-    #[arg(default_value = "127.0.0.1:8735", hide_env_values = true)]
+    #[arg(default_value = "127.0.0.1:8735", hide_env = true)]
     listen: Vec<SocketAddr>,
 }
 
@@ -147,20 +150,20 @@ struct ReaderFlags {
 struct PlaceFlags {
     #[command(flatten)]
     buckets: BucketFlags,
-    /// Region of the buckets [default: found for each of them]
-    #[arg(long, env = "YRM_CLIENT_REGION", hide_env_values = true)]
+    /// Region of the buckets [default: S3 is asked]
+    #[arg(long, env = "YRM_CLIENT_REGION", hide_env = true)]
     region: Option<Region>,
-    /// Address of a store that is not AWS's
-    #[arg(long, env = "YRM_CLIENT_ENDPOINT", value_name = "URL", hide_env_values = true)]
+    /// Address of an S3-compatible store
+    #[arg(long, env = "YRM_CLIENT_ENDPOINT", value_name = "URL", hide_env = true)]
     endpoint: Option<Origin>,
-    /// Name the bucket in the path, not in the host
-    #[arg(long, env = "YRM_CLIENT_PATH_STYLE", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    /// Put the bucket into the path, not into the host name
+    #[arg(long, env = "YRM_CLIENT_PATH_STYLE", value_parser = FalseyValueParser::new(), hide_env = true)]
     path_style: bool,
-    /// FIPS endpoints
-    #[arg(long, env = "YRM_CLIENT_FIPS", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    /// Use FIPS endpoints
+    #[arg(long, env = "YRM_CLIENT_FIPS", value_parser = FalseyValueParser::new(), hide_env = true)]
     fips: bool,
-    /// Endpoints with IPv6
-    #[arg(long, env = "YRM_CLIENT_DUAL_STACK", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    /// Use dual-stack endpoints (IPv6)
+    #[arg(long, env = "YRM_CLIENT_DUAL_STACK", value_parser = FalseyValueParser::new(), hide_env = true)]
     dual_stack: bool,
     /// Profile of the AWS configuration [default: AWS_PROFILE]
     #[arg(long, value_name = "NAME")]
@@ -286,7 +289,7 @@ fn time(text: &str) -> Result<Duration, String> {
 
 fn expires(text: &str) -> Result<Duration, String> {
     match time(text)? {
-        time if time > MAX_EXPIRES => Err("an address is good for 5m at most".to_owned()),
+        time if time > MAX_EXPIRES => Err("a redirect is valid for 5m at most".to_owned()),
         time => Ok(time),
     }
 }

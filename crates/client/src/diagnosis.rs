@@ -1,5 +1,4 @@
-//! What an answer of S3 means for who wants to install packages: all is well, or what is wrong and what helps. It only
-//! computes.
+//! From an answer of S3 to words: the repository can be read, or this is wrong and that helps. It only computes.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,6 +6,7 @@ use aws_smithy_types::date_time::{DateTime, Format};
 
 use crate::bucket::{BucketName, Region};
 use crate::complaint::{Complaint, Result};
+use crate::endpoint::arn;
 use crate::outgoing::Answer;
 
 /// S3 refuses what was signed more than fifteen minutes from its own time; so much is worth a word.
@@ -108,7 +108,7 @@ fn other_region(bucket: &BucketName, region: &Region, elsewhere: Option<&str>, m
 
 fn denied(asked: &Asked<'_>, message: &str) -> Complaint {
     let Asked { bucket, region, key, .. } = asked;
-    let arn = format!("arn:{}:s3:::{bucket}", partition_of(region.as_str()));
+    let arn = arn(bucket, region);
     let said = if message.is_empty() || message == "Access Denied" { String::new() } else { format!(": {message}") };
     if message.contains("kms:Decrypt") {
         return Complaint::new(format!("{key} may not be decrypted{said}"))
@@ -119,19 +119,6 @@ fn denied(asked: &Asked<'_>, message: &str) -> Complaint {
         "the role needs s3:GetObject on {arn}/{folder}*, and no policy may deny it (S3 tells a missing object from a \
          forbidden one only to those who have s3:ListBucket on {arn})"
     ))
-}
-
-fn partition_of(region: &str) -> &'static str {
-    match region {
-        _ if region.starts_with("cn-") => "aws-cn",
-        _ if region.starts_with("us-gov-") => "aws-us-gov",
-        _ if region.starts_with("us-iso-") => "aws-iso",
-        _ if region.starts_with("us-isob-") => "aws-iso-b",
-        _ if region.starts_with("eu-isoe-") => "aws-iso-e",
-        _ if region.starts_with("us-isof-") => "aws-iso-f",
-        _ if region.starts_with("eusc-") => "aws-eusc",
-        _ => "aws",
-    }
 }
 
 /// What stands between two marks.

@@ -87,28 +87,40 @@ impl Store {
     fn host(&self, region: &Region) -> String {
         let fips = if self.fips { "-fips" } else { "" };
         let dual_stack = if self.dual_stack { ".dualstack" } else { "" };
-        format!("s3{fips}{dual_stack}.{region}.{}", domain_of(region.as_str()))
+        format!("s3{fips}{dual_stack}.{region}.{}", domain_of(region))
     }
 
     /// The address of AWS's STS in a region, which says who is asking.
     pub(crate) fn security_tokens(&self, region: &Region) -> String {
         let fips = if self.fips { "-fips" } else { "" };
-        format!("https://sts{fips}.{region}.{}/", domain_of(region.as_str()))
+        format!("https://sts{fips}.{region}.{}/", domain_of(region))
     }
 }
 
-/// The domain of a region's partition (the SDKs' own table, `partitions.json`). S3 keeps it for dual-stack
-/// addresses, other services do not.
-fn domain_of(region: &str) -> &'static str {
-    match region {
-        _ if region.starts_with("cn-") => "amazonaws.com.cn",
-        _ if region.starts_with("us-iso-") => "c2s.ic.gov",
-        _ if region.starts_with("us-isob-") => "sc2s.sgov.gov",
-        _ if region.starts_with("eu-isoe-") => "cloud.adc-e.uk",
-        _ if region.starts_with("us-isof-") => "csp.hci.ic.gov",
-        _ if region.starts_with("eusc-") => "amazonaws.eu",
-        _ => "amazonaws.com",
-    }
+/// How a region's name begins, its partition as ARNs name it, and the partition's domain (the SDKs' own table,
+/// `partitions.json`). S3 keeps the domain for dual-stack addresses, other services do not.
+const PARTITIONS: [(&str, &str, &str); 7] = [
+    ("cn-", "aws-cn", "amazonaws.com.cn"),
+    ("us-gov-", "aws-us-gov", "amazonaws.com"),
+    ("us-iso-", "aws-iso", "c2s.ic.gov"),
+    ("us-isob-", "aws-iso-b", "sc2s.sgov.gov"),
+    ("eu-isoe-", "aws-iso-e", "cloud.adc-e.uk"),
+    ("us-isof-", "aws-iso-f", "csp.hci.ic.gov"),
+    ("eusc-", "aws-eusc", "amazonaws.eu"),
+];
+
+fn partition(region: &Region) -> (&'static str, &'static str) {
+    let found = PARTITIONS.iter().find(|(begins, ..)| region.as_str().starts_with(begins));
+    found.map_or(("aws", "amazonaws.com"), |(_, name, domain)| (name, domain))
+}
+
+fn domain_of(region: &Region) -> &'static str {
+    partition(region).1
+}
+
+/// The ARN of a bucket.
+pub(crate) fn arn(bucket: &BucketName, region: &Region) -> String {
+    format!("arn:{}:s3:::{bucket}", partition(region).0)
 }
 
 #[cfg(test)]

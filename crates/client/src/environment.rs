@@ -1,6 +1,6 @@
 //! `/etc/yrm-client.conf`: `NAME=VALUE` lines, which systemd puts into the service's environment (`EnvironmentFile=`).
-//! Whoever runs `yrm-client check` by hand means the same, so the program reads the file itself and starts itself once
-//! more with what is in it: variables of the SDK (`AWS_PROFILE`, `HTTPS_PROXY`) count as they do for the service.
+//! `yrm-client check`, run by hand, has to see the same. So the program reads the file itself and starts itself once more
+//! with it: variables of the SDK (`AWS_PROFILE`, `HTTPS_PROXY`) count as they do for the service.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -59,7 +59,7 @@ fn parse(text: &str) -> Result<BTreeMap<String, String>, String> {
                 let quoted = ['"', '\''].iter().find_map(|quote| value.strip_prefix(*quote)?.strip_suffix(*quote));
                 read.insert(name.to_owned(), quoted.unwrap_or(value).to_owned());
             }
-            // What stands there may be a secret.
+            // The line may hold a secret.
             _ => return Err(format!("line {} is not NAME=VALUE", number + 1)),
         }
     }

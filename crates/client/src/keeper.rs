@@ -152,12 +152,12 @@ impl<S: Source, C: Clock> Keeper<S, C> {
         state.failure.as_ref().is_some_and(|(failed, _)| steady.saturating_duration_since(*failed) < FAILURE_COUNTS_FOR)
     }
 
-    /// Asks the source. What it answers is kept; if it does not, the old ones stay.
+    /// Asks the source. New credentials replace the old ones; a failure leaves those in place.
     async fn renew(&self, patience: Duration) {
         self.state().asked = Some(self.clock.steady());
-        let answer = tokio::time::timeout(patience, self.source.ask()).await.unwrap_or_else(|_| {
-            Err(Complaint::new(format!("their source has not answered for {} seconds", patience.as_secs())))
-        });
+        let answer = tokio::time::timeout(patience, self.source.ask())
+            .await
+            .unwrap_or_else(|_| Err(Complaint::new(format!("there was no answer for {} seconds", patience.as_secs()))));
         let (wall, steady) = (self.clock.wall(), self.clock.steady());
         let mut state = self.state();
         state.answers += 1;
@@ -175,7 +175,7 @@ impl<S: Source, C: Clock> Keeper<S, C> {
                 if let Some(held) = &mut state.held
                     && has_stepped(held, wall, steady.saturating_duration_since(held.steady))
                 {
-                    // The step is known now. What is held is used for as long as it says.
+                    // The step is known now. The old ones are used until they expire.
                     (held.wall, held.steady) = (wall, steady);
                 }
                 tell(&mut state, steady, &complaint);
@@ -217,7 +217,7 @@ fn tell(state: &mut State, steady: Instant, complaint: &Complaint) {
         .as_ref()
         .is_some_and(|(when, told)| *told == text || steady.saturating_duration_since(*when) < TELL_AGAIN_AFTER);
     if !is_told {
-        log::warn(&format!("no new credentials: {text}"));
+        log::warn(&format!("the credentials cannot be renewed: {text}"));
         state.told = Some((steady, text));
     }
 }

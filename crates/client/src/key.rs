@@ -1,8 +1,8 @@
 //! From the path of a request to the key of an object, and from the key to the path of S3's address.
 //!
 //! A path is decoded exactly once and a key is encoded exactly once, so the `+` and the `%2B` of a client become the
-//! same `%2B`. S3 reads a bare `+` as a space, and zypper sends one. What a server might read in two ways is refused:
-//! dot segments, empty segments, encoded slashes, backslashes, control characters, what is no UTF-8.
+//! same `%2B`. S3 reads a bare `+` as a space, and zypper sends one. A path that a server might read in two ways is
+//! refused: dot segments, empty segments, encoded slashes, backslashes, control characters, what is no UTF-8.
 
 use std::fmt::Write as _;
 

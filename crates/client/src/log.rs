@@ -1,5 +1,5 @@
-//! What is told on standard error: a line each, for the journal or a terminal. Whatever is told goes through here, and
-//! nothing that follows a `?` in it is written: there is no other place where a presigned address would have its signature.
+//! Lines on standard error, for the journal or a terminal. Every message goes through here and loses the queries of
+//! addresses: a presigned address has its signature there.
 
 use std::io::Write as _;
 use std::sync::LazyLock;

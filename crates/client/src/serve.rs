@@ -27,7 +27,7 @@ const MAX_CONNECTIONS: usize = 256;
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// A head has to be here within so long; so an idle connection is closed after as long.
 const HEAD_WITHIN: Duration = Duration::from_secs(20);
-/// What is being answered at a stop may take so long.
+/// At a stop, answers in the making may take so long.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// After an error of the socket (no more file descriptors).
 const PAUSE: Duration = Duration::from_millis(100);
@@ -125,7 +125,7 @@ async fn listen(
             _ = stopped.changed() => break,
             accepted = accepted => accepted,
         };
-        // What ended is let go of.
+        // Those that ended are let go of.
         while connections.try_join_next().is_some() {}
         match accepted {
             Ok((stream, _)) => {
@@ -167,7 +167,7 @@ async fn converse(stream: tokio::net::TcpStream, shared: &Shared, mut ended: wat
             .max_buf_size(MAX_HEAD_BYTES)
             .serve_connection(TokioIo::new(stream), service)
     );
-    // What a client does wrong is told to the client, by its status or by the end of the connection.
+    // A client's error is its own: it gets a status, or the connection ends.
     tokio::select! {
         _ = connection.as_mut() => {}
         _ = ended.changed() => {

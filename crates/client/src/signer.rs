@@ -98,10 +98,7 @@ impl Signer {
             Ok(Some(region)) => (region, REGION_HOLDS),
             Ok(None) => (known, REGION_HOLDS),
             Err(complaint) => {
-                log::warn(&format!(
-                    "it is not known in which region {} is, so {known} is taken: {complaint}",
-                    bucket.name
-                ));
+                log::warn(&format!("the region of {} cannot be found, {known} is used: {complaint}", bucket.name));
                 (known, ASK_REGION_AGAIN)
             }
         };
@@ -117,11 +114,11 @@ impl Signer {
         let mut named = self.buckets.iter().filter(|bucket| bucket.name.as_str() == name).peekable();
         if named.peek().is_none() {
             let name: String = name.chars().take(64).filter(char::is_ascii_graphic).collect();
-            return Err(format!("the bucket \"{name}\" is none of those that are signed for here: {}", self.listed()));
+            return Err(format!("the bucket \"{name}\" is not allowed here, only {}", self.listed()));
         }
         named
             .find(|bucket| bucket.covers(key))
-            .ok_or_else(|| format!("of {name} only some keys are signed for here: {}", self.listed()))
+            .ok_or_else(|| format!("this key of {name} is not allowed here, only {}", self.listed()))
     }
 
     /// All buckets, for people.

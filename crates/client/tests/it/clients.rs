@@ -84,6 +84,20 @@ fn dnf_installs_a_package_and_what_it_needs() {
 }
 
 #[test]
+fn a_repository_below_a_prefix_with_odd_letters_is_one_too() {
+    let mut reader = Reader::new();
+    let below = reader.files.path().join("team a+b%~/repo");
+    std::fs::create_dir_all(below.parent().unwrap()).unwrap();
+    succeed(Command::new("cp").arg("-r").arg(reader.files.path().join("repo")).arg(&below));
+    reader.store = Store::of(BUCKET, reader.files.path());
+    let bucket = format!("s3://{BUCKET}/team a+b%~");
+    reader.service = reader.machine.serve(&[&["--verbose", "-b", &bucket][..], &reader.store.flags()].concat());
+    let output = reader.dnf(&bucket, &["install", "app"]);
+    assert!(output.status.success(), "{}\n{}", said(&output), reader.service.log());
+    assert!(reader.installed("app") && reader.installed("lib++"));
+}
+
+#[test]
 fn zypper_installs_a_package_and_what_it_needs() {
     let reader = Reader::new();
     let root = reader.root.path().join("root");
@@ -157,15 +171,15 @@ fn another_bucket_is_refused_in_words_and_dnf_names_it() {
     assert_eq!(
         reply.body,
         format!(
-            "the bucket \"other-bucket\" is none of those that are signed for here: s3://{BUCKET}; /etc/yrm-client.conf \
-             (YRM_CLIENT_BUCKETS) or --bucket says which\n"
+            "the bucket \"other-bucket\" is not allowed here, only s3://{BUCKET}; YRM_CLIENT_BUCKETS in \
+             /etc/yrm-client.conf, or --bucket, allows more\n"
         )
     );
     let output = reader.dnf("s3://other-bucket", &["install", "app"]);
     assert!(!output.status.success());
     assert!(said(&output).contains("Status code: 403 for http://127.0.0.1:"), "{}", said(&output));
     let log = reader.service.log();
-    assert_eq!(log.matches("the bucket \"other-bucket\" is none of those").count(), 1, "{log}");
+    assert_eq!(log.matches("the bucket \"other-bucket\" is not allowed").count(), 1, "{log}");
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn helps_are_short_and_fit_a_terminal_and_the_manual_knows_each_flag() {
     for (arguments, why) in [
         (&["serve"][..], "--bucket <s3://NAME>"),
         (&["serve", "-b", "my-bucket"], "write s3://NAME or s3://NAME/PREFIX, not \"my-bucket\""),
-        (&["serve", "-b", "s3://my-bucket", "--expires", "10m"], "an address is good for 5m at most"),
+        (&["serve", "-b", "s3://my-bucket", "--expires", "10m"], "a redirect is valid for 5m at most"),
         (&["serve", "-b", "s3://my-bucket", "--host", "x"], "--anywhere"),
         (&["serve", "-b", "s3://fast--use1-az4--x-s3"], "is a directory bucket"),
     ] {

@@ -235,6 +235,7 @@ fn failure(name: &str, script: &str) -> Option<String> {
     program(&bin, "sudo", "#!/bin/sh\nexec \"$@\"\n");
 
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let signer = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut script = script.replace("127.0.0.1:5000", &listen);
     for (path, place) in [("/etc/yum.repos.d", "etc/yum.repos.d"), ("/etc/yrm", "etc/yrm"), ("/srv/", "srv/")] {
         script = script.replace(path, machine.join(place).to_str().unwrap());
@@ -246,6 +247,7 @@ fn failure(name: &str, script: &str) -> Option<String> {
         ("AWS_DEFAULT_REGION", "us-east-1"),
         ("LC_ALL", "C.UTF-8"),
         ("YRM_LISTEN", &listen),
+        ("YRM_CLIENT_LISTEN", &signer),
         ("YRM_TIME_INTERVAL", "1s"),
     ]);
     #[cfg(feature = "aws")]
@@ -260,6 +262,7 @@ fn failure(name: &str, script: &str) -> Option<String> {
     bash.args([PAGE_SECONDS, "bash", "-c", "source \"$0\"; source \"$1\""]);
     bash.arg(scratch.path().join("prelude.sh")).arg(&file).current_dir(&folder);
     bash.env_clear().envs(environment).env("PATH", path).env("HOME", &home).env("MACHINE", &machine);
+    bash.env("YRM_CLIENT_CONFIG", machine.join("etc/yrm-client.conf"));
     // Named, so that its agent is this page's own.
     bash.env("GNUPGHOME", &keys);
     let output = bash.output().unwrap();

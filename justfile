@@ -46,6 +46,11 @@ bench *ARGS:
     cargo build --release -p yrm -p bench
     target/release/bench run {{ARGS}}
 
+# what yrm-client costs: its size, start and memory, and the time it adds to a request
+client-figures:
+    cargo build --release -p yrm-client
+    scripts/client-figures
+
 # the long fault campaign (minutes; YRM_CHAOS_SEED says where the seeds begin)
 chaos:
     YRM_CHAOS_ALL=1 YRM_CHAOS_SEEDS=${YRM_CHAOS_SEEDS:-10000} YRM_CHAOS_PAIRS=${YRM_CHAOS_PAIRS:-5000} YRM_CHAOS_RACES=${YRM_CHAOS_RACES:-200} \

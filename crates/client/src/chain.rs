@@ -19,7 +19,7 @@ use crate::keeper::Source;
 use crate::outgoing::Outgoing;
 
 /// Without a region the configuration is asked again after so long: a metadata service may be late when a machine starts.
-const ASK_AGAIN_AFTER: Duration = Duration::from_mins(1);
+const ASK_AGAIN_AFTER: Duration = Duration::from_mins(5);
 
 /// What was typed, and goes before what the machine's configuration says.
 #[derive(Debug, Clone, Default)]

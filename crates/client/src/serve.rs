@@ -26,7 +26,7 @@ const MAX_CONNECTIONS: usize = 256;
 /// A request's line and headers.
 const MAX_HEAD_BYTES: usize = 16 << 10;
 /// A head has to be here within so long; so an idle connection is closed after as long.
-const HEAD_WITHIN: Duration = Duration::from_secs(20);
+const HEAD_WITHIN: Duration = Duration::from_secs(10);
 /// At a stop, answers in the making may take so long.
 const STOP_WITHIN: Duration = Duration::from_secs(5);
 /// After an error of the socket (no more file descriptors).

@@ -121,3 +121,29 @@ fn a_proxy_and_an_authority_of_the_company_are_used_and_no_proxy_is_kept_to() {
     assert_eq!(reply.status, 503);
     assert!(reply.body.contains("/no/such/file.pem cannot be used"), "{reply:?}");
 }
+
+#[test]
+fn the_machines_configuration_says_which_endpoint() {
+    let fixed = |machine: &Machine, flags: &[&str]| {
+        let service = machine.serve(&[&["-b", "s3://my-bucket?region=us-east-2"][..], flags].concat());
+        get(&service, "/my-bucket/a").location().split('?').next().unwrap().to_owned()
+    };
+    for (name, value, address) in [
+        ("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:1/", "http://127.0.0.1:1/my-bucket/a"),
+        ("AWS_ENDPOINT_URL", "https://s3.example.com", "https://my-bucket.s3.example.com/a"),
+        ("AWS_USE_FIPS_ENDPOINT", "true", "https://my-bucket.s3-fips.us-east-2.amazonaws.com/a"),
+        ("AWS_USE_DUALSTACK_ENDPOINT", "true", "https://my-bucket.s3.dualstack.us-east-2.amazonaws.com/a"),
+        ("YRM_CLIENT_FIPS", "1", "https://my-bucket.s3-fips.us-east-2.amazonaws.com/a"),
+        ("YRM_CLIENT_PATH_STYLE", "true", "https://s3.us-east-2.amazonaws.com/my-bucket/a"),
+        ("YRM_CLIENT_PATH_STYLE", "false", "https://my-bucket.s3.us-east-2.amazonaws.com/a"),
+    ] {
+        assert_eq!(fixed(&Machine::with_keys().knows([(name, value)]), &[]), address, "{name}");
+    }
+    let machine = Machine::with_keys().knows([("AWS_PROFILE", "store")]);
+    machine.write(
+        ".aws/config",
+        "[profile store]\nservices = here\n[services here]\ns3 =\n  endpoint_url = http://127.0.0.1:2\n",
+    );
+    assert_eq!(fixed(&machine, &[]), "http://127.0.0.1:2/my-bucket/a");
+    assert_eq!(fixed(&machine, &["--endpoint", "http://127.0.0.1:3"]), "http://127.0.0.1:3/my-bucket/a");
+}

@@ -1,7 +1,7 @@
 //! As systemd runs it: the socket that is handed over, the end, and what the unit may do.
 
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Child, Command};
 
 use tempfile::TempDir;
 
@@ -15,6 +15,16 @@ const MAX_EXPOSURE: f64 = 1.5;
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// It ends with the test.
+struct Ended(Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
 }
 
 /// The service, with a socket that `systemd-socket-activate` opened.
@@ -36,16 +46,15 @@ fn a_socket_of_systemd_goes_before_an_address() {
     let log = TempDir::new().unwrap();
     let log = log.path().join("log");
     let file = std::fs::File::create(&log).unwrap();
-    let mut child = command.stderr(file).spawn().unwrap();
+    let mut child = Ended(command.stderr(file).spawn().unwrap());
     // It starts the service at the first connection.
     let reply = loop {
         match std::net::TcpStream::connect(&address) {
             Ok(_) => break get_at(&address),
-            Err(_) => assert!(child.try_wait().unwrap().is_none(), "{}", std::fs::read_to_string(&log).unwrap()),
+            Err(_) => assert!(child.0.try_wait().unwrap().is_none(), "{}", std::fs::read_to_string(&log).unwrap()),
         }
     };
-    child.kill().unwrap();
-    child.wait().unwrap();
+    drop(child);
     assert!(reply.contains("302"), "{reply}");
     let log = std::fs::read_to_string(&log).unwrap();
     assert!(log.contains(&format!("listening on {address}, signing for s3://my-bucket")), "{log}");

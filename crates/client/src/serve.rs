@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper::{Request, body::Incoming};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use sd_notify::NotifyState;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 
@@ -56,9 +56,8 @@ struct Shared {
 /// Serves until SIGTERM or SIGINT, or until nobody has asked for `idle_exit`.
 pub(crate) async fn serve(signer: Signer, sockets: Vec<TcpListener>, serving: Serving) -> Result<()> {
     let unusable = |error: std::io::Error| Complaint::new(format!("the service cannot start: {error}"));
-    let mut stops = [SignalKind::terminate(), SignalKind::interrupt()].map(signal).into_iter();
-    let (Some(terminate), Some(interrupt)) = (stops.next(), stops.next()) else { unreachable!("there are two") };
-    let mut stops = [terminate.map_err(unusable)?, interrupt.map_err(unusable)?];
+    let mut terminate = signal(SignalKind::terminate()).map_err(unusable)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(unusable)?;
 
     let shared = Arc::new(Shared { signer, serving, was_asked: AtomicBool::new(false), open: AtomicUsize::new(0) });
     let (stop, stopped) = watch::channel(());
@@ -74,7 +73,8 @@ pub(crate) async fn serve(signer: Signer, sockets: Vec<TcpListener>, serving: Se
     notify(&[NotifyState::Ready]);
 
     let why = tokio::select! {
-        () = any(&mut stops) => "stopping",
+        _ = terminate.recv() => "stopping",
+        _ = interrupt.recv() => "stopping",
         () = silence(&shared) => "nobody asked for a while: stopping",
     };
     log::note(why);
@@ -85,14 +85,6 @@ pub(crate) async fn serve(signer: Signer, sockets: Vec<TcpListener>, serving: Se
         log::warn("some answers were cut off");
     }
     Ok(())
-}
-
-/// Until one of two signals comes.
-async fn any([one, other]: &mut [Signal; 2]) {
-    tokio::select! {
-        _ = one.recv() => {}
-        _ = other.recv() => {}
-    }
 }
 
 /// Until nobody has asked for long enough; for ever where there is no such time.

@@ -76,6 +76,19 @@ fn a_process_that_prints_nonsense_is_told_of_without_what_it_printed() {
 }
 
 #[test]
+fn a_process_that_fails_is_told_of_in_one_line() {
+    let machine = Machine::new();
+    let script = machine.write("fails.sh", "printf 'no\\nluck\\033[31m\\n' >&2; exit 3\n");
+    machine.write(".aws/config", &format!("[default]\ncredential_process = sh {}\n", script.display()));
+    let mut service = machine.serve(&FIXED);
+    let reply = get(&service, "/my-bucket/a");
+    assert_eq!((reply.status, reply.body.lines().count()), (503, 1));
+    assert!(reply.body.contains("no luck [31m"), "{reply:?}");
+    let (_, log) = service.stop();
+    assert!(log.contains("no luck [31m") && log.lines().all(|line| line.starts_with("yrm-client: ")), "{log}");
+}
+
+#[test]
 fn a_machine_without_credentials_says_so_and_tells_of_it_once() {
     let mut service = Machine::new().serve(&FIXED);
     for _ in 0..5 {

@@ -178,6 +178,28 @@ fn a_container_reads_with_the_role_of_its_task_and_a_pod_with_its_own() {
 }
 
 #[test]
+fn a_session_of_single_sign_on_is_used() {
+    let portal = Metadata::start("ASIASSO", 3600);
+    let machine = Machine::new().knows([("AWS_ENDPOINT_URL_SSO", portal.endpoint.as_str()), ("AWS_PROFILE", "people")]);
+    machine.write(
+        ".aws/config",
+        "[profile people]\nsso_start_url = https://example.awsapps.com/start\nsso_region = eu-west-1\n\
+         sso_account_id = 123456789012\nsso_role_name = reads-packages\nregion = eu-west-1\n",
+    );
+    // Named by the SHA-1 of the start address.
+    let session = serde_json::json!({
+        "accessToken": "sso-session",
+        "expiresAt": rfc3339(SystemTime::now() + Duration::from_hours(1)),
+        "region": "eu-west-1",
+        "startUrl": "https://example.awsapps.com/start",
+    });
+    machine.write(".aws/sso/cache/e8be5486177c5b5392bd9aa76563515b29358e6e.json", &session.to_string());
+    let reply = get(&machine.serve(&FIXED), "/my-bucket/a");
+    assert_eq!(reply.status, 302, "{reply:?} {:?}", portal.asked());
+    assert_eq!(reply.signed_by(), "ASIASSO");
+}
+
+#[test]
 fn a_role_that_a_profile_names_is_assumed() {
     let files = folder();
     let store = Store::of(BUCKET, files.path());

@@ -74,6 +74,20 @@ pub(crate) fn rfc3339(time: std::time::SystemTime) -> String {
     crate::machine::said(&output).trim().to_owned()
 }
 
+/// The same credentials, as the portal spells them.
+fn of_the_portal(credentials: &str) -> String {
+    let given: serde_json::Value = serde_json::from_str(credentials).unwrap();
+    let in_an_hour = std::time::SystemTime::now() + std::time::Duration::from_hours(1);
+    let millis = in_an_hour.duration_since(std::time::SystemTime::UNIX_EPOCH).unwrap().as_millis();
+    let credentials = serde_json::json!({
+        "accessKeyId": given["AccessKeyId"],
+        "secretAccessKey": given["SecretAccessKey"],
+        "sessionToken": given["Token"],
+        "expiration": u64::try_from(millis).unwrap(),
+    });
+    serde_json::json!({ "roleCredentials": credentials }).to_string()
+}
+
 fn answer(mut stream: TcpStream, state: &Mutex<State>) {
     let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
     let Some(request) = lines.next() else { return };
@@ -89,6 +103,10 @@ fn answer(mut stream: TcpStream, state: &Mutex<State>) {
             _ if is_token => ("200 OK", TOKEN.to_owned()),
             // What ECS and EKS have: another token, and no second question.
             "/container" if has("authorization: token-of-the-pod") => ("200 OK", state.credentials.clone()),
+            // The portal of IAM Identity Center, for a session that somebody began with `aws sso login`.
+            path if path.starts_with("/federation/credentials?") && has("x-amz-sso_bearer_token: sso-session") => {
+                ("200 OK", of_the_portal(&state.credentials))
+            }
             _ if !has_token => ("401 Unauthorized", String::new()),
             "/latest/meta-data/placement/region" => ("200 OK", "eu-central-1".to_owned()),
             path if state.credentials.is_empty() || !path.contains("/iam/security-credentials") => {

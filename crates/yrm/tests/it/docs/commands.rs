@@ -234,6 +234,7 @@ fn failure(name: &str, script: &str) -> Option<String> {
     program(&bin, "dnf", DNF);
     program(&bin, "sudo", "#!/bin/sh\nexec \"$@\"\n");
 
+    let needs_the_signer = script.contains("yrm-client");
     let listen = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let signer = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let mut script = script.replace("127.0.0.1:5000", &listen);
@@ -256,6 +257,10 @@ fn failure(name: &str, script: &str) -> Option<String> {
     fs::write(&file, script).unwrap();
     fs::write(scratch.path().join("prelude.sh"), PRELUDE).unwrap();
     let binary = Path::new(env!("CARGO_BIN_EXE_yrm")).parent().unwrap();
+    // Tests of the workspace build it beside this program.
+    if needs_the_signer && !binary.join("yrm-client").exists() {
+        return Some(format!("=== {name}: run `cargo build -p yrm-client` once"));
+    }
     let path = std::env::var("PATH").unwrap();
     let path = format!("{}:{}:{}:{path}", bin.display(), binary.display(), python().parent().unwrap().display());
     let mut bash = Command::new("timeout");

@@ -36,6 +36,7 @@ pub mod settings;
 pub mod signature;
 pub mod state;
 pub mod tags;
+pub mod tokens;
 pub mod uploaders;
 pub mod verdict;
 

@@ -214,6 +214,10 @@ pub enum Operation {
     Delete,
     /// `repo restore`.
     Restore,
+    /// `token create`.
+    Token,
+    /// `token revoke`.
+    Revoke,
     /// One that this version does not know.
     #[serde(other)]
     Other,
@@ -243,6 +247,8 @@ impl Operation {
             Self::Rebuild => "rebuild",
             Self::Delete => "delete",
             Self::Restore => "restore",
+            Self::Token => "token",
+            Self::Revoke => "revoke",
             Self::Other => "other",
         }
     }
@@ -418,6 +424,10 @@ pub enum Mark {
     Untag,
     /// The bytes of a package are deleted before the grace period is over.
     Purge,
+    /// Somebody is let in.
+    Token,
+    /// Nobody is let in by that any more.
+    Revoke,
     /// One that this version does not know.
     #[serde(other)]
     Other,
@@ -434,6 +444,8 @@ impl Mark {
             Self::Tag => "tag",
             Self::Untag => "untag",
             Self::Purge => "purge",
+            Self::Token => "token",
+            Self::Revoke => "revoke",
             Self::Other => "other",
         }
     }

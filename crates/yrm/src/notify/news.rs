@@ -159,6 +159,8 @@ fn changes(facts: Facts<'_>, report: &Report) -> Vec<Notice> {
         | Operation::Unblock
         | Operation::Tag
         | Operation::Untag
+        | Operation::Token
+        | Operation::Revoke
         | Operation::Rebuild => {}
         Operation::Settings => notices.push(settings(facts, report)),
         Operation::Run

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::operations::block::{self, Blocking};
 use super::operations::hold::{self, Holdable, Word};
 use super::operations::tag;
+use super::operations::token::{self, Granting};
 use super::pass::RunId;
 use super::{Publisher, settings};
 use crate::bucket::meant::Meant;
@@ -64,6 +65,21 @@ impl Publisher {
         self.may_change(run).await?;
         let marked = tag::untag(&self.bucket, repository, name).await?;
         self.marked(Operation::Untag, run, marked).await
+    }
+
+    /// Lets somebody in through the gateway.
+    pub async fn grant(&self, wanted: &Granting, run: RunId) -> Result<Report> {
+        self.may_change(run).await?;
+        let word = self.word(run).await;
+        let marked = token::grant(&self.bucket, wanted, &word).await?;
+        self.marked(Operation::Token, run, marked).await
+    }
+
+    /// Lets nobody in by these names any more.
+    pub async fn revoke(&self, names: &[String], run: RunId) -> Result<Report> {
+        self.may_change(run).await?;
+        let marked = token::revoke(&self.bucket, names).await?;
+        self.marked(Operation::Revoke, run, marked).await
     }
 
     /// Whoever acts, and why.

@@ -184,6 +184,10 @@ pub enum Key<'a> {
     Settings,
     /// One change of them: newest first in a listing.
     SettingsChange { at_ms: u64, id: Ulid },
+    /// Who is let in under a name, and to what.
+    Token { name: &'a str },
+    /// When that was last used.
+    TokenUse { name: &'a str },
     /// The store's clock: written to learn the time it is given.
     Clock,
     /// A start-up probe's own object.
@@ -237,6 +241,8 @@ impl Key<'_> {
             Self::SettingsChange { at_ms, id } => {
                 format!("{SETTINGS_HISTORY_PREFIX}{:020}-{id}.json", u64::MAX - at_ms)
             }
+            Self::Token { name } => format!("{TOKENS_PREFIX}{name}{TOKEN_SUFFIX}"),
+            Self::TokenUse { name } => format!(".yrm/token-uses/{name}.json"),
             Self::Clock => ".yrm/clock".to_owned(),
             Self::Probe { name } => format!(".yrm/probe/{name}"),
         }
@@ -276,6 +282,8 @@ impl Key<'_> {
             | Self::Tags { .. }
             | Self::Settings
             | Self::SettingsChange { .. }
+            | Self::Token { .. }
+            | Self::TokenUse { .. }
             | Self::Clock
             | Self::Probe { .. } => None,
         };
@@ -318,6 +326,8 @@ impl Key<'_> {
             | Self::Tags { .. }
             | Self::Settings
             | Self::SettingsChange { .. }
+            | Self::Token { .. }
+            | Self::TokenUse { .. }
             | Self::Clock
             | Self::Probe { .. } => Some(ObjectClass::State),
         }
@@ -352,6 +362,8 @@ impl Key<'_> {
             | Self::Holds { .. }
             | Self::Blocks
             | Self::Tags { .. }
+            | Self::Token { .. }
+            | Self::TokenUse { .. }
             | Self::SettingsChange { .. } => "application/json",
             Self::Settings => "application/toml",
             Self::Catalog { .. } | Self::Clock | Self::Probe { .. } => "application/octet-stream",
@@ -425,6 +437,12 @@ pub const RECEIPTS_PREFIX: &str = ".yrm/receipts/";
 
 /// The prefix of the holds.
 pub const HOLDS_PREFIX: &str = ".yrm/holds/";
+
+/// The prefix of the tokens.
+pub const TOKENS_PREFIX: &str = ".yrm/tokens/";
+
+/// What the name of a token's document ends in.
+pub const TOKEN_SUFFIX: &str = ".json";
 
 /// The prefix of the tags.
 pub const TAGS_PREFIX: &str = ".yrm/tags/";

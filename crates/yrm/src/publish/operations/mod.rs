@@ -12,4 +12,5 @@ pub mod release;
 pub mod rollback;
 pub mod settings;
 pub(crate) mod tag;
+pub mod token;
 pub(crate) mod whole;

@@ -21,7 +21,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use super::chain::{authorities, beside, shared};
-use super::named::{Named, Speaks};
+use super::named::{Named, STS, Speaks};
 use super::refusal::{Failure, NO_CREDENTIALS, Refusal};
 use crate::authorities::Authorities;
 use crate::config::S3Config;
@@ -260,14 +260,30 @@ impl Service {
 
 /// Where the service is: where the configuration says, else at AWS's own address.
 fn endpoint_of(named: &Named, shared: &SdkConfig, region: &str) -> String {
-    let key = ServiceConfigKey::builder().service_id(named.id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
-    let own = key.ok().and_then(|key| shared.service_config()?.load_config(key));
-    if let Some(configured) = own.or_else(|| shared.endpoint_url().map(str::to_owned)) {
-        return configured.trim_end_matches('/').to_owned();
+    if let Some(configured) = configured(named, shared) {
+        return configured;
     }
     let fips = if shared.use_fips() == Some(true) { "-fips" } else { "" };
     let dual_stack = shared.use_dual_stack() == Some(true);
     format!("https://{}{fips}.{region}.{}", named.host, domain_of(region, dual_stack))
+}
+
+/// Where the configuration says that a service is.
+fn configured(named: &Named, shared: &SdkConfig) -> Option<String> {
+    let key = ServiceConfigKey::builder().service_id(named.id).env("AWS_ENDPOINT_URL").profile("endpoint_url").build();
+    let own = key.ok().and_then(|key| shared.service_config()?.load_config(key));
+    let configured = own.or_else(|| shared.endpoint_url().map(str::to_owned))?;
+    Some(configured.trim_end_matches('/').to_owned())
+}
+
+/// Where STS is, for who signs a question to it.
+pub(super) fn address_of_sts(shared: &SdkConfig, region: &str) -> String {
+    endpoint_of(&STS, shared, region)
+}
+
+/// Another STS than AWS's, where the configuration names one.
+pub(crate) async fn other_sts(config: &S3Config) -> Option<String> {
+    configured(&STS, &beside(config, None).await.ok()?)
 }
 
 /// The domain of a region's partition (the SDKs' own table, `partitions.json`).

@@ -9,12 +9,14 @@ pub(crate) mod chain;
 pub mod http;
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is asked"))]
 pub(crate) mod named;
+#[cfg(feature = "aws")]
+mod prove;
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is asked"))]
 pub(crate) mod refusal;
 #[cfg(not(feature = "aws"))]
 mod without;
 
 #[cfg(not(feature = "aws"))]
-pub(crate) use self::without::{Service, authorities, missing};
+pub(crate) use self::without::{Service, authorities, missing, other_sts, prove};
 #[cfg(feature = "aws")]
-pub(crate) use self::{call::Service, chain::authorities};
+pub(crate) use self::{call::Service, call::other_sts, chain::authorities, prove::prove};

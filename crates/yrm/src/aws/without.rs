@@ -24,6 +24,16 @@ pub(crate) async fn authorities(config: &S3Config) -> Result<Authorities> {
     config.ca_bundle.as_ref().map_or_else(|| Ok(Authorities::default()), |path| Authorities::read(path))
 }
 
+/// Another STS than AWS's.
+pub(crate) async fn other_sts(_config: &S3Config) -> Option<String> {
+    None
+}
+
+/// The proof of an identity that nobody has.
+pub(crate) async fn prove(_config: &S3Config, _header: (&str, &str), _valid: Duration) -> Result<String> {
+    Err(missing("AWS"))
+}
+
 /// A service that there is none of.
 #[derive(Debug)]
 pub(crate) struct Service(Infallible);

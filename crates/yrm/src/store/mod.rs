@@ -11,6 +11,7 @@ pub mod door;
 pub mod fault;
 pub mod key;
 pub mod limited;
+pub mod links;
 pub mod local;
 pub mod memory;
 pub mod pace;

@@ -10,6 +10,7 @@
 mod answer;
 mod assemble;
 mod client;
+mod links;
 mod multipart;
 mod rights;
 mod spelling;
@@ -30,6 +31,7 @@ use jiff::Timestamp;
 use self::answer::Answer;
 pub use self::client::{Limits, S3Store};
 use self::client::{copying, sha256_of, stored, user_metadata};
+pub use self::links::S3Links;
 use self::spelling::{copy_source, digest, etag, listed_key, quoted, timestamp, whole_sha256};
 use self::written::say;
 use super::body::Body;

@@ -11,12 +11,16 @@ use rpmmd::checksum::Sha256;
 
 use crate::store::ETag;
 
-/// `x-amz-copy-source`, which the SDK sends as it is given: every byte but the unreserved ones
-/// and the slash is encoded (an unencoded `libstdc++` is read as `libstdc  `). Of an access point's ARN
-/// it is a resource.
+/// `x-amz-copy-source`, which the SDK sends as it is given (an unencoded `libstdc++` is read as `libstdc  `). Of an access
+/// point's ARN it is a resource.
 pub(super) fn copy_source(bucket: &str, key: &str) -> String {
     let kind = if bucket.starts_with("arn:") { "object/" } else { "" };
-    let mut text = format!("{bucket}/{kind}");
+    format!("{bucket}/{kind}{}", path(key))
+}
+
+/// A key as a part of an address that is signed: every byte but the unreserved ones and the slash is encoded, once.
+pub(super) fn path(key: &str) -> String {
+    let mut text = String::with_capacity(key.len() + key.len() / 4);
     for byte in key.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {
             text.push(char::from(byte));

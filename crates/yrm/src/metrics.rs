@@ -144,9 +144,16 @@ fn describe() {
         "yrm_foreign_changes_total",
         "Repositories whose repomd.xml was gone, damaged or another program's, by what was found"
     );
+    describe_counter!("yrm_gateway_requests_total", "Requests to the gateway, by what became of them");
+    describe_counter!("yrm_gateway_downloads_total", "Packages that the gateway handed on, or sent clients to S3 for");
+    describe_counter!("yrm_access_log_lines_dropped_total", "Lines that the access log was too slow for");
     describe_gauge!("yrm_repositories_unmended", "1 while such a repository could not be mended, else 0");
     describe_gauge!("yrm_quarantine_bytes", "Size of these files, measured at the same times");
 }
+
+/// What becomes of a request to the gateway.
+const GATEWAY: [&str; 8] =
+    ["redirected", "served", "not-found", "refused", "failed", "unknown", "forbidden", "locked-out"];
 
 /// What the watch may find in the place of a repomd.xml.
 const FOUND: [&str; 3] = ["gone", "damaged", "foreign"];
@@ -170,6 +177,8 @@ fn begin_at_zero() {
         "yrm_packages_pruned_total",
         "yrm_objects_cleaned_up_total",
         "yrm_queue_deleted_total",
+        "yrm_gateway_downloads_total",
+        "yrm_access_log_lines_dropped_total",
     ] {
         counter!(name).absolute(0);
     }
@@ -177,6 +186,9 @@ fn begin_at_zero() {
         counter!("yrm_foreign_changes_total", "found" => found).absolute(0);
     }
     gauge!("yrm_repositories_unmended").set(0.0);
+    for outcome in GATEWAY {
+        counter!("yrm_gateway_requests_total", "outcome" => outcome).absolute(0);
+    }
     for kind in ["read", "write"] {
         counter!("yrm_store_requests_total", "kind" => kind).absolute(0);
     }
@@ -307,6 +319,21 @@ pub fn package_rejected(code: &str) {
 /// A request was answered. `route` is a name from the router, never a path.
 pub fn http_answered(route: &'static str, status: u16) {
     counter!("yrm_http_requests_total", "route" => route, "status" => status.to_string()).increment(1);
+}
+
+/// The gateway answered; `outcome` is one of [`GATEWAY`].
+pub fn gateway_answered(outcome: &'static str) {
+    counter!("yrm_gateway_requests_total", "outcome" => outcome).increment(1);
+}
+
+/// The gateway handed a package on.
+pub fn gateway_downloaded() {
+    counter!("yrm_gateway_downloads_total").increment(1);
+}
+
+/// A line of the access log was dropped.
+pub fn access_line_dropped() {
+    counter!("yrm_access_log_lines_dropped_total").increment(1);
 }
 
 /// What became of one pair of gauges, or of one notice.

@@ -174,6 +174,11 @@ impl Current {
         Arc::clone(&self.0.borrow())
     }
 
+    /// The one that publishes at any time from now on.
+    pub fn follow(&self) -> watch::Receiver<Arc<Publisher>> {
+        self.0.subscribe()
+    }
+
     /// Lets another one publish from now on.
     pub fn set(&self, publisher: Publisher) {
         self.0.send_replace(Arc::new(publisher));

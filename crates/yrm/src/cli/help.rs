@@ -54,7 +54,7 @@ const READING: &[&str] = &WRITING;
 /// A verb that uses no bucket.
 const NO_BUCKET: &[&str] = &["*"];
 
-pub(super) const VERBS: [Verb; 52] = [
+pub(super) const VERBS: [Verb; 61] = [
     Verb {
         path: "serve",
         examples: &["yrm serve --bucket s3://my-bucket", "yrm serve -b ./bucket --per-folder --time-interval 30s"],
@@ -398,6 +398,81 @@ pub(super) const VERBS: [Verb; 52] = [
         more: &[],
         settings: "",
         without: NO_BUCKET,
+    },
+    Verb {
+        path: "token",
+        examples: &["yrm token create web-servers -b s3://my-bucket --scope 'read:el9/*'"],
+        more: &["yrm token list -b s3://my-bucket"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "token create",
+        examples: &[
+            "yrm token create web-servers -b s3://my-bucket --scope 'read:el9/*'",
+            "yrm token create ci -b s3://my-bucket --scope 'upload:team-a/*' --expires 30d",
+        ],
+        more: &[
+            "yrm token create ci --scope read --arn arn:aws:iam::123456789012:role/ci",
+            "yrm token create hosts --scope read --certificate '*.example.org'",
+        ],
+        settings: "--bucket, --endpoint",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "token list",
+        examples: &["yrm token list -b s3://my-bucket"],
+        more: &["yrm token list -b ./bucket --output json | jq '.[].name'"],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "token show",
+        examples: &["yrm token show ci -b s3://my-bucket"],
+        more: &[],
+        settings: "--bucket, --endpoint",
+        without: READING,
+    },
+    Verb {
+        path: "token revoke",
+        examples: &["yrm token revoke ci -b s3://my-bucket --reason 'it is on a wiki'"],
+        more: &[],
+        settings: "--bucket, --endpoint",
+        without: NOT_FOR_REMOVALS,
+    },
+    Verb {
+        path: "client",
+        examples: &["yrm client config dnf --url https://packages.example.org/repo/el9"],
+        more: &["yrm client check https://packages.example.org/repo/el9"],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "client config",
+        examples: &[
+            "yrm client config dnf --url https://packages.example.org/repo/el9",
+            "yrm client config zypper --url https://rpms.example.org/repo --name ours",
+        ],
+        more: &["yrm client config ansible --url https://rpms.example.org/repo > tasks.yml"],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "client check",
+        examples: &[
+            "yrm client check https://packages.example.org/repo/el9",
+            "yrm client check https://rpms.example.org/repo --token-file FILE",
+        ],
+        more: &[],
+        settings: "",
+        without: NO_BUCKET,
+    },
+    Verb {
+        path: "client identity",
+        examples: &["yrm client identity -b s3://my-bucket"],
+        more: &[],
+        settings: "--bucket, --region",
+        without: READING,
     },
     Verb {
         path: "key generate",

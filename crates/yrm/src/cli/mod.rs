@@ -11,6 +11,7 @@ mod adopt;
 mod arenas;
 mod beforehand;
 mod check;
+mod client;
 mod compare;
 mod completions;
 mod config;
@@ -35,6 +36,7 @@ mod settings;
 mod show;
 mod status;
 mod summary;
+mod token;
 mod which;
 
 use std::ffi::OsString;
@@ -124,6 +126,12 @@ enum Verb {
     /// Show and change the settings that the bucket keeps for all who write to it
     #[command(subcommand)]
     Settings(settings::SettingsVerb),
+    /// Let clients and people in through the gateway: make, show and revoke tokens
+    #[command(subcommand)]
+    Token(token::TokenVerb),
+    /// Show what clients need, and what is wrong where they cannot install
+    #[command(subcommand)]
+    Client(client::ClientVerb),
     /// Make, show, rotate and check the keys that sign metadata
     #[command(subcommand)]
     Key(key::KeyVerb),
@@ -310,6 +318,10 @@ impl Cli {
                 | repo::RepoVerb::AdoptFile(AdoptFileArgs { rules, .. })
                 | repo::RepoVerb::DropFile(DropFileArgs { rules, .. }),
             )
+            | Verb::Token(
+                token::TokenVerb::Create(token::CreateArgs { rules, .. })
+                | token::TokenVerb::Revoke(token::RevokeArgs { rules, .. }),
+            )
             | Verb::Prune(PruneArgs { rules, .. })
             | Verb::Adopt(AdoptArgs { rules, .. })
             | Verb::Settings(settings::SettingsVerb::Check(settings::CheckArgs { rules })) => {
@@ -334,6 +346,8 @@ impl Cli {
             | Verb::History(_)
             | Verb::Quarantine(_)
             | Verb::Settings(settings::SettingsVerb::Show(_) | settings::SettingsVerb::History(_))
+            | Verb::Client(_)
+            | Verb::Token(token::TokenVerb::List(_) | token::TokenVerb::Show(_))
             | Verb::Doctor(_)
             | Verb::Index(_)
             | Verb::Demo(_)
@@ -385,10 +399,12 @@ impl Verb {
             Self::Prune(args) => prune::prune(&args, context).await,
             Self::Adopt(args) => adopt::adopt(&args, context).await,
             Self::Settings(verb) => settings::execute(&verb, context).await,
+            Self::Client(verb) => Box::pin(client::execute(&verb, context)).await,
+            Self::Token(verb) => Box::pin(token::execute(&verb, context)).await,
             Self::Key(verb) => key::execute(&verb, context).await,
             Self::Doctor(args) => doctor::doctor(&args, context).await,
             Self::Index(args) => index::index(args, context).await,
-            Self::Demo(args) => demo::demo(&args, context).await,
+            Self::Demo(args) => Box::pin(demo::demo(&args, context)).await,
             Self::Config(verb) => config::execute(&verb, context).await,
             Self::Completions(args) => completions::completions(&args, Cli::described(Length::Whole), context.output),
             Self::Man(args) => completions::man(&args, Cli::described(Length::Whole), context.output),

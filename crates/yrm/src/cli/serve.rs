@@ -11,6 +11,7 @@ use tokio::sync::OnceCell;
 
 use super::context::{Context, DONE, Purpose, outside, publisher, signer};
 use super::flags::{Flags, ForPublish, ForRepositories, ForServe, ForSigning};
+use crate::aws;
 use crate::board::{Board, RUNS_KEPT};
 use crate::bucket::verdict::Reason;
 use crate::bucket::{Bucket, history, quarantine};
@@ -19,14 +20,19 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::events::Events;
 use crate::events::message::Inbox;
 use crate::events::sqs::SqsQueue;
-use crate::http::{self, Faces, RepoFiles};
+use crate::http::gateway::access::AccessLog;
+use crate::http::gateway::{Gateway, NoteUse, Reached, Watching};
+use crate::http::tls::Certificates;
+use crate::http::{self, BucketNow, Faces, RepoFiles};
 use crate::metrics;
 use crate::publish::abilities::abilities;
+use crate::publish::operations::token::note_use;
 use crate::publish::settings::own;
 use crate::publish::{Publisher, Unwatched};
 use crate::sched::{self, Hangups, Signals, Stop, Stopper};
 use crate::secrets;
 use crate::serve::{self, Current, Farewell, Told};
+use crate::store::door;
 use crate::telemetry;
 use crate::update::{self, Probation, Staged, Watch};
 
@@ -91,7 +97,23 @@ pub(super) async fn run_service(
         }
         BucketUrl::S3 { .. } => None,
     };
-    let faces = Faces { board: Arc::clone(&board), recorder, files, listen, now: Timestamp::now };
+    let gateway = gateway(config, files.as_ref()).await?.map(Arc::new);
+    let access_log = config.service.access_log.as_deref().map(AccessLog::open).transpose()?;
+    let watching = Watching { trusted_proxies: config.service.trusted_proxies.clone(), access_log: access_log.clone() };
+    let certificates = config.service.tls.as_ref().map(Certificates::read).transpose()?.map(Arc::new);
+    let following = current.follow();
+    let bucket = BucketNow::new(move || Some(following.borrow().bucket().clone()));
+    let faces = Faces {
+        board: Arc::clone(&board),
+        recorder,
+        files,
+        gateway,
+        bucket,
+        watching: Arc::new(watching),
+        certificates,
+        listen,
+        now: Timestamp::now,
+    };
     let outside = outside(config, HICCUPS).await?;
     let events = connect_events(config, &current.get()).await?;
     let (mut watch, probation) = update::begin(config).await.unzip();
@@ -111,7 +133,7 @@ pub(super) async fn run_service(
     let told = Told { board: &board, outside, events: events.as_ref(), reader: Some(current) };
     let ((), (), (), (), (), outcome, heard) = tokio::join!(
         wait_for_signal(&mut signals, &signalled, &stopper, stop.clone()),
-        reopen_log_at_hangup(&mut hangups, stop.clone()),
+        reopen_logs_at_hangup(&mut hangups, access_log.as_ref(), stop.clone()),
         http::answer(listener, faces, stop.clone()),
         serve::tell_systemd(stop.clone(), farewell),
         wait_for_release(watch.as_mut(), &staged, &stopper, stop.clone()),
@@ -126,6 +148,33 @@ pub(super) async fn run_service(
     tracing::info!("stopped");
     heard.and(outcome)?;
     Ok(staged.into_inner().filter(|_| !is_signalled))
+}
+
+/// The way in for clients of a private bucket, if there is one.
+async fn gateway(config: &Config, files: Option<&RepoFiles>) -> Result<Option<Gateway>> {
+    let Some(wanted) = &config.service.gateway else { return Ok(None) };
+    let authorities = aws::authorities(&config.s3).await?;
+    let audience = config.bucket.to_string();
+    let sts = aws::other_sts(&config.s3).await;
+    let note = NoteUse::new(|bucket, name, used| {
+        tokio::spawn(async move {
+            if let Err(error) = note_use(&bucket, &name, &used).await {
+                tracing::debug!(token = name, "its use could not be noted: {}", error.chain());
+            }
+        });
+    });
+    let reached = Reached { audience: &audience, authorities: &authorities, sts: sts.as_deref(), note };
+    let gateway = match (&config.bucket, files) {
+        (BucketUrl::S3 { name, prefix }, _) => {
+            Gateway::of_s3(wanted, door::s3_links(name, prefix, &config.s3).await?, &reached)?
+        }
+        (BucketUrl::Directory(_), Some(files)) => Gateway::of_directory(wanted, files.clone(), &reached)?,
+        (BucketUrl::Directory(_), None) => return Ok(None),
+    };
+    if wanted.auth.is_empty() && !config.service.listen.ip().is_loopback() {
+        tracing::warn!(listen = %config.service.listen, "the gateway lets everybody in who reaches this address (gateway-auth = none)");
+    }
+    Ok(Some(gateway))
 }
 
 /// The queue that tells of uploads, if there is one. It is not asked anything yet.
@@ -148,11 +197,14 @@ async fn wait_for_signal(signals: &mut Signals, signalled: &OnceCell<&'static st
     tracing::info!(signal, "stopping");
 }
 
-/// Whoever moves the log file away, as logrotate does, says so by SIGHUP.
-async fn reopen_log_at_hangup(hangups: &mut Hangups, mut stop: Stop) {
+/// Whoever moves log files away, as logrotate does, says so by SIGHUP.
+async fn reopen_logs_at_hangup(hangups: &mut Hangups, access_log: Option<&AccessLog>, mut stop: Stop) {
     loop {
         tokio::select! {
-            () = hangups.next() => telemetry::reopen(),
+            () = hangups.next() => {
+                telemetry::reopen();
+                access_log.inspect(|log| log.reopen());
+            }
             () = stop.requested() => return,
         }
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::access_point::AccessPoint;
 use super::complaint::Complaint;
+use super::gateway::{self, GatewayConfig, Tls};
 use super::low::Low;
 use super::parse;
 use super::place::{self, KeyPlace, Secret, SecretPlace, sound_key};
@@ -281,6 +282,9 @@ impl Reading<'_> {
             })
         });
         let self_update = self.self_update();
+        let gateway = self.gateway();
+        let trusted_proxies = self.optional("trusted-proxies", gateway::networks);
+        let access_log = self.optional("access-log", |text| Ok(PathBuf::from(text)));
         let log_file = self.optional("log-file", |text| Ok(PathBuf::from(text)));
         let log_format = self.required("log-format", |text| match text {
             "human" => Ok(LogFormat::Human),
@@ -290,7 +294,12 @@ impl Reading<'_> {
                 hint: Some("write human or json".to_owned()),
             }),
         });
+        let (gateway, tls) = gateway?;
         Ok(Service {
+            gateway,
+            tls,
+            trusted_proxies: trusted_proxies?.unwrap_or_default(),
+            access_log: access_log?.map(|path| self.located("access-log", path)),
             interval: interval?,
             queue: queue?,
             share: share?,
@@ -299,6 +308,25 @@ impl Reading<'_> {
             log_file: log_file?.map(|path| self.located("log-file", path)),
             log_format: log_format?,
         })
+    }
+
+    fn gateway(&mut self) -> Result<(Option<GatewayConfig>, Option<Tls>), Wrong> {
+        let mode = self.required("gateway", gateway::mode);
+        let auth = self.required("gateway-auth", gateway::auth);
+        let mut file = |name| {
+            let path = self.optional(name, |text| Ok(PathBuf::from(text)))?;
+            Ok(path.map(|path| self.located(name, path)))
+        };
+        let (certificates, key, authorities) = (file("tls-cert"), file("tls-key"), file("client-ca"));
+        let (certificates, key, authorities) = (certificates?, key?, authorities?);
+        let auth = auth?;
+        let gateway = mode?.map(|mode| GatewayConfig { mode, auth });
+        let files = (certificates.as_ref(), key.as_ref(), authorities.as_ref());
+        if let Some((setting, complaint)) = gateway::misfit(gateway.as_ref(), files) {
+            return Err(self.complain(setting.to_owned(), complaint));
+        }
+        let tls = certificates.zip(key);
+        Ok((gateway, tls.map(|(certificates, key)| Tls { certificates, key, client_authorities: authorities })))
     }
 
     fn self_update(&mut self) -> Result<Option<SelfUpdate>, Wrong> {

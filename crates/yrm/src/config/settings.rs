@@ -349,6 +349,48 @@ pub const SETTINGS: &[Setting] = &[
     .default("false"),
     Setting::new("listen", Group::Serve, "ADDR:PORT", "The address and port for HTTP.").default("127.0.0.1:5000"),
     Setting::new(
+        "gateway",
+        Group::Serve,
+        "off|redirect|stream",
+        "Let clients of a private bucket install through this service: redirect sends them to addresses of S3 that are valid \
+         for 5 minutes, stream passes the bytes on for clients that cannot reach S3.",
+    )
+    .default("off"),
+    Setting::new(
+        "gateway-auth",
+        Group::Serve,
+        "none|token|mtls|aws,…",
+        "Whom the gateway lets in: everybody, who has a token (`yrm token`), who has a certificate of client-ca, who proves \
+         an AWS identity; or several of these.",
+    )
+    .default("token"),
+    Setting::new(
+        "tls-cert",
+        Group::Serve,
+        "FILE",
+        "Speak HTTPS with this certificate and those between it and its authority, in PEM. The service reads it again when it \
+         changes.",
+    ),
+    Setting::new("tls-key", Group::Serve, "FILE", "The private key of tls-cert, in PEM."),
+    Setting::new(
+        "client-ca",
+        Group::Serve,
+        "FILE",
+        "The authorities of clients' certificates, in PEM, for gateway-auth mtls.",
+    ),
+    Setting::new(
+        "trusted-proxies",
+        Group::Serve,
+        "ADDR/BITS,…",
+        "Believe these proxies when they name the client's address in X-Forwarded-For: for limits and the access log.",
+    ),
+    Setting::new(
+        "access-log",
+        Group::Serve,
+        "FILE",
+        "Append a line for each request below repo/ to this file, in the combined log format.",
+    ),
+    Setting::new(
         "self-update",
         Group::Serve,
         "BOOL",

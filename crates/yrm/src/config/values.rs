@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use ipnet::IpNet;
+
 use super::access_point::AccessPoint;
+use super::gateway::{GatewayConfig, Tls};
 use super::place::{KeyPlace, Secret, SecretPlace};
 use super::trust::Trust;
 use super::versions::{OnConflict, Retention};
@@ -227,6 +230,14 @@ pub struct Service {
     pub share: bool,
     /// Where HTTP listens.
     pub listen: SocketAddr,
+    /// How it lets clients in, if it does.
+    pub gateway: Option<GatewayConfig>,
+    /// How it speaks HTTPS, if it does.
+    pub tls: Option<Tls>,
+    /// Whose word on a client's address is believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Where a line for each request below `repo/` goes.
+    pub access_log: Option<PathBuf>,
     /// How it goes over to new releases, if it does; only ever beside a bucket in S3.
     pub self_update: Option<SelfUpdate>,
     /// Where logs go besides stderr.

@@ -69,13 +69,14 @@ struct Seat {
     crowd: Crowd,
     id: u64,
     from: IpAddr,
+    address: IpAddr,
     leave: Arc<Notify>,
 }
 
 impl Crowd {
-    /// A connection from `from`. Another one makes room for it where there are too many.
-    pub(super) fn join(&self, from: IpAddr) -> Guest {
-        let from = network(from);
+    /// A connection from an address. Another one makes room for it where there are too many.
+    pub(super) fn join(&self, address: IpAddr) -> Guest {
+        let (address, from) = (address.to_canonical(), network(address));
         let mut state = self.state();
         if state.connections.len() >= MAX_CONNECTIONS {
             state.make_room();
@@ -84,7 +85,7 @@ impl Crowd {
         let connection = Connection { from, heard: id, answers: 0, leave: Arc::clone(&leave) };
         state.connections.insert(id, connection);
         state.of.entry(from).or_default().connections += 1;
-        Guest(Arc::new(Seat { crowd: self.clone(), id, from, leave }))
+        Guest(Arc::new(Seat { crowd: self.clone(), id, from, address, leave }))
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -129,6 +130,11 @@ impl Guest {
     /// Returns when this connection has to make room.
     pub(super) async fn sent_away(&self) {
         self.0.leave.notified().await;
+    }
+
+    /// The address that it comes from.
+    pub(super) fn address(&self) -> IpAddr {
+        self.0.address
     }
 
     /// A request came.

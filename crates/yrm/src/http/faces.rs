@@ -1,22 +1,36 @@
 //! What requests are answered from.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::files::RepoFiles;
+use super::gateway::{Gateway, Watching};
+use super::tls::Certificates;
 use crate::board::Board;
-use crate::config::Folders;
+use crate::bucket::Bucket;
 use crate::metrics::Recorder;
 
-/// A directory bucket's repository folder.
-#[derive(Debug, Clone)]
-pub struct RepoFiles {
-    /// The bucket's directory.
-    pub bucket: PathBuf,
-    /// Its folders: that of the repositories is also the first part of the URL.
-    pub folders: Folders,
+/// The bucket as it is looked at now: its settings change while the service runs.
+#[derive(Clone)]
+pub struct BucketNow(Arc<dyn Fn() -> Option<Bucket> + Send + Sync>);
+
+impl BucketNow {
+    /// By this.
+    pub fn new(now: impl Fn() -> Option<Bucket> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(now))
+    }
+
+    pub(super) fn get(&self) -> Option<Bucket> {
+        (self.0)()
+    }
+}
+
+impl std::fmt::Debug for BucketNow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("BucketNow")
+    }
 }
 
 /// What the faces show.
@@ -28,6 +42,14 @@ pub struct Faces {
     pub recorder: Recorder,
     /// The repository's files, when the bucket is a directory.
     pub files: Option<RepoFiles>,
+    /// The way in for clients of a private bucket, where there is one.
+    pub gateway: Option<Arc<Gateway>>,
+    /// The bucket, by its settings of this moment.
+    pub bucket: BucketNow,
+    /// Of all that is served below `repo/`.
+    pub watching: Arc<Watching>,
+    /// HTTPS, where it is spoken.
+    pub certificates: Option<Arc<Certificates>>,
     /// Where this listens: for links when a request has no sound Host.
     pub listen: SocketAddr,
     /// The clock, so that tests can hold it.

@@ -12,20 +12,42 @@ use axum::response::Response;
 use tower_http::services::ServeDir;
 
 use super::answers::{not_found, problem};
-use super::faces::RepoFiles;
 use crate::config::Folders;
 use crate::config::parse::percent_decoded;
 use crate::store::key::{MIRRORLIST, MirrorFolder, PUBLIC_KEYS_PREFIX};
 
+/// A directory bucket's repository folder.
+#[derive(Debug, Clone)]
+pub struct RepoFiles {
+    /// The bucket's directory.
+    pub bucket: PathBuf,
+    /// Its folders: that of the repositories is also the first part of the URL.
+    pub folders: Folders,
+}
+
+/// A path below `repo/` that may be served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Below<'a> {
+    /// As the URL has it.
+    encoded: &'a str,
+    /// As it is. A plus is a plus, however it was written.
+    pub(super) path: String,
+}
+
+/// What a URL's path names below `repo/`; nothing where that is not plain, or not a part of the repositories.
+pub(super) fn below<'a>(path: &'a str, folders: &Folders) -> Option<Below<'a>> {
+    let encoded = path.strip_prefix('/')?.strip_prefix(&folders.repo_prefix())?;
+    let path = percent_decoded(encoded).filter(|path| is_public(path, folders))?;
+    Some(Below { encoded, path })
+}
+
 /// Answers `request` from the files, or 404.
 pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
-    let Some(encoded) = below(request.uri().path(), &files.folders.repo_prefix()) else { return not_found() };
+    let uri = request.uri().clone();
+    let Some(Below { encoded, path }) = below(uri.path(), &files.folders) else { return not_found() };
     if !matches!(*request.method(), Method::GET | Method::HEAD) {
         return problem(StatusCode::METHOD_NOT_ALLOWED, "files only answer GET and HEAD");
     }
-    let Some(path) = percent_decoded(encoded).filter(|path| is_public(path, &files.folders)) else {
-        return not_found();
-    };
     let folder = files.bucket.join(&files.folders.repo);
     let (looked_at, wanted) = (folder.clone(), path.clone());
     // Blocking calls: a slow disk must not hold up other requests.
@@ -59,11 +81,6 @@ pub(super) async fn serve(files: &RepoFiles, request: Request) -> Response {
     }
 }
 
-/// The part of a URL's path below the folder `repo/`, still encoded.
-fn below<'a>(path: &'a str, repo: &str) -> Option<&'a str> {
-    path.strip_prefix('/')?.strip_prefix(repo)
-}
-
 /// Whether `path` has ordinary segments only, none of them hidden, and is a part of the repositories.
 fn is_public(path: &str, folders: &Folders) -> bool {
     folders.apart(path).is_none()
@@ -82,13 +99,17 @@ fn is_file_inside(folder: &Path, path: &Path) -> bool {
 
 /// As the same object would have in S3: what is swapped is asked for again, the rest never changes.
 fn cache_control(path: &str) -> &'static str {
+    if is_swapped(path) { "no-cache" } else { "public, max-age=31536000, immutable" }
+}
+
+/// Whether other bytes may be there some day.
+pub(super) fn is_swapped(path: &str) -> bool {
     let repomd = ["repodata/repomd.xml", "repodata/repomd.xml.asc"].iter().any(|name| path.ends_with(name));
-    let swapped = repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path);
-    if swapped || path.starts_with(PUBLIC_KEYS_PREFIX) { "no-cache" } else { "public, max-age=31536000, immutable" }
+    repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path) || path.starts_with(PUBLIC_KEYS_PREFIX)
 }
 
 /// As the same object would have in S3; `None` for what yrm puts into no bucket.
-fn content_type(path: &str) -> Option<&'static str> {
+pub(super) fn content_type(path: &str) -> Option<&'static str> {
     if is_mirrorlist(path) {
         return Some("text/plain; charset=utf-8");
     }

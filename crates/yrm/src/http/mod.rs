@@ -6,11 +6,14 @@ mod compat;
 mod crowd;
 mod faces;
 mod files;
+pub mod gateway;
 mod health;
 mod paced;
+pub mod tls;
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -21,12 +24,16 @@ use axum::routing::get;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
-use self::answers::{in_place, not_found, problem};
+use self::answers::{in_place, problem};
 use self::crowd::{Crowd, Guest, MAX_CONNECTIONS};
-pub use self::faces::{Faces, RepoFiles};
+pub use self::faces::{BucketNow, Faces};
+pub use self::files::RepoFiles;
+use self::gateway::CertificateNames;
 use self::paced::Paced;
 use crate::error::{Error, ErrorKind, Result};
 use crate::metrics;
@@ -73,6 +80,7 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
 
 /// Answers requests until `stop`, then lets open ones end for a moment.
 pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
+    let certificates = faces.certificates.clone();
     let router = router(faces);
     allow_open_files();
     let crowd = Crowd::default();
@@ -84,7 +92,15 @@ pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, from)) => {
                     let (guest, router, stop) = (crowd.join(from.ip()), router.clone(), stop.clone());
-                    connections.spawn(async move { converse(stream, guest, router, stop).await });
+                    match &certificates {
+                        None => {
+                            connections.spawn(async move { converse(Paced::new(stream), None, guest, router, stop).await });
+                        }
+                        Some(certificates) => {
+                            let acceptor = certificates.acceptor();
+                            connections.spawn(async move { encrypted(stream, &acceptor, guest, router, stop).await });
+                        }
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "accepting a connection failed");
@@ -115,18 +131,42 @@ fn allow_open_files() {
     }
 }
 
-async fn converse(stream: TcpStream, guest: Guest, router: Router, mut stop: Stop) {
+/// Shakes hands, and then converses.
+async fn encrypted(stream: TcpStream, acceptor: &TlsAcceptor, guest: Guest, router: Router, stop: Stop) {
+    let shaking = tokio::time::timeout(tls::HANDSHAKE, acceptor.accept(Paced::new(stream)));
+    let shaken = tokio::select! {
+        shaken = shaking => shaken,
+        () = guest.sent_away() => return,
+    };
+    match shaken {
+        Ok(Ok(stream)) => {
+            let shown = stream.get_ref().1.peer_certificates().and_then(|all| all.first()).map(tls::names);
+            converse(stream, shown, guest, router, stop).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
+        Err(_) => tracing::debug!("a handshake took too long"),
+    }
+}
+
+async fn converse<S>(stream: S, names: Option<Vec<String>>, guest: Guest, router: Router, mut stop: Stop)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let names = names.map(|names| CertificateNames(Arc::new(names)));
     let (service, seated) = (TowerToHyperService::new(router), guest.clone());
     let service = hyper::service::service_fn(move |mut request: hyper::Request<hyper::body::Incoming>| {
         seated.heard();
         request.extensions_mut().insert(seated.clone());
+        if let Some(names) = &names {
+            request.extensions_mut().insert(names.clone());
+        }
         hyper::service::Service::call(&service, request)
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(MAX_HEAD_BYTES)
-        .serve_connection(TokioIo::new(Paced::new(stream)), service);
+        .serve_connection(TokioIo::new(stream), service);
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -179,10 +219,11 @@ async fn watch(request: Request, next: Next) -> Result<Response, Infallible> {
 
 /// The repository's files, or nothing.
 async fn elsewhere(State(faces): State<Faces>, Extension(guest): Extension<Guest>, request: Request) -> Response {
-    match &faces.files {
-        Some(repo) => in_place(&guest, async { files::serve(repo, request).await }).await,
-        None => not_found(),
-    }
+    let (gateway, files, now) = (faces.gateway.as_deref(), faces.files.as_ref(), (faces.now)());
+    let bucket = gateway.and_then(|_| faces.bucket.get());
+    let from = guest.address();
+    let answer = gateway::answer((gateway, files), bucket, &faces.watching, from, request, now);
+    in_place(&guest, answer).await
 }
 
 #[cfg(test)]

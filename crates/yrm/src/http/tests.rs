@@ -31,6 +31,10 @@ fn start(board: Board) -> Running {
         board: Arc::new(board),
         recorder: metrics::install(),
         files: Some(RepoFiles { bucket: bucket.path().to_owned(), folders: Folders::default() }),
+        gateway: None,
+        bucket: BucketNow::new(|| None),
+        watching: Arc::default(),
+        certificates: None,
         listen: address,
         now: || time(3_600),
     };

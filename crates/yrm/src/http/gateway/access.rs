@@ -1,0 +1,204 @@
+//! A line for each request below `repo/`, in the combined log format, into a file of its own; written beside the answers, and
+//! opened anew when SIGHUP says that it was moved away. No query and no password is ever in a line.
+
+use std::fmt::Write as _;
+use std::fs::File;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::metrics;
+
+/// Lines that wait to be written; more are dropped and counted.
+const WAITING: usize = 10_000;
+/// Characters of what a client says of itself, at most.
+const MAX_CHARS: usize = 500;
+
+/// Where lines go.
+#[derive(Debug, Clone)]
+pub struct AccessLog(SyncSender<Order>);
+
+#[derive(Debug)]
+enum Order {
+    Line(String),
+    Reopen,
+}
+
+/// What a line tells of.
+#[derive(Debug)]
+pub(crate) struct Entry<'a> {
+    pub(crate) from: IpAddr,
+    /// The name of the token.
+    pub(crate) who: Option<&'a str>,
+    pub(crate) at: Timestamp,
+    pub(crate) method: &'a Method,
+    /// Without its query.
+    pub(crate) path: &'a str,
+    pub(crate) headers: &'a HeaderMap,
+    pub(crate) status: StatusCode,
+    /// Of the body, where that is known.
+    pub(crate) bytes: Option<u64>,
+}
+
+impl AccessLog {
+    /// Appends to a file.
+    pub fn open(path: &Path) -> Result<Self> {
+        let file = open(path).map_err(|error| {
+            Error::new(ErrorKind::Config, format!("opening the access log {}", path.display()))
+                .because(error)
+                .hint("access-log names a file that the service may write to")
+        })?;
+        let (sender, orders) = sync_channel(WAITING);
+        let path = path.to_owned();
+        std::thread::spawn(move || write(file, &path, &orders));
+        Ok(Self(sender))
+    }
+
+    /// The file was moved away: a new one begins.
+    pub fn reopen(&self) {
+        drop(self.0.send(Order::Reopen));
+    }
+
+    pub(crate) fn note(&self, entry: &Entry<'_>) {
+        if self.0.try_send(Order::Line(entry.line())).is_err() {
+            metrics::access_line_dropped();
+        }
+    }
+}
+
+fn open(path: &Path) -> std::io::Result<File> {
+    File::options().create(true).append(true).open(path)
+}
+
+fn write(mut file: File, path: &Path, orders: &Receiver<Order>) {
+    let mut is_told = false;
+    while let Ok(order) = orders.recv() {
+        let done = match order {
+            Order::Line(line) => file.write_all(line.as_bytes()),
+            Order::Reopen => open(path).map(|anew| file = anew),
+        };
+        match done {
+            Ok(()) => is_told = false,
+            Err(error) => {
+                if !is_told {
+                    tracing::warn!(%error, "the access log {} cannot be written", path.display());
+                }
+                is_told = true;
+            }
+        }
+    }
+}
+
+impl Entry<'_> {
+    /// `192.0.2.7 - ci [30/Nov/2026:07:00:00 +0000] "GET /repo/a.rpm HTTP/1.1" 302 0 "-" "libdnf"`.
+    fn line(&self) -> String {
+        let at = self.at.to_zoned(TimeZone::UTC).strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
+        let said = |name: HeaderName| {
+            let value = self.headers.get(name).map(|value| plain(&String::from_utf8_lossy(value.as_bytes())));
+            value.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
+        };
+        // A referer may be an address with a secret in it.
+        let referer = said(header::REFERER);
+        let referer = referer.split(['?', '#']).next().unwrap_or("-");
+        let bytes = self.bytes.map_or_else(|| "-".to_owned(), |bytes| bytes.to_string());
+        format!(
+            "{} - {} [{at}] \"{} {} HTTP/1.1\" {} {bytes} \"{referer}\" \"{}\"\n",
+            self.from,
+            self.who.map_or_else(|| "-".to_owned(), plain),
+            plain(self.method.as_str()),
+            plain(self.path),
+            self.status.as_u16(),
+            said(header::USER_AGENT),
+        )
+    }
+}
+
+/// Text that cannot end a field or a line.
+fn plain(text: &str) -> String {
+    let mut plain = String::new();
+    for c in text.chars().take(MAX_CHARS) {
+        if c == '"' || c == '\\' || !(c.is_ascii_graphic() || c == ' ') {
+            let mut bytes = [0; 4];
+            for byte in c.encode_utf8(&mut bytes).bytes() {
+                write!(plain, "\\x{byte:02x}").expect("a String takes any text");
+            }
+        } else {
+            plain.push(c);
+        }
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[test]
+    fn a_line_is_in_the_combined_format_and_what_clients_write_is_inert() {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::USER_AGENT, HeaderValue::from_bytes(b"dnf \" \\ \xff\t1").unwrap());
+        headers.insert(header::REFERER, HeaderValue::from_static("https://example.org/x?token=secret"));
+        headers.insert(header::AUTHORIZATION, HeaderValue::from_static("Bearer secret"));
+        let entry = Entry {
+            from: "2001:db8::7".parse().unwrap(),
+            who: Some("ci"),
+            at: "2026-11-30T07:00:05Z".parse().unwrap(),
+            method: &Method::GET,
+            path: "/repo/a%0a\"b\u{202e}.rpm",
+            headers: &headers,
+            status: StatusCode::FOUND,
+            bytes: Some(0),
+        };
+        assert_eq!(
+            entry.line(),
+            "2001:db8::7 - ci [30/Nov/2026:07:00:05 +0000] \"GET /repo/a%0a\\x22b\\xe2\\x80\\xae.rpm HTTP/1.1\" 302 0 \
+             \"https://example.org/x\" \"dnf \\x22 \\x5c \\xef\\xbf\\xbd\\x091\"\n"
+        );
+    }
+
+    #[test]
+    fn a_file_that_was_moved_away_begins_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        let log = AccessLog::open(&path).unwrap();
+        let note = || {
+            log.note(&Entry {
+                from: IpAddr::from([192, 0, 2, 7]),
+                who: None,
+                at: Timestamp::UNIX_EPOCH,
+                method: &Method::GET,
+                path: "/repo/a.rpm",
+                headers: &HeaderMap::new(),
+                status: StatusCode::OK,
+                bytes: None,
+            });
+        };
+        let lines = |path: &Path| std::fs::read_to_string(path).map_or(0, |text| text.lines().count());
+        let wait = |path: &Path, count| {
+            for _ in 0..500 {
+                if lines(path) == count {
+                    return;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(10));
+            }
+            panic!("{} has {} lines", path.display(), lines(path));
+        };
+        note();
+        wait(&path, 1);
+        let moved = folder.path().join("access.log.1");
+        std::fs::rename(&path, &moved).unwrap();
+        log.reopen();
+        note();
+        wait(&path, 1);
+        assert_eq!(lines(&moved), 1);
+        assert!(AccessLog::open(folder.path()).is_err());
+    }
+}

@@ -252,8 +252,9 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
         for sleeps in [Sleeps::Before, Sleeps::After] {
             // What signing adds to a sleep is a sleeper's stale signature, after whatever nap.
             let naps = match signing {
-                // The shortest is the long campaign's: a writer goes on by what it has seen, as it does everywhere else.
-                Signing::Off if std::env::var_os("YRM_CHAOS_ALL").is_none() => &naps[1..],
+                // After the shortest a writer goes on by what it has seen. One story shows what it has to look at again; the
+                // others are the long campaign's.
+                Signing::Off if story != Story::PublishOne && std::env::var_os("YRM_CHAOS_ALL").is_none() => &naps[1..],
                 Signing::Off => &naps[..],
                 Signing::On => &naps[1..2],
                 // What signing packages adds is what lies aside, and was swept by somebody else meanwhile.

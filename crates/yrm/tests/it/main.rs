@@ -13,6 +13,7 @@ mod docs;
 mod equality;
 mod events;
 mod floors;
+mod gateway;
 mod hostile;
 mod index;
 mod layouts;

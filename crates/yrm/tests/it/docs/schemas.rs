@@ -95,6 +95,11 @@ fn schemas() -> BTreeMap<&'static str, Value> {
         ("settings-set.json", one("SettingsPreview", "yrm settings set and unset")),
         ("settings-history.json", list_of("SettingsChange", "yrm settings history")),
         ("settings-check.json", one("SettingsAgreement", "yrm settings check")),
+        ("token-create.json", one("TokenMade", "yrm token create")),
+        ("token-list.json", list_of("TokenShown", "yrm token list")),
+        ("token-show.json", one("TokenShown", "yrm token show")),
+        ("client-config.json", one("ClientConfig", "yrm client config")),
+        ("client-check.json", one("ClientCheck", "yrm client check")),
         ("error.json", error),
     ])
 }
@@ -357,6 +362,15 @@ fn what_the_program_prints_fits_the_schemas() {
     report(&mut judge, "run -b ./b --per-folder --keep-at-least 1 --prune-age-days 0");
     judge.judge("settings-set.json", &say(at, "settings set compression zstd --folder dev -b ./b --dry-run").out);
     report(&mut judge, "run -b ./b --per-folder");
+    let made = say(at, "token create ci --scope read:dev/* --reason why -b ./b").out;
+    assert!(made["token"].as_str().is_some_and(|token| token.starts_with("yrm_")), "{made}");
+    judge.judge("token-create.json", &made);
+    judge.judge(
+        "token-create.json",
+        &say(at, "token create hosts --scope read --certificate *.x --expires never -b ./b").out,
+    );
+    judge.judge("client-config.json", &say(at, "client config zypper --url https://x/repo").out);
+    judge.judge("client-check.json", &say(at, "client check http://127.0.0.1:9/repo").out);
 
     for (line, schema) in [
         ("history -b ./b", "history.json"),
@@ -367,6 +381,8 @@ fn what_the_program_prints_fits_the_schemas() {
         ("package show a -b ./b", "package-show.json"),
         ("package block -b ./b", "package-block.json"),
         ("repo tags --in dev -b ./b", "repo-tags.json"),
+        ("token list -b ./b", "token-list.json"),
+        ("token show ci -b ./b", "token-show.json"),
         ("repo show current --in dev -b ./b", "repo-show.json"),
         ("repo diff dev prod -b ./b", "repo-diff.json"),
         ("settings show -b ./b", "settings-show.json"),

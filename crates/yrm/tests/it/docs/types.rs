@@ -6,7 +6,7 @@ use std::fs;
 use super::root;
 
 /// Where each type is defined, below `crates/yrm/src`. Names of the program's own types, each once.
-pub(crate) const TYPES: [(&str, &str); 41] = [
+pub(crate) const TYPES: [(&str, &str); 48] = [
     ("Report", "bucket/report.rs"),
     ("Published", "bucket/report.rs"),
     ("Way", "bucket/report.rs"),
@@ -48,6 +48,13 @@ pub(crate) const TYPES: [(&str, &str); 41] = [
     ("RevisionPackage", "cli/compare.rs"),
     ("RevisionDiff", "cli/compare.rs"),
     ("Side", "cli/compare.rs"),
+    ("TokenMade", "cli/token.rs"),
+    ("TokenShown", "cli/token.rs"),
+    ("ClientConfig", "cli/client/written.rs"),
+    ("ClientFile", "cli/client/written.rs"),
+    ("ClientCheck", "cli/client/check.rs"),
+    ("ClientStep", "cli/client/check.rs"),
+    ("Verdict", "cli/client/check.rs"),
 ];
 /// And those that are called like others.
 const MORE: [(&str, &str); 13] = [
@@ -115,7 +122,9 @@ pub(crate) fn fields_of(record: &str) -> Vec<Field> {
             meaning.push(words);
         } else if line.starts_with("#[") {
             attributes.push_str(line);
-        } else if let Some((name, kind)) = line.trim_start_matches("pub ").trim_end_matches(',').split_once(": ") {
+        } else if let Some((name, kind)) =
+            line.trim_start_matches("pub(super) ").trim_start_matches("pub ").trim_end_matches(',').split_once(": ")
+        {
             fields.push(Field {
                 name: name.to_owned(),
                 kind: kind.to_owned(),

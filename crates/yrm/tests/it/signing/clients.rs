@@ -99,19 +99,24 @@ pub(super) struct Service(Child, pub(super) String);
 
 impl Service {
     pub(super) fn start(folder: &Path) -> Self {
-        Self::on_inbox(folder, "inbox")
+        Self::on_inbox(folder, "inbox", &[])
     }
 
     /// One that only serves files: nobody writes to its inbox.
     pub(super) fn of_files(folder: &Path) -> Self {
-        Self::on_inbox(folder, "nobodys")
+        Self::on_inbox(folder, "nobodys", &[])
     }
 
-    fn on_inbox(folder: &Path, inbox: &str) -> Self {
+    /// The same, through the gateway.
+    pub(super) fn of_gateway(folder: &Path) -> Self {
+        Self::on_inbox(folder, "nobodys", &["--gateway", "redirect", "--gateway-auth", "none"])
+    }
+
+    fn on_inbox(folder: &Path, inbox: &str, more: &[&str]) -> Self {
         let mut command = yrm(folder);
         command.env("YRM_INBOX", inbox);
         command.args(["serve", "-b", "./bucket", "--listen", "127.0.0.1:0", "--time-interval", "1h"]);
-        command.args(["--log-format", "json"]);
+        command.args(["--log-format", "json"]).args(more);
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
         let listening = lines.find_map(|line| {

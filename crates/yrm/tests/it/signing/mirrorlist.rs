@@ -23,9 +23,9 @@ use crate::publish::world::policy;
 use crate::web::web;
 
 /// Generations that are published while clients read.
-const GENERATIONS: usize = 100;
+pub(super) const GENERATIONS: usize = 100;
 
-fn package(number: usize) -> (String, Rpm) {
+pub(super) fn package(number: usize) -> (String, Rpm) {
     // dnf says `+` its own way.
     let name = format!("lib{number}+x");
     let rpm = Rpm::new(&name, "1", "1", "noarch").file(forge::File::new(format!("/usr/share/{name}"), "contents"));
@@ -33,7 +33,7 @@ fn package(number: usize) -> (String, Rpm) {
 }
 
 /// Puts a package into the inbox whole, as uploaders do.
-fn drop_package(bucket: &Path, number: usize) {
+pub(super) fn drop_package(bucket: &Path, number: usize) {
     let (name, rpm) = package(number);
     let inbox = bucket.join("inbox");
     std::fs::create_dir_all(&inbox).unwrap();
@@ -43,14 +43,14 @@ fn drop_package(bucket: &Path, number: usize) {
 
 /// What a reader of pairs met.
 #[derive(Debug, Default)]
-struct Met {
-    pairs: usize,
-    apart: usize,
-    generations: usize,
+pub(super) struct Met {
+    pub(super) pairs: usize,
+    pub(super) apart: usize,
+    pub(super) generations: usize,
 }
 
 /// Where a reader finds the pair.
-enum Pair {
+pub(super) enum Pair {
     /// In this folder.
     In(String),
     /// In the folder that this list names, each time anew.
@@ -58,7 +58,7 @@ enum Pair {
 }
 
 /// Reads a repomd.xml and then its signature, again and again.
-async fn read_pairs(pair: Pair, key: PublicKey, over: Arc<AtomicBool>) -> Met {
+pub(super) async fn read_pairs(pair: Pair, key: PublicKey, over: Arc<AtomicBool>) -> Met {
     let (client, mut met) = (web(), Met::default());
     let get = async |url: String| -> Bytes {
         let answer = client.get(&url).send().await.unwrap().error_for_status();
@@ -86,7 +86,7 @@ async fn read_pairs(pair: Pair, key: PublicKey, over: Arc<AtomicBool>) -> Met {
 }
 
 /// dnf in a loop: how often it read, and what it said when it could not.
-fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, newest: &AtomicUsize) -> (usize, Vec<String>) {
+pub(super) fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, newest: &AtomicUsize) -> (usize, Vec<String>) {
     let client = Client::of(source, key);
     let (mut reads, mut failures) = (0, Vec::new());
     while !over.load(Ordering::Relaxed) {
@@ -101,14 +101,14 @@ fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, newest: &AtomicUsiz
     (reads, failures)
 }
 
-fn publisher(bucket: &Path, key: SecretKey, base: &str) -> Publisher {
+pub(super) fn publisher(bucket: &Path, key: SecretKey, base: &str) -> Publisher {
     let mirrors = Mirrors { on: true, public_urls: vec![base.to_owned()] };
     let signer = Signer::new(vec![key], SignWith::First, "yrm".to_owned()).unwrap();
     let store = Arc::new(DirectoryStore::open(bucket).unwrap());
     Publisher::new(store, Policy { mirrors, ..policy() }).unwrap().with_signer(Some(signer))
 }
 
-async fn publish(publisher: &Publisher) {
+pub(super) async fn publish(publisher: &Publisher) {
     let run = RunId { id: ulid::Ulid::new(), started: Timestamp::now() };
     let report = publisher.run(run, &Unwatched).await.unwrap();
     assert_eq!((report.published.len(), report.errors), (1, Vec::new()));

@@ -1,0 +1,111 @@
+//! dnf through the gateway of a directory bucket, with what `yrm client config` prints.
+
+use std::fs;
+use std::path::Path;
+
+use super::{Place, dnf, repo_file, said};
+
+#[test]
+fn dnf_installs_through_the_gateway_with_a_token_and_not_without() {
+    let place = Place::new();
+    place.publish_samples("");
+    let token = place.path().join("token");
+    fs::write(&token, place.token("machine", &["read"])).unwrap();
+    let service = place.serve(&[]);
+    let url = format!("http://{}/repo", service.address());
+    let let_in = repo_file(&place, &url, &["--token-file", token.to_str().unwrap()]);
+    let folder = place.path().join("client");
+    let output = dnf(&folder, &let_in, &["greeter", "libgreet++"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(
+        folder.join("root/usr/share/greeter/words").exists()
+            && folder.join("root/usr/share/libgreet++/version").exists()
+    );
+    let output = dnf(&place.path().join("stranger"), &repo_file(&place, &url, &[]), &["greeter"]);
+    assert!(!output.status.success() && said(&output).contains("401"), "{}", said(&output));
+
+    let check = place.json(&["client", "check", &url, "--token-file", token.to_str().unwrap()]);
+    let steps: Vec<(&str, &str)> = check["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|step| (step["step"].as_str().unwrap(), step["verdict"].as_str().unwrap()))
+        .collect();
+    let expected = ["repomd.xml", "repomd.xml.asc", "package lists", "a package", "names with +"];
+    assert_eq!(steps, expected.map(|step| (step, "ok")), "{check:#}");
+    let output = place.yrm(&["client", "check", &url]);
+    assert!(!output.status.success() && said(&output).contains("create a token"), "{}", said(&output));
+}
+
+/// What every tool is told is what it understands.
+#[test]
+fn client_config_prints_what_each_program_reads() {
+    let place = Place::new();
+    let token = place.path().join("token");
+    fs::write(&token, "yrm_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
+    let with = [
+        "--url",
+        "https://packages.example.org/repo/el9",
+        "--name",
+        "ours",
+        "--gpgkey",
+        "https://packages.example.org/repo/RPM-GPG-KEY-ours",
+    ];
+    let secret = ["--token-file", token.to_str().unwrap()];
+    let config = |tool: &str, more: &[&str]| place.json(&[&["client", "config", tool][..], &with, more].concat());
+    let text =
+        |tool: &str, more: &[&str], at: usize| config(tool, more)["files"][at]["text"].as_str().unwrap().to_owned();
+    insta::assert_snapshot!(text("dnf", &secret, 0), @"
+    [ours]
+    name=ours
+    baseurl=https://packages.example.org/repo/el9
+    enabled=1
+    gpgcheck=0
+    repo_gpgcheck=1
+    gpgkey=https://packages.example.org/repo/RPM-GPG-KEY-ours
+    username=token
+    password=yrm_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+    ");
+    assert_eq!(config("dnf", &secret)["files"][0]["mode"], "0600");
+    assert_eq!(config("dnf", &[])["files"][0]["mode"], "0644");
+    insta::assert_snapshot!(text("zypper", &secret, 0), @"
+    [ours]
+    name=ours
+    baseurl=https://packages.example.org/repo/el9?credentials=ours
+    enabled=1
+    gpgcheck=0
+    repo_gpgcheck=1
+    gpgkey=https://packages.example.org/repo/RPM-GPG-KEY-ours
+    autorefresh=1
+    ");
+    insta::assert_snapshot!(text("zypper", &secret, 1), @"
+    username=token
+    password=yrm_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
+    ");
+    // The tools' own parsers take it.
+    let python = crate::workspace::python();
+    for (tool, code) in [
+        (
+            "ansible",
+            "task, = yaml.safe_load(text); assert task['ansible.builtin.yum_repository']['password'] == '{{ yrm_token }}' and task['no_log'] is True",
+        ),
+        (
+            "cloud-init",
+            "repo = yaml.safe_load(text)['yum_repos']['ours']; assert repo['baseurl'].endswith('/el9') and repo['password'].startswith('yrm_')",
+        ),
+    ] {
+        let file = place.path().join("text");
+        fs::write(&file, text(tool, &secret, 0)).unwrap();
+        let code = format!("import sys, yaml; text = open(sys.argv[1]).read(); {code}");
+        let output = std::process::Command::new(&python).args(["-c", &code]).arg(&file).output().unwrap();
+        assert!(output.status.success(), "{tool}: {}", said(&output));
+    }
+    let dockerfile = text("dockerfile", &secret, 0);
+    assert!(dockerfile.contains("--mount=type=secret,id=yrm") && !dockerfile.contains("yrm_AAAA"), "{dockerfile}");
+    assert!(!text("ansible", &secret, 0).contains("yrm_AAAA"));
+    for bad in [&["--url", "https://a:b@x/repo"][..], &["--url", "x"], &["--url", "https://x/repo", "--name", "a b"]] {
+        let output = place.yrm(&[&["client", "config", "dnf"][..], bad].concat());
+        assert_eq!(output.status.code(), Some(2), "{bad:?}");
+    }
+    assert!(Path::new("/").exists());
+}

@@ -125,7 +125,11 @@ impl Gateway {
             headers: request.headers(),
             certificate: certificate.as_ref().map(|names| names.0.as_slice()),
         };
-        let token = match self.door.admit(bucket, caller, (Verb::Read, &below.path), now).await {
+        // zypper and rpm fetch public keys without a password, and whoever has one has learnt nothing.
+        let is_public = below.path.starts_with(key::PUBLIC_KEYS_PREFIX);
+        let admitted =
+            if is_public { Ok(None) } else { self.door.admit(bucket, caller, (Verb::Read, &below.path), now).await };
+        let token = match admitted {
             Ok(token) => token.map(|token| token.name),
             Err(refused) => {
                 metrics::gateway_answered(refused.name());

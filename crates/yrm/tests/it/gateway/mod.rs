@@ -145,6 +145,21 @@ pub(super) fn dnf(folder: &Path, repo: &str, packages: &[&str]) -> Output {
         .unwrap()
 }
 
+/// What zypper says, in a root of its own in which lies what `yrm client config zypper` prints.
+pub(super) fn zypper(place: &Place, root: &Path, (url, more): (&str, &[&str]), arguments: &[&str]) -> Output {
+    let config = place.json(&[&["client", "config", "zypper", "--name", "ours", "--url", url][..], more].concat());
+    for file in config["files"].as_array().unwrap() {
+        let path = root.join(file["path"].as_str().unwrap().trim_start_matches('/'));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, file["text"].as_str().unwrap()).unwrap();
+    }
+    let program = crate::workspace::workspace().join(".test/zypper/run");
+    let mut zypper = Command::new(program);
+    // With keys it asks nobody, and without it takes what nobody has signed.
+    let trust = if more.contains(&"--gpgkey") { "--gpg-auto-import-keys" } else { "--no-gpg-checks" };
+    zypper.args(["--non-interactive", trust, "--root"]).arg(root).args(arguments).output().unwrap()
+}
+
 /// The file that `yrm client config dnf` prints.
 pub(super) fn repo_file(place: &Place, url: &str, more: &[&str]) -> String {
     let config = place.json(&[&["client", "config", "dnf", "--name", "ours", "--url", url][..], more].concat());

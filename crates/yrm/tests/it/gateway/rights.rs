@@ -33,6 +33,8 @@ async fn a_token_lets_in_to_its_folders_until_it_is_revoked() {
     for authorization in [basic(&nine, ""), format!("Bearer {nine}")] {
         assert_eq!(ask(&service, Method::GET, &repomd("el9"), Some(&authorization)).await.status().as_u16(), 200);
     }
+    // Public keys need none: zypper and rpm fetch them without a password.
+    assert_eq!(ask(&service, Method::GET, "/repo/RPM-GPG-KEY-none", None).await.status().as_u16(), 404);
     // Health and the first version's answers need none.
     for path in ["/livez", "/history", "/"] {
         assert_eq!(ask(&service, Method::GET, path, None).await.status().as_u16(), 200, "{path}");

@@ -8,26 +8,74 @@ use reqwest::Method;
 use rpmmd::checksum::Sha256;
 
 use super::hostile::{PATHS, get};
-use super::{Place, ask, basic, dnf, repo_file, said, samples};
+use super::{Place, ask, basic, dnf, repo_file, said, samples, zypper};
+use crate::cli::yrm;
 use crate::s3_server::server;
 
 #[tokio::test(flavor = "multi_thread")]
-async fn dnf_installs_from_a_private_bucket_by_addresses_and_through_the_service() {
-    let place = Place::in_s3().await;
-    tokio::task::block_in_place(|| place.publish_samples(""));
-    let token = place.path().join("token");
-    fs::write(&token, place.token("machine", &["read"])).unwrap();
-    for mode in ["redirect", "stream"] {
-        let service = place.serve(&["--gateway", mode, "--path-style"]);
-        let url = format!("http://{}/repo", service.address());
-        let folder = place.path().join(mode);
-        let repo = repo_file(&place, &url, &["--token-file", token.to_str().unwrap()]);
-        let output = dnf(&folder, &repo, &["greeter", "libgreet++"]);
-        assert!(output.status.success(), "{mode}: {}", said(&output));
-        assert!(folder.join("root/usr/share/libgreet++/version").exists());
-        let check = place.json(&["client", "check", &url, "--token-file", token.to_str().unwrap()]);
-        assert!(check["steps"].as_array().unwrap().iter().all(|step| step["verdict"] == "ok"), "{check:#}");
+async fn dnf_and_zypper_install_from_a_private_bucket_by_addresses_and_through_the_service() {
+    for is_signed in [false, true] {
+        let place = Place::in_s3().await;
+        if is_signed {
+            let made = ["key", "generate", "--algorithm", "ed25519", "--out", "signing.key", "--output", "json"];
+            assert!(yrm(place.path()).args(made).output().unwrap().status.success());
+            fs::write(place.path().join("yrm.toml"), "signing-key = \"signing.key\"\nkey-name = \"ours\"\n").unwrap();
+        }
+        tokio::task::block_in_place(|| place.publish_samples(""));
+        let token = place.path().join("token");
+        fs::write(&token, place.token("machine", &["read"])).unwrap();
+        for mode in ["redirect", "stream"] {
+            let service = place.serve(&["--gateway", mode, "--path-style"]);
+            let url = format!("http://{}/repo", service.address());
+            let key = format!("{url}/RPM-GPG-KEY-ours");
+            let mut more = vec!["--token-file", token.to_str().unwrap()];
+            if is_signed {
+                more.extend(["--gpgkey", &key]);
+            }
+            let folder = place.path().join(mode);
+            let output = dnf(&folder, &repo_file(&place, &url, &more), &["greeter", "libgreet++"]);
+            assert!(output.status.success(), "dnf, {mode}, signed {is_signed}: {}", said(&output));
+            assert!(folder.join("root/usr/share/libgreet++/version").exists());
+            let root = place.path().join(format!("{mode}-zypper"));
+            for arguments in [&["refresh"][..], &["install", "greeter", "libgreet++"]] {
+                let output = zypper(&place, &root, (&url, &more), arguments);
+                assert!(output.status.success(), "zypper {arguments:?}, {mode}, signed {is_signed}: {}", said(&output));
+            }
+            assert!(
+                root.join("usr/share/greeter/words").exists() && root.join("usr/share/libgreet++/version").exists()
+            );
+            let mut check = vec!["client", "check", &url, "--token-file", token.to_str().unwrap()];
+            if is_signed {
+                check.extend(["--gpgkey", &key]);
+            }
+            let check = place.json(&check);
+            assert!(check["steps"].as_array().unwrap().iter().all(|step| step["verdict"] == "ok"), "{check:#}");
+        }
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_aws_knows_under_an_arn_that_was_let_in_is_let_in() {
+    let place = Place::in_s3().await;
+    tokio::task::block_in_place(|| place.publish("el9", "a"));
+    let service = place.serve(&["--gateway-auth", "aws", "--path-style"]);
+    let proof = |place: &Place| place.json(&["client", "identity"])["token"].as_str().unwrap().to_owned();
+    let shown = proof(&place);
+    assert!(shown.starts_with("yrm-aws-"), "{shown}");
+    let path = "/repo/el9/a-1.rpm";
+    let answer = ask(&service, Method::GET, path, Some(&basic("aws", &shown))).await;
+    let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+    assert!(status == 401 && text.contains("nobody has let this AWS identity in"), "{status} {text}");
+    // moto's account has one name for all keys that nobody made.
+    place.json(&["token", "create", "machines", "--scope", "read", "--arn", "arn:aws:sts::123456789012:user/*"]);
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    let answer = ask(&service, Method::GET, path, Some(&basic("aws", &shown))).await;
+    assert_eq!(answer.status().as_u16(), 302, "{}", answer.text().await.unwrap());
+    // What is no such question, or asks somebody else, is not asked.
+    let foreign = yrm::http::gateway::identity::proof_of("https://169.254.169.254/latest/meta-data/");
+    assert_eq!(ask(&service, Method::GET, path, Some(&basic("aws", &foreign))).await.status().as_u16(), 401);
+    let token = place.token("t", &["read"]);
+    assert_eq!(super::status(&service, path, &token).await, 401, "tokens are not asked for");
 }
 
 #[tokio::test(flavor = "multi_thread")]

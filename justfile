@@ -85,6 +85,11 @@ corpus:
       cargo test --workspace --locked --test it hostile::weighed -- --nocapture
     rm -r target/corpus
 
+# what the gateway costs beside nginx (a minute, two quiet cores; needs Debian's nginx-light and nghttp2-client)
+gateway-figures *PROGRAM:
+    cargo build --release -p yrm
+    scripts/gateway-figures {{PROGRAM}}
+
 # so many changed signature headers, judged by rpm and by yrm (a minute for 4,000)
 header-mutants COUNT="20000" SEED="7":
     YRM_MUTANTS={{COUNT}} YRM_MUTANTS_SEED={{SEED}} cargo test -p yrm --test it header_mutants -- --nocapture

@@ -226,7 +226,7 @@ impl hyper::body::Body for Placed {
 }
 
 /// What counts as one address: with IPv6 everybody has a /64 of them.
-fn network(address: IpAddr) -> IpAddr {
+pub(super) fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();

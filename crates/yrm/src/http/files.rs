@@ -105,7 +105,12 @@ fn cache_control(path: &str) -> &'static str {
 /// Whether other bytes may be there some day.
 pub(super) fn is_swapped(path: &str) -> bool {
     let repomd = ["repodata/repomd.xml", "repodata/repomd.xml.asc"].iter().any(|name| path.ends_with(name));
-    repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path) || path.starts_with(PUBLIC_KEYS_PREFIX)
+    repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path) || is_public_key(path)
+}
+
+/// Whether public keys lie there: right below `repo/`. A folder of such a name is like any other.
+pub(super) fn is_public_key(path: &str) -> bool {
+    path.starts_with(PUBLIC_KEYS_PREFIX) && !path.contains('/')
 }
 
 /// As the same object would have in S3; `None` for what yrm puts into no bucket.
@@ -113,7 +118,7 @@ pub(super) fn content_type(path: &str) -> Option<&'static str> {
     if is_mirrorlist(path) {
         return Some("text/plain; charset=utf-8");
     }
-    if path.starts_with(PUBLIC_KEYS_PREFIX) {
+    if is_public_key(path) {
         return Some("application/pgp-keys");
     }
     let (_, suffix) = path.rsplit_once('.')?;

@@ -59,7 +59,7 @@ impl Door {
         Self { auth, tokens: Arc::new(Tokens::new(note)), identities, lockout: Lockout::default() }
     }
 
-    /// Lets somebody do something to a path below `repo/`: by which token, or by none where everybody is let in.
+    /// Lets somebody do something to a path below `repo/`: by which of their tokens, or by none where everybody is let in.
     pub(super) async fn admit(
         &self,
         bucket: &Bucket,
@@ -73,8 +73,8 @@ impl Door {
         if self.lockout.is_locked(caller.from) {
             return Err(Refused::LockedOut);
         }
-        let token = match self.known(bucket, caller, now).await.map_err(Refused::Away)? {
-            Ok(token) => token,
+        let held = match self.known(bucket, caller, now).await.map_err(Refused::Away)? {
+            Ok(held) => held,
             Err(why) => {
                 // Who shows nothing has guessed nothing: clients ask once without, to learn what is wanted.
                 if caller.headers.contains_key(AUTHORIZATION) {
@@ -83,11 +83,16 @@ impl Door {
                 return Err(Refused::Unknown(why));
             }
         };
-        self.tokens.used(bucket, &token, caller.from.to_string(), now);
-        if token.allows(verb, path) {
-            return Ok(Some(token));
+        let allowing = held.iter().find(|token| token.allows(verb, path));
+        let Some(token) = allowing.or(held.first()) else {
+            return Err(Refused::Unknown("nobody has let this client in"));
+        };
+        self.tokens.used(bucket, token, caller.from.to_string(), now);
+        if allowing.is_some() {
+            return Ok(Some(token.clone()));
         }
-        Err(Refused::Forbidden(format!("{} may {}, and this is not among that", token.name, token.told_scopes())))
+        let may: Vec<String> = held.iter().map(|token| format!("{} may {}", token.name, token.told_scopes())).collect();
+        Err(Refused::Forbidden(format!("{}, and this is not among that", may.join(", "))))
     }
 
     async fn known(
@@ -95,7 +100,7 @@ impl Door {
         bucket: &Bucket,
         caller: Caller<'_>,
         now: Timestamp,
-    ) -> Result<std::result::Result<Token, &'static str>> {
+    ) -> Result<std::result::Result<Vec<Token>, &'static str>> {
         if let Some(names) = caller.certificate
             && self.auth.contains(&GatewayAuth::Certificate)
         {
@@ -103,8 +108,9 @@ impl Door {
                 Holder::Certificate { subject } => names.iter().any(|name| fits(subject, name)),
                 Holder::Token { .. } | Holder::Aws { .. } => false,
             };
-            if let Some(token) = self.tokens.held(bucket, is_held, now).await? {
-                return Ok(Ok(token));
+            let held = self.tokens.held(bucket, is_held, now).await?;
+            if !held.is_empty() {
+                return Ok(Ok(held));
             }
         }
         let Some(shown) = caller.headers.get(AUTHORIZATION) else {
@@ -118,7 +124,7 @@ impl Door {
             && let Some(text) = texts.iter().find_map(|text| TokenText::read(text))
         {
             let token = self.tokens.with_text(bucket, &text, now).await?;
-            return Ok(token.ok_or("this token is not valid here, or not any more"));
+            return Ok(token.map(|token| vec![token]).ok_or("this token is not valid here, or not any more"));
         }
         if self.auth.contains(&GatewayAuth::Aws)
             && let Some(proof) = texts.iter().find_map(|text| Proof::read(text))
@@ -130,8 +136,8 @@ impl Door {
                 Holder::Aws { arn: pattern } => arns.iter().any(|arn| fits(pattern, arn)),
                 Holder::Token { .. } | Holder::Certificate { .. } => false,
             };
-            let token = self.tokens.held(bucket, is_held, now).await?;
-            return Ok(token.ok_or("nobody has let this AWS identity in"));
+            let held = self.tokens.held(bucket, is_held, now).await?;
+            return Ok(if held.is_empty() { Err("nobody has let this AWS identity in") } else { Ok(held) });
         }
         Ok(Err("the user name and the password are no token"))
     }

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use crate::http::crowd::network;
+
 /// So many failures …
 const FAILURES: u32 = 20;
 /// … within this …
@@ -36,11 +38,12 @@ impl Failures {
 impl Lockout {
     /// Whether this address has to wait.
     pub(super) fn is_locked(&self, from: IpAddr) -> bool {
-        self.failures().get(&from).is_some_and(Failures::is_locked)
+        self.failures().get(&network(from)).is_some_and(Failures::is_locked)
     }
 
     /// Somebody there could not show who they are.
     pub(super) fn failed(&self, from: IpAddr) {
+        let from = network(from);
         let mut all = self.failures();
         if all.len() >= ADDRESSES && !all.contains_key(&from) {
             all.retain(|_, failures| failures.since.elapsed() < WITHIN);
@@ -90,6 +93,16 @@ mod tests {
             lockout.failed(good);
             assert!(!lockout.is_locked(good));
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_ipv6_network_is_one_address() {
+        let lockout = Lockout::default();
+        for host in 0..u16::try_from(FAILURES).unwrap() {
+            lockout.failed(IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, host]));
+        }
+        assert!(lockout.is_locked(IpAddr::from([0x2001, 0xdb8, 0, 0, 7, 7, 7, 7])));
+        assert!(!lockout.is_locked(IpAddr::from([0x2001, 0xdb8, 0, 1, 0, 0, 0, 1])));
     }
 
     #[tokio::test(start_paused = true)]

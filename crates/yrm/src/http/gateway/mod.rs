@@ -10,6 +10,7 @@
 pub mod access;
 mod door;
 pub mod identity;
+mod keys;
 mod lockout;
 mod pairs;
 mod passage;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 use self::access::{AccessLog, Entry};
 use self::door::{Caller, Door, address};
 use self::identity::Identities;
+use self::keys::Keys;
 use self::pairs::{Pairs, Part, Peer, unreadable};
 use self::passage::Passage;
 pub use self::tokens::NoteUse;
@@ -59,6 +61,7 @@ pub struct Gateway {
     source: Source,
     door: Door,
     pairs: Pairs,
+    keys: Keys,
 }
 
 /// Whose word counts, and where lines go: of all that is served below `repo/`.
@@ -108,6 +111,7 @@ impl Gateway {
             source,
             door: Door::new(config.auth.clone(), identities, reached.note.clone()),
             pairs: Pairs::default(),
+            keys: Keys::default(),
         })
     }
 
@@ -126,7 +130,7 @@ impl Gateway {
             certificate: certificate.as_ref().map(|names| names.0.as_slice()),
         };
         // zypper and rpm fetch public keys without a password, and whoever has one has learnt nothing.
-        let is_public = below.path.starts_with(key::PUBLIC_KEYS_PREFIX);
+        let is_public = files::is_public_key(&below.path);
         let admitted =
             if is_public { Ok(None) } else { self.door.admit(bucket, caller, (Verb::Read, &below.path), now).await };
         let token = match admitted {
@@ -152,41 +156,40 @@ impl Gateway {
             Method::HEAD => links::Method::Head,
             _ => return problem(StatusCode::METHOD_NOT_ALLOWED, "files only answer GET and HEAD"),
         };
+        let root = RepositoryDir::new("");
         if let Some((repository, is_signature)) = of_a_pair(path) {
             let part = if is_signature {
                 self.pairs.signature(bucket, &repository, peer).await
             } else {
                 self.pairs.repomd(bucket, &repository, peer).await
             };
-            return match part {
-                Ok(Some(part)) => swapped(part, path, request.headers()),
-                Ok(None) => not_found(),
-                Err(error) => {
-                    unreadable(&error, &repository);
-                    problem(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be reached now; try again")
-                }
-            };
+            return read_here(part, (path, &repository), request.headers());
+        }
+        if files::is_public_key(path) {
+            return read_here(self.keys.at(bucket, path).await, (path, &root), request.headers());
         }
         let passage = match &self.source {
             Source::Directory(files) => return files::serve(files, request).await,
             Source::S3(passage) => passage,
         };
         // It was judged to be plain, and is below `repo/`.
-        let root = RepositoryDir::new("");
         let key = bucket.path(Key::Package { repository: &root, href: path });
         if !files::is_swapped(path) {
             return passage.answer(method, &key, request.headers()).await;
         }
-        match bucket.store.get(&key, None).await {
-            Ok(Some(read)) => {
-                let part = Part { bytes: read.bytes, etag: read.object.etag, modified: read.object.modified };
-                swapped(part, path, request.headers())
-            }
-            Ok(None) => not_found(),
-            Err(error) => {
-                unreadable(&error, &root);
-                problem(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be reached now; try again")
-            }
+        let part = bucket.store.get(&key, None).await.map(|read| read.map(Part::of));
+        read_here(part, (path, &root), request.headers())
+    }
+}
+
+/// The answer from what was read.
+fn read_here(part: Result<Option<Part>>, (path, of): (&str, &RepositoryDir), asked: &HeaderMap) -> Response {
+    match part {
+        Ok(Some(part)) => swapped(part, path, asked),
+        Ok(None) => not_found(),
+        Err(error) => {
+            unreadable(&error, of);
+            problem(StatusCode::SERVICE_UNAVAILABLE, "the store cannot be reached now; try again")
         }
     }
 }

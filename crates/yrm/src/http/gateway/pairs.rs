@@ -55,6 +55,13 @@ pub(super) struct Part {
     pub(super) modified: Timestamp,
 }
 
+impl Part {
+    /// What was read.
+    pub(super) fn of(read: Read) -> Self {
+        Self { bytes: read.bytes, etag: read.object.etag, modified: read.object.modified }
+    }
+}
+
 /// Clients that cannot be told apart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Peer {
@@ -218,12 +225,12 @@ async fn read(bucket: &Bucket, repository: &RepositoryDir, known: Option<&Arc<Pa
             return Ok(Some(Arc::clone(known)));
         }
         match signature_of(bucket, repository, &there).await? {
-            Found::Fits(signature) => return Ok(Some(Arc::new(Pair { repomd: part(there), signature }))),
+            Found::Fits(signature) => return Ok(Some(Arc::new(Pair { repomd: Part::of(there), signature }))),
             Found::Other(signature) => {
                 // The last pair that did match is better than one that does not.
                 if look + 1 == LOOKS {
                     tracing::warn!(%repository, "repomd.xml and its signature do not match");
-                    let pair = || Arc::new(Pair { repomd: part(there), signature: Some(signature) });
+                    let pair = || Arc::new(Pair { repomd: Part::of(there), signature: Some(signature) });
                     return Ok(Some(known.map_or_else(pair, Arc::clone)));
                 }
             }
@@ -261,11 +268,7 @@ async fn signature_of(bucket: &Bucket, repository: &RepositoryDir, repomd: &Read
         return Ok(Found::Fits(Some(beside)));
     }
     let copy = bucket.store.get(&bucket.path(copies.1), None).await?;
-    Ok(Found::Fits(Some(copy.map_or(beside, part))))
-}
-
-fn part(read: Read) -> Part {
-    Part { bytes: read.bytes, etag: read.object.etag, modified: read.object.modified }
+    Ok(Found::Fits(Some(copy.map_or(beside, Part::of))))
 }
 
 /// What is answered where a pair cannot be read.

@@ -88,17 +88,17 @@ impl Tokens {
         Ok(token.filter(|token| token.is(text) && !token.is_over(now)).cloned())
     }
 
-    /// The first that is held in this way.
+    /// All that are held in this way.
     pub(super) async fn held(
         self: &Arc<Self>,
         bucket: &Bucket,
         is_held: impl Fn(&Holder) -> bool,
         now: Timestamp,
-    ) -> Result<Option<Token>> {
+    ) -> Result<Vec<Token>> {
         let known = self.known(bucket).await?;
         let tokens = known.by_name.values().filter_map(|(_, token)| token.as_ref());
-        let mut held = tokens.filter(|token| !token.is_over(now) && is_held(&token.holder));
-        Ok(held.next().cloned())
+        let held = tokens.filter(|token| !token.is_over(now) && is_held(&token.holder));
+        Ok(held.cloned().collect())
     }
 
     /// Notes that a token was used, now and then.

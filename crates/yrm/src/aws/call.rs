@@ -9,8 +9,6 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::SdkConfig;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::error::CredentialsError;
-use aws_credential_types::provider::{ProvideCredentials as _, SharedCredentialsProvider};
 use aws_sigv4::http_request::{SignableBody, SignableRequest, SigningSettings, sign};
 use aws_sigv4::sign::v4;
 use aws_types::service_config::ServiceConfigKey;
@@ -18,11 +16,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use tokio::sync::Mutex;
 
 use super::chain::{authorities, beside, shared};
+use super::keeper::Keeper;
 use super::named::{Named, STS, Speaks};
-use super::refusal::{Failure, NO_CREDENTIALS, Refusal};
+use super::refusal::{Failure, Refusal};
 use crate::authorities::Authorities;
 use crate::config::S3Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -35,9 +33,6 @@ const TRIES: u32 = 3;
 const IN_ALL: Duration = Duration::from_secs(30);
 /// The wait before the second try, at most; it doubles.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// Credentials are asked for anew so long before they expire, and after so long where they do not say.
-const RENEW_BEFORE: Duration = Duration::from_mins(5);
-const RENEW_AFTER: Duration = Duration::from_mins(15);
 /// No answer is longer: SQS's largest has ten messages of 1 MiB, and JSON may spell a byte with six.
 const MAX_ANSWER_BYTES: usize = 64 << 20;
 
@@ -45,8 +40,7 @@ const MAX_ANSWER_BYTES: usize = 64 << 20;
 pub(crate) struct Service {
     named: &'static Named,
     http: reqwest::Client,
-    credentials: Option<SharedCredentialsProvider>,
-    known: Mutex<Option<(Credentials, SystemTime)>>,
+    credentials: Keeper,
     region: String,
     endpoint: String,
     tries: u32,
@@ -91,8 +85,7 @@ impl Service {
         Ok(Self {
             named,
             http,
-            credentials: shared.credentials_provider(),
-            known: Mutex::default(),
+            credentials: Keeper::new(shared.credentials_provider()),
             endpoint: endpoint_of(named, shared, &region),
             region,
             tries: TRIES,
@@ -237,24 +230,8 @@ impl Service {
     }
 
     async fn credentials(&self, now: SystemTime) -> Result<Credentials, Refusal> {
-        let mut known = self.known.lock().await;
-        if let Some((credentials, renew_at)) = &*known
-            && now < *renew_at
-        {
-            return Ok(credentials.clone());
-        }
         let missing = |said: String| Refusal { failure: Failure::NoCredentials, code: String::new(), said };
-        let provider = self.credentials.as_ref().ok_or_else(|| missing(NO_CREDENTIALS.to_owned()))?;
-        let credentials = provider.provide_credentials().await.map_err(|error| match error {
-            CredentialsError::CredentialsNotLoaded(_) => missing(NO_CREDENTIALS.to_owned()),
-            error => missing(Error::new(ErrorKind::Denied, "finding out who is asking").because(error).chain()),
-        })?;
-        let renew_at = match credentials.expiry() {
-            Some(expiry) => expiry.checked_sub(RENEW_BEFORE).unwrap_or(now),
-            None => now + RENEW_AFTER,
-        };
-        *known = Some((credentials.clone(), renew_at));
-        Ok(credentials)
+        self.credentials.credentials(now, Duration::ZERO).await.map_err(missing)
     }
 }
 

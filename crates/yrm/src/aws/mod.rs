@@ -7,8 +7,12 @@ mod call;
 pub(crate) mod chain;
 #[cfg(feature = "aws")]
 pub mod http;
+#[cfg(feature = "aws")]
+pub(crate) mod keeper;
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is asked"))]
 pub(crate) mod named;
+#[cfg(feature = "aws")]
+pub(crate) mod presign;
 #[cfg(feature = "aws")]
 mod prove;
 #[cfg_attr(not(feature = "aws"), expect(dead_code, reason = "nobody is asked"))]

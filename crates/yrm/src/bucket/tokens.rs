@@ -16,7 +16,6 @@ use super::{Bucket, document};
 use crate::config::globs::folder_globs;
 use crate::config::settings::did_you_mean;
 use crate::error::{Error, ErrorKind, Result};
-use crate::store::Object;
 use crate::store::key::{Key, TOKEN_SUFFIX, TOKENS_PREFIX};
 
 /// What every token begins with, so that scanners for secrets know one.
@@ -285,10 +284,14 @@ pub async fn all(bucket: &Bucket) -> Result<Vec<Token>> {
     Ok(tokens)
 }
 
-/// What to say first where there is no token of a name, of those that were listed.
-pub fn near(name: &str, listed: &[Object]) -> String {
+/// The error where there is no token of a name.
+pub async fn unknown(bucket: &Bucket, name: &str, doing: &str) -> Error {
+    let listed = list_all(bucket.store.as_ref(), TOKENS_PREFIX).await.unwrap_or_default();
     let near = did_you_mean(name, listed.iter().filter_map(|object| name_in(&object.key)));
-    near.map_or_else(String::new, |near| format!("did you mean {near}? "))
+    let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+    Error::new(ErrorKind::Config, format!("{doing} {name:?}"))
+        .because("there is no token of that name")
+        .hint(format!("{near}nothing was changed; `yrm token list` shows the names"))
 }
 
 /// When a token was last used, if that is known.

@@ -37,6 +37,7 @@ mod show;
 mod status;
 mod summary;
 mod token;
+mod verbs;
 mod which;
 
 use std::ffi::OsString;

@@ -76,7 +76,7 @@ fn every_command_has_an_example_and_the_short_help_says_where_the_rest_is() {
 fn examples_stand_on_one_line_and_can_be_typed() {
     let mut tried = 0;
     let whole: String = helps("--help").into_iter().map(|(_, help)| help).collect();
-    for line in help::VERBS.iter().flat_map(|verb| verb.examples.iter().chain(verb.more)) {
+    for line in verbs::VERBS.iter().flat_map(|verb| verb.examples.iter().chain(verb.more)) {
         assert!(whole.contains(&format!("\n  {line}\n")), "{line:?} is not shown, or is cut");
     }
     for (asked, help) in helps("--help") {

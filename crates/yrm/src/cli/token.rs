@@ -9,13 +9,12 @@ use super::context::{Context, DONE, Purpose, bucket_of};
 use super::output::{Width, fitted, safe, time};
 use super::summary::summary;
 use super::which::{Rules, opened_to_change};
+use crate::bucket::Bucket;
 use crate::bucket::report::{Mark, Report};
 use crate::bucket::tokens::{self, Holder, Scope, Token, TokenText, TokenUse};
-use crate::bucket::{Bucket, listing};
 use crate::config::parse;
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::operations::token::Granting;
-use crate::store::key::TOKENS_PREFIX;
 
 /// What stands for no end.
 const NEVER: &str = "never";
@@ -143,7 +142,7 @@ pub(super) async fn execute(verb: &TokenVerb, context: &Context) -> Result<u8> {
         TokenVerb::Show(args) => {
             let bucket = bucket_of(&context.open(Purpose::Looking).await?)?;
             let Some(token) = tokens::named(&bucket, &args.name).await? else {
-                return Err(unknown(&bucket, &args.name).await);
+                return Err(tokens::unknown(&bucket, &args.name, "looking for").await);
             };
             let shown = with_use(&bucket, token).await?;
             context.output.data(&shown, told)?;
@@ -230,14 +229,6 @@ async fn with_use(bucket: &Bucket, token: Token) -> Result<TokenShown> {
     }
     let (last_use, last_from) = used.map(|TokenUse { at, from }| (at, from)).unzip();
     Ok(TokenShown { name, id, arn, certificate, scopes, since, by, reason, expires, is_expired, last_use, last_from })
-}
-
-async fn unknown(bucket: &Bucket, name: &str) -> Error {
-    let listed = listing::list_all(bucket.store.as_ref(), TOKENS_PREFIX).await.unwrap_or_default();
-    let near = tokens::near(name, &listed);
-    Error::new(ErrorKind::Config, format!("looking for the token {name:?}"))
-        .because("there is none of that name")
-        .hint(format!("{near}`yrm token list` shows the names"))
 }
 
 fn made_for_people(made: &TokenMade) -> String {

@@ -81,7 +81,12 @@ pub(super) async fn check(url: &str, token: Option<&TokenText>, gpgkey: Option<&
         Some((_, s3)) => crate::aws::authorities(&s3).await?,
         None => Authorities::default(),
     };
-    let web = authorities.web()?.timeout(PATIENCE).user_agent(concat!("yrm/", env!("CARGO_PKG_VERSION"))).build();
+    let web = authorities
+        .web()?
+        .connect_timeout(PATIENCE)
+        .read_timeout(PATIENCE)
+        .user_agent(concat!("yrm/", env!("CARGO_PKG_VERSION")))
+        .build();
     let web =
         web.map_err(|error| Error::new(ErrorKind::Internal, "preparing an HTTP client").because(error.without_url()))?;
     let client = Walker { web, url, token };
@@ -221,12 +226,9 @@ impl Walker<'_> {
     /// A public key, from a file or an address.
     async fn key(&self, place: &str) -> std::result::Result<Vec<PublicKey>, String> {
         let bytes = if place.contains("://") {
-            let mut request = self.web.get(place);
-            if let Some(token) = self.token.filter(|_| place.starts_with(self.url)) {
-                request = request.basic_auth("token", Some(token.expose()));
-            }
-            let answer =
-                request.send().await.map_err(|error| format!("the key cannot be fetched: {}", error.without_url()))?;
+            // Public keys need no token, and this may be anybody's address.
+            let answer = self.web.get(place).send().await;
+            let answer = answer.map_err(|error| format!("the key cannot be fetched: {}", error.without_url()))?;
             if !answer.status().is_success() {
                 return Err(format!("the key cannot be fetched: {}", answer.status()));
             }

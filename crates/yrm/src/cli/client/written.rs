@@ -5,9 +5,6 @@ use serde::Serialize;
 
 use crate::bucket::tokens::TokenText;
 
-/// What files with public keys begin with.
-const KEY_FILE: &str = "RPM-GPG-KEY-";
-
 /// Files that everybody may read, and those with a password.
 const OPEN: &str = "0644";
 const CLOSED: &str = "0600";
@@ -143,11 +140,7 @@ fn zypper(reader: &Reader) -> ClientConfig {
     let text = section(&reader.name, &lines);
     files
         .insert(0, ClientFile { path: format!("/etc/zypp/repos.d/{}.repo", reader.name), mode: OPEN.to_owned(), text });
-    let import = reader.gpgkey.iter().map(|key| match &reader.secret {
-        // rpm asks without a password.
-        Some(_) => format!("curl --netrc-file NETRC -o {KEY_FILE}{0} {key} && rpm --import {KEY_FILE}{0}", reader.name),
-        None => format!("rpm --import {key}"),
-    });
+    let import = reader.gpgkey.iter().map(|key| format!("rpm --import {key}"));
     let commands = import.chain([format!("zypper refresh {}", reader.name)]).collect();
     ClientConfig { files, commands }
 }

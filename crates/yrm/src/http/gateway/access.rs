@@ -6,6 +6,8 @@ use std::fs::File;
 use std::io::Write as _;
 use std::net::IpAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
@@ -22,12 +24,10 @@ const MAX_CHARS: usize = 500;
 
 /// Where lines go.
 #[derive(Debug, Clone)]
-pub struct AccessLog(SyncSender<Order>);
-
-#[derive(Debug)]
-enum Order {
-    Line(String),
-    Reopen,
+pub struct AccessLog {
+    lines: SyncSender<String>,
+    /// The file was moved away since the last line.
+    moved: Arc<AtomicBool>,
 }
 
 /// What a line tells of.
@@ -54,19 +54,20 @@ impl AccessLog {
                 .because(error)
                 .hint("access-log names a file that the service may write to")
         })?;
-        let (sender, orders) = sync_channel(WAITING);
-        let path = path.to_owned();
-        std::thread::spawn(move || write(file, &path, &orders));
-        Ok(Self(sender))
+        let (lines, waiting) = sync_channel(WAITING);
+        let (path, moved) = (path.to_owned(), Arc::new(AtomicBool::new(false)));
+        let seen = Arc::clone(&moved);
+        std::thread::spawn(move || write(file, &path, &waiting, &seen));
+        Ok(Self { lines, moved })
     }
 
-    /// The file was moved away: a new one begins.
+    /// The file was moved away: the next line begins a new one.
     pub fn reopen(&self) {
-        drop(self.0.send(Order::Reopen));
+        self.moved.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn note(&self, entry: &Entry<'_>) {
-        if self.0.try_send(Order::Line(entry.line())).is_err() {
+        if self.lines.try_send(entry.line()).is_err() {
             metrics::access_line_dropped();
         }
     }
@@ -76,13 +77,11 @@ fn open(path: &Path) -> std::io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
-fn write(mut file: File, path: &Path, orders: &Receiver<Order>) {
+fn write(mut file: File, path: &Path, lines: &Receiver<String>, moved: &AtomicBool) {
     let mut is_told = false;
-    while let Ok(order) = orders.recv() {
-        let done = match order {
-            Order::Line(line) => file.write_all(line.as_bytes()),
-            Order::Reopen => open(path).map(|anew| file = anew),
-        };
+    while let Ok(line) = lines.recv() {
+        let opened = if moved.swap(false, Ordering::Relaxed) { open(path).map(|anew| file = anew) } else { Ok(()) };
+        let done = opened.and_then(|()| file.write_all(line.as_bytes()));
         match done {
             Ok(()) => is_told = false,
             Err(error) => {

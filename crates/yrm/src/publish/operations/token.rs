@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use super::hold::Word;
 use crate::bucket::report::{Mark, Marked};
-use crate::bucket::tokens::{Holder, Scope, Token, TokenUse, check_name, named, near};
-use crate::bucket::{Bucket, document, listing, record};
+use crate::bucket::tokens::{Holder, Scope, Token, TokenUse, check_name, named, unknown};
+use crate::bucket::{Bucket, document, record};
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::PutIf;
-use crate::store::key::{Key, TOKENS_PREFIX};
+use crate::store::key::Key;
 use crate::store::settle::{self, Settled};
 
 /// Who is to be let in.
@@ -57,7 +57,7 @@ pub(crate) async fn grant(bucket: &Bucket, wanted: &Granting, word: &Word) -> Re
 pub(crate) async fn revoke(bucket: &Bucket, names: &[String]) -> Result<Vec<Marked>> {
     for name in names {
         if named(bucket, name).await?.is_none() {
-            return Err(unknown(bucket, name).await);
+            return Err(unknown(bucket, name, "revoking").await);
         }
     }
     let mut marked = Vec::new();
@@ -99,14 +99,6 @@ pub(crate) async fn note_use(bucket: &Bucket, name: &str, noted: &TokenUse) -> R
     let key = Key::TokenUse { name };
     let bytes = record::to_json(noted)?;
     settle::put_always(bucket.store.as_ref(), &bucket.path(key), &bytes, &key.attributes()).await
-}
-
-async fn unknown(bucket: &Bucket, name: &str) -> Error {
-    let listed = listing::list_all(bucket.store.as_ref(), TOKENS_PREFIX).await.unwrap_or_default();
-    let near = near(name, &listed);
-    Error::new(ErrorKind::Config, format!("revoking {name:?}"))
-        .because("there is no token of that name")
-        .hint(format!("{near}nothing was changed; `yrm token list` shows the names"))
 }
 
 fn marking(mark: Mark, name: &str, why: Option<String>) -> Marked {

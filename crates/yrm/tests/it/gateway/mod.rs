@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::cli::yrm;
 use crate::service::Serve;
-use crate::web::web;
+use crate::web::web_without_redirects;
 
 /// The sample packages: `greeter` needs `libgreet++`.
 pub(super) fn samples() -> Vec<PathBuf> {
@@ -109,9 +109,7 @@ impl Place {
 
 /// What a client is answered that follows nothing.
 pub(super) async fn ask(service: &Serve, method: Method, path: &str, authorization: Option<&str>) -> Response {
-    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
-    drop(web());
-    let mut request = client.build().unwrap().request(method, format!("http://{}{path}", service.address()));
+    let mut request = web_without_redirects().request(method, format!("http://{}{path}", service.address()));
     if let Some(authorization) = authorization {
         request = request.header("authorization", authorization);
     }

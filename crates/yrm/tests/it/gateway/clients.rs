@@ -1,6 +1,9 @@
 //! dnf through the gateway of a directory bucket, with what `yrm client config` prints.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::{Receiver, channel};
 
 use super::{Place, dnf, repo_file, said};
 
@@ -34,6 +37,44 @@ fn dnf_installs_through_the_gateway_with_a_token_and_not_without() {
     assert_eq!(steps, expected.map(|step| (step, "ok")), "{check:#}");
     let output = place.yrm(&["client", "check", &url]);
     assert!(!output.status.success() && said(&output).contains("create a token"), "{}", said(&output));
+}
+
+/// A repository that says what it was asked with.
+fn eavesdropper() -> (String, Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let (sender, heard) = channel();
+    let address = format!("http://{}/repo", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let (mut request, mut lines) = (String::new(), BufReader::new(stream.try_clone().unwrap()));
+            while !request.ends_with("\r\n\r\n") && lines.read_line(&mut request).unwrap() > 0 {}
+            let body = "<repomd><revision>1</revision></repomd>";
+            write!(stream, "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+                .unwrap();
+            if sender.send(request).is_err() {
+                return;
+            }
+        }
+    });
+    (address, heard)
+}
+
+#[test]
+fn client_check_sends_the_token_to_the_repository_and_to_no_key() {
+    let place = Place::new();
+    let token = place.path().join("token");
+    fs::write(&token, "yrm_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n").unwrap();
+    let (url, heard) = eavesdropper();
+    // Its address begins like the repository's, as that of another host may.
+    let key = format!("{url}.evil/key");
+    drop(place.yrm(&["client", "check", &url, "--token-file", token.to_str().unwrap(), "--gpgkey", &key]));
+    let asked: Vec<String> = heard.try_iter().collect();
+    let carries = |path: &str| {
+        let found = asked.iter().find(|head| head.starts_with(&format!("GET {path} "))).unwrap();
+        found.to_ascii_lowercase().contains("authorization:")
+    };
+    assert_eq!((carries("/repo/repodata/repomd.xml"), carries("/repo.evil/key")), (true, false), "{asked:?}");
 }
 
 /// What every tool is told is what it understands.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::JoinHandle;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -86,7 +87,7 @@ pub(super) async fn read_pairs(pair: Pair, key: PublicKey, over: Arc<AtomicBool>
 }
 
 /// dnf in a loop: how often it read, and what it said when it could not.
-pub(super) fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, newest: &AtomicUsize) -> (usize, Vec<String>) {
+fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, newest: &AtomicUsize) -> (usize, Vec<String>) {
     let client = Client::of(source, key);
     let (mut reads, mut failures) = (0, Vec::new());
     while !over.load(Ordering::Relaxed) {
@@ -99,6 +100,39 @@ pub(super) fn read_with_dnf(source: &str, key: &str, over: &AtomicBool, newest: 
         }
     }
     (reads, failures)
+}
+
+/// Several of them.
+pub(super) struct Dnf(Vec<JoinHandle<(usize, Vec<String>)>>);
+
+impl Dnf {
+    pub(super) fn start(source: &str, key: &str, over: &Arc<AtomicBool>, newest: &Arc<AtomicUsize>) -> Self {
+        let one = |_| {
+            let (source, key, over, newest) = (source.to_owned(), key.to_owned(), Arc::clone(over), Arc::clone(newest));
+            std::thread::spawn(move || read_with_dnf(&source, &key, &over, &newest))
+        };
+        Self((0..2).map(one).collect())
+    }
+
+    /// How often they read, and what they said when they could not.
+    pub(super) fn join(self) -> (usize, Vec<String>) {
+        let (mut reads, mut failures) = (0, Vec::new());
+        for dnf in self.0 {
+            let (more, failed) = dnf.join().unwrap();
+            reads += more;
+            failures.extend(failed);
+        }
+        (reads, failures)
+    }
+}
+
+/// A folder with an empty bucket, and a key to sign it with.
+pub(super) fn with_key() -> (TempDir, SecretKey) {
+    let folder = TempDir::new().unwrap();
+    json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
+    let key = SecretKey::read(&std::fs::read(folder.path().join("signing.key")).unwrap(), None).unwrap();
+    std::fs::create_dir_all(folder.path().join("bucket/inbox")).unwrap();
+    (folder, key)
 }
 
 pub(super) fn publisher(bucket: &Path, key: SecretKey, base: &str) -> Publisher {
@@ -117,12 +151,9 @@ pub(super) async fn publish(publisher: &Publisher) {
 #[tokio::test(flavor = "multi_thread")]
 #[expect(clippy::print_stdout, reason = "the figures belong into the record")]
 async fn through_a_hundred_generations_dnf_meets_no_gap() {
-    let folder = TempDir::new().unwrap();
-    json(yrm(folder.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]));
-    let key = SecretKey::read(&std::fs::read(folder.path().join("signing.key")).unwrap(), None).unwrap();
+    let (folder, key) = with_key();
     let (bucket, public) = (folder.path().join("bucket"), key.public().clone());
     // It knows nothing of mirrors: only its files are wanted.
-    std::fs::create_dir_all(bucket.join("inbox")).unwrap();
     let service = Service::of_files(folder.path());
     let base = service.1.clone();
     let publisher = publisher(&bucket, key, &base);
@@ -130,13 +161,7 @@ async fn through_a_hundred_generations_dnf_meets_no_gap() {
     publish(&publisher).await;
 
     let (over, newest) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
-    let dnf: Vec<_> = (0..2)
-        .map(|_| {
-            let (over, newest) = (Arc::clone(&over), Arc::clone(&newest));
-            let (source, key) = (format!("mirrorlist={base}/mirrorlist"), format!("{base}/RPM-GPG-KEY-yrm"));
-            std::thread::spawn(move || read_with_dnf(&source, &key, &over, &newest))
-        })
-        .collect();
+    let dnf = Dnf::start(&format!("mirrorlist={base}/mirrorlist"), &format!("{base}/RPM-GPG-KEY-yrm"), &over, &newest);
     let flat = tokio::spawn(read_pairs(Pair::In(format!("{base}/")), public.clone(), Arc::clone(&over)));
     let mirrored = tokio::spawn(read_pairs(Pair::Behind(format!("{base}/mirrorlist")), public, Arc::clone(&over)));
     let began = Instant::now();
@@ -148,12 +173,7 @@ async fn through_a_hundred_generations_dnf_meets_no_gap() {
     let took = began.elapsed();
     over.store(true, Ordering::Relaxed);
     let (flat, mirrored) = (flat.await.unwrap(), mirrored.await.unwrap());
-    let (mut reads, mut failures) = (0, Vec::new());
-    for dnf in dnf {
-        let (more, failed) = dnf.join().unwrap();
-        reads += more;
-        failures.extend(failed);
-    }
+    let (reads, failures) = dnf.join();
     println!(
         "{GENERATIONS} generations in {took:.1?}: dnf with mirrorlist= read {reads} times and failed {} times; of {} \
          pairs behind the list {} did not match, of {} in the repository's own folder {}",

@@ -2,10 +2,12 @@
 //! of this program is begun here, so that a company's own authority counts for all of them or for none.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use rustls::RootCertStore;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::Verifier;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -45,6 +47,18 @@ impl Authorities {
             return Err(wrong("there is no certificate of an authority in it"));
         }
         Ok(Self { certificates })
+    }
+
+    /// What TLS believes, for a client that is no [`Self::web`].
+    pub fn tls(&self) -> Result<ClientConfig> {
+        let failed = |error: rustls::Error| {
+            Error::new(ErrorKind::Internal, "preparing HTTPS with more authorities").because(error)
+        };
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = Verifier::new_with_extra_roots(self.certificates.iter().cloned(), Arc::clone(&provider));
+        let begun = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let config = begun.map_err(failed)?.dangerous();
+        Ok(config.with_custom_certificate_verifier(Arc::new(verifier.map_err(failed)?)).with_no_client_auth())
     }
 
     /// A client for the web, to be finished.

@@ -215,6 +215,9 @@ pub struct Token {
     pub reason: Option<String>,
     /// When it ends; `null` for never.
     pub expires: Option<Timestamp>,
+    /// When it was revoked. What is left of it then is in the way of a request to make it that arrives late.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revoked: Option<Timestamp>,
 }
 
 /// When something that lets somebody in was last used.
@@ -229,7 +232,7 @@ pub struct TokenUse {
 impl Token {
     /// Whether its time is over.
     pub fn is_over(&self, now: Timestamp) -> bool {
-        self.expires.is_some_and(|expires| expires <= now)
+        self.revoked.is_some() || self.expires.is_some_and(|expires| expires <= now)
     }
 
     /// Whether this text is it, in a time that tells nothing of how much of it fits.
@@ -271,7 +274,7 @@ pub(crate) fn name_in(key: &str) -> Option<&str> {
 pub async fn named(bucket: &Bucket, name: &str) -> Result<Option<Token>> {
     check_name(name)?;
     let (token, _) = document::load::<Option<Token>>(bucket, Key::Token { name }).await?;
-    Ok(token)
+    Ok(token.filter(|token| token.revoked.is_none()))
 }
 
 /// All tokens, by their names.
@@ -286,8 +289,8 @@ pub async fn all(bucket: &Bucket) -> Result<Vec<Token>> {
 
 /// The error where there is no token of a name.
 pub async fn unknown(bucket: &Bucket, name: &str, doing: &str) -> Error {
-    let listed = list_all(bucket.store.as_ref(), TOKENS_PREFIX).await.unwrap_or_default();
-    let near = did_you_mean(name, listed.iter().filter_map(|object| name_in(&object.key)));
+    let live = all(bucket).await.unwrap_or_default();
+    let near = did_you_mean(name, live.iter().map(|token| token.name.as_str()));
     let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
     Error::new(ErrorKind::Config, format!("{doing} {name:?}"))
         .because("there is no token of that name")
@@ -363,6 +366,7 @@ mod tests {
             by: None,
             reason: None,
             expires: Some(Timestamp::from_second(60).unwrap()),
+            revoked: None,
         };
         assert!(token.is(&text) && !token.is(&TokenText::new([8; 30])));
         assert!(

@@ -1,14 +1,16 @@
 //! Answers that several routes give.
 
+use std::net::IpAddr;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::json;
 
 use super::crowd::{Guest, PATIENCE};
 
-/// A long answer, once there is a place for it.
-pub(super) async fn in_place(guest: &Guest, answer: impl Future<Output = Response>) -> Response {
-    if let Some(place) = guest.place().await {
+/// A long answer to who asks from an address, once there is a place for it.
+pub(super) async fn in_place((guest, asking): (&Guest, IpAddr), answer: impl Future<Output = Response>) -> Response {
+    if let Some(place) = guest.place(asking).await {
         return place.hold(answer.await);
     }
     let mut busy = problem(StatusCode::SERVICE_UNAVAILABLE, "too many answers are under way; try again");

@@ -37,7 +37,7 @@ pub(super) async fn index(State(faces): State<Faces>, headers: HeaderMap) -> Jso
 /// `GET /history`: the last runs, oldest first; of lists that are too long the first keys, and how many more
 /// there are.
 pub(super) async fn history(State(faces): State<Faces>, Extension(guest): Extension<Guest>) -> Response {
-    in_place(&guest, async { previous_runs_of(&faces) }).await
+    in_place((&guest, guest.address()), async { previous_runs_of(&faces) }).await
 }
 
 fn previous_runs_of(faces: &Faces) -> Response {

@@ -5,6 +5,7 @@
 //! of `/livez`, need none.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::net::{IpAddr, Ipv6Addr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,21 +17,34 @@ use axum::response::Response;
 use hyper::body::{Frame, SizeHint};
 use tokio::sync::Notify;
 
-/// Connections at once.
-pub(super) const MAX_CONNECTIONS: usize = 512;
-/// Long answers at once. Who has one is not asked to make room, so this is well below the number of connections.
-const MAX_ANSWERS: usize = 256;
-/// Of these for one address.
-const MAX_ANSWERS_OF_ONE: usize = 128;
+/// How many may be there at once.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// Connections.
+    pub(super) connections: usize,
+    /// Long answers. Who has one is not asked to make room, so this is well below the number of connections.
+    answers: usize,
+    /// Of these for one address.
+    answers_of_one: usize,
+}
+
+impl Limits {
+    /// Of a service whose answers are an operator's, and a directory's files.
+    pub(super) const FEW: Self = Self { connections: 512, answers: 256, answers_of_one: 128 };
+    /// Of a gateway: a whole office, or all machines behind one router, are one address.
+    pub(super) const MANY: Self = Self { connections: 2_048, answers: 1_024, answers_of_one: 512 };
+}
+
 /// How long a request waits for a place for its long answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everybody who is connected.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Crowd(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
+    limits: Limits,
     state: Mutex<State>,
     /// A long answer has ended.
     ended: Notify,
@@ -41,6 +55,8 @@ struct State {
     connections: HashMap<u64, Connection>,
     /// How many each address has.
     of: HashMap<IpAddr, Share>,
+    /// Long answers, by who asks: behind a proxy not the address of the connection.
+    answering: HashMap<IpAddr, usize>,
     answers: usize,
     /// Counts arrivals and requests: what was heard later has the higher number.
     clock: u64,
@@ -74,11 +90,15 @@ struct Seat {
 }
 
 impl Crowd {
+    pub(super) fn new(limits: Limits) -> Self {
+        Self(Arc::new(Shared { limits, state: Mutex::default(), ended: Notify::new() }))
+    }
+
     /// A connection from an address. Another one makes room for it where there are too many.
     pub(super) fn join(&self, address: IpAddr) -> Guest {
         let (address, from) = (address.to_canonical(), network(address));
         let mut state = self.state();
-        if state.connections.len() >= MAX_CONNECTIONS {
+        if state.connections.len() >= self.0.limits.connections {
             state.make_room();
         }
         let (id, leave) = (state.tick(), Arc::new(Notify::new()));
@@ -146,29 +166,32 @@ impl Guest {
         }
     }
 
-    /// A place for a long answer; `None` when there is none for too long.
-    pub(super) async fn place(&self) -> Option<Place> {
+    /// A place for a long answer to who asks from an address, which is another than the connection's behind a proxy that is
+    /// believed; `None` when there is none for too long.
+    pub(super) async fn place(&self, asking: IpAddr) -> Option<Place> {
+        let asking = network(asking);
         let until = tokio::time::Instant::now() + PATIENCE;
         loop {
             let ended = self.0.crowd.0.ended.notified();
-            if let Some(place) = self.try_place() {
+            if let Some(place) = self.try_place(asking) {
                 return Some(place);
             }
             tokio::time::timeout_at(until, ended).await.ok()?;
         }
     }
 
-    fn try_place(&self) -> Option<Place> {
-        let mut state = self.0.crowd.state();
-        let of_this = state.of.get(&self.0.from).map_or(0, |share| share.answers);
-        if state.answers >= MAX_ANSWERS || of_this >= MAX_ANSWERS_OF_ONE {
+    fn try_place(&self, asking: IpAddr) -> Option<Place> {
+        let (mut state, limits) = (self.0.crowd.state(), self.0.crowd.0.limits);
+        let of_this = state.answering.get(&asking).copied().unwrap_or(0);
+        if state.answers >= limits.answers || of_this >= limits.answers_of_one {
             return None;
         }
         // One that was sent away meanwhile gets no answer, and needs no place.
         state.connections.get_mut(&self.0.id)?.answers += 1;
         state.answers += 1;
         state.share(self.0.from, |share| share.answers += 1);
-        Some(Place(self.clone()))
+        *state.answering.entry(asking).or_default() += 1;
+        Some(Place { guest: self.clone(), asking })
     }
 }
 
@@ -180,17 +203,26 @@ impl Drop for Seat {
 
 /// A place for a long answer, until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place(Guest);
+pub(super) struct Place {
+    guest: Guest,
+    asking: IpAddr,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let seat = &self.0.0;
+        let seat = &self.guest.0;
         let mut state = seat.crowd.state();
         if let Some(connection) = state.connections.get_mut(&seat.id) {
             connection.answers -= 1;
         }
         state.answers -= 1;
         state.share(seat.from, |share| share.answers -= 1);
+        if let Entry::Occupied(mut of_this) = state.answering.entry(self.asking) {
+            *of_this.get_mut() -= 1;
+            if *of_this.get() == 0 {
+                of_this.remove();
+            }
+        }
         drop(state);
         seat.crowd.0.ended.notify_waiters();
     }
@@ -252,31 +284,34 @@ mod tests {
 
     #[test]
     fn whoever_is_quiet_longest_makes_room_in_the_busiest_address() {
-        let crowd = Crowd::default();
+        let crowd = Crowd::new(Limits::FEW);
         let lone = crowd.join(address(1));
-        let many: Vec<Guest> = (1..MAX_CONNECTIONS).map(|_| crowd.join(address(2))).collect();
+        let many: Vec<Guest> = (1..Limits::FEW.connections).map(|_| crowd.join(address(2))).collect();
         many[0].heard();
         let late = crowd.join(address(3));
         assert!(is_sent_away(&many[1]), "it is the one that was heard first");
         assert!(!is_sent_away(&lone) && !is_sent_away(&many[0]) && !is_sent_away(&many[2]) && !is_sent_away(&late));
-        assert_eq!(crowd.state().connections.len(), MAX_CONNECTIONS);
+        assert_eq!(crowd.state().connections.len(), Limits::FEW.connections);
         drop((lone, many, late));
         let state = crowd.state();
-        assert_eq!((state.connections.len(), state.of.len(), state.answers), (0, 0, 0), "nothing is counted for ever");
+        let counted = (state.connections.len(), state.of.len(), state.answers, state.answering.len());
+        assert_eq!(counted, (0, 0, 0, 0), "nothing is counted for ever");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_address_never_has_all_places_and_who_has_one_stays() {
-        let crowd = Crowd::default();
-        let greedy: Vec<Guest> = (0..MAX_CONNECTIONS).map(|_| crowd.join(address(2))).collect();
-        let mut places: Vec<Place> = greedy.iter().filter_map(Guest::try_place).collect();
-        assert_eq!(places.len(), MAX_ANSWERS_OF_ONE);
-        assert!(greedy[MAX_ANSWERS_OF_ONE].place().await.is_none(), "after some patience");
+        let crowd = Crowd::new(Limits::FEW);
+        let greedy: Vec<Guest> = (0..Limits::FEW.connections).map(|_| crowd.join(address(2))).collect();
+        let mut places: Vec<Place> = greedy.iter().filter_map(|guest| guest.try_place(address(2))).collect();
+        assert_eq!(places.len(), Limits::FEW.answers_of_one);
+        assert!(greedy[Limits::FEW.answers_of_one].place(address(2)).await.is_none(), "after some patience");
         let other = crowd.join(address(3));
-        assert!(other.place().await.is_some());
-        assert!(!is_sent_away(&greedy[0]) && is_sent_away(&greedy[MAX_ANSWERS_OF_ONE]));
+        assert!(other.place(address(3)).await.is_some());
+        assert!(!is_sent_away(&greedy[0]) && is_sent_away(&greedy[Limits::FEW.answers_of_one]));
+        // Behind a proxy everybody is who they are: this is the greedy one's connection, and another's answer.
+        assert!(greedy[Limits::FEW.answers_of_one + 3].place(address(4)).await.is_some());
         // Who waits for a place gets the one that becomes free.
-        let waiting = greedy[MAX_ANSWERS_OF_ONE + 2].place();
+        let waiting = greedy[Limits::FEW.answers_of_one + 2].place(address(2));
         let ending = async { drop(places.pop()) };
         assert!(tokio::join!(waiting, ending).0.is_some());
     }

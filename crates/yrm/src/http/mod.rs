@@ -30,7 +30,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use self::answers::{in_place, problem};
-use self::crowd::{Crowd, Guest, MAX_CONNECTIONS};
+use self::crowd::{Crowd, Guest, Limits};
 pub use self::faces::{BucketNow, Faces};
 pub use self::files::RepoFiles;
 use self::gateway::CertificateNames;
@@ -39,8 +39,6 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::metrics;
 use crate::sched::Stop;
 
-/// Connections that are open or about to close; more wait in the kernel's queue.
-const MAX_TASKS: usize = 2 * MAX_CONNECTIONS;
 /// Connections that wait in the kernel's queue. Who finds it full tries again after a second, which is long for
 /// a health check; the system's own limit (4,096 on Linux) holds besides.
 const BACKLOG: u32 = 4_096;
@@ -51,7 +49,7 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// Bytes of a request's head.
 const MAX_HEAD_BYTES: usize = 16 * 1024;
 /// Files that the process should be able to have open: connections, the files of long answers, and what runs need.
-const OPEN_FILES: u64 = 4_096;
+const OPEN_FILES: u64 = 8_192;
 /// For open requests to end after a stop.
 const DRAIN: Duration = Duration::from_millis(1_500);
 /// Before accepting again after the system refused (too many open files).
@@ -81,12 +79,15 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
 /// Answers requests until `stop`, then lets open ones end for a moment.
 pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
     let certificates = faces.certificates.clone();
+    let limits = if faces.gateway.is_some() { Limits::MANY } else { Limits::FEW };
+    // Connections that are open or about to close; more wait in the kernel's queue.
+    let most = 2 * limits.connections;
     let router = router(faces);
     allow_open_files();
-    let crowd = Crowd::default();
+    let crowd = Crowd::new(limits);
     let mut connections = JoinSet::new();
     loop {
-        let has_room = connections.len() < MAX_TASKS;
+        let has_room = connections.len() < most;
         tokio::select! {
             () = stop.requested() => break,
             accepted = listener.accept(), if has_room => match accepted {
@@ -221,9 +222,9 @@ async fn watch(request: Request, next: Next) -> Result<Response, Infallible> {
 async fn elsewhere(State(faces): State<Faces>, Extension(guest): Extension<Guest>, request: Request) -> Response {
     let (gateway, files, now) = (faces.gateway.as_deref(), faces.files.as_ref(), (faces.now)());
     let bucket = gateway.and_then(|_| faces.bucket.get());
-    let from = guest.address();
+    let from = gateway::address(guest.address(), request.headers(), &faces.watching.trusted_proxies);
     let answer = gateway::answer((gateway, files), bucket, &faces.watching, from, request, now);
-    in_place(&guest, answer).await
+    in_place((&guest, from), answer).await
 }
 
 #[cfg(test)]

@@ -78,7 +78,8 @@ impl Publisher {
     /// Lets nobody in by these names any more.
     pub async fn revoke(&self, names: &[String], run: RunId) -> Result<Report> {
         self.may_change(run).await?;
-        let marked = token::revoke(&self.bucket, names).await?;
+        let word = self.word(run).await;
+        let marked = token::revoke(&self.bucket, names, &word).await?;
         self.marked(Operation::Revoke, run, marked).await
     }
 

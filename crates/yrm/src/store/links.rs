@@ -29,17 +29,25 @@ impl Method {
 
 /// Such an address.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Link(String);
+pub struct Link {
+    address: String,
+    valid: Duration,
+}
 
 impl Link {
-    /// This one.
-    pub fn new(address: String) -> Self {
-        Self(address)
+    /// This one, which is good for so long.
+    pub fn new(address: String, valid: Duration) -> Self {
+        Self { address, valid }
     }
 
     /// For whoever is let in.
     pub fn expose(&self) -> &str {
-        &self.0
+        &self.address
+    }
+
+    /// For how long it was good when it was made.
+    pub fn valid(&self) -> Duration {
+        self.valid
     }
 }
 

@@ -217,7 +217,7 @@ impl Refused {
 }
 
 /// The client's address: what the last proxy says that is not believed itself, where the nearest one is.
-pub(super) fn address(nearest: IpAddr, headers: &HeaderMap, trusted: &[ipnet::IpNet]) -> IpAddr {
+pub(in crate::http) fn address(nearest: IpAddr, headers: &HeaderMap, trusted: &[ipnet::IpNet]) -> IpAddr {
     let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(&address.to_canonical()));
     let mut from = nearest;
     if trusted.is_empty() || !is_trusted(&from) {

@@ -8,10 +8,12 @@
 //! grace is over.
 
 pub mod access;
+mod addresses;
 mod door;
 pub mod identity;
 mod keys;
 mod lockout;
+mod origin;
 mod pairs;
 mod passage;
 mod tokens;
@@ -27,7 +29,8 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 
 use self::access::{AccessLog, Entry};
-use self::door::{Caller, Door, address};
+pub(in crate::http) use self::door::address;
+use self::door::{Caller, Door};
 use self::identity::Identities;
 use self::keys::Keys;
 use self::pairs::{Pairs, Part, Peer, unreadable};
@@ -199,11 +202,10 @@ pub(super) async fn answer(
     (gateway, files): (Option<&Gateway>, Option<&RepoFiles>),
     bucket: Option<Bucket>,
     watching: &Watching,
-    nearest: IpAddr,
+    from: IpAddr,
     request: Request,
     now: Timestamp,
 ) -> Response {
-    let from = address(nearest, request.headers(), &watching.trusted_proxies);
     let noted = watching.access_log.as_ref().map(|log| {
         let (head, method) = (request.headers().clone(), request.method().clone());
         (log, head, method, request.uri().path().to_owned())

@@ -9,19 +9,16 @@ use axum::http::header::{
     ACCEPT_RANGES, CACHE_CONTROL, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_MATCH, IF_MODIFIED_SINCE,
     IF_NONE_MATCH, IF_RANGE, IF_UNMODIFIED_SINCE, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER,
 };
-use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 
+use super::addresses::Addresses;
+use super::origin::{Heard, Origin};
 use crate::authorities::Authorities;
 use crate::error::{Error, ErrorKind, Result};
 use crate::http::answers::{not_found, problem};
 use crate::store::links::{Links, Method};
 
-/// Addresses are valid for so long.
-const VALID: Duration = Duration::from_mins(5);
-/// S3 has so long to begin its answer, and to go on with it.
-const CONNECT: Duration = Duration::from_secs(5);
-const SILENCE: Duration = Duration::from_secs(30);
 /// A request is made so many times, as long as nothing of the answer was handed on.
 const TRIES: u32 = 3;
 /// What a client may ask of an object, and S3 answers for us.
@@ -33,31 +30,27 @@ const ANSWERED: [HeaderName; 7] =
 /// The way of a bucket's objects to clients.
 #[derive(Debug)]
 pub(super) struct Passage {
-    links: Arc<dyn Links>,
-    /// What fetches them, where they pass through here.
-    web: Option<reqwest::Client>,
+    addresses: Addresses,
+    /// Where they are fetched from, where they pass through here.
+    origin: Option<Origin>,
 }
 
 impl Passage {
     /// By addresses.
     pub(super) fn redirecting(links: Arc<dyn Links>) -> Self {
-        Self { links, web: None }
+        Self { addresses: Addresses::new(links), origin: None }
     }
 
     /// Through this process.
     pub(super) fn streaming(links: Arc<dyn Links>, authorities: &Authorities) -> Result<Self> {
-        let web = authorities.web()?.connect_timeout(CONNECT).read_timeout(SILENCE);
-        let web = web.redirect(reqwest::redirect::Policy::none()).build().map_err(|error| {
-            Error::new(ErrorKind::Internal, "preparing the HTTP client for S3").because(error.without_url())
-        })?;
-        Ok(Self { links, web: Some(web) })
+        Ok(Self { addresses: Addresses::new(links), origin: Some(Origin::new(authorities)?) })
     }
 
     /// The answer to who wants the object under a key.
     pub(super) async fn answer(&self, method: Method, key: &str, asked: &HeaderMap) -> Response {
-        let answered = match &self.web {
+        let answered = match &self.origin {
             None => self.redirect(method, key).await,
-            Some(web) => self.pass(web, method, key, asked).await,
+            Some(origin) => self.pass(origin, method, key, asked).await,
         };
         answered.unwrap_or_else(|error| {
             tracing::warn!(kind = error.kind().name(), ?key, "an object could not be handed on: {}", error.chain());
@@ -68,23 +61,24 @@ impl Passage {
     }
 
     async fn redirect(&self, method: Method, key: &str) -> Result<Response> {
-        let link = self.links.link(method, key, VALID).await?;
-        let mut location = HeaderValue::try_from(link.expose())
-            .map_err(|error| Error::new(ErrorKind::Internal, "making an address").because(error))?;
-        location.set_sensitive(true);
+        let location = self.addresses.of(method, key).await?;
         Ok((StatusCode::FOUND, [(LOCATION, location), (CACHE_CONTROL, HeaderValue::from_static("no-store"))])
             .into_response())
     }
 
-    async fn pass(&self, web: &reqwest::Client, method: Method, key: &str, asked: &HeaderMap) -> Result<Response> {
+    async fn pass(&self, origin: &Origin, method: Method, key: &str, asked: &HeaderMap) -> Result<Response> {
         let mut failed = None;
         for attempt in 0..TRIES {
             if attempt > 0 {
                 tokio::time::sleep(Duration::from_millis(100) * attempt).await;
             }
-            match self.fetch(web, method, key, asked).await {
+            match self.fetch(origin, method, key, asked).await {
                 Ok(answer) if answer.status().is_server_error() => {
                     failed = Some(refused(key, answer.status()));
+                }
+                // The address has ended before its time: a session was ended, or a clock was set.
+                Ok(answer) if answer.status() == StatusCode::FORBIDDEN && attempt == 0 => {
+                    self.addresses.forget(method, key);
                 }
                 Ok(answer) => return Ok(handed_on(answer, key)),
                 Err(error) => failed = Some(error),
@@ -95,33 +89,31 @@ impl Passage {
 
     async fn fetch(
         &self,
-        web: &reqwest::Client,
+        origin: &Origin,
         method: Method,
         key: &str,
         asked: &HeaderMap,
-    ) -> Result<reqwest::Response> {
-        let link = self.links.link(method, key, VALID).await?;
-        let mut request = match method {
-            Method::Get => web.get(link.expose()),
-            Method::Head => web.head(link.expose()),
-        };
+    ) -> Result<axum::http::Response<Heard>> {
+        let address = self.addresses.of(method, key).await?;
+        let mut request = Request::builder().method(method.name()).uri(address.as_bytes());
         for name in ASKED {
             for value in asked.get_all(&name) {
                 request = request.header(&name, value);
             }
         }
-        request.send().await.map_err(|error| {
-            Error::new(ErrorKind::Unavailable, format!("reading {key:?}")).because(error.without_url())
-        })
+        let request = request
+            .body(Body::empty())
+            .map_err(|error| Error::new(ErrorKind::Internal, "making an address").because(error))?;
+        origin.fetch(request, key).await
     }
 }
 
-fn refused(key: &str, status: reqwest::StatusCode) -> Error {
+fn refused(key: &str, status: StatusCode) -> Error {
     Error::new(ErrorKind::Unavailable, format!("reading {key:?}")).because(format!("the store answered {status}"))
 }
 
 /// What S3 answered, as it concerns a client.
-fn handed_on(answer: reqwest::Response, key: &str) -> Response {
+fn handed_on(answer: axum::http::Response<Heard>, key: &str) -> Response {
     let status = answer.status();
     let is_the_object = matches!(status.as_u16(), 200 | 206 | 304 | 412 | 416);
     if status == StatusCode::NOT_FOUND {
@@ -146,5 +138,5 @@ fn handed_on(answer: reqwest::Response, key: &str) -> Response {
         headers.remove(CONTENT_TYPE);
         return (status, headers).into_response();
     }
-    (status, headers, Body::new(reqwest::Body::from(answer))).into_response()
+    (status, headers, Body::new(answer.into_body())).into_response()
 }

@@ -101,6 +101,6 @@ impl Links for S3Links {
         };
         let failed =
             |why: String| Error::new(ErrorKind::Internal, format!("making an address of {key:?}")).because(why);
-        presigned(unsigned, credentials, now, valid).map(Link::new).map_err(failed)
+        presigned(unsigned, credentials, now, valid).map(|address| Link::new(address, valid)).map_err(failed)
     }
 }

@@ -10,12 +10,14 @@ mod marks;
 pub(crate) mod mirrors;
 mod seat;
 mod signed;
+mod tokens;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use self::mirrors::{Pointed, is_in_a_folder, list_of};
+use self::tokens::LetIn;
 use super::world::{SECURE, team_key};
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -127,6 +129,7 @@ struct Books {
     /// What had left any repository when the layout last changed.
     gone_anywhere: BTreeMap<Sha256, Gone>,
     layouts_changed: u64,
+    let_in: LetIn,
     violations: Vec<String>,
     trace: Vec<String>,
     writes: u64,
@@ -385,6 +388,7 @@ impl Judge {
         if what == "copy" && key.starts_with("inbox/") {
             self.given_back(key);
         }
+        self.who_is_let_in(who, key);
         if key.starts_with(".yrm/receipts/") && what == "put" {
             self.answered(key);
         }

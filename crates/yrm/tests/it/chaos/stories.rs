@@ -7,13 +7,16 @@ use bytes::Bytes;
 use rpmmd::checksum::Sha256;
 use rpmmd::compress::decompress;
 use rpmmd::repomd::{AnyChecksum, Repomd};
+use yrm::bucket::tokens::{self, Holder};
 use yrm::bucket::{meant, quarantine};
 use yrm::config::{Policy, Repositories};
 use yrm::error::Result;
-use yrm::publish::Publisher;
 use yrm::publish::operations::errand::Promotion;
 use yrm::publish::operations::release;
+use yrm::publish::operations::token::Granting;
 use yrm::publish::operators::Also;
+use yrm::publish::{Publisher, RunId};
+
 use yrm::store::fault::{Call, Fate, Turn, Verb};
 use yrm::store::key::RepositoryDir;
 use yrm::store::{Attributes, PutIf, Store as _};
@@ -68,6 +71,10 @@ pub(crate) enum Story {
     Restore,
     /// Metadata is made anew.
     Rebuild,
+    /// Somebody is let in through the gateway, and then no more.
+    Grant,
+    /// Somebody who was let in is let in no more.
+    Revoke,
     /// Metadata of others names a package in another folder, which becomes a repository too.
     TakeOverBeside,
     /// One repository becomes one for each folder.
@@ -79,7 +86,7 @@ pub(crate) enum Story {
 }
 
 impl Story {
-    pub(crate) const ALL: [Self; 25] = [
+    pub(crate) const ALL: [Self; 27] = [
         Self::FirstRun,
         Self::PublishOne,
         Self::PublishMany,
@@ -105,10 +112,12 @@ impl Story {
         Self::Delete,
         Self::Restore,
         Self::Rebuild,
+        Self::Grant,
+        Self::Revoke,
     ];
 
     /// What operators put on packages, revisions and repositories.
-    pub(crate) const OF_OPERATORS: [Self; 9] = [
+    pub(crate) const OF_OPERATORS: [Self; 11] = [
         Self::Move,
         Self::Held,
         Self::Purge,
@@ -118,6 +127,8 @@ impl Story {
         Self::Delete,
         Self::Restore,
         Self::Rebuild,
+        Self::Grant,
+        Self::Revoke,
     ];
 
     /// Changes of the layout.
@@ -231,6 +242,10 @@ impl Story {
                 take_out(world, Also::default()).await.unwrap();
             }
             Self::Restore => delete(world).await,
+            Self::Revoke => {
+                let run = world.run_id(jiff::SignedDuration::ZERO);
+                calm.grant(&somebody(run), run).await.unwrap();
+            }
             Self::Blocked => {
                 take_out(world, Also { block: true, purge: false }).await.unwrap();
                 world.drop_rpm("a-1.rpm", &rpm("a", "1", 7)).await;
@@ -245,6 +260,7 @@ impl Story {
             | Self::Purge
             | Self::Tag
             | Self::Delete
+            | Self::Grant
             | Self::Rebuild => {}
             Self::Split | Self::Join | Self::TakeBack => unreachable!("prepared above"),
         }
@@ -286,6 +302,17 @@ impl Story {
             Self::Restore if world.hrefs().is_empty() => publisher.restore(&repository, run).await.map(drop),
             Self::Restore => Ok(()),
             Self::Rebuild => publisher.rebuild(vec![repository], run).await.map(drop),
+            Self::Grant => {
+                // Left over by a play that was cut short, and nobody knows its text.
+                revoke(publisher, run).await?;
+                publisher.grant(&somebody(run), run).await?;
+                let operator = world.calm(Who::Manager(8));
+                revoke(&operator, world.run_id(jiff::SignedDuration::ZERO)).await?;
+                // What was under way to the bucket has arrived.
+                tokio::time::sleep(MINUTE).await;
+                Ok(())
+            }
+            Self::Revoke => revoke(publisher, run).await,
             Self::Purge => {
                 let is_there = world.hrefs().contains(&"a-1.rpm".to_owned());
                 let packages = is_there.then(|| (repository, vec!["a-1.rpm".to_owned()]));
@@ -334,6 +361,8 @@ impl Story {
             | Self::Leftover
             | Self::ForeignHands
             | Self::Restore
+            | Self::Grant
+            | Self::Revoke
             | Self::Rebuild => {
                 vec!["a-1.rpm", "b-1.rpm"]
             }
@@ -385,7 +414,8 @@ impl Story {
         let mut hrefs: Vec<String> = world.hrefs().iter().map(plain).collect();
         hrefs.sort();
         let is_purged = self != Self::Purge || !world.judge.memory.keys().contains(&"repo/a-1.rpm".to_owned());
-        hrefs == self.end(world.signing) && is_purged
+        let is_out = !matches!(self, Self::Grant | Self::Revoke) || world.judge.nobody_is_let_in();
+        hrefs == self.end(world.signing) && is_purged && is_out
     }
 }
 
@@ -541,6 +571,19 @@ async fn lost(world: &World) {
         memory.delete(&key, &object.etag).await.unwrap();
     }
     world.drop_rpm("c-1.rpm", &rpm("c", "1", 0)).await;
+}
+
+/// Whom the stories let in: each time by another token.
+fn somebody(run: RunId) -> Granting {
+    let holder = Holder::Token { id: run.id.to_string(), sha256: Sha256::of(&run.id.to_bytes()).to_string() };
+    Granting { name: "ci".to_owned(), holder, scopes: vec!["read".parse().unwrap()], expires: None }
+}
+
+async fn revoke(publisher: &Publisher, run: RunId) -> Result<()> {
+    if tokens::named(publisher.bucket(), "ci").await?.is_some() {
+        publisher.revoke(&["ci".to_owned()], run).await?;
+    }
+    Ok(())
 }
 
 async fn remove_the_first(world: &World) {

@@ -65,7 +65,7 @@ impl MirrorRules {
 }
 
 /// A path as it stands in a URL.
-fn in_url(path: &str) -> String {
+pub(crate) fn in_url(path: &str) -> String {
     let mut url = String::with_capacity(path.len());
     for byte in path.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~/".contains(&byte) {

@@ -110,6 +110,7 @@ pub(super) async fn run_service(
         gateway,
         bucket,
         watching: Arc::new(watching),
+        api_access: config.service.api_access,
         certificates,
         listen,
         now: Timestamp::now,

@@ -36,6 +36,17 @@ pub enum GatewayAuth {
     Aws,
 }
 
+/// Who may look at the history, the schedule and the figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ApiAccess {
+    /// Who is on the service's own machine.
+    Loopback,
+    /// Whom the gateway lets read everything.
+    Token,
+    /// Whoever reaches the address.
+    Public,
+}
+
 /// What HTTPS is spoken with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tls {
@@ -86,6 +97,29 @@ pub(super) fn auth(text: &str) -> Result<Vec<GatewayAuth>, Complaint> {
     Ok(all)
 }
 
+/// Who may look.
+pub(super) fn api_access(text: &str) -> Result<ApiAccess, Complaint> {
+    match text {
+        "loopback" => Ok(ApiAccess::Loopback),
+        "token" => Ok(ApiAccess::Token),
+        "public" => Ok(ApiAccess::Public),
+        _ => Err(Complaint {
+            message: format!("{text:?} says of nobody whether they may look"),
+            hint: Some("write loopback, token or public".to_owned()),
+        }),
+    }
+}
+
+/// Who may look where nothing is said: whom the gateway asks who they are is not shown everything without being asked.
+pub(super) fn usual_access(gateway: Option<&GatewayConfig>) -> ApiAccess {
+    if asks(gateway) { ApiAccess::Token } else { ApiAccess::Public }
+}
+
+/// Whether the gateway asks who somebody is.
+fn asks(gateway: Option<&GatewayConfig>) -> bool {
+    gateway.is_some_and(|gateway| !gateway.auth.is_empty())
+}
+
 /// Networks, or single addresses.
 pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, Complaint> {
     let one = |word: &str| {
@@ -101,6 +135,7 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, Complaint> {
 /// What does not go together.
 pub(super) fn misfit(
     gateway: Option<&GatewayConfig>,
+    access: Option<ApiAccess>,
     (certificates, key, authorities): (Option<&PathBuf>, Option<&PathBuf>, Option<&PathBuf>),
 ) -> Option<(&'static str, Complaint)> {
     let complaint = |message: &str, hint: &str| Complaint { message: message.to_owned(), hint: Some(hint.to_owned()) };
@@ -113,6 +148,12 @@ pub(super) fn misfit(
         }
         (Some(_), Some(_)) | (None, None) => {}
     }
+    if access == Some(ApiAccess::Token) && !asks(gateway) {
+        return Some((
+            "api-access",
+            complaint("no gateway asks anybody for a token", "set gateway and gateway-auth, or write loopback"),
+        ));
+    }
     let wants = gateway.is_some_and(|gateway| gateway.auth.contains(&GatewayAuth::Certificate));
     if wants && (certificates.is_none() || authorities.is_none()) {
         return Some((
@@ -121,6 +162,12 @@ pub(super) fn misfit(
                 "mtls needs HTTPS, and the authorities of clients' certificates",
                 "name tls-cert, tls-key and client-ca",
             ),
+        ));
+    }
+    if authorities.is_some() && !wants {
+        return Some((
+            "client-ca",
+            complaint("nobody is asked for a certificate", "add mtls to gateway-auth, or leave client-ca out"),
         ));
     }
     None

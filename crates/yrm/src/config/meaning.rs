@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::access_point::AccessPoint;
 use super::complaint::Complaint;
-use super::gateway::{self, GatewayConfig, Tls};
+use super::gateway::{self, ApiAccess, GatewayConfig, Tls};
 use super::low::Low;
 use super::parse;
 use super::place::{self, KeyPlace, Secret, SecretPlace, sound_key};
@@ -73,8 +73,9 @@ impl Reading<'_> {
     fn config(&mut self) -> Result<Config, Wrong> {
         let bucket = self.bucket();
         let s3 = self.s3();
+        let name = self.key_name(bucket.as_ref().ok());
         let policy = self.policy();
-        let signing = self.signing(bucket.as_ref().ok());
+        let signing = self.signing(name.as_ref().ok());
         let cache = self.cache();
         let service = self.service();
         let fits = self.fits_the_bucket(&bucket, &s3, &service);
@@ -83,10 +84,12 @@ impl Reading<'_> {
         let notify = self.notify();
         fits?;
         signs?;
+        let (name, mut policy) = (name?, policy?);
+        policy.mirrors.name = Some(name);
         Ok(Config {
             bucket: bucket?,
             s3: s3?,
-            policy: policy?,
+            policy,
             signing: signing?,
             cache: cache?,
             service: service?,
@@ -188,29 +191,33 @@ impl Reading<'_> {
     fn mirrors(&mut self) -> Result<Mirrors, Wrong> {
         let on = self.required("mirrorlist", parse::switch);
         let public_urls = self.optional("public-url", parse::public_urls);
-        let mirrors = Mirrors { on: on?, public_urls: public_urls?.unwrap_or_default() };
+        let mirrors = Mirrors { on: on?, public_urls: public_urls?.unwrap_or_default(), name: None };
         match rules::check_mirrors(&mirrors, &self.low.rules) {
             None => Ok(mirrors),
             Some(complaint) => Err(self.complain("mirrorlist".to_owned(), complaint)),
         }
     }
 
-    fn signing(&mut self, bucket: Option<&BucketUrl>) -> Result<Option<SigningConfig>, Wrong> {
+    /// What the public keys and the files for clients are called by.
+    fn key_name(&mut self, bucket: Option<&BucketUrl>) -> Result<String, Wrong> {
+        let name = self.optional("key-name", parse::key_name)?;
+        Ok(name.unwrap_or_else(|| match bucket {
+            Some(url @ BucketUrl::S3 { .. }) => url.short_name(),
+            Some(BucketUrl::Directory(_)) | None => "yrm".to_owned(),
+        }))
+    }
+
+    fn signing(&mut self, name: Option<&String>) -> Result<Option<SigningConfig>, Wrong> {
         let keys = self.optional("signing-key", place::keys);
         let passphrase = self.optional("signing-passphrase-file", place::secret);
         let with = self.required("sign-with", parse::sign_with);
-        let name = self.optional("key-name", parse::key_name);
-        let (keys, passphrase, with, name) = (keys?, passphrase?, with?, name?);
+        let (keys, passphrase, with) = (keys?, passphrase?, with?);
         let keys = keys.map(|keys| keys.into_iter().map(|key| self.located_key(key)).collect());
         let passphrase = passphrase.map(|place| match place {
             SecretPlace::File(path) => SecretPlace::File(self.located("signing-passphrase-file", path)),
             SecretPlace::Aws(_) => place,
         });
-        let of_bucket = || match bucket {
-            Some(url @ BucketUrl::S3 { .. }) => url.short_name(),
-            Some(BucketUrl::Directory(_)) | None => "yrm".to_owned(),
-        };
-        Ok(keys.map(|keys| SigningConfig { keys, passphrase, with, key_name: name.unwrap_or_else(of_bucket) }))
+        Ok(keys.map(|keys| SigningConfig { keys, passphrase, with, key_name: name.cloned().unwrap_or_default() }))
     }
 
     fn trust(&mut self, folders: Option<&Folders>) -> Result<Trust, Wrong> {
@@ -294,11 +301,12 @@ impl Reading<'_> {
                 hint: Some("write human or json".to_owned()),
             }),
         });
-        let (gateway, tls) = gateway?;
+        let (gateway, tls, api_access) = gateway?;
         Ok(Service {
             gateway,
             tls,
             trusted_proxies: trusted_proxies?.unwrap_or_default(),
+            api_access,
             access_log: access_log?.map(|path| self.located("access-log", path)),
             interval: interval?,
             queue: queue?,
@@ -310,23 +318,26 @@ impl Reading<'_> {
         })
     }
 
-    fn gateway(&mut self) -> Result<(Option<GatewayConfig>, Option<Tls>), Wrong> {
+    fn gateway(&mut self) -> Result<(Option<GatewayConfig>, Option<Tls>, ApiAccess), Wrong> {
         let mode = self.required("gateway", gateway::mode);
         let auth = self.required("gateway-auth", gateway::auth);
+        let access = self.optional("api-access", gateway::api_access);
         let mut file = |name| {
             let path = self.optional(name, |text| Ok(PathBuf::from(text)))?;
             Ok(path.map(|path| self.located(name, path)))
         };
         let (certificates, key, authorities) = (file("tls-cert"), file("tls-key"), file("client-ca"));
         let (certificates, key, authorities) = (certificates?, key?, authorities?);
-        let auth = auth?;
+        let (auth, access) = (auth?, access?);
         let gateway = mode?.map(|mode| GatewayConfig { mode, auth });
         let files = (certificates.as_ref(), key.as_ref(), authorities.as_ref());
-        if let Some((setting, complaint)) = gateway::misfit(gateway.as_ref(), files) {
+        if let Some((setting, complaint)) = gateway::misfit(gateway.as_ref(), access, files) {
             return Err(self.complain(setting.to_owned(), complaint));
         }
         let tls = certificates.zip(key);
-        Ok((gateway, tls.map(|(certificates, key)| Tls { certificates, key, client_authorities: authorities })))
+        let tls = tls.map(|(certificates, key)| Tls { certificates, key, client_authorities: authorities });
+        let access = access.unwrap_or_else(|| gateway::usual_access(gateway.as_ref()));
+        Ok((gateway, tls, access))
     }
 
     fn self_update(&mut self) -> Result<Option<SelfUpdate>, Wrong> {

@@ -26,7 +26,7 @@ mod versions;
 mod written;
 
 pub use self::complaint::{Complaint, Parsed};
-pub use self::gateway::{GatewayAuth, GatewayConfig, GatewayMode, Tls};
+pub use self::gateway::{ApiAccess, GatewayAuth, GatewayConfig, GatewayMode, Tls};
 pub use self::low::{Low, Source, Typed, Value};
 pub use self::meaning::{Shown, show};
 pub use self::place::{AwsName, AwsSecret, KeyPlace, Secret, SecretPlace};

@@ -365,6 +365,13 @@ pub const SETTINGS: &[Setting] = &[
     )
     .default("token"),
     Setting::new(
+        "api-access",
+        Group::Serve,
+        "loopback|token|public",
+        "Who may ask for /history, /scheduledJobs and /metrics: this machine, whom the gateway lets read everything, or whoever \
+         reaches the address. Unset, token where the gateway asks who somebody is, and public otherwise.",
+    ),
+    Setting::new(
         "tls-cert",
         Group::Serve,
         "FILE",

@@ -267,7 +267,7 @@ fn mirrorlist_is_a_switch_for_all_or_a_rule_s_and_needs_an_address() {
     let (low, _file) = with_file(rule, typed(&[], &url));
     let policy = Config::of(&low).unwrap().0.policy;
     let public_urls = vec!["https://a.example/repo".to_owned(), "http://b.example:81/repo".to_owned()];
-    assert_eq!(policy.mirrors, Mirrors { on: false, public_urls });
+    assert_eq!(policy.mirrors, Mirrors { on: false, public_urls, name: Some("yrm".to_owned()) });
     assert_eq!(policy.trust.rules[0].mirrorlist, Some(true));
     let shown = show(&low);
     assert!(shown.iter().any(|row| row.value.as_deref() == Some("folder=el9 mirrorlist=true")), "{shown:?}");

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::access_point::AccessPoint;
-use super::gateway::{GatewayConfig, Tls};
+use super::gateway::{ApiAccess, GatewayConfig, Tls};
 use super::place::{KeyPlace, Secret, SecretPlace};
 use super::trust::Trust;
 use super::versions::{OnConflict, Retention};
@@ -137,6 +137,8 @@ pub struct Mirrors {
     pub on: bool,
     /// Where clients reach `repo/`, without a slash at the end.
     pub public_urls: Vec<String>,
+    /// What the files for clients, `NAME.repo`, and their sections are called by; without it there are none.
+    pub name: Option<String>,
 }
 
 /// What metadata is signed with. The keys themselves are read by whoever signs.
@@ -238,6 +240,8 @@ pub struct Service {
     pub trusted_proxies: Vec<IpNet>,
     /// Where a line for each request below `repo/` goes.
     pub access_log: Option<PathBuf>,
+    /// Who may look at the history, the schedule and the figures.
+    pub api_access: ApiAccess,
     /// How it goes over to new releases, if it does; only ever beside a bucket in S3.
     pub self_update: Option<SelfUpdate>,
     /// Where logs go besides stderr.

@@ -10,6 +10,7 @@ use super::gateway::{Gateway, Watching};
 use super::tls::Certificates;
 use crate::board::Board;
 use crate::bucket::Bucket;
+use crate::config::ApiAccess;
 use crate::metrics::Recorder;
 
 /// The bucket as it is looked at now: its settings change while the service runs.
@@ -48,6 +49,8 @@ pub struct Faces {
     pub bucket: BucketNow,
     /// Of all that is served below `repo/`.
     pub watching: Arc<Watching>,
+    /// Who may look at the board and the figures.
+    pub api_access: ApiAccess,
     /// HTTPS, where it is spoken.
     pub certificates: Option<Arc<Certificates>>,
     /// Where this listens: for links when a request has no sound Host.

@@ -14,7 +14,7 @@ use tower_http::services::ServeDir;
 use super::answers::{not_found, problem};
 use crate::config::Folders;
 use crate::config::parse::percent_decoded;
-use crate::store::key::{MIRRORLIST, MirrorFolder, PUBLIC_KEYS_PREFIX};
+use crate::store::key::{CLIENT_FILE_SUFFIX, MIRRORLIST, MirrorFolder, PUBLIC_KEYS_PREFIX};
 
 /// A directory bucket's repository folder.
 #[derive(Debug, Clone)]
@@ -105,7 +105,7 @@ fn cache_control(path: &str) -> &'static str {
 /// Whether other bytes may be there some day.
 pub(super) fn is_swapped(path: &str) -> bool {
     let repomd = ["repodata/repomd.xml", "repodata/repomd.xml.asc"].iter().any(|name| path.ends_with(name));
-    repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path) || is_public_key(path)
+    repomd && !is_in_a_generations_folder(path) || is_mirrorlist(path) || is_public_key(path) || is_client_file(path)
 }
 
 /// Whether public keys lie there: right below `repo/`. A folder of such a name is like any other.
@@ -113,9 +113,14 @@ pub(super) fn is_public_key(path: &str) -> bool {
     path.starts_with(PUBLIC_KEYS_PREFIX) && !path.contains('/')
 }
 
+/// Whether what clients may write into their configuration lies there.
+fn is_client_file(path: &str) -> bool {
+    path.ends_with(CLIENT_FILE_SUFFIX)
+}
+
 /// As the same object would have in S3; `None` for what yrm puts into no bucket.
 pub(super) fn content_type(path: &str) -> Option<&'static str> {
-    if is_mirrorlist(path) {
+    if is_mirrorlist(path) || is_client_file(path) {
         return Some("text/plain; charset=utf-8");
     }
     if is_public_key(path) {

@@ -8,6 +8,7 @@ mod faces;
 mod files;
 pub mod gateway;
 mod health;
+mod looking;
 mod paced;
 pub mod tls;
 
@@ -191,9 +192,10 @@ fn router(faces: Faces) -> Router {
         .route("/", get(compat::index))
         .route("/history", get(compat::history))
         .route("/scheduledJobs", get(compat::scheduled_jobs))
-        .route("/livez", get(health::livez))
         .route("/readyz", get(health::readyz))
         .route("/metrics", get(health::metrics))
+        .route_layer(middleware::from_fn_with_state(faces.clone(), looking::may_look))
+        .route("/livez", get(health::livez))
         .fallback(elsewhere)
         .method_not_allowed_fallback(async || problem(StatusCode::METHOD_NOT_ALLOWED, "this address only answers GET"))
         .layer(middleware::from_fn(watch))

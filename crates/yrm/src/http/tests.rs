@@ -34,6 +34,7 @@ fn start(board: Board) -> Running {
         gateway: None,
         bucket: BucketNow::new(|| None),
         watching: Arc::default(),
+        api_access: crate::config::ApiAccess::Public,
         certificates: None,
         listen: address,
         now: || time(3_600),
@@ -264,6 +265,7 @@ async fn packages_are_served_as_x_rpm() {
         Key::MirrorFile { repository: &repository, folder: &folder, href: "repodata/repomd.xml.asc" },
         Key::Mirrorlist { repository: &repository },
         Key::PublicKeys { name: "my-bucket" },
+        Key::ClientFile { repository: &repository, name: "my-bucket" },
     ];
     for key in keys {
         let (path, attributes) = (key.path(&folders), key.attributes());

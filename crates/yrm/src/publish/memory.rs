@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
 
 use super::watched::Watched;
 use crate::bucket::Bucket;
@@ -33,6 +34,8 @@ pub(crate) struct Memory {
     unanswered: Mutex<BTreeMap<RepositoryDir, Unanswered>>,
     /// Where the mirror is not that of the truth yet, or the truth lacks what it is made from.
     pub(crate) mirrors_owed: Mutex<BTreeSet<RepositoryDir>>,
+    /// The files for clients that are what they should be.
+    pub(crate) client_files: Mutex<BTreeMap<RepositoryDir, Sha256>>,
     /// When every repository was last looked up, to prune and to clean up where nothing arrives.
     pub(crate) looked_round: Mutex<LookedRound>,
     /// What the watch over every repomd.xml keeps in mind.

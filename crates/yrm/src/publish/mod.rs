@@ -9,6 +9,7 @@
 
 pub mod abilities;
 pub mod adopt;
+pub(crate) mod client_file;
 pub(crate) mod clock;
 pub mod commit;
 pub(crate) mod copying;
@@ -207,6 +208,7 @@ async fn leave_as_it_is(work: Work<'_>, prepared: &Prepared, until: Instant, set
         settlement.errors.push(format!("keeping a copy of the revision: {}", error.chain()));
     }
     follow_up(work, prepared.truth(), until, settlement).await;
+    client_file::follow_up(work, settlement).await;
     answer(bucket, work.pass, prepared, settlement).await;
 }
 

@@ -142,6 +142,8 @@ pub enum Key<'a> {
     Signed { digest: Sha256 },
     /// A file in a generation's own folder (`repodata/repomd.xml`, and what that names).
     MirrorFile { repository: &'a RepositoryDir, folder: &'a MirrorFolder, href: &'a str },
+    /// What clients may write into their own configuration.
+    ClientFile { repository: &'a RepositoryDir, name: &'a str },
     /// The address of the newest generation's own folder.
     Mirrorlist { repository: &'a RepositoryDir },
     /// A rejected file, by its path below the inbox and the upload's id.
@@ -206,6 +208,9 @@ impl Key<'_> {
             Self::Repomd { repository } => format!("{repo}{}repodata/repomd.xml", repository.prefix()),
             Self::Signature { repository } => format!("{repo}{}repodata/repomd.xml.asc", repository.prefix()),
             Self::PublicKeys { name } => format!("{repo}{PUBLIC_KEYS_PREFIX}{name}"),
+            Self::ClientFile { repository, name } => {
+                format!("{repo}{}{name}{CLIENT_FILE_SUFFIX}", repository.prefix())
+            }
             Self::Signed { digest } => format!("{SIGNED_PREFIX}{digest}.rpm"),
             Self::MirrorFile { repository, folder, href } => {
                 format!("{repo}{}repodata/{folder}/{href}", repository.prefix())
@@ -252,9 +257,11 @@ impl Key<'_> {
     pub fn attributes(&self) -> Attributes {
         let cache_control = match self {
             // Swapped: a cached copy would point at yesterday.
-            Self::Repomd { .. } | Self::Signature { .. } | Self::PublicKeys { .. } | Self::Mirrorlist { .. } => {
-                Some("no-cache")
-            }
+            Self::Repomd { .. }
+            | Self::Signature { .. }
+            | Self::PublicKeys { .. }
+            | Self::ClientFile { .. }
+            | Self::Mirrorlist { .. } => Some("no-cache"),
             // A tag's name may be given to another revision some day.
             Self::TagFile { href, .. } if href.starts_with("repodata/repomd.xml") => Some("no-cache"),
             // Fixed: the name holds the hash, or the path never gets other bytes.
@@ -306,6 +313,7 @@ impl Key<'_> {
             | Self::Metadata { .. }
             | Self::MirrorFile { .. }
             | Self::TagFile { .. }
+            | Self::ClientFile { .. }
             | Self::Mirrorlist { .. } => Some(ObjectClass::Metadata),
             Self::Quarantined { .. } | Self::QuarantineRecord { .. } => Some(ObjectClass::Quarantine),
             Self::Signed { .. }
@@ -346,7 +354,7 @@ impl Key<'_> {
                     Some(_) | None => "text/xml",
                 }
             }
-            Self::Mirrorlist { .. } => "text/plain; charset=utf-8",
+            Self::Mirrorlist { .. } | Self::ClientFile { .. } => "text/plain; charset=utf-8",
             Self::Repomd { .. } | Self::Generation { .. } | Self::ForeignGeneration { .. } => "text/xml",
             Self::Signature { .. } | Self::GenerationSignature { .. } => "application/pgp-signature",
             Self::PublicKeys { .. } => "application/pgp-keys",
@@ -405,6 +413,9 @@ pub const GENERATION_SIGNATURE_SUFFIX: &str = ".xml.asc";
 
 /// What the name of a file with public keys begins with, right below `repo/`.
 pub const PUBLIC_KEYS_PREFIX: &str = "RPM-GPG-KEY-";
+
+/// What the names of the files for clients end in.
+pub const CLIENT_FILE_SUFFIX: &str = ".repo";
 
 /// The prefix of the files with public keys.
 pub fn public_keys_prefix(folders: &Folders) -> String {

@@ -7,6 +7,7 @@ use tokio::time::Instant;
 use crate::bucket::report::Report;
 use crate::bucket::{Bucket, generations};
 use crate::error::Result;
+use crate::publish::client_file;
 use crate::publish::commit::pair::{mend, publish_keys};
 use crate::publish::memory::{Memory, interval_is_over, lock};
 use crate::publish::mirror::look_at_mirror;
@@ -32,7 +33,7 @@ pub(crate) async fn mend_where_due(
 
 /// Whether it is time for that.
 pub(crate) fn is_due(bucket: &Bucket, memory: &Memory, now: Timestamp) -> bool {
-    let is_of_use = bucket.signer.is_some() || bucket.mirror_rules.is_on_anywhere();
+    let is_of_use = bucket.signer.is_some() || bucket.mirror_rules.is_on_anywhere() || client_file::is_on(bucket);
     is_of_use && lock(&memory.looked_round).mend.is_none_or(|last| interval_is_over(bucket, last, now))
 }
 
@@ -45,6 +46,7 @@ async fn mend_all(bucket: &Bucket, memory: &Memory, run: RunId, until: Instant) 
     let mut looks = futures::stream::iter(repositories)
         .map(|repository| async move {
             mend(bucket, &repository, run.started).await?;
+            client_file::follow(bucket, memory, &repository).await?;
             look_at_mirror(bucket, memory, &repository, run, until).await
         })
         .buffer_unordered(bucket.policy.concurrency);

@@ -14,6 +14,7 @@ use crate::bucket::record::to_json;
 use crate::bucket::signature::read;
 use crate::bucket::state::is_sealed;
 use crate::error::Result;
+use crate::publish::client_file;
 use crate::publish::copying::delete_seen;
 use crate::publish::mirror::remove;
 use crate::store::key::{self, Key, MirrorFolder, RepositoryDir};
@@ -61,6 +62,7 @@ async fn end(bucket: &Bucket, repository: &RepositoryDir, repomd: &Read, began: 
         return Ok(0);
     }
     remove(bucket, repository).await?;
+    client_file::remove(bucket, repository).await?;
     tracing::info!(%repository, "an earlier layout's repository was sealed a grace period ago: its repomd.xml is removed");
     delete_seen(bucket, &repomd.object.key, &repomd.object.etag).await?;
     if bucket.store.head(&repomd.object.key).await?.is_some() {

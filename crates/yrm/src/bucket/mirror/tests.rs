@@ -25,7 +25,7 @@ fn policy(on: bool, rules: &[(&str, Option<bool>)]) -> Policy {
         history: std::time::Duration::from_hours(400 * 24),
         on_conflict: config::OnConflict::Reject,
         trust: Trust { rules: rules.iter().map(rule).collect(), ..Trust::default() },
-        mirrors: Mirrors { on, public_urls },
+        mirrors: Mirrors { on, public_urls, name: None },
     }
 }
 

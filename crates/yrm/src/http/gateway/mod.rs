@@ -152,6 +152,18 @@ impl Gateway {
         (answer, token)
     }
 
+    /// What somebody is answered who may not look at what concerns the whole bucket.
+    pub(super) async fn may_look(
+        &self,
+        bucket: &Bucket,
+        from: IpAddr,
+        (headers, certificate): (&HeaderMap, Option<&CertificateNames>),
+        now: Timestamp,
+    ) -> Option<Response> {
+        let caller = Caller { from, headers, certificate: certificate.map(|names| names.0.as_slice()) };
+        self.door.admit(bucket, caller, (Verb::Read, ""), now).await.err().map(|refused| refused.answer())
+    }
+
     async fn admitted(&self, bucket: &Bucket, below: &Below<'_>, request: Request, peer: &Peer) -> Response {
         let path = below.path.as_str();
         let method = match *request.method() {

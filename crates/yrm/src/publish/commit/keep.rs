@@ -7,6 +7,7 @@ use super::pair;
 use super::render::Generation;
 use crate::bucket::signature::Signature;
 use crate::bucket::state::{Current, State};
+use crate::publish::client_file;
 use crate::publish::mirror::{Truth, follow_up};
 use crate::publish::pass::{Pass, STALE_AFTER, Work};
 use crate::publish::settlement::Settlement;
@@ -22,6 +23,7 @@ pub(crate) async fn keep(
     let Generation { repomd_bytes, repomd, catalog, .. } = &generation;
     let truth = Truth::new(&etag, repomd_bytes, repomd, catalog);
     follow_up(work, Some(truth), Instant::now() + STALE_AFTER, settlement).await;
+    client_file::follow_up(work, settlement).await;
     remember(work, generation, etag, copied).await;
 }
 

@@ -10,6 +10,7 @@ use crate::bucket::generations;
 use crate::bucket::mirrorlist;
 use crate::bucket::observe::load_catalog;
 use crate::error::{Error, ErrorKind, Result};
+use crate::publish::client_file;
 use crate::publish::copying::delete_seen;
 use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
@@ -32,6 +33,7 @@ pub(crate) async fn take_away(bucket: &Bucket, repository: &RepositoryDir) -> Re
     if let Some(there) = bucket.store.head(&signature).await? {
         delete_seen(bucket, &signature, &there.etag).await?;
     }
+    client_file::remove(bucket, repository).await?;
     let list = mirrorlist::read(bucket, repository).await?;
     if let Some(list) = list.filter(|list| MirrorFolder::named_by(&list.bytes).is_some()) {
         delete_seen(bucket, &bucket.path(Key::Mirrorlist { repository }), &list.object.etag).await?;

@@ -178,7 +178,9 @@ impl World {
     pub(crate) fn new(policy: Policy, signing: Signing, seed: u64) -> Self {
         BEGAN.set(Some(Instant::now()));
         let key = signing.is_on().then(|| signing_key().key.clone());
-        let mirrors = Mirrors { on: signing == Signing::Mirrored, public_urls: vec![PUBLIC_URL.to_owned()] };
+        let is_mirrored = signing == Signing::Mirrored;
+        let name = is_mirrored.then(|| "ours".to_owned());
+        let mirrors = Mirrors { on: is_mirrored, public_urls: vec![PUBLIC_URL.to_owned()], name };
         let mut policy = Policy { mirrors, ..policy };
         if signing == Signing::Packages {
             policy.trust.sign_packages = SignPackages::Always;

@@ -39,6 +39,33 @@ fn dnf_installs_through_the_gateway_with_a_token_and_not_without() {
     assert!(!output.status.success() && said(&output).contains("create a token"), "{}", said(&output));
 }
 
+#[test]
+fn the_file_for_clients_is_all_that_dnf_needs() {
+    let place = Place::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let (address, url) = (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}/repo"));
+    let made =
+        super::yrm(place.path()).args(["key", "generate", "--algorithm", "ed25519", "--out", "signing.key"]).output();
+    assert!(made.as_ref().is_ok_and(|made| made.status.success()), "{made:?}");
+    let with = ["--public-url", &url, "--signing-key", "signing.key", "--key-name", "ours"];
+    for sample in super::samples() {
+        place.json(&["publish", sample.to_str().unwrap()]);
+    }
+    let service = ["serve", "--listen", &address, "--time-interval", "1s", "--log-format", "json"];
+    let service = super::Serve::spawn(&mut place.command(&[&service[..], &with].concat()));
+    let began = std::time::Instant::now();
+    let file = place.path().join("bucket/repo/ours.repo");
+    while !file.exists() {
+        assert!(began.elapsed().as_secs() < 30, "there is no {}", file.display());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains("repo_gpgcheck=1"), "{text}");
+    let output = dnf(&place.path().join("client"), &text, &["greeter", "libgreet++"]);
+    assert!(output.status.success(), "{}", said(&output));
+    drop(service);
+}
+
 /// A repository that says what it was asked with.
 fn eavesdropper() -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

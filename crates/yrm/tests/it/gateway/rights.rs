@@ -146,3 +146,27 @@ async fn whoever_guesses_waits_and_a_good_token_is_noted_when_it_is_used() {
     );
     assert!(!lines.contains("yrm_") && !lines.contains("Basic"), "{lines}");
 }
+
+#[tokio::test]
+async fn who_is_let_in_to_packages_only_does_not_see_what_others_upload() {
+    let place = Place::new();
+    place.publish_samples("el9");
+    let (all, some) = (place.token("all", &["read"]), place.token("some", &["read:el9"]));
+    let service = place.serve(&[]);
+    for path in ["/", "/history", "/scheduledJobs", "/metrics"] {
+        assert_eq!(ask(&service, Method::GET, path, None).await.status(), 401, "{path}");
+        assert_eq!(status(&service, path, &some).await, 403, "{path}");
+        assert_eq!(status(&service, path, &all).await, 200, "{path}");
+    }
+    for path in ["/livez", "/readyz"] {
+        assert_eq!(ask(&service, Method::GET, path, None).await.status(), 200, "health checks show nothing");
+    }
+    drop(service);
+    let service = place.serve(&["--api-access", "loopback", "--trusted-proxies", "127.0.0.1"]);
+    assert_eq!(ask(&service, Method::GET, "/history", None).await.status(), 200);
+    let answer = super::hostile::get(&service, "/history", "x-forwarded-for: 192.0.2.7\r\n");
+    assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    drop(service);
+    let service = place.serve(&["--api-access", "public"]);
+    assert_eq!(ask(&service, Method::GET, "/history", None).await.status(), 200);
+}

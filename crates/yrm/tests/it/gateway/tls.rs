@@ -117,6 +117,9 @@ fn a_new_certificate_is_used_without_a_restart_and_a_bad_one_is_not() {
         (&["--tls-cert", "server.pem"], "its private key is not named"),
         (&["--gateway", "redirect", "--gateway-auth", "mtls"], "mtls needs HTTPS"),
         (&["--gateway", "redirect", "--gateway-auth", "none,token"], "none lets everybody in"),
+        (&["--gateway", "redirect", "--client-ca", "ca.pem"], "nobody is asked for a certificate"),
+        (&["--api-access", "token"], "no gateway asks anybody for a token"),
+        (&["--api-access", "friends"], "says of nobody whether they may look"),
         (&["--gateway", "proxy"], "write off, redirect or stream"),
         (&["--trusted-proxies", "everybody"], "is no address or network"),
     ] {

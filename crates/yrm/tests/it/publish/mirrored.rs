@@ -18,7 +18,7 @@ const URL: &str = "https://packages.example/repo";
 
 /// The mode on for all.
 fn mirrored() -> Policy {
-    Policy { mirrors: Mirrors { on: true, public_urls: vec![URL.to_owned()] }, ..policy() }
+    Policy { mirrors: Mirrors { on: true, public_urls: vec![URL.to_owned()], name: None }, ..policy() }
 }
 
 /// A publisher of the bucket, freshly started, that signs with these keys.
@@ -121,7 +121,7 @@ async fn an_idle_run_makes_one_list_request_and_no_write() {
 async fn a_rule_says_for_which_repositories_the_mode_is_on() {
     let rule = |folder: &str, on| Rule { folders: vec![folder.to_owned()], mirrorlist: Some(on), ..Rule::default() };
     let trust = Trust { signatures: Level::Off, rules: vec![rule("el8", false), rule("**", true)], ..Trust::default() };
-    let mirrors = Mirrors { on: false, public_urls: vec![URL.to_owned()] };
+    let mirrors = Mirrors { on: false, public_urls: vec![URL.to_owned()], name: None };
     let world = World::new(Policy { repositories: Repositories::Depth(1), trust, mirrors, ..policy() });
     for path in ["el8/a.rpm", "el9/a.rpm", "el9/deep/b+b.rpm", "c++/a.rpm"] {
         let name = path.rsplit('/').next().unwrap().trim_end_matches(".rpm");

@@ -4,6 +4,7 @@ mod adopted;
 mod beforehand;
 mod bounded;
 mod cached;
+mod client_files;
 mod defects;
 mod directory;
 mod heal;

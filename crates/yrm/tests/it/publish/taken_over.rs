@@ -269,7 +269,7 @@ async fn a_repository_below_is_another_repository() {
 async fn hrefs_are_normalised() {
     let two = Policy {
         repositories: Repositories::Depth(2),
-        mirrors: yrm::config::Mirrors { on: false, public_urls: vec!["https://a.example/repo".to_owned()] },
+        mirrors: yrm::config::Mirrors { on: false, public_urls: vec!["https://a.example/repo".to_owned()], name: None },
         ..policy()
     };
     let dir = "9/x86_64/";

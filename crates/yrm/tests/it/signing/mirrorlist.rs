@@ -136,7 +136,7 @@ pub(super) fn with_key() -> (TempDir, SecretKey) {
 }
 
 pub(super) fn publisher(bucket: &Path, key: SecretKey, base: &str) -> Publisher {
-    let mirrors = Mirrors { on: true, public_urls: vec![base.to_owned()] };
+    let mirrors = Mirrors { on: true, public_urls: vec![base.to_owned()], name: None };
     let signer = Signer::new(vec![key], SignWith::First, "yrm".to_owned()).unwrap();
     let store = Arc::new(DirectoryStore::open(bucket).unwrap());
     Publisher::new(store, Policy { mirrors, ..policy() }).unwrap().with_signer(Some(signer))

@@ -160,6 +160,22 @@ impl Judge {
     }
 
     /// When nobody is at work: every list names what is current, or is gone.
+    /// The file for clients says what holds, and there is none where there is no repository.
+    fn client_file_at_rest(&self, repository: &str, what: &str) {
+        let Some(name) = &self.policy.mirrors.name else { return };
+        let is_one = self.bytes(&key_of(repository, "repodata/repomd.xml")).is_some();
+        let file = self.bytes(&key_of(repository, &format!("{name}.repo")));
+        let file = file.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
+        let says = |line: &str| file.as_ref().is_some_and(|file| file.lines().any(|there| there == line));
+        let is_right = match is_one {
+            true => says("enabled=1") && says(if self.key.is_some() { "repo_gpgcheck=1" } else { "repo_gpgcheck=0" }),
+            false => file.is_none(),
+        };
+        if !is_right && !self.books().ended.contains_key(repository) {
+            self.broken(format!("{what}: at rest the file for clients of {repository:?} is {file:?}"));
+        }
+    }
+
     pub(super) fn mirrors_at_rest(&self, what: &str) {
         let current: Vec<(String, u64)> = {
             let books = self.books();
@@ -169,6 +185,7 @@ impl Judge {
             books.generations.iter().filter_map(last).collect()
         };
         for (repository, revision) in current {
+            self.client_file_at_rest(&repository, what);
             // One that was deleted has none.
             if self.bytes(&key_of(&repository, "repodata/repomd.xml")).is_none() {
                 continue;

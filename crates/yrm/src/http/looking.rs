@@ -9,7 +9,8 @@ use axum::response::Response;
 use super::answers::problem;
 use super::crowd::Guest;
 use super::faces::Faces;
-use super::gateway::{self, CertificateNames};
+use super::forwarded;
+use super::gateway::CertificateNames;
 use crate::config::ApiAccess;
 
 /// Lets a request on, if whoever makes it may look. Whether the service is ready is for everybody, and why it is not for those.
@@ -34,7 +35,7 @@ pub(super) async fn may_look(
 }
 
 async fn refused(faces: &Faces, guest: &Guest, shown: (&HeaderMap, Option<&CertificateNames>)) -> Option<Response> {
-    let from = gateway::address(guest.address(), shown.0, &faces.watching.trusted_proxies);
+    let from = forwarded::address(guest.address(), shown.0, &faces.watching.trusted_proxies);
     match faces.api_access {
         ApiAccess::Public => None,
         ApiAccess::Loopback => (!from.is_loopback())

@@ -6,6 +6,7 @@ mod compat;
 mod crowd;
 mod faces;
 mod files;
+mod forwarded;
 pub mod gateway;
 mod health;
 mod looking;
@@ -224,7 +225,7 @@ async fn watch(request: Request, next: Next) -> Result<Response, Infallible> {
 async fn elsewhere(State(faces): State<Faces>, Extension(guest): Extension<Guest>, request: Request) -> Response {
     let (gateway, files, now) = (faces.gateway.as_deref(), faces.files.as_ref(), (faces.now)());
     let bucket = gateway.and_then(|_| faces.bucket.get());
-    let from = gateway::address(guest.address(), request.headers(), &faces.watching.trusted_proxies);
+    let from = forwarded::address(guest.address(), request.headers(), &faces.watching.trusted_proxies);
     let answer = gateway::answer((gateway, files), bucket, &faces.watching, from, request, now);
     in_place((&guest, from), answer).await
 }

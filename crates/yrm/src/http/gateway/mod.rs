@@ -29,7 +29,6 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 
 use self::access::{AccessLog, Entry};
-pub(in crate::http) use self::door::address;
 use self::door::{Caller, Door};
 use self::identity::Identities;
 use self::keys::Keys;

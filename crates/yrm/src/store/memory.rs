@@ -82,6 +82,11 @@ impl MemoryStore {
         Self { keys: Mutex::new(BTreeMap::new()), clock: Box::new(clock) }
     }
 
+    /// Another bucket that has been through the same, and goes on by `clock`.
+    pub fn fork(&self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
+        Self { keys: Mutex::new(self.lock().clone()), clock: Box::new(clock) }
+    }
+
     /// Every state `key` was in, oldest first; `None` is a deletion.
     pub fn versions(&self, key: &str) -> Vec<Option<Version>> {
         self.lock().get(key).cloned().unwrap_or_default()

@@ -25,8 +25,7 @@ use super::{play, size, tell};
 /// Plays `story` with these fates, by number of the call; then again in peace. Answers how many calls
 /// the troubled play made.
 pub(super) async fn troubled(story: Story, signing: Signing, fates: BTreeMap<u64, Fate>, what: &str) -> u64 {
-    let world = World::new(story.policy(), signing, 1);
-    story.prepare(&world).await;
+    let world = World::of(story, signing).await;
     let who = story.player(&world);
     let died = Arc::new(Notify::new());
     let tell = Arc::clone(&died);
@@ -212,8 +211,7 @@ pub(super) fn asleep_at(
 
 /// One publisher falls asleep at a call, others go on, and it wakes up.
 async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, how_long: Duration, what: &str) {
-    let world = World::new(story.policy(), signing, 1);
-    story.prepare(&world).await;
+    let world = World::of(story, signing).await;
     let who = story.player(&world);
     let asleep = Arc::new(Notify::new());
     let (publisher, faults) = world.publisher(who, asleep_at(at, sleeps, how_long, &asleep));
@@ -285,8 +283,7 @@ enum Mind {
 
 /// Just before a call the uploader of `x/c-1.rpm` changes his mind.
 async fn second_thoughts(at: u64, mind: Mind, signing: Signing, what: &str) -> u64 {
-    let world = Arc::new(World::new(Story::PublishOne.policy(), signing, 1));
-    Story::PublishOne.prepare(&world).await;
+    let world = Arc::new(World::of(Story::PublishOne, signing).await);
     let acts = Arc::new(Mutex::new(Some(Arc::clone(&world))));
     let script = move |call: Call<'_>| {
         if call.number != at {

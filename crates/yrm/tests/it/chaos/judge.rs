@@ -103,7 +103,7 @@ struct Gone {
     pending: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 struct Books {
     inbox: BTreeMap<String, Upload>,
     /// When this content was last uploaded.
@@ -173,6 +173,21 @@ impl Judge {
         let signs_packages = policy.trust.signs_packages().then(|| Arc::new(keyring()));
         let (signed, books) = (Mutex::default(), Mutex::default());
         Arc::new(Self { memory, policy, key, signs_packages, signed, clock, books })
+    }
+
+    /// Another judge, who has seen the same.
+    pub(crate) fn fork(&self) -> Arc<Self> {
+        let (memory, books) = (Arc::new(self.memory.fork(self.clock)), self.books().clone());
+        assert!(books.mismatched.is_empty(), "what lasts is counted in a time that is over");
+        Arc::new(Self {
+            memory,
+            policy: self.policy.clone(),
+            key: self.key.clone(),
+            signs_packages: self.signs_packages.clone(),
+            signed: Mutex::new(self.signed.lock().unwrap().clone()),
+            clock: self.clock,
+            books: Mutex::new(books),
+        })
     }
 
     pub(crate) fn seat(self: &Arc<Self>, who: Who) -> Arc<Seat> {

@@ -63,8 +63,7 @@ enum Sleeper {
 
 /// Somebody falls asleep at a call, others change the layout and go on, and he wakes up.
 async fn asleep(story: Story, sleeper: Sleeper, at: u64, sleeps: Sleeps, nap: Duration, what: &str) -> u64 {
-    let world = World::new(story.policy(), Signing::Off, 1);
-    story.prepare(&world).await;
+    let world = World::of(story, Signing::Off).await;
     if story == Story::Join {
         world.drop_rpm("w/e-1.rpm", &rpm("e", "1", 0)).await;
     }

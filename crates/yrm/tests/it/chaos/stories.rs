@@ -28,7 +28,7 @@ use super::world::{
 };
 
 /// What is played.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Story {
     FirstRun,
     PublishOne,

@@ -14,8 +14,7 @@ use super::{play, tell};
 /// Publishes a batch every minute until all is published; the storm begins at a call and lasts. How
 /// many calls the store got.
 async fn weathered(story: Story, bad_weather: Option<(u64, Duration)>) -> u64 {
-    let world = World::new(story.policy(), Signing::Off, 1);
-    story.prepare(&world).await;
+    let world = World::of(story, Signing::Off).await;
     let began = std::sync::OnceLock::new();
     let script = move |call: Call<'_>| {
         let Some((at, lasts)) = bad_weather.filter(|(at, _)| call.number >= *at) else { return Turn::default() };

@@ -1,6 +1,9 @@
 //! What every story plays in: a judged bucket, its time, packages to drop, and publishers that meet
 //! what a script says.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -30,6 +33,7 @@ use yrm::store::{Attributes, PutIf, Store};
 use super::judge::mirrors::PUBLIC_URL;
 use super::judge::{Judge, Seat, Who};
 use super::rooted::Rooted;
+use super::stories::Story;
 
 /// When the story begins, by the store's clock: long after now. The keys' signatures on themselves are made by
 /// the wall's clock, and have to count in the story.
@@ -46,11 +50,16 @@ pub(crate) const GRACE: Duration = Duration::from_hours(6);
 /// Younger packages are never retired.
 pub(crate) const RETIRED_AFTER: Duration = Duration::from_hours(2);
 
+/// By the story, how it signs, and whether the repository is the bucket's root.
+type Prepared = HashMap<(Story, Signing, bool), (Rc<World>, Duration)>;
+
 thread_local! {
     /// Whether the repository of this thread's stories is the bucket's root.
     pub(crate) static AT_ROOT: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
     /// When this thread's story began, in its own time.
     static BEGAN: std::cell::Cell<Option<Instant>> = const { std::cell::Cell::new(None) };
+    /// Buckets as stories find them, and how long it took to get there.
+    static PREPARED: RefCell<Prepared> = RefCell::default();
 }
 
 /// The store's clock: whole seconds, as S3 tells them.
@@ -105,7 +114,7 @@ pub(crate) fn two_rules_and_all_that_removes() -> Policy {
 }
 
 /// What is signed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Signing {
     Off,
     /// Metadata.
@@ -195,6 +204,36 @@ impl World {
             runs: AtomicU64::new(0),
             seed,
         }
+    }
+
+    /// The same bucket once more, in a runtime of its own in which as much time has passed.
+    async fn fork(&self, elapsed: Duration) -> Self {
+        BEGAN.set(Some(Instant::now()));
+        tokio::time::sleep(elapsed).await;
+        Self {
+            judge: self.judge.fork(),
+            policy: self.policy.clone(),
+            signing: self.signing,
+            mirrors_off: AtomicBool::new(self.mirrors_off.load(Ordering::Relaxed)),
+            other: self.other.clone(),
+            runs: AtomicU64::new(self.runs.load(Ordering::Relaxed)),
+            seed: self.seed,
+        }
+    }
+
+    /// A story's bucket, prepared. That takes longer than most stories and is always the same, so a thread does it once.
+    pub(crate) async fn of(story: Story, signing: Signing) -> Self {
+        let which = (story, signing, AT_ROOT.get());
+        let prepared = PREPARED.with_borrow(|prepared| prepared.get(&which).cloned());
+        if let Some((world, elapsed)) = prepared {
+            return world.fork(elapsed).await;
+        }
+        let world = Self::new(story.policy(), signing, 1);
+        story.prepare(&world).await;
+        let elapsed = BEGAN.get().expect("the story has begun").elapsed();
+        let kept = Rc::new(world);
+        PREPARED.with_borrow_mut(|prepared| prepared.insert(which, (Rc::clone(&kept), elapsed)));
+        kept.fork(elapsed).await
     }
 
     /// A publisher that meets what `script` says.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Judge, Who};
 
 /// Who is let in, by the keys of their documents, and who was.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct LetIn {
     now: BTreeMap<String, String>,
     revoked: BTreeSet<String>,

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use globset::GlobMatcher;
 use jiff::Timestamp;
 use rpmmd::checksum::Sha256;
 use serde::{Deserialize, Serialize};
@@ -132,8 +133,23 @@ pub struct Scope {
     /// What.
     pub verb: Verb,
     /// Below which folders of `repo/`; `None` everywhere.
-    pub folders: Option<String>,
+    folders: Option<Below>,
 }
+
+/// Folders, by a pattern that is compiled once: each request asks.
+#[derive(Debug, Clone)]
+struct Below {
+    text: String,
+    globs: Vec<GlobMatcher>,
+}
+
+impl PartialEq for Below {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Below {}
 
 impl Scope {
     /// Whether it lets somebody do that to a path below `repo/`.
@@ -142,18 +158,16 @@ impl Scope {
             return false;
         }
         let Some(folders) = &self.folders else { return true };
-        // What does not compile lets nobody in: no scope is made of it.
-        let Ok(globs) = folder_globs(folders) else { return false };
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         let mut above = ends.map(|end| &path[..end]);
-        above.any(|folder| globs.iter().any(|glob| glob.is_match(folder)))
+        above.any(|folder| folders.globs.iter().any(|glob| glob.is_match(folder)))
     }
 }
 
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.verb.name())?;
-        self.folders.as_ref().map_or(Ok(()), |folders| write!(f, ":{folders}"))
+        self.folders.as_ref().map_or(Ok(()), |folders| write!(f, ":{}", folders.text))
     }
 }
 
@@ -184,8 +198,9 @@ impl FromStr for Scope {
         let known = Verb::ALL.into_iter().find(|(_, name)| *name == verb.trim());
         let (verb, _) = known.ok_or_else(|| refuse(format!("{verb:?} is nothing that somebody may do")))?;
         let folders = folders.map(|folders| folders.trim().trim_matches('/')).filter(|folders| !folders.is_empty());
+        let mut below = None;
         if let Some(folders) = folders {
-            folder_globs(folders).map_err(refuse)?;
+            let globs = folder_globs(folders).map_err(refuse)?;
             let is_odd = |part: &str| part.is_empty() || part == "." || part == "..";
             if folders.split('/').any(is_odd) || folders.chars().any(char::is_control) {
                 return Err(refuse(format!("{folders:?} is no folder")));
@@ -193,8 +208,9 @@ impl FromStr for Scope {
             if verb == Verb::Admin {
                 return Err(refuse("an administrator is one of the whole bucket".to_owned()));
             }
+            below = (folders != "**").then(|| Below { text: folders.to_owned(), globs });
         }
-        Ok(Self { verb, folders: folders.filter(|folders| *folders != "**").map(str::to_owned) })
+        Ok(Self { verb, folders: below })
     }
 }
 

@@ -146,6 +146,7 @@ pub(super) async fn run_service(
     if is_signalled && board.schedule().runs_finished == 0 {
         probation.inspect(Probation::unjudged);
     }
+    access_log.inspect(AccessLog::flush);
     tracing::info!("stopped");
     heard.and(outcome)?;
     Ok(staged.into_inner().filter(|_| !is_signalled))

@@ -1,6 +1,7 @@
 //! A line for each request below `repo/`, in the combined log format, into a file of its own; written beside the answers, and
 //! opened anew when SIGHUP says that it was moved away. No query and no password is ever in a line.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::Write as _;
@@ -9,6 +10,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use jiff::Timestamp;
@@ -22,12 +24,25 @@ const WAITING: usize = 10_000;
 /// Characters of what a client says of itself, at most.
 const MAX_CHARS: usize = 500;
 
+/// Lines are written together that come within this.
+const TOGETHER: Duration = Duration::from_millis(50);
+/// Whoever waits for the last lines waits for so long.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
 /// Where lines go.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    lines: SyncSender<String>,
+    lines: SyncSender<Sent>,
     /// The file was moved away since the last line.
     moved: Arc<AtomicBool>,
+}
+
+/// What comes to the one who writes.
+#[derive(Debug)]
+enum Sent {
+    Line(String),
+    /// Somebody waits for all before it.
+    Flush(SyncSender<()>),
 }
 
 /// What a line tells of.
@@ -67,8 +82,16 @@ impl AccessLog {
     }
 
     pub(crate) fn note(&self, entry: &Entry<'_>) {
-        if self.lines.try_send(entry.line()).is_err() {
+        if self.lines.try_send(Sent::Line(entry.line())).is_err() {
             metrics::access_line_dropped();
+        }
+    }
+
+    /// Waits until what was noted is written, but not for long.
+    pub fn flush(&self) {
+        let (written, is_written) = sync_channel(1);
+        if self.lines.try_send(Sent::Flush(written)).is_ok() {
+            drop(is_written.recv_timeout(LAST_LINES));
         }
     }
 }
@@ -77,11 +100,23 @@ fn open(path: &Path) -> std::io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
-fn write(mut file: File, path: &Path, lines: &Receiver<String>, moved: &AtomicBool) {
-    let mut is_told = false;
-    while let Ok(line) = lines.recv() {
+/// Writes what comes, a batch at a time: to wake this thread for each line would take longer than most answers.
+fn write(mut file: File, path: &Path, sent: &Receiver<Sent>, moved: &AtomicBool) {
+    let (mut is_told, mut batch) = (false, String::new());
+    while let Ok(first) = sent.recv() {
+        let mut waits = Vec::new();
+        let mut take = |one| match one {
+            Sent::Line(line) => batch.push_str(&line),
+            Sent::Flush(waiting) => waits.push(waiting),
+        };
+        if matches!(first, Sent::Line(_)) {
+            std::thread::sleep(TOGETHER);
+        }
+        take(first);
+        sent.try_iter().for_each(take);
         let opened = if moved.swap(false, Ordering::Relaxed) { open(path).map(|anew| file = anew) } else { Ok(()) };
-        let done = opened.and_then(|()| file.write_all(line.as_bytes()));
+        let done = opened.and_then(|()| file.write_all(batch.as_bytes()));
+        batch.clear();
         match done {
             Ok(()) => is_told = false,
             Err(error) => {
@@ -91,13 +126,14 @@ fn write(mut file: File, path: &Path, lines: &Receiver<String>, moved: &AtomicBo
                 is_told = true;
             }
         }
+        waits.iter().for_each(|waiting| drop(waiting.try_send(())));
     }
 }
 
 impl Entry<'_> {
     /// `192.0.2.7 - ci [30/Nov/2026:07:00:00 +0000] "GET /repo/a.rpm HTTP/1.1" 302 0 "-" "libdnf"`.
     fn line(&self) -> String {
-        let at = self.at.to_zoned(TimeZone::UTC).strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
+        let at = second(self.at);
         let said = |name: HeaderName| {
             let value = self.headers.get(name).map(|value| plain(&String::from_utf8_lossy(value.as_bytes())));
             value.filter(|text| !text.is_empty()).unwrap_or_else(|| "-".to_owned())
@@ -118,8 +154,26 @@ impl Entry<'_> {
     }
 }
 
+/// `30/Nov/2026:07:00:00 +0000`. Many lines are of one second.
+fn second(at: Timestamp) -> String {
+    thread_local! {
+        static LAST: RefCell<(i64, String)> = RefCell::default();
+    }
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != at.as_second() || text.is_empty() {
+            *last = at.as_second();
+            *text = at.to_zoned(TimeZone::UTC).strftime("%d/%b/%Y:%H:%M:%S %z").to_string();
+        }
+        text.clone()
+    })
+}
+
 /// Text that cannot end a field or a line.
 fn plain(text: &str) -> String {
+    let is_plain = |byte: u8| byte != b'"' && byte != b'\\' && (byte.is_ascii_graphic() || byte == b' ');
+    if text.len() <= MAX_CHARS && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
     let mut plain = String::new();
     for c in text.chars().take(MAX_CHARS) {
         if c == '"' || c == '\\' || !(c.is_ascii_graphic() || c == ' ') {

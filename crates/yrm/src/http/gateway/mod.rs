@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, REFERER, USER_AGENT};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
@@ -218,8 +218,11 @@ pub(super) async fn answer(
     now: Timestamp,
 ) -> Response {
     let noted = watching.access_log.as_ref().map(|log| {
-        let (head, method) = (request.headers().clone(), request.method().clone());
-        (log, head, method, request.uri().path().to_owned())
+        let mut head = HeaderMap::new();
+        for name in [REFERER, USER_AGENT] {
+            head.extend(request.headers().get(&name).cloned().map(|value| (name, value)));
+        }
+        (log, head, request.method().clone(), request.uri().path().to_owned())
     });
     let (answer, who) = match (gateway, bucket, files) {
         (Some(gateway), Some(bucket), _) => {

@@ -107,6 +107,12 @@ impl Place {
     }
 }
 
+/// What stands in an access log. Lines of a moment are written together.
+pub(super) fn logged(log: &Path) -> String {
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    fs::read_to_string(log).unwrap()
+}
+
 /// What a client is answered that follows nothing.
 pub(super) async fn ask(service: &Serve, method: Method, path: &str, authorization: Option<&str>) -> Response {
     let mut request = web_without_redirects().request(method, format!("http://{}{path}", service.address()));

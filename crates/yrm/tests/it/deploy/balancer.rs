@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 #[cfg(feature = "aws")]
 use super::cloud::Cloud;
 use super::template::{list, named_template, resource, template};
+use crate::workspace::workspace;
 
 /// The resources of a type: names and properties.
 fn of_type(template: &Value, wanted: &str) -> Vec<(String, Value)> {
@@ -44,6 +45,12 @@ fn nothing_passes_the_balancer_that_is_not_below_repo() {
     let attributes = list(&resource(&template, "LoadBalancer")["LoadBalancerAttributes"]);
     let appends = json!({"Key": "routing.http.xff_header_processing.mode", "Value": "append"});
     assert!(attributes.contains(&appends), "the gateway counts by the address that the load balancer adds");
+    // With an equal or longer one it would now and then send a request to a connection that the service has just ended.
+    let idle = attributes.iter().find(|attribute| attribute["Key"] == "idle_timeout.timeout_seconds").unwrap();
+    let source = std::fs::read_to_string(workspace().join("crates/yrm/src/http/mod.rs")).unwrap();
+    let head = source.split("HEAD_TIMEOUT: Duration = Duration::from_secs(").nth(1).unwrap().split(')').next().unwrap();
+    let seconds = |text: &str| text.parse::<u32>().unwrap();
+    assert!(seconds(idle["Value"].as_str().unwrap()) + 5 <= seconds(head));
 }
 
 #[test]

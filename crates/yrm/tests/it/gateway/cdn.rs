@@ -53,41 +53,52 @@ async fn asked(place: &Place) -> Vec<(String, bool)> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dnf_and_zypper_install_through_the_cdn_and_see_what_is_published_meanwhile() {
-    for is_signed in [false, true] {
-        let place = place(is_signed).await;
-        let cdn = cdn(&place, &[]);
-        let (url, key) = (cdn.url(), format!("{}/RPM-GPG-KEY-ours", cdn.url()));
-        let more = if is_signed { vec!["--gpgkey", key.as_str()] } else { Vec::new() };
-        server().reset_requests(&bucket(&place)).await;
-        let packages = ["greeter", "libgreet++", "caret"];
-        let root = place.path().join("zypper");
-        let install = |folder: &str, packages: &[&str]| {
-            let output = dnf(&place.path().join(folder), &repo_file(&place, &url, &more), packages);
-            assert!(output.status.success(), "dnf, signed {is_signed}: {}", said(&output));
-            for arguments in [&["refresh"][..], &[&["install"], packages].concat()] {
-                let output = zypper(&place, &root, (&url, &more), arguments);
-                assert!(output.status.success(), "zypper {arguments:?}, signed {is_signed}: {}", said(&output));
-            }
-        };
-        tokio::task::block_in_place(|| install("dnf", &packages));
-        for client in [place.path().join("dnf/root"), root.clone()] {
-            assert!(installed(&client).is_superset(&BTreeSet::from(["greeter", "libgreet++"])), "{}", client.display());
-        }
-        // The bucket's packages left it once for all clients, and only the CDN asked.
-        let asked = asked(&place).await;
-        assert!(asked.iter().all(|(_, is_the_cdn)| *is_the_cdn), "signed {is_signed}: {asked:?}");
-        for name in ["greeter-1.1", "libgreet"] {
-            let fetched = asked.iter().filter(|(path, _)| path.starts_with(name) && path.ends_with(".rpm")).count();
-            assert_eq!(fetched, 1, "{name}, signed {is_signed}: {asked:?}");
-        }
-        tokio::task::block_in_place(|| {
-            place.publish("", "late");
-            install("another", &["late"]);
-            let check = [&["client", "check", &url][..], &more].concat();
-            let check = place.json(&check);
-            assert!(check["steps"].as_array().unwrap().iter().all(|step| step["verdict"] == "ok"), "{check:#}");
-        });
+    clients_install(false).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dnf_and_zypper_install_signed_metadata_through_the_cdn_too() {
+    clients_install(true).await;
+}
+
+async fn clients_install(is_signed: bool) {
+    let place = place(is_signed).await;
+    let cdn = cdn(&place, &[]);
+    let (url, key) = (cdn.url(), format!("{}/RPM-GPG-KEY-ours", cdn.url()));
+    let more = if is_signed { vec!["--gpgkey", key.as_str()] } else { Vec::new() };
+    server().reset_requests(&bucket(&place)).await;
+    let root = place.path().join("zypper");
+    let dnf_installs = |folder: &str, packages: &[&str]| {
+        let output = dnf(&place.path().join(folder), &repo_file(&place, &url, &more), packages);
+        assert!(output.status.success(), "dnf: {}", said(&output));
+    };
+    let zypper_does = |arguments: &[&str]| {
+        let output = zypper(&place, &root, (&url, &more), arguments);
+        assert!(output.status.success(), "zypper {arguments:?}: {}", said(&output));
+    };
+    tokio::task::block_in_place(|| {
+        dnf_installs("dnf", &["greeter", "libgreet++", "caret"]);
+        zypper_does(&["install", "greeter", "libgreet++", "caret"]);
+    });
+    for client in [place.path().join("dnf/root"), root.clone()] {
+        assert_eq!(installed(&client), BTreeSet::from(["greeter", "libgreet++"]), "{}", client.display());
     }
+    // The bucket's packages left it once for all clients, and only the CDN asked.
+    let asked = asked(&place).await;
+    assert!(asked.iter().all(|(_, is_the_cdn)| *is_the_cdn), "{asked:?}");
+    for name in ["greeter-1.1", "libgreet"] {
+        let fetched = asked.iter().filter(|(path, _)| path.starts_with(name)).count();
+        assert_eq!(fetched, 1, "{name}: {asked:?}");
+    }
+    tokio::task::block_in_place(|| {
+        place.publish("", "late");
+        dnf_installs("another", &["late"]);
+        // zypper's second refresh is the one that looks at what it has.
+        zypper_does(&["refresh"]);
+        zypper_does(&["install", "late"]);
+        let check = place.json(&[&["client", "check", &url][..], &more].concat());
+        assert!(check["steps"].as_array().unwrap().iter().all(|step| step["verdict"] == "ok"), "{check:#}");
+    });
 }
 
 /// Which sample packages have left their files there.

@@ -26,6 +26,12 @@ locals {
     objectTags               = var.object_tags
     website                  = var.website == null ? null : var.website ? "yes" : "no"
     clientVpcEndpointId      = var.client_vpc_endpoint_id
+    cdnDistribution          = var.cdn ? one(aws_cloudformation_stack.cdn[*].outputs["DistributionId"]) : var.cdn_distribution
+    gateway                  = var.gateway
+    gatewayAuth              = var.gateway_auth
+    gatewayTargetGroup       = var.balancer ? one(aws_cloudformation_stack.balancer[*].outputs["TargetGroupArn"]) : var.gateway_target_group
+    gatewaySecurityGroup     = var.balancer ? one(aws_cloudformation_stack.balancer[*].outputs["SecurityGroupId"]) : var.gateway_security_group
+    trustedProxies           = var.trusted_proxies == null ? null : join(",", var.trusted_proxies)
     trustedPrincipals        = var.trusted_principals == null ? null : join(",", var.trusted_principals)
     repositories             = var.repositories
     timeInterval             = var.time_interval

@@ -71,6 +71,108 @@ variable "client_vpc_endpoint_id" {
   default     = null
 }
 
+variable "cdn" {
+  description = "Whether to make a CDN (CloudFront) in front of the bucket: whoever reaches it reads repo/."
+  type        = bool
+  default     = false
+}
+
+variable "cdn_distribution" {
+  description = "Without cdn: the id of a CloudFront distribution of your own that may read repo/. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "bucket_region" {
+  description = "The bucket's region, where it is not the provider's. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "cdn_domain" {
+  description = "A name of your own for the CDN; give cdn_certificate too. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "cdn_certificate" {
+  description = "The ARN of that name's certificate in ACM, of us-east-1. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "cdn_price_class" {
+  description = "Where CloudFront answers: PriceClass_100, PriceClass_200 or PriceClass_All. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "cdn_web_acl" {
+  description = "The ARN of a web ACL of WAF that says whom the CDN answers. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "gateway" {
+  description = "Whether clients install through the machine: no, redirect or stream. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "gateway_auth" {
+  description = "Whom the gateway lets in: token, aws, \"token,aws\" or none. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "balancer" {
+  description = "Whether to make a load balancer with HTTPS for the gateway; it needs vpc_id and the variables that follow."
+  type        = bool
+  default     = false
+}
+
+variable "gateway_subnet_ids" {
+  description = "Subnets for the load balancer, in two zones or more. Null: the template's default."
+  type        = list(string)
+  default     = null
+}
+
+variable "gateway_scheme" {
+  description = "internal or internet-facing. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "gateway_cidr" {
+  description = "Who reaches the load balancer. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "gateway_certificate" {
+  description = "The ARN of the load balancer's certificate in ACM, of its region. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "trusted_proxies" {
+  description = "The networks of the load balancer's subnets, which say of which address a client is. Null: the template's default."
+  type        = list(string)
+  default     = null
+}
+
+variable "gateway_target_group" {
+  description = "Without balancer: the ARN of a target group of your own that the machine joins. Null: the template's default."
+  type        = string
+  default     = null
+}
+
+variable "gateway_security_group" {
+  description = "Without balancer: a security group that lets your load balancer reach the machine's port 5000. Null: the template's default."
+  type        = string
+  default     = null
+}
+
 variable "trusted_principals" {
   description = "ARNs of who may assume the roles of publishers, clients and deployers. Null: the template's default."
   type        = list(string)

@@ -135,6 +135,9 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
         ("YRM_DATADOG_API_KEY_FILE", &place),
         ("YRM_NOTIFY_TOPIC", "arn:aws:sns:eu-west-1:123456789012:news"),
         ("YRM_TAGS", "all:team=a b,packages:data=rpm"),
+        ("YRM_GATEWAY", "redirect"),
+        ("YRM_GATEWAY_AUTH", "token,aws"),
+        ("YRM_TRUSTED_PROXIES", "10.0.8.0/28,10.0.9.0/28"),
         ("YRM_METRICS", "stack"),
         ("YRM_SELF_UPDATE", "no"),
     ];
@@ -162,6 +165,10 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     datadog-api-key-file = "ssm:/BUCKET"
     notify-topic = "arn:aws:sns:eu-west-1:123456789012:news"
     tags = "all:team=a b,packages:data=rpm"
+    gateway = "redirect"
+    gateway-auth = "token,aws"
+    trusted-proxies = "10.0.8.0/28,10.0.9.0/28"
+    access-log = "ROOT/var/log/yrm/access.log"
     log-file = "ROOT/var/log/yrm/yrm.log"
     log-format = "json"
     "#);

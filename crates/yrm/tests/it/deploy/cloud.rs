@@ -80,11 +80,23 @@ impl Cloud {
 
     /// Makes the stack, and answers its outputs.
     pub(super) fn create_stack(&self, name: &str, parameters: &[(&str, &str)]) -> BTreeMap<String, String> {
-        let template = format!("file://{}", deploy("cloudformation/yum-repo-manager.yaml").display());
+        self.create_stack_of("yum-repo-manager", name, parameters)
+    }
+
+    /// Makes a stack of one of the templates, and answers its outputs.
+    pub(super) fn create_stack_of(
+        &self,
+        template: &str,
+        name: &str,
+        parameters: &[(&str, &str)],
+    ) -> BTreeMap<String, String> {
+        let template = format!("file://{}", deploy(&format!("cloudformation/{template}.yaml")).display());
         let mut arguments = vec!["cloudformation", "create-stack", "--stack-name", name, "--template-body", &template];
         arguments.extend(["--capabilities", "CAPABILITY_IAM", "--parameters"]);
-        let parameters: Vec<String> =
-            parameters.iter().map(|(name, value)| format!("ParameterKey={name},ParameterValue={value}")).collect();
+        let parameters: Vec<String> = parameters
+            .iter()
+            .map(|(name, value)| format!("ParameterKey={name},ParameterValue={}", escaped(value)))
+            .collect();
         arguments.extend(parameters.iter().map(String::as_str));
         self.json(&Self::root(), &arguments);
         let stack =
@@ -109,6 +121,11 @@ impl Cloud {
         let calls_before = if held { "0" } else { "inf" };
         web().post(url).body(calls_before).send().await.unwrap().error_for_status().unwrap();
     }
+}
+
+/// A comma in a value is not the end of it.
+fn escaped(value: &str) -> String {
+    value.replace(',', "\\,")
 }
 
 /// With the tests' `aws` first.

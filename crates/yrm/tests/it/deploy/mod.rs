@@ -1,7 +1,9 @@
 //! What stands around the program: the stack and its roles, a machine's boot, units, packages.
 
+mod balancer;
 #[cfg(feature = "aws")]
 mod boot;
+mod cdn;
 #[cfg(feature = "aws")]
 mod cloud;
 mod package;

@@ -1,7 +1,8 @@
-//! The CloudFormation template, by its meaning: nobody may do more than their job, nothing is lost
-//! with the stack, and cfn-lint has nothing to say.
+//! The CloudFormation template of the bucket and the machine, by its meaning: nobody may do more than their job,
+//! nothing is lost with the stack. About every template cfn-lint has nothing to say.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::{Value, json};
@@ -9,7 +10,8 @@ use serde_json::{Value, json};
 use super::{deploy, read, succeed, venv};
 use crate::workspace::workspace;
 
-const PATH: &str = "cloudformation/yum-repo-manager.yaml";
+/// The other two stand before the bucket and before the machine.
+pub(super) const TEMPLATES: [&str; 3] = ["yum-repo-manager", "cdn", "balancer"];
 /// CloudFormation takes no longer template in a request.
 const MAX_TEMPLATE_BYTES: usize = 51_200;
 /// EC2's limit, before base64.
@@ -33,26 +35,34 @@ const UNCONDITIONAL: [(&str, &str); 6] = [
     ("DeployerRole", "the principal is named"),
 ];
 
-/// The template with its short forms (`!Sub`) spelt out.
 pub(super) fn template() -> Value {
+    named_template("yum-repo-manager")
+}
+
+fn path(name: &str) -> PathBuf {
+    deploy(&format!("cloudformation/{name}.yaml"))
+}
+
+/// A template with its short forms (`!Sub`) spelt out.
+pub(super) fn named_template(name: &str) -> Value {
     const TO_JSON: &str =
         "import json, sys; from cfnlint.decode import cfn_yaml; print(json.dumps(cfn_yaml.load(sys.argv[1])))";
-    let output = succeed(Command::new(venv("python")).args(["-c", TO_JSON]).arg(deploy(PATH)));
+    let output = succeed(Command::new(venv("python")).args(["-c", TO_JSON]).arg(path(name)));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-fn resource(template: &Value, name: &str) -> Value {
+pub(super) fn resource(template: &Value, name: &str) -> Value {
     let found = template["Resources"][name]["Properties"].clone();
     assert!(found.is_object(), "there is no resource {name}");
     found
 }
 
-fn list(value: &Value) -> Vec<Value> {
+pub(super) fn list(value: &Value) -> Vec<Value> {
     value.as_array().cloned().unwrap_or_else(|| vec![value.clone()])
 }
 
 /// Every statement of every policy: whose, and what. Both sides of an `Fn::If` count.
-fn statements(template: &Value) -> Vec<(String, Value)> {
+pub(super) fn statements(template: &Value) -> Vec<(String, Value)> {
     let mut found = Vec::new();
     for (name, resource) in template["Resources"].as_object().unwrap() {
         for document in ["PolicyDocument", "AssumeRolePolicyDocument", "KeyPolicy"] {
@@ -70,16 +80,18 @@ fn statements(template: &Value) -> Vec<(String, Value)> {
 }
 
 /// `Fn::Sub`'s text, or what stands there.
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.get("Fn::Sub").unwrap_or(value).as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 #[test]
 fn cfn_lint_has_nothing_to_say_and_is_told_to_overlook_nothing() {
-    succeed(Command::new(venv("cfn-lint")).args(["--include-checks", "I", "--"]).arg(deploy(PATH)));
-    let source = read(&deploy(PATH));
-    assert!(!source.contains("cfn-lint") && !source.contains("ignore_checks"), "checks are left out");
-    assert!(source.len() < MAX_TEMPLATE_BYTES, "{} bytes", source.len());
+    succeed(Command::new(venv("cfn-lint")).args(["--include-checks", "I", "--"]).args(TEMPLATES.map(path)));
+    for name in TEMPLATES {
+        let source = read(&path(name));
+        assert!(!source.contains("cfn-lint") && !source.contains("ignore_checks"), "{name} leaves checks out");
+        assert!(source.len() < MAX_TEMPLATE_BYTES, "{name} has {} bytes", source.len());
+    }
 }
 
 #[test]

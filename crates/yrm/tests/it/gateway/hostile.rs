@@ -40,7 +40,11 @@ pub(super) const PATHS: [&str; 26] = [
 
 /// What is answered to this, byte by byte.
 pub(super) fn raw(service: &Serve, request: &str) -> String {
-    let mut stream = TcpStream::connect(service.address()).unwrap();
+    raw_at(service.address(), request)
+}
+
+fn raw_at(address: &str, request: &str) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = Vec::new();
@@ -50,7 +54,12 @@ pub(super) fn raw(service: &Serve, request: &str) -> String {
 
 /// A GET with this authorization.
 pub(super) fn get(service: &Serve, path: &str, more: &str) -> String {
-    raw(service, &format!("GET {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n{more}\r\n", service.address()))
+    get_at(service.address(), path, more)
+}
+
+/// The same of whoever has this address.
+pub(super) fn get_at(address: &str, path: &str, more: &str) -> String {
+    raw_at(address, &format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{more}\r\n"))
 }
 
 #[test]

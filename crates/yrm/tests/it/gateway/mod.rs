@@ -1,6 +1,9 @@
 //! The gateway by the program: whom it lets in, and what clients get through it.
 
+#[cfg(feature = "aws")]
+mod cdn;
 mod clients;
+mod front;
 mod hostile;
 mod rights;
 #[cfg(feature = "aws")]
@@ -86,8 +89,13 @@ impl Place {
 
     /// Publishes a package of this name into a folder.
     pub(super) fn publish(&self, to: &str, name: &str) {
-        let file = self.path().join(format!("{name}-1.rpm"));
-        fs::write(&file, Rpm::new(name, "1", "1", "noarch").build()).unwrap();
+        self.publish_version(to, name, "1");
+    }
+
+    /// Publishes a version of one.
+    pub(super) fn publish_version(&self, to: &str, name: &str, version: &str) {
+        let file = self.path().join(format!("{name}-{version}.rpm"));
+        fs::write(&file, Rpm::new(name, version, "1", "noarch").build()).unwrap();
         self.json(&["publish", file.to_str().unwrap(), "--to", to]);
         self.json(&["run"]);
     }

@@ -69,6 +69,13 @@ impl Judge {
         vec![format!("G1: {who:?} deleted {key}, which is neither published nor in quarantine")]
     }
 
+    /// The file for clients goes with its repository, and no sooner.
+    fn may_lose_its_client_file(&self, who: &Who, repository: &str) -> Vec<String> {
+        let is_there = self.bytes(&key_of(repository, "repodata/repomd.xml")).is_some();
+        let is_over = !is_there || self.books().sealed.contains(repository) || matches!(who, Who::Deleting { .. });
+        (!is_over).then(|| format!("G2: {who:?} deleted the file for clients of {repository:?}")).into_iter().collect()
+    }
+
     /// What is swept is named by no generation that a reader may hold, and is older than the grace.
     fn may_be_swept(&self, who: &Who, key: &str) -> Vec<String> {
         let (now, grace) = ((self.clock)(), SignedDuration::try_from(self.policy.grace).unwrap());
@@ -77,6 +84,11 @@ impl Judge {
         }
         if !key.starts_with("repo/") {
             return Vec::new();
+        }
+        if let Some(repository) =
+            key.strip_prefix("repo/").and_then(|key| key.strip_suffix("/ours.repo").or(key.strip_suffix("ours.repo")))
+        {
+            return self.may_lose_its_client_file(who, repository);
         }
         if list_of(key).is_some() {
             return Vec::new();

@@ -11,6 +11,10 @@ use crate::signer::{Refusal, Signer};
 /// How that is changed.
 const CONFIGURATION: &str = "YRM_CLIENT_BUCKETS in /etc/yrm-client.conf, or --bucket, allows more";
 
+/// zypper asks for it and goes on where there is none. Where S3 says 403, as it does of what is missing to whom it lists nothing,
+/// zypper gives up.
+const OF_SUSE_S_MEDIA: &str = "media.1/media";
+
 /// Answers. A request's body is ignored.
 pub(crate) async fn answer<B>(signer: &Signer, hosts: &Hosts, request: &Request<B>) -> Response<String> {
     if let Err((status, why)) = is_meant_for_us(hosts, request) {
@@ -31,6 +35,9 @@ pub(crate) async fn answer<B>(signer: &Signer, hosts: &Hosts, request: &Request<
         return said(StatusCode::OK, &format!("yrm-client {version} signs for {}\n", signer.listed()));
     }
     let (bucket, key) = path.split_once('/').unwrap_or((path, ""));
+    if key == OF_SUSE_S_MEDIA || key.strip_suffix(OF_SUSE_S_MEDIA).is_some_and(|folder| folder.ends_with('/')) {
+        return said(StatusCode::NOT_FOUND, "yrm's repositories are no media of SUSE's\n");
+    }
     match Key::from_path(key) {
         Ok(key) => redirect(signer.address(request.method().as_str(), bucket, &key).await),
         Err(why) => said(StatusCode::BAD_REQUEST, &format!("{why}; write /BUCKET/KEY\n")),

@@ -169,6 +169,7 @@ async fn what_was_released_is_installed_configured_and_started_and_replaced_by_t
     gateway-auth = "token,aws"
     trusted-proxies = "10.0.8.0/28,10.0.9.0/28"
     access-log = "ROOT/var/log/yrm/access.log"
+    api-access = "public"
     log-file = "ROOT/var/log/yrm/yrm.log"
     log-format = "json"
     "#);

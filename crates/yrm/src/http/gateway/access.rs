@@ -90,8 +90,9 @@ impl AccessLog {
     /// Waits until what was noted is written, but not for long.
     pub fn flush(&self) {
         let (written, is_written) = sync_channel(1);
-        if self.lines.try_send(Sent::Flush(written)).is_ok() {
-            drop(is_written.recv_timeout(LAST_LINES));
+        let is_heard = self.lines.try_send(Sent::Flush(written)).is_ok();
+        if !is_heard || is_written.recv_timeout(LAST_LINES).is_err() {
+            tracing::warn!("the last lines of the access log may be missing");
         }
     }
 }
@@ -126,7 +127,11 @@ fn write(mut file: File, path: &Path, sent: &Receiver<Sent>, moved: &AtomicBool)
                 is_told = true;
             }
         }
-        waits.iter().for_each(|waiting| drop(waiting.try_send(())));
+        for waiting in waits {
+            if waiting.try_send(()).is_err() {
+                tracing::debug!("nobody waits for the access log any more");
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Counter, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 
 use crate::error::ErrorKind;
@@ -318,17 +318,32 @@ pub fn package_rejected(code: &str) {
 
 /// A request was answered. `route` is a name from the router, never a path.
 pub fn http_answered(route: &'static str, status: u16) {
-    counter!("yrm_http_requests_total", "route" => route, "status" => status.to_string()).increment(1);
+    http_counter(route, status).increment(1);
+}
+
+/// What counts such answers.
+pub fn http_counter(route: &'static str, status: u16) -> Counter {
+    counter!("yrm_http_requests_total", "route" => route, "status" => status.to_string())
 }
 
 /// The gateway answered; `outcome` is one of [`GATEWAY`].
 pub fn gateway_answered(outcome: &'static str) {
-    counter!("yrm_gateway_requests_total", "outcome" => outcome).increment(1);
+    gateway_counter(outcome).increment(1);
+}
+
+/// What counts such answers.
+pub fn gateway_counter(outcome: &'static str) -> Counter {
+    counter!("yrm_gateway_requests_total", "outcome" => outcome)
 }
 
 /// The gateway handed a package on.
 pub fn gateway_downloaded() {
-    counter!("yrm_gateway_downloads_total").increment(1);
+    gateway_downloads().increment(1);
+}
+
+/// What counts them.
+pub fn gateway_downloads() -> Counter {
+    counter!("yrm_gateway_downloads_total")
 }
 
 /// A line of the access log was dropped.

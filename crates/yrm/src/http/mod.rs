@@ -2,6 +2,7 @@
 //! repository's files; changes nothing, takes no body.
 
 mod answers;
+mod at_once;
 mod compat;
 mod crowd;
 mod faces;
@@ -24,6 +25,7 @@ use axum::middleware::{self, Next};
 use axum::response::Response;
 use axum::routing::get;
 use axum::{Extension, Router};
+use futures::future::Either;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -32,6 +34,7 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
 use self::answers::{in_place, problem};
+use self::at_once::AtOnce;
 use self::crowd::{Crowd, Guest, Limits};
 pub use self::faces::{BucketNow, Faces};
 pub use self::files::RepoFiles;
@@ -81,6 +84,7 @@ pub fn bind(listen: SocketAddr) -> Result<TcpListener> {
 /// Answers requests until `stop`, then lets open ones end for a moment.
 pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
     let certificates = faces.certificates.clone();
+    let shortcut = AtOnce::of(&faces);
     let limits = if faces.gateway.is_some() { Limits::MANY } else { Limits::FEW };
     // Connections that are open or about to close; more wait in the kernel's queue.
     let most = 2 * limits.connections;
@@ -94,14 +98,14 @@ pub async fn answer(listener: TcpListener, faces: Faces, mut stop: Stop) {
             () = stop.requested() => break,
             accepted = listener.accept(), if has_room => match accepted {
                 Ok((stream, from)) => {
-                    let (guest, router, stop) = (crowd.join(from.ip()), router.clone(), stop.clone());
+                    let (guest, ways, stop) = (crowd.join(from.ip()), (router.clone(), shortcut.clone()), stop.clone());
                     match &certificates {
                         None => {
-                            connections.spawn(async move { converse(Paced::new(stream), None, guest, router, stop).await });
+                            connections.spawn(async move { converse(Paced::new(stream), None, guest, ways, stop).await });
                         }
                         Some(certificates) => {
                             let acceptor = certificates.acceptor();
-                            connections.spawn(async move { encrypted(stream, &acceptor, guest, router, stop).await });
+                            connections.spawn(async move { encrypted(stream, &acceptor, guest, ways, stop).await });
                         }
                     }
                 }
@@ -135,7 +139,7 @@ fn allow_open_files() {
 }
 
 /// Shakes hands, and then converses.
-async fn encrypted(stream: TcpStream, acceptor: &TlsAcceptor, guest: Guest, router: Router, stop: Stop) {
+async fn encrypted(stream: TcpStream, acceptor: &TlsAcceptor, guest: Guest, ways: Ways, stop: Stop) {
     let shaking = tokio::time::timeout(tls::HANDSHAKE, acceptor.accept(Paced::new(stream)));
     let shaken = tokio::select! {
         shaken = shaking => shaken,
@@ -144,14 +148,17 @@ async fn encrypted(stream: TcpStream, acceptor: &TlsAcceptor, guest: Guest, rout
     match shaken {
         Ok(Ok(stream)) => {
             let shown = stream.get_ref().1.peer_certificates().and_then(|all| all.first()).map(tls::names);
-            converse(stream, shown, guest, router, stop).await;
+            converse(stream, shown, guest, ways, stop).await;
         }
         Ok(Err(error)) => tracing::debug!(%error, "a handshake failed"),
         Err(_) => tracing::debug!("a handshake took too long"),
     }
 }
 
-async fn converse<S>(stream: S, names: Option<Vec<String>>, guest: Guest, router: Router, mut stop: Stop)
+/// What answers: all routes, and what needs none of them.
+type Ways = (Router, Option<AtOnce>);
+
+async fn converse<S>(stream: S, names: Option<Vec<String>>, guest: Guest, (router, shortcut): Ways, mut stop: Stop)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -163,7 +170,10 @@ where
         if let Some(names) = &names {
             request.extensions_mut().insert(names.clone());
         }
-        hyper::service::Service::call(&service, request)
+        match shortcut.as_ref().and_then(|shortcut| shortcut.answer(seated.address(), &request)) {
+            Some(answer) => Either::Left(std::future::ready(Ok(answer))),
+            None => Either::Right(hyper::service::Service::call(&service, request)),
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -15,7 +15,7 @@ use super::operations::hold::{Holdable, Word};
 use super::operations::promote::{promoted, source_of};
 use super::operations::whole::{self, Restoring};
 use super::operations::{orphans, purge, rollback};
-use super::pass::{Pass, RunId, Unwatched};
+use super::pass::{Pass, RunId, STALE_AFTER, Unwatched};
 use super::settlement::Settlement;
 use super::{Publisher, commit, settings};
 use crate::bucket::report::{Marked, Operation, Report, TakenOut};
@@ -120,7 +120,7 @@ impl Publisher {
             begun.failed = begun.failed.take().or(Some(error));
         }
         if also.purge {
-            match purge::finish(&self.bucket, run.started).await {
+            match purge::finish(&self.bucket, run.started, Instant::now() + STALE_AFTER).await {
                 Ok(done) => begun.mark(done),
                 Err(error) => begun.failed = begun.failed.take().or(Some(error)),
             }

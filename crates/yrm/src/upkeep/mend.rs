@@ -38,7 +38,8 @@ pub(crate) fn is_due(bucket: &Bucket, memory: &Memory, now: Timestamp) -> bool {
 }
 
 async fn mend_all(bucket: &Bucket, memory: &Memory, run: RunId, until: Instant) -> Result<()> {
-    let repositories = generations::repositories(bucket).await?;
+    // Those of an earlier layout, too: as long as they are readable, clients come.
+    let repositories = generations::all(bucket).await?;
     if repositories.is_empty() {
         return Ok(());
     }

@@ -32,6 +32,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::publish::clock::time_of;
 use crate::publish::history;
 use crate::publish::operations::purge;
+use crate::publish::pass::STALE_AFTER;
 use crate::store::key::{self, Key, RepositoryDir};
 use crate::store::settle::{self, Settled};
 use crate::store::{Object, Outcome, PutIf, Read};
@@ -135,7 +136,7 @@ pub async fn sweep(bucket: &Bucket, repository: &RepositoryDir) -> Result<Option
 /// repositories that a run has swept, for there may be more of it than of anything else.
 pub(crate) async fn sweep_shared(bucket: &Bucket, now: Timestamp) -> Result<()> {
     let trim = async { history::trim(bucket, now).await.map(drop) };
-    let purge = async { purge::finish(bucket, now).await.map(drop) };
+    let purge = async { purge::finish(bucket, now, Instant::now() + STALE_AFTER).await.map(drop) };
     try_join(purge, try_join3(sweep_receipts(bucket, now), sweep_signed(bucket, now), trim)).await.map(drop)
 }
 

@@ -374,8 +374,8 @@ fn a_purge_that_was_interrupted_is_ended_by_the_same_command() {
     let report = json(at, &["package", "remove", "dev/a-1.rpm", "--purge"]);
     assert_eq!(report["marked"][0]["name"], "dev/a-1.rpm");
     assert!(!lies(at, "dev/a-1.rpm"));
-    json(at, &["run"]);
-    assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm"]);
+    let report = json(at, &["run"]);
+    assert_eq!(published(at), ["dev/a-1.rpm", "dev/b-1.rpm"], "{report:#}");
 }
 
 /// A line of the log of `dev` as JSON.

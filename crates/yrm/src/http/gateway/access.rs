@@ -159,6 +159,15 @@ impl Entry<'_> {
     }
 }
 
+/// What the log tells of a request's head.
+pub(super) fn told(headers: &HeaderMap) -> HeaderMap {
+    let mut told = HeaderMap::new();
+    for name in [header::REFERER, header::USER_AGENT] {
+        told.extend(headers.get(&name).cloned().map(|value| (name, value)));
+    }
+    told
+}
+
 /// `30/Nov/2026:07:00:00 +0000`. Many lines are of one second.
 fn second(at: Timestamp) -> String {
     thread_local! {

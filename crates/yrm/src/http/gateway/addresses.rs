@@ -43,7 +43,7 @@ impl Addresses {
 
     /// The address of an object, for at most [`VALID`]. No log shows it.
     pub(super) async fn of(&self, method: Method, key: &str) -> Result<HeaderValue> {
-        if let Some(address) = self.known().get(method, key) {
+        if let Some(address) = self.known_of(method, key) {
             return Ok(address);
         }
         let began = Instant::now();
@@ -56,6 +56,11 @@ impl Addresses {
             self.known().keep(method, key, (address.clone(), began));
         }
         Ok(address)
+    }
+
+    /// The address, if it was made lately.
+    pub(super) fn known_of(&self, method: Method, key: &str) -> Option<HeaderValue> {
+        self.known().get(method, key)
     }
 
     /// S3 does not take this object's address any more.

@@ -23,7 +23,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED, REFERER, USER_AGENT};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH, LAST_MODIFIED};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
@@ -163,6 +163,29 @@ impl Gateway {
         self.door.admit(bucket, caller, (Verb::Read, ""), now).await.err().map(|refused| refused.answer())
     }
 
+    /// Whether clients are sent to S3.
+    pub(super) fn redirects(&self) -> bool {
+        matches!(&self.source, Source::S3(passage) if passage.redirects())
+    }
+
+    /// Where somebody finds an object who may, and by which token, as far as that is known without a wait.
+    pub(super) fn known(
+        &self,
+        bucket: &Bucket,
+        (from, headers): (IpAddr, &HeaderMap),
+        (method, path): (links::Method, &str),
+        now: Timestamp,
+    ) -> Option<(HeaderValue, Option<Arc<str>>)> {
+        let Source::S3(passage) = &self.source else { return None };
+        if files::is_swapped(path) || of_a_pair(path).is_some() {
+            return None;
+        }
+        let key = bucket.path(Key::Package { repository: &RepositoryDir::new(""), href: path });
+        let location = passage.known_address(method, &key)?;
+        let who = self.door.admit_at_once(bucket, (from, headers), (Verb::Read, path), now)?;
+        Some((location, who))
+    }
+
     async fn admitted(&self, bucket: &Bucket, below: &Below<'_>, request: Request, peer: &Peer) -> Response {
         let path = below.path.as_str();
         let method = match *request.method() {
@@ -217,13 +240,10 @@ pub(super) async fn answer(
     request: Request,
     now: Timestamp,
 ) -> Response {
-    let noted = watching.access_log.as_ref().map(|log| {
-        let mut head = HeaderMap::new();
-        for name in [REFERER, USER_AGENT] {
-            head.extend(request.headers().get(&name).cloned().map(|value| (name, value)));
-        }
-        (log, head, request.method().clone(), request.uri().path().to_owned())
-    });
+    let noted = watching
+        .access_log
+        .as_ref()
+        .map(|log| (log, access::told(request.headers()), request.method().clone(), request.uri().path().to_owned()));
     let (answer, who) = match (gateway, bucket, files) {
         (Some(gateway), Some(bucket), _) => {
             let uri = request.uri().clone();
@@ -273,7 +293,7 @@ fn swapped(part: Part, path: &str, asked: &HeaderMap) -> Response {
 }
 
 /// Whether a package begins its way to a client.
-fn is_download(path: &str, method: &Method, status: StatusCode) -> bool {
+pub(super) fn is_download(path: &str, method: &Method, status: StatusCode) -> bool {
     let is_package = path.get(path.len().saturating_sub(4)..).is_some_and(|end| end.eq_ignore_ascii_case(".rpm"));
     is_package && method == Method::GET && matches!(status.as_u16(), 200 | 302)
 }

@@ -46,6 +46,16 @@ impl Passage {
         Ok(Self { addresses: Addresses::new(links), origin: Some(Origin::new(authorities)?) })
     }
 
+    /// Whether clients are sent to S3.
+    pub(super) fn redirects(&self) -> bool {
+        self.origin.is_none()
+    }
+
+    /// The address of an object, if it was made lately.
+    pub(super) fn known_address(&self, method: Method, key: &str) -> Option<HeaderValue> {
+        self.addresses.known_of(method, key)
+    }
+
     /// The answer to who wants the object under a key.
     pub(super) async fn answer(&self, method: Method, key: &str, asked: &HeaderMap) -> Response {
         let answered = match &self.origin {

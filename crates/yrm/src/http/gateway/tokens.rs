@@ -2,6 +2,7 @@
 //! revoked lets nobody in after [`MUST_LOOK`].
 
 use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex as Lock, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::bucket::Bucket;
 use crate::bucket::listing::list_all;
-use crate::bucket::tokens::{Holder, Token, TokenText, TokenUse, name_in, named};
+use crate::bucket::tokens::{Holder, Token, TokenText, TokenUse, Verb, name_in, named};
 use crate::error::Result;
 use crate::store::ETag;
 use crate::store::key::TOKENS_PREFIX;
@@ -58,7 +59,7 @@ struct Known {
     at: Option<Instant>,
     by_name: BTreeMap<String, (ETag, Option<Token>)>,
     /// Names by the part of a token that names it.
-    by_id: HashMap<String, String>,
+    by_id: HashMap<String, Arc<str>>,
 }
 
 impl Known {
@@ -84,7 +85,7 @@ impl Tokens {
         if !known.by_id.contains_key(text.id()) && known.age().is_some_and(|age| age >= NEWS) {
             known = self.look(bucket, NEWS).await?;
         }
-        let token = known.by_id.get(text.id()).and_then(|name| known.by_name.get(name)?.1.as_ref());
+        let token = known.by_id.get(text.id()).and_then(|name| known.by_name.get(&**name)?.1.as_ref());
         Ok(token.filter(|token| token.is(text) && !token.is_over(now)).cloned())
     }
 
@@ -102,14 +103,35 @@ impl Tokens {
     }
 
     /// Notes that a token was used, now and then.
-    pub(super) fn used(&self, bucket: &Bucket, token: &Token, from: String, now: Timestamp) {
+    pub(super) fn used(&self, bucket: &Bucket, name: &str, from: IpAddr, now: Timestamp) {
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
-        if noted.get(&token.name).is_some_and(|at| at.elapsed() < NOTED_EVERY) {
+        if noted.get(name).is_some_and(|at| at.elapsed() < NOTED_EVERY) {
             return;
         }
-        noted.insert(token.name.clone(), Instant::now());
+        noted.insert(name.to_owned(), Instant::now());
         drop(noted);
-        self.note.0(bucket.clone(), token.name.clone(), TokenUse { at: now, from });
+        self.note.0(bucket.clone(), name.to_owned(), TokenUse { at: now, from: from.to_string() });
+    }
+
+    /// The name of the token with this text that lets somebody do that, where nobody has to look for it.
+    pub(super) fn allowing_at_once(
+        &self,
+        bucket: &Bucket,
+        text: &TokenText,
+        (verb, path): (Verb, &str),
+        (from, now): (IpAddr, Timestamp),
+    ) -> Option<Arc<str>> {
+        let known = self.there();
+        if known.age().is_none_or(|age| age >= FRESH) {
+            return None;
+        }
+        let name = known.by_id.get(text.id())?;
+        let token = known.by_name.get(&**name)?.1.as_ref()?;
+        if token.is_over(now) || !token.is(text) || !token.allows(verb, path) {
+            return None;
+        }
+        self.used(bucket, name, from, now);
+        Some(Arc::clone(name))
     }
 
     async fn known(self: &Arc<Self>, bucket: &Bucket) -> Result<Arc<Known>> {
@@ -160,7 +182,7 @@ impl Tokens {
                 }),
             };
             if let Some(Token { holder: Holder::Token { id, .. }, .. }) = &token {
-                after.by_id.insert(id.clone(), name.to_owned());
+                after.by_id.insert(id.clone(), name.into());
             }
             after.by_name.insert(name.to_owned(), (object.etag, token));
         }

@@ -7,6 +7,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use rpmmd::checksum::Sha256;
+use tokio::time::Instant;
 
 use super::document::change;
 use super::hold::{Holdable, Word};
@@ -14,10 +16,11 @@ use crate::bucket::blocks::{Blocks, Purge};
 use crate::bucket::observe::load_catalog;
 use crate::bucket::report::{Mark, Marked};
 use crate::bucket::tags::Tags;
-use crate::bucket::{Bucket, document, generations, kept};
+use crate::bucket::{Bucket, document, generations, kept, mirrorlist};
 use crate::error::{Error, ErrorKind, Result};
 use crate::publish::copying::delete_seen;
-use crate::store::key::{Key, RepositoryDir};
+use crate::publish::mirror::{self, Terms};
+use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 
 /// Revisions that are named where a purge is announced.
 const NAMED: usize = 5;
@@ -120,12 +123,13 @@ fn told(revisions: &[String]) -> String {
     )
 }
 
-/// Deletes the bytes of what is announced and named no more, and says what that was. `now` is only written down.
-pub(crate) async fn finish(bucket: &Bucket, now: Timestamp) -> Result<Vec<Marked>> {
+/// Deletes the bytes of what is announced and named no more, and says what that was. `now` is only written down; after `until`
+/// no list of mirrors is put any more.
+pub(crate) async fn finish(bucket: &Bucket, now: Timestamp, until: Instant) -> Result<Vec<Marked>> {
     let (blocks, Some(said)) = document::load::<Blocks>(bucket, Key::Blocks).await? else { return Ok(Vec::new()) };
     let mut done = Vec::new();
     for purge in blocks.purges.iter().filter(|purge| purge.done.is_none()) {
-        if !is_named(bucket, purge).await? {
+        if !is_named(bucket, purge, (now, until)).await? {
             delete(bucket, purge, said.modified).await?;
             done.push(purge.clone());
         }
@@ -147,12 +151,29 @@ pub(crate) async fn finish(bucket: &Bucket, now: Timestamp) -> Result<Vec<Marked
 }
 
 /// Whether clients are still told of it: then it has not been taken out yet.
-async fn is_named(bucket: &Bucket, purge: &Purge) -> Result<bool> {
+async fn is_named(bucket: &Bucket, purge: &Purge, (at, until): (Timestamp, Instant)) -> Result<bool> {
     let repository = &purge.repository;
     let Some(read) = bucket.store.get(&bucket.path(Key::Repomd { repository }), None).await? else { return Ok(false) };
     let catalog = load_catalog(bucket, repository, &read.bytes).await?;
     // What another program has written is taken over first.
-    Ok(catalog.is_none_or(|catalog| catalog.entries.position(&purge.href).is_some()))
+    if catalog.is_none_or(|catalog| catalog.entries.position(&purge.href).is_some()) {
+        return Ok(true);
+    }
+    // Who comes by the list of mirrors is told of what that names, which may not be the truth yet.
+    let repomd = Sha256::of(&read.bytes);
+    if !lists_another(bucket, repository, repomd).await? {
+        return Ok(false);
+    }
+    let terms = Terms { at, until, look_inside: false };
+    mirror::follow(bucket, repository, None, terms).await?;
+    lists_another(bucket, repository, repomd).await
+}
+
+/// Whether the list of mirrors names another generation than the one with this repomd.xml.
+async fn lists_another(bucket: &Bucket, repository: &RepositoryDir, repomd: Sha256) -> Result<bool> {
+    let list = mirrorlist::read(bucket, repository).await?;
+    let named = list.and_then(|list| MirrorFolder::named_by(&list.bytes));
+    Ok(named.is_some_and(|named| named.repomd != repomd))
 }
 
 /// Deletes what was there when the announcement was read, at a time by the store's clock. What came later was published

@@ -17,6 +17,9 @@ use crate::store::key::{Key, MirrorFolder, RepositoryDir};
 /// Takes away the repomd.xml of a repository that holds nothing any more, its signature and its list of mirrors.
 pub(crate) async fn take_away(bucket: &Bucket, repository: &RepositoryDir) -> Result<()> {
     let path = bucket.path(Key::Repomd { repository });
+    // Looked at first, and deleted as they were then: whoever publishes there anew puts others in their place.
+    let signature = bucket.store.head(&bucket.path(Key::Signature { repository })).await?;
+    let list = mirrorlist::read(bucket, repository).await?;
     if let Some(read) = bucket.store.get(&path, None).await? {
         let catalog = load_catalog(bucket, repository, &read.bytes).await?;
         if catalog.is_none_or(|catalog| !catalog.entries.is_empty()) {
@@ -29,12 +32,10 @@ pub(crate) async fn take_away(bucket: &Bucket, repository: &RepositoryDir) -> Re
     if bucket.store.head(&path).await?.is_some() {
         return Ok(());
     }
-    let signature = bucket.path(Key::Signature { repository });
-    if let Some(there) = bucket.store.head(&signature).await? {
-        delete_seen(bucket, &signature, &there.etag).await?;
+    if let Some(there) = signature {
+        delete_seen(bucket, &there.key, &there.etag).await?;
     }
     client_file::remove(bucket, repository).await?;
-    let list = mirrorlist::read(bucket, repository).await?;
     if let Some(list) = list.filter(|list| MirrorFolder::named_by(&list.bytes).is_some()) {
         delete_seen(bucket, &bucket.path(Key::Mirrorlist { repository }), &list.object.etag).await?;
     }

@@ -128,7 +128,8 @@ fn f1_and_f2_at_the_bucket_s_root_lose_nothing() {
     AT_ROOT.set(true);
     let stories = if std::env::var_os("YRM_CHAOS_ALL").is_some() { &Story::ALL[..] } else { &STORIES };
     let mut played = 0;
-    for &story in stories {
+    // At the root a folder of keys would be a part of the repository.
+    for &story in stories.iter().filter(|story| **story != Story::TwoRules) {
         let calls = play(troubled(story, Signing::Off, BTreeMap::new(), "at the root, in peace"));
         for fate in [Fate::DiesBefore, Fate::DiesAfter].into_iter().chain(FAILURES[..2].iter().copied()) {
             for call in 0..calls {

@@ -11,6 +11,7 @@ use super::hostile::{PATHS, get};
 use super::{Place, ask, basic, dnf, repo_file, said, samples, zypper};
 use crate::cli::yrm;
 use crate::s3_server::server;
+use crate::service::Serve;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn dnf_and_zypper_install_from_a_private_bucket_by_addresses_and_through_the_service() {
@@ -194,4 +195,52 @@ async fn no_path_leads_to_another_object_and_no_address_into_a_log() {
             assert!(!lines.contains(secret), "{secret} is in {}", file.display());
         }
     }
+}
+
+/// Status and headers of an answer, but for when it was made.
+async fn answered(service: &Serve, method: Method, path: &str, authorization: Option<&str>) -> (u16, Vec<String>) {
+    let answer = ask(service, method, path, authorization).await;
+    let mut headers: Vec<String> = answer.headers().iter().map(|(name, value)| format!("{name}: {value:?}")).collect();
+    headers.retain(|header| !header.starts_with("date"));
+    headers.sort();
+    (answer.status().as_u16(), headers)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_again_gets_the_same_answer_as_who_comes_first_and_nobody_else_does() {
+    let place = Place::in_s3().await;
+    let (all, some) = (place.token("all", &["read"]), place.token("some", &["read:el8"]));
+    let log = place.path().join("access.log");
+    let service = place.serve(&["--path-style", "--access-log", log.to_str().unwrap()]);
+    let path = "/repo/el9/a%2Bb-1.noarch.rpm";
+    let by_all = basic("token", &all);
+    let first = answered(&service, Method::GET, path, Some(&by_all)).await;
+    assert_eq!(first.0, 302, "{first:?}");
+    for authorization in [by_all.clone(), basic(&all, ""), format!("Bearer {all}")] {
+        assert_eq!(answered(&service, Method::GET, path, Some(&authorization)).await, first);
+    }
+    let head = answered(&service, Method::HEAD, path, Some(&by_all)).await;
+    assert_eq!(answered(&service, Method::HEAD, path, Some(&by_all)).await, head);
+    assert!(head.0 == 302 && head.1 != first.1, "an address is for one method");
+    let mut wrong = all.clone();
+    wrong.replace_range(20..21, if wrong[20..].starts_with('a') { "b" } else { "a" });
+    for (authorization, status) in
+        [(None, 401), (Some(basic("token", &wrong)), 401), (Some(basic("token", &some)), 403)]
+    {
+        assert_eq!(answered(&service, Method::GET, path, authorization.as_deref()).await.0, status);
+    }
+    assert_eq!(answered(&service, Method::POST, path, Some(&by_all)).await.0, 405);
+    for odd in ["/repo/el9/../../.yrm/bucket.toml", "/repo/el9/%2e%2e/%2e%2e/inbox/a.rpm", "/repo/.hidden"] {
+        assert_eq!(answered(&service, Method::GET, odd, Some(&by_all)).await.0, 404, "{odd}");
+    }
+    place.json(&["token", "revoke", "all", "--yes"]);
+    let began = std::time::Instant::now();
+    while answered(&service, Method::GET, path, Some(&by_all)).await.0 == 302 {
+        assert!(began.elapsed().as_secs() < 10, "it is still let in");
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    let lines = super::logged(&log);
+    let redirected = lines.lines().filter(|line| line.contains("\" 302 0 ") && line.contains(" - all [")).count();
+    assert!(redirected >= 6, "each is told: {lines}");
+    assert!(!lines.contains("X-Amz") && !lines.contains(&all), "{lines}");
 }

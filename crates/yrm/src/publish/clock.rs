@@ -16,7 +16,9 @@ pub(crate) async fn now(bucket: &Bucket) -> Result<Timestamp> {
 /// What time it is in the store: the modification time of something just written.
 pub(crate) async fn store_clock(bucket: &Bucket) -> Result<Timestamp> {
     let path = bucket.path(Key::Clock);
-    settle::put_always(bucket.store.as_ref(), &path, &Bytes::from_static(b"now"), &Key::Clock.attributes()).await?;
+    // No two are equal: after a lost answer an earlier one would be taken for ours, and its time for now.
+    let bytes = Bytes::from(format!("now {}", bucket.store.jitter()));
+    settle::put_always(bucket.store.as_ref(), &path, &bytes, &Key::Clock.attributes()).await?;
     time_of(bucket, &path).await
 }
 

@@ -83,6 +83,7 @@ impl MemoryStore {
     }
 
     /// Another bucket that has been through the same, and goes on by `clock`.
+    #[must_use]
     pub fn fork(&self, clock: impl Fn() -> Timestamp + Send + Sync + 'static) -> Self {
         Self { keys: Mutex::new(self.lock().clone()), clock: Box::new(clock) }
     }

@@ -55,7 +55,9 @@ pub(crate) async fn is_read(bucket: &Bucket, repository: &RepositoryDir) -> Resu
 /// Nobody begins to read it from now on.
 async fn end(bucket: &Bucket, repository: &RepositoryDir, repomd: &Read, began: Instant) -> Result<u64> {
     let key = Key::Retired { repository };
-    let note = to_json(&serde_json::json!({"repomd": Sha256::of(&repomd.bytes).to_string()}))?;
+    // No two are equal: the time of an earlier one is not that of this.
+    let (repomd_sha256, sweeper) = (Sha256::of(&repomd.bytes).to_string(), bucket.store.jitter());
+    let note = to_json(&serde_json::json!({"repomd": repomd_sha256, "sweeper": sweeper}))?;
     settle::put_always(bucket.store.as_ref(), &bucket.path(key), &note, &key.attributes()).await?;
     if began.elapsed() > PROMPT {
         // It would be readable for longer than the note says.

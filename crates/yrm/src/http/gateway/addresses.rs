@@ -11,10 +11,10 @@ use tokio::time::Instant;
 use crate::error::{Error, ErrorKind, Result};
 use crate::store::links::{Links, Method};
 
-/// Addresses are valid for so long …
+/// Addresses are valid for so long: whoever is given one that was kept has four minutes to begin with it.
 const VALID: Duration = Duration::from_mins(5);
-/// … and a client that is given one has at least so long to begin with it, or nearly all that the credentials leave.
-const LEFT: Duration = Duration::from_mins(4);
+/// How long an age lasts; an address is kept for two of them, which is under a minute.
+const AGE: Duration = Duration::from_secs(29);
 /// How many are kept, twice; an address has a kilobyte, with a session's token two.
 const KEPT: usize = 2_048;
 
@@ -96,12 +96,10 @@ impl Known {
         }
     }
 
-    /// Each age lasts for half of the time that an address is kept.
     fn age(&mut self, now: Instant) {
-        let lasts = (VALID - LEFT) / 2 - Duration::from_secs(1);
-        if now.duration_since(self.since) >= lasts {
+        if now.duration_since(self.since) >= AGE {
             self.turn();
-            if now.duration_since(self.since) >= 2 * lasts {
+            if now.duration_since(self.since) >= 2 * AGE {
                 self.old = Default::default();
             }
             self.since = now;
@@ -159,7 +157,7 @@ mod tests {
             if address != last {
                 (made, last) = (Instant::now(), address);
             }
-            assert!(made.elapsed() <= VALID - LEFT, "{:?}", made.elapsed());
+            assert!(made.elapsed() <= Duration::from_mins(1), "{:?}", made.elapsed());
         }
         tokio::time::advance(Duration::from_hours(1)).await;
         assert_ne!(told(&addresses, Method::Get, "a").await, last);
@@ -167,7 +165,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn one_that_ends_with_the_credentials_is_not_given_again() {
-        let links = Numbered { ends_after: Some(Duration::from_secs(60)), ..Numbered::default() };
+        let links = Numbered { ends_after: Some(Duration::from_mins(1)), ..Numbered::default() };
         let addresses = Addresses::new(Arc::new(links));
         assert_eq!(told(&addresses, Method::Get, "a").await, "GET/a?0");
         assert_eq!(told(&addresses, Method::Get, "a").await, "GET/a?1");

@@ -41,6 +41,10 @@ pub(super) struct Caller<'a> {
     pub(super) certificate: Option<&'a [String]>,
 }
 
+/// Who was let in: by the token of this name, or by none where everybody is.
+#[derive(Debug)]
+pub(super) struct Admitted(pub(super) Option<Arc<str>>);
+
 /// Why somebody is not let in.
 #[derive(Debug)]
 pub(super) enum Refused {
@@ -95,16 +99,16 @@ impl Door {
         Err(Refused::Forbidden(format!("{}, and this is not among that", may.join(", "))))
     }
 
-    /// The same, where it is known without a wait that they may: the name of their token.
+    /// The same, where it is known without a wait that they may.
     pub(super) fn admit_at_once(
         &self,
         bucket: &Bucket,
         (from, headers): (IpAddr, &HeaderMap),
         (verb, path): (Verb, &str),
         now: Timestamp,
-    ) -> Option<Option<Arc<str>>> {
+    ) -> Option<Admitted> {
         if self.auth.is_empty() {
-            return Some(None);
+            return Some(Admitted(None));
         }
         if !self.auth.contains(&GatewayAuth::Token) || self.lockout.is_locked(from) {
             return None;
@@ -112,7 +116,7 @@ impl Door {
         let texts = credentials(headers.get(AUTHORIZATION)?);
         let text = texts.iter().find_map(|text| TokenText::read(text))?;
         let name = self.tokens.allowing_at_once(bucket, &text, (verb, path), (from, now))?;
-        Some(Some(name))
+        Some(Admitted(Some(name)))
     }
 
     async fn known(

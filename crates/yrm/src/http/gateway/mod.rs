@@ -29,7 +29,7 @@ use axum::response::{IntoResponse as _, Response};
 use jiff::Timestamp;
 
 use self::access::{AccessLog, Entry};
-use self::door::{Caller, Door};
+use self::door::{Admitted, Caller, Door};
 use self::identity::Identities;
 use self::keys::Keys;
 use self::pairs::{Pairs, Part, Peer, unreadable};
@@ -54,7 +54,7 @@ pub(super) struct CertificateNames(pub(super) Arc<Vec<String>>);
 #[derive(Debug)]
 enum Source {
     Directory(RepoFiles),
-    S3(Passage),
+    S3(Box<Passage>),
 }
 
 /// See the module.
@@ -100,7 +100,7 @@ impl Gateway {
             GatewayMode::Redirect => Passage::redirecting(links),
             GatewayMode::Stream => Passage::streaming(links, reached.authorities)?,
         };
-        Self::to(config, Source::S3(passage), reached)
+        Self::to(config, Source::S3(Box::new(passage)), reached)
     }
 
     fn to(config: &GatewayConfig, source: Source, reached: &Reached<'_>) -> Result<Self> {
@@ -182,7 +182,7 @@ impl Gateway {
         }
         let key = bucket.path(Key::Package { repository: &RepositoryDir::new(""), href: path });
         let location = passage.known_address(method, &key)?;
-        let who = self.door.admit_at_once(bucket, (from, headers), (Verb::Read, path), now)?;
+        let Admitted(who) = self.door.admit_at_once(bucket, (from, headers), (Verb::Read, path), now)?;
         Some((location, who))
     }
 

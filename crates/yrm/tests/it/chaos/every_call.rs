@@ -20,7 +20,7 @@ use yrm::upkeep::sweep;
 use super::judge::Who;
 use super::stories::Story;
 use super::world::{GRACE, HOUR, MINUTE, Signing, World, rpm};
-use super::{play, size, tell};
+use super::{play, remembered, size, tell};
 
 /// Plays `story` with these fates, by number of the call; then again in peace. Answers how many calls
 /// the troubled play made.
@@ -126,7 +126,7 @@ fn f2_a_call_that_fails_loses_nothing_whether_it_applied_or_not() {
 fn f2_pairs_of_failures_lose_nothing() {
     let pairs = size("YRM_CHAOS_PAIRS", 150);
     let from = size("YRM_CHAOS_SEED", 0);
-    for seed in from..from + pairs {
+    for seed in remembered(&[1, 229], from).chain(from..from + pairs) {
         let mut dice = StdRng::seed_from_u64(seed);
         let story = Story::ALL[dice.random_range(0..Story::ALL.len())];
         let signing = Signing::ALL[dice.random_range(0..4)];
@@ -271,6 +271,16 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
     }
     tell(&format!("F5: {played} stories, each with a sleep at one call; 0 violations"));
     assert!(played > 1_000, "{played}");
+}
+
+#[test]
+fn whoever_sleeps_while_a_repository_is_deleted_takes_nothing_of_what_was_published_there_since() {
+    let which = (Story::Delete, Signing::On);
+    let calls = play(troubled(which.0, which.1, BTreeMap::new(), "in peace"));
+    for at in 0..calls {
+        let what = format!("{which:?}, asleep before call {at}");
+        play(stalled(which, at, Sleeps::Before, 40 * MINUTE, &what));
+    }
 }
 
 /// What the uploader does.

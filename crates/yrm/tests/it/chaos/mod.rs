@@ -23,6 +23,11 @@ fn size(variable: &str, small: u64) -> u64 {
     std::env::var(variable).map_or(small, |text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
 }
 
+/// Seeds that once showed a fault, for a campaign that begins at its beginning.
+fn remembered(seeds: &[u64], from: u64) -> impl Iterator<Item = u64> {
+    seeds.iter().copied().filter(move |_| from == 0)
+}
+
 /// Plays one story in a runtime of its own: one thread, and time that passes only when all wait.
 fn play<T>(story: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

@@ -292,6 +292,25 @@ async fn superseded_folders_are_swept_and_read_until_then() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_lost_answer_about_the_time_makes_no_folder_older() {
+    let world = mirrored_world().await;
+    let count = |folder: &str| world.memory.keys().iter().filter(|key| key.starts_with(folder)).count();
+    let first = folder(&world).await;
+    publish(&world, "b").await;
+    world.advance(DAY);
+    publish(&world, "c").await;
+    let third = folder(&world).await;
+    world.advance(DAY);
+    // The sweep after this publish asks what time it is, and what it wrote a day ago is still there.
+    world.hooked.at(Call::Put, ".yrm/clock", Effect::LoseRequest);
+    publish(&world, "d").await;
+    assert!(world.hooked.all_happened());
+    world.advance(2 * DAY + DAY / 2);
+    publish(&world, "e").await;
+    assert_eq!((count(&first), count(&third)), (0, 5), "the third was noted two days and a half ago");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_new_first_key_gets_a_folder_of_its_own() {
     let mut world = mirrored_world().await;
     let old = folder(&world).await;

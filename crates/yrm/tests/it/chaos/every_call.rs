@@ -217,7 +217,7 @@ async fn stalled((story, signing): (Story, Signing), at: u64, sleeps: Sleeps, ho
     let (publisher, faults) = world.publisher(who, asleep_at(at, sleeps, how_long, &asleep));
     let others = async {
         asleep.notified().await;
-        meanwhile(&world).await;
+        Box::pin(meanwhile(&world)).await;
         // Long enough asleep for what is named by nothing to be swept.
         if how_long > GRACE {
             tokio::time::sleep(how_long.saturating_sub(HOUR)).await;

@@ -268,6 +268,10 @@ impl Story {
 
     /// What is played, and played again after a crash.
     pub(crate) async fn play(self, world: &World, publisher: &Publisher) -> Result<()> {
+        Box::pin(self.act(world, publisher)).await
+    }
+
+    async fn act(self, world: &World, publisher: &Publisher) -> Result<()> {
         let (repository, run) = (RepositoryDir::new(""), world.run_id(jiff::SignedDuration::ZERO));
         match self {
             Self::Promote => {

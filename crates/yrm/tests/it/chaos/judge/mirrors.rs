@@ -167,10 +167,8 @@ impl Judge {
         let file = self.bytes(&key_of(repository, &format!("{name}.repo")));
         let file = file.map(|bytes| String::from_utf8(bytes.to_vec()).unwrap());
         let says = |line: &str| file.as_ref().is_some_and(|file| file.lines().any(|there| there == line));
-        let is_right = match is_one {
-            true => says("enabled=1") && says(if self.key.is_some() { "repo_gpgcheck=1" } else { "repo_gpgcheck=0" }),
-            false => file.is_none(),
-        };
+        let checked = if self.key.is_some() { "repo_gpgcheck=1" } else { "repo_gpgcheck=0" };
+        let is_right = if is_one { says("enabled=1") && says(checked) } else { file.is_none() };
         if !is_right && !self.books().ended.contains_key(repository) {
             self.broken(format!("{what}: at rest the file for clients of {repository:?} is {file:?}"));
         }

@@ -277,6 +277,7 @@ fn f5_a_publisher_that_sleeps_at_any_call_does_no_harm_when_it_wakes() {
 fn whoever_sleeps_while_a_repository_is_deleted_takes_nothing_of_what_was_published_there_since() {
     let which = (Story::Delete, Signing::On);
     let calls = play(troubled(which.0, which.1, BTreeMap::new(), "in peace"));
+    assert!(calls > 20, "a deletion takes some calls: {calls}");
     for at in 0..calls {
         let what = format!("{which:?}, asleep before call {at}");
         play(stalled(which, at, Sleeps::Before, 40 * MINUTE, &what));

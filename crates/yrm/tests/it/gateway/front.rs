@@ -84,6 +84,6 @@ async fn dnf_installs_through_the_balancer_and_nothing_else_of_the_service_passe
         assert!(!answer.contains("yrm_gateway_requests_total"), "{path}: {answer}");
     }
     // A client cannot say of which address it is.
-    let lines = fs::read_to_string(&log).unwrap();
+    let lines = super::logged(&log);
     assert!(lines.lines().count() > 5 && lines.lines().all(|line| line.starts_with("203.0.113.9 ")), "{lines}");
 }

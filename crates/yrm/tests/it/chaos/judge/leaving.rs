@@ -85,10 +85,9 @@ impl Judge {
         if !key.starts_with("repo/") {
             return Vec::new();
         }
-        if let Some(repository) =
-            key.strip_prefix("repo/").and_then(|key| key.strip_suffix("/ours.repo").or(key.strip_suffix("ours.repo")))
-        {
-            return self.may_lose_its_client_file(who, repository);
+        let name = self.policy.mirrors.name.as_ref().map(|name| format!("{name}.repo"));
+        if let Some(repository) = name.and_then(|name| key.strip_prefix("repo/")?.strip_suffix(&name)) {
+            return self.may_lose_its_client_file(who, repository.trim_end_matches('/'));
         }
         if list_of(key).is_some() {
             return Vec::new();

@@ -159,7 +159,6 @@ impl Judge {
         current.flat_map(|last| last.files.iter().chain(&last.packages).cloned()).collect()
     }
 
-    /// When nobody is at work: every list names what is current, or is gone.
     /// The file for clients says what holds, and there is none where there is no repository.
     fn client_file_at_rest(&self, repository: &str, what: &str) {
         let Some(name) = &self.policy.mirrors.name else { return };
@@ -174,6 +173,7 @@ impl Judge {
         }
     }
 
+    /// When nobody is at work: every list names what is current, or is gone.
     pub(super) fn mirrors_at_rest(&self, what: &str) {
         let current: Vec<(String, u64)> = {
             let books = self.books();
